@@ -1,0 +1,21 @@
+/* slice.h - a run of bytes that somebody else owns */
+#ifndef BASE_SLICE_H
+#define BASE_SLICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+struct slice {
+	const char *p; /* not NUL-terminated; may be NULL when n is 0 */
+	size_t n;
+};
+
+#define SLICE_LIT(s) ((struct slice){(s), sizeof(s) - 1})
+#define SLICE_ARG(s) (int)(s).n, (s).p /* for "%.*s" */
+
+static inline struct slice slice_of(const char *cstr) { return (struct slice){cstr, cstr ? strlen(cstr) : 0}; }
+static inline bool slice_eq(struct slice a, struct slice b) { return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0); }
+static inline bool slice_starts(struct slice s, struct slice prefix) { return s.n >= prefix.n && memcmp(s.p, prefix.p, prefix.n) == 0; }
+
+#endif

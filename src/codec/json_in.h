@@ -1,0 +1,21 @@
+/* json_in.h - strict JSON to a flat tree: what yajl lets pass is refused here (traps 19 to 21) */
+#ifndef CODEC_JSON_IN_H
+#define CODEC_JSON_IN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/macros.h"
+#include "model/json.h"
+
+struct json_in;
+
+/* max_depth counts objects and arrays; max_nodes bounds memory (0: by the text alone). NULL: no memory. */
+struct json_in *json_in_new(unsigned max_depth);
+struct json_in *json_in_free(struct json_in *in);
+/* Reads one object. *ret stays valid until the next call. The text must stay in place as long as *ret is used.
+ * 0; -EBADMSG: not strict JSON (err says what and at which byte); -ENOMEM. */
+int json_in_read(struct json_in *in, struct slice text, const struct json_doc **ret, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,16 @@
+/* reply.h - the lines an application gets back (protocol.md, Replies) */
+#ifndef CODEC_REPLY_H
+#define CODEC_REPLY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/macros.h"
+#include "model/verdict.h"
+
+/* Each appends one line with its LF. warnings_json as in struct line_result. 0, -ENOBUFS, -ENOMEM. */
+int reply_write_ok(struct buf *out, uint64_t id, uint32_t count, bool duplicate, struct slice warnings_json) MUST_CHECK;
+int reply_write_refusal(struct buf *out, const struct finding *refusal) MUST_CHECK;
+
+#endif

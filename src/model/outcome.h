@@ -1,0 +1,60 @@
+/* outcome.h - what an answer, or none, means for a batch and for its destination */
+#ifndef MODEL_OUTCOME_H
+#define MODEL_OUTCOME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* How the transfer itself ended, whatever the status line said. */
+enum transport {
+	TRANSPORT_OK,           /* an answer came to its end */
+	TRANSPORT_DNS,
+	TRANSPORT_CONNECT,
+	TRANSPORT_TLS,
+	TRANSPORT_TIMEOUT,
+	TRANSPORT_RESET,        /* died in the middle, empty reply, garbage, stream reset */
+	TRANSPORT_STALE,        /* a kept connection turned out dead before any byte of an answer */
+	TRANSPORT_LOCAL         /* our own failure: no memory, bad option */
+};
+
+struct attempt {
+	enum transport transport;
+	int status;              /* of the last status line that is not 1xx; 0: none came */
+	int64_t retry_after_us;  /* from Retry-After, clamped to 0..1h; -1: none or absurd */
+	bool body_sent;          /* all of the body was written: the server may have counted it */
+	bool reused_connection;
+	char error[160];         /* libcurl's words, no URL with a secret; "" when there was an answer */
+	char answer[256];        /* the answer's first bytes, printable */
+	int64_t started_wall_us, duration_us;
+};
+
+/* What the destination did lately: the safeguard's memory. */
+struct destination_recent {
+	bool success_since_refusals; /* a 2xx came since the present run of refusals began */
+	bool others_succeed;         /* a 2xx for another batch came since this batch first failed */
+	unsigned own_denials;        /* 401/403/… of this batch while others passed, this one included */
+	bool park_ambiguous;         /* the stream says ambiguous = "park" */
+	unsigned batch_events;
+};
+
+enum outcome {
+	OUTCOME_DELIVERED,
+	OUTCOME_RETRY_NOW,         /* stale connection: again at once on a new one */
+	OUTCOME_RETRY_DESTINATION, /* the destination backs off */
+	OUTCOME_RETRY_BATCH,       /* only this batch backs off: others get through */
+	OUTCOME_SPLIT,             /* 413: two halves */
+	OUTCOME_BISECT,            /* 400, 422: two halves until the culprit stands alone */
+	OUTCOME_DEAD_REFUSED,
+	OUTCOME_DEAD_TOO_LARGE,
+	OUTCOME_DEAD_AMBIGUOUS,
+	OUTCOME_DESTINATION_WRONG, /* 401, 403, 404, …: backs off, logged as an error, nothing dies */
+	OUTCOME_COUNT
+};
+
+/* Pure. */
+enum outcome outcome_decide(const struct attempt *attempt, const struct destination_recent *recent);
+/* "delivered", "retry", …: the word in logs and metrics. */
+const char *outcome_name(enum outcome outcome);
+const char *transport_name(enum transport transport);
+
+#endif

@@ -1,0 +1,64 @@
+/* store.h - the outbox file, synchronous: called by the writer's thread only (or inline in tests) */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/macros.h"
+#include "base/slice.h"
+#include "model/dead.h"
+#include "model/event.h"
+#include "model/verdict.h"
+
+struct store;
+
+struct store_config {
+	const char *path;
+	bool sync_full;
+	uint64_t max_events, max_bytes, min_free_disk, ballast;
+	int64_t dedup_window_us, keep_delivered_us, keep_dead_us;
+	uint64_t keep_rejected;
+	const char *vfs; /* SQLite VFS by name; NULL: the default. The tests' fault point. */
+	bool read_only;  /* ctl --offline */
+};
+
+enum { STORE_NAME_MAX = 64, STORE_STREAMS_MAX = 256 };
+
+/* Opens or creates. Errors: -EBUSY another process holds it (exit 75); -EPROTO not ours, or newer (exit 78);
+ * -EUCLEAN ours but corrupt (the daemon sets it aside: store_set_aside); -ENOSPC, -EACCES, -EIO, …
+ * The file is left untouched on -EPROTO and -EBUSY. */
+int store_open(struct store **ret, const struct store_config *config, int64_t wall_us, struct err *err) MUST_CHECK;
+/* Checkpoints, truncates the WAL, closes. Takes NULL. */
+struct store *store_close(struct store *st);
+/* Renames a corrupt outbox (and its WAL) to PATH.corrupt-YYYYMMDDTHHMMSSZ; the next store_open() starts a new one
+ * whose ids go on above the old. ret_name gets the new name. */
+int store_set_aside(const struct store_config *config, int64_t wall_us, char *ret_name, size_t size, struct err *err) MUST_CHECK;
+/* What a reload may change. */
+void store_set_limits(struct store *st, const struct store_config *config);
+
+/* The number of a stream's name, made when it is new. Numbers start at 1, are never used again and stay below
+ * STORE_STREAMS_MAX. Own transaction. */
+int store_stream_id(struct store *st, struct slice name, uint32_t *ret, struct err *err) MUST_CHECK;
+/* NULL when there is none. */
+const char *store_stream_name(const struct store *st, uint32_t sid);
+
+/* Counters kept in memory and in every transaction: no count(*) at start. */
+struct store_stats {
+	uint64_t events[STORE_STREAMS_MAX][STATE_COUNT]; /* by sid */
+	uint64_t dead[DEAD_COUNT];
+	uint64_t rejected;
+	uint64_t bytes_used;      /* pages in use and WAL frames not yet checkpointed */
+	uint64_t disk_free;       /* of the file system, free pages of the database included */
+	uint64_t next_id;
+	uint64_t dropped_total;   /* by operators, since the outbox was made */
+	bool full;                /* new events are answered QUEUE_FULL */
+	char full_why[128];
+	bool unclean_start;       /* the last process did not close the outbox */
+	uint64_t maybe_twice;     /* the most events that were in flight when it died */
+};
+void store_get_stats(struct store *st, struct store_stats *ret);
+
+#endif

@@ -1,0 +1,44 @@
+/* writer.h - the thread that owns the one SQLite connection: jobs in, group commits, completions out
+ *
+ * Group commit needs no timer: whatever queued up during the last sync is the next group. Jobs of one
+ * submitter complete in the order they were submitted within their kind. */
+#ifndef STORE_WRITER_H
+#define STORE_WRITER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/macros.h"
+#include "store/jobs.h"
+
+struct writer;
+
+/* Takes the store. inline_: no thread; writer_submit() only queues and writer_run_inline() works: deterministic tests. */
+int writer_start(struct writer **ret, struct store *take_store, bool inline_, struct err *err) MUST_CHECK;
+/* Readable when completions wait: for the loop. -1 when inline. */
+int writer_fd(const struct writer *w);
+/* Queues a list (emptied): one lock and at most one wake-up whatever its length. Never fails. */
+void writer_submit(struct writer *w, struct job_list *jobs);
+/* Calls done() of every finished job, in order, on the caller's thread. Returns how many. */
+size_t writer_reap(struct writer *w);
+/* Jobs submitted and not yet reaped; what back-pressure looks at. */
+size_t writer_pending(const struct writer *w);
+void writer_run_inline(struct writer *w);
+
+/* What the metrics show; a copy. Cumulative since start. Histogram buckets: histogram.h. */
+struct writer_stats {
+	uint64_t commits, rows, failed_commits;
+	uint64_t commit_us_sum;
+	uint64_t commit_us_buckets[16]; /* upper bounds 100us·2^i; the last is +Inf */
+	uint64_t commit_rows_buckets[16]; /* upper bounds 2^i; the last is +Inf */
+	struct store_stats store;       /* as of the last group */
+	bool fatal;                     /* a sync failed: nothing more is promised; the daemon must exit (trap 5) */
+	char fatal_why[256];
+};
+void writer_get_stats(struct writer *w, struct writer_stats *ret);
+
+/* Finishes everything queued, reaps (done() runs), joins the thread, closes the store. Takes NULL. Returns NULL. */
+struct writer *writer_stop(struct writer *w);
+
+#endif
