@@ -1,0 +1,52 @@
+/* err.c - an error that travels up: a negative errno plus the sentence a person reads */
+#include "base/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/utf8.h"
+
+/* The text may quote a file or a line: it must stay one line on a log or a terminal, and end on a whole character. */
+static void make_one_line(char *text, size_t size, size_t wanted)
+{
+	size_t n = wanted < size ? wanted : utf8_truncate(text, size, size - 1);
+
+	text[n] = '\0';
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+			text[i] = '?';
+}
+
+int err_set(struct err *err, int code, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	if (!err)
+		return code;
+	va_start(ap, fmt);
+	n = vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	va_end(ap);
+	make_one_line(err->text, sizeof(err->text), n < 0 ? 0 : (size_t)n);
+	return code;
+}
+
+int err_prefix(struct err *err, int code, const char *fmt, ...)
+{
+	char whole[sizeof(err->text)];
+	va_list ap;
+	int n, m;
+
+	if (!err)
+		return code;
+	va_start(ap, fmt);
+	n = vsnprintf(whole, sizeof(whole), fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof(whole))
+		return code; /* a prefix that leaves no room for the text says less than the text */
+	m = snprintf(whole + n, sizeof(whole) - (size_t)n, ": %s", err->text);
+	memcpy(err->text, whole, sizeof(whole));
+	make_one_line(err->text, sizeof(err->text), (size_t)n + (size_t)(m < 0 ? 0 : m));
+	return code;
+}
