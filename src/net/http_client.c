@@ -1,0 +1,477 @@
+/* http_client.c - POSTs over curl-multi on libevent: sockets and the timer in, finished requests out
+ *
+ * libevent's callbacks drive libcurl, libcurl's callbacks only record; requests end in one place,
+ * http_client_reap(). libcurl's timer callback arms a timer and calls nothing (trap 14). */
+#include "net/http_client.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "net/http_client_priv.h"
+
+/* A descriptor that libcurl wants watched. Kept for the next one when libcurl lets go: it does so after each request.
+ */
+struct http_socket {
+	struct http_client *client;
+	SLIST_ENTRY(http_socket) link;
+	struct event event;
+};
+SLIST_HEAD(http_socket_list, http_socket);
+
+struct http_client {
+	struct loop *loop;
+	CURLM *multi;
+	struct curl_slist *headers;
+	struct loop_timer *timer;
+	struct http_client_config config; /* strings are our own copies */
+	uint64_t config_version;
+	struct http_request_list active;    /* libcurl has them */
+	struct http_request_list cancelled; /* taken back, done() is due */
+	struct http_request_list idle;      /* to be used again, with their handles */
+	unsigned in_flight, n_idle;
+	struct http_socket_list watched, spare;
+};
+
+/* ---- libevent and libcurl ---- */
+
+static void drive(struct http_client *c, curl_socket_t fd, int what)
+{
+	int running;
+
+	/* Fails only without memory or on a bad handle; transfers then end by their timeout. */
+	(void)curl_multi_socket_action(c->multi, fd, what, &running);
+}
+
+static void on_socket_event(evutil_socket_t fd, short what, void *arg)
+{
+	struct http_socket *s = arg;
+
+	drive(s->client, fd, (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0));
+}
+
+static void on_timer(void *arg)
+{
+	struct http_client *c = arg;
+
+	drive(c, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static int timer_wanted(CURLM *multi, long timeout_ms, void *arg)
+{
+	struct http_client *c = arg;
+
+	(void)multi;
+	if (timeout_ms < 0)
+		loop_timer_cancel(c->timer);
+	else
+		loop_timer_set(c->timer, timeout_ms * US_PER_MS);
+	return 0;
+}
+
+static struct http_socket *socket_new(struct http_client *c)
+{
+	struct http_socket *s = SLIST_FIRST(&c->spare);
+
+	if (s)
+		SLIST_REMOVE_HEAD(&c->spare, link);
+	else
+		s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->client = c;
+	SLIST_INSERT_HEAD(&c->watched, s, link);
+	return s;
+}
+
+static void socket_release(struct http_client *c, struct http_socket *s)
+{
+	event_del(&s->event);
+	SLIST_REMOVE(&c->watched, s, http_socket, link);
+	SLIST_INSERT_HEAD(&c->spare, s, link);
+}
+
+/* Never fails towards libcurl: an error here would make the whole multi handle unusable. A socket that cannot be
+ * watched costs its own transfer a timeout. */
+static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+	struct http_client *c = arg;
+	struct http_socket *s = socket_arg;
+	short events =
+	        (short)(EV_PERSIST | (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
+
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		if (s)
+			socket_release(c, s);
+		return 0;
+	}
+	if (s)
+		event_del(&s->event);
+	else
+		s = socket_new(c);
+	if (!s)
+		return 0;
+	if (event_assign(&s->event, loop_base(c->loop), fd, events, on_socket_event, s) < 0 ||
+	    event_add(&s->event, NULL) < 0 || curl_multi_assign(c->multi, fd, s) != CURLM_OK)
+		socket_release(c, s);
+	return 0;
+}
+
+/* ---- configuration ---- */
+
+static void config_clear(struct http_client_config *config)
+{
+	free((char *)config->proxy);
+	free((char *)config->ca_file);
+	free((char *)config->user_agent);
+	*config = (struct http_client_config){0};
+}
+
+static int config_copy(struct http_client_config *ret, const struct http_client_config *config)
+{
+	struct http_client_config copy = *config;
+
+	copy.proxy = strdup(config->proxy ? config->proxy : "");
+	copy.ca_file = strdup(config->ca_file ? config->ca_file : "");
+	copy.user_agent = strdup(config->user_agent ? config->user_agent : "");
+	if (!copy.proxy || !copy.ca_file || !copy.user_agent) {
+		config_clear(&copy);
+		return -ENOMEM;
+	}
+	*ret = copy;
+	return 0;
+}
+
+static struct http_request *request_free(struct http_request *r)
+{
+	if (!r)
+		return NULL;
+	if (r->added)
+		(void)curl_multi_remove_handle(r->client->multi, r->easy);
+	curl_easy_cleanup(r->easy);
+	buf_free(&r->gathered);
+	free(r);
+	return NULL;
+}
+
+static int request_new(struct http_request **ret, struct http_client *c, struct err *err)
+{
+	struct http_request *r = calloc(1, sizeof(*r));
+	int result;
+
+	if (!r)
+		return -ENOMEM;
+	r->client = c;
+	r->options_version = c->config_version;
+	buf_init(&r->gathered, ANSWER_GATHER_MAX);
+	r->easy = curl_easy_init();
+	result = r->easy ? http_options_set(r, &c->config, c->headers, err) : -ENOMEM;
+	if (result < 0) {
+		request_free(r);
+		return result;
+	}
+	*ret = r;
+	return 0;
+}
+
+static void idle_clear(struct http_client *c)
+{
+	struct http_request *r;
+
+	while ((r = TAILQ_FIRST(&c->idle))) {
+		TAILQ_REMOVE(&c->idle, r, link);
+		request_free(r);
+	}
+	c->n_idle = 0;
+}
+
+/* What the multi handle itself has to know of the configuration. */
+static int set_multi_configured(struct http_client *c, struct err *err)
+{
+	CURLMcode code = curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)c->config.max_requests);
+
+	if (code == CURLM_OK)
+		code = curl_multi_setopt(c->multi, CURLMOPT_PIPELINING,
+		                         c->config.http2 ? (long)CURLPIPE_MULTIPLEX : (long)CURLPIPE_NOTHING);
+	if (code != CURLM_OK)
+		return err_set(err, -EINVAL, "libcurl refuses the connection pool's size or kind: %s",
+		               curl_multi_strerror(code));
+	return 0;
+}
+
+/* A first handle, made in advance, shows a wrong option now and not at the first event. */
+static int apply_config(struct http_client *c, struct err *err)
+{
+	struct http_request *r;
+	int result;
+
+	c->config_version++;
+	idle_clear(c);
+	result = set_multi_configured(c, err);
+	if (result == 0)
+		result = request_new(&r, c, err);
+	if (result < 0)
+		return result;
+	TAILQ_INSERT_HEAD(&c->idle, r, link);
+	c->n_idle++;
+	return 0;
+}
+
+int http_client_set(struct http_client *c, const struct http_client_config *config, struct err *err)
+{
+	struct http_client_config next, previous = c->config;
+	int r = config_copy(&next, config);
+
+	if (r < 0)
+		return err_set(err, r, "no memory for the HTTP client's configuration");
+	c->config = next;
+	r = apply_config(c, err);
+	if (r < 0) {
+		c->config = previous;
+		c->config_version++;
+		config_clear(&next);
+		return r;
+	}
+	config_clear(&previous);
+	return 0;
+}
+
+static struct curl_slist *make_headers(void)
+{
+	static const char *const lines[] = {"Content-Type: application/json", "Expect:", NULL};
+	struct curl_slist *list = NULL;
+
+	for (size_t i = 0; lines[i]; i++) {
+		struct curl_slist *longer = curl_slist_append(list, lines[i]);
+
+		if (!longer) {
+			curl_slist_free_all(list);
+			return NULL;
+		}
+		list = longer;
+	}
+	return list;
+}
+
+static int set_multi_callbacks(struct http_client *c)
+{
+	CURLMcode code = curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, socket_wanted);
+
+	if (code == CURLM_OK)
+		code = curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
+	if (code == CURLM_OK)
+		code = curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, timer_wanted);
+	if (code == CURLM_OK)
+		code = curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
+	return code == CURLM_OK ? 0 : -EINVAL;
+}
+
+static int client_init(struct http_client *c, const struct http_client_config *config, struct err *err)
+{
+	c->multi = curl_multi_init();
+	c->headers = make_headers();
+	c->timer = loop_timer_new(c->loop, on_timer, c);
+	if (!c->multi || !c->headers || !c->timer || set_multi_callbacks(c) < 0)
+		return err_set(err, -ENOMEM, "no memory for the HTTP client");
+	return http_client_set(c, config, err);
+}
+
+int http_client_new(struct http_client **ret, struct loop *loop, const struct http_client_config *config,
+                    struct err *err)
+{
+	struct http_client *c;
+	int r = http_options_global(err);
+
+	if (r < 0)
+		return r;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return err_set(err, -ENOMEM, "no memory for the HTTP client");
+	c->loop = loop;
+	TAILQ_INIT(&c->active);
+	TAILQ_INIT(&c->cancelled);
+	TAILQ_INIT(&c->idle);
+	SLIST_INIT(&c->watched);
+	SLIST_INIT(&c->spare);
+	r = client_init(c, config, err);
+	if (r < 0) {
+		http_client_free(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+int http_client_prepare_process(struct err *err)
+{
+	return http_options_global(err);
+}
+
+static void list_clear(struct http_request_list *list)
+{
+	struct http_request *r;
+
+	while ((r = TAILQ_FIRST(list))) {
+		TAILQ_REMOVE(list, r, link);
+		request_free(r);
+	}
+}
+
+static void sockets_clear(struct http_socket_list *list)
+{
+	struct http_socket *s;
+
+	while ((s = SLIST_FIRST(list))) {
+		SLIST_REMOVE_HEAD(list, link);
+		free(s);
+	}
+}
+
+struct http_client *http_client_free(struct http_client *c)
+{
+	if (!c)
+		return NULL;
+	list_clear(&c->active);
+	list_clear(&c->cancelled);
+	list_clear(&c->idle);
+	/* Calls socket_wanted() for the connections that it still keeps. */
+	if (c->multi)
+		(void)curl_multi_cleanup(c->multi);
+	while (!SLIST_EMPTY(&c->watched))
+		socket_release(c, SLIST_FIRST(&c->watched));
+	sockets_clear(&c->spare);
+	curl_slist_free_all(c->headers);
+	loop_timer_free(c->timer);
+	config_clear(&c->config);
+	curl_global_cleanup();
+	free(c);
+	return NULL;
+}
+
+/* ---- requests ---- */
+
+static int request_take(struct http_request **ret, struct http_client *c)
+{
+	struct http_request *r = TAILQ_FIRST(&c->idle);
+
+	if (!r)
+		return request_new(ret, c, NULL);
+	TAILQ_REMOVE(&c->idle, r, link);
+	c->n_idle--;
+	*ret = r;
+	return 0;
+}
+
+/* Not after a failure: libcurl's own state of such a handle is not to be trusted (curl issues 17139, 18206). */
+static void request_recycle(struct http_request *r, bool clean)
+{
+	struct http_client *c = r->client;
+
+	if (!clean || r->options_version != c->config_version || c->n_idle >= c->config.max_requests) {
+		request_free(r);
+		return;
+	}
+	buf_trim(&r->gathered, 0);
+	TAILQ_INSERT_HEAD(&c->idle, r, link);
+	c->n_idle++;
+}
+
+int http_post(struct http_client *c, const char *url, struct slice body, bool fresh, size_t answer_max,
+              http_done_fn *done, void *arg, struct http_request **ret)
+{
+	struct http_request *r;
+	int result;
+
+	if (c->in_flight >= c->config.max_requests)
+		return -EBUSY;
+	result = request_take(&r, c);
+	if (result < 0)
+		return result;
+	http_answer_reset(r);
+	r->done = done;
+	r->arg = arg;
+	r->body_size = body.n;
+	r->answer_max = answer_max < ANSWER_GATHER_MAX ? answer_max : ANSWER_GATHER_MAX;
+	r->started_wall_us = clock_wall_us();
+	r->started_mono_us = clock_mono_us();
+	result = http_options_request(r, url, body, fresh);
+	if (result == 0 && curl_multi_add_handle(c->multi, r->easy) != CURLM_OK)
+		result = -ENOMEM;
+	if (result < 0) {
+		request_free(r);
+		return result;
+	}
+	r->added = true;
+	TAILQ_INSERT_TAIL(&c->active, r, link);
+	c->in_flight++;
+	*ret = r;
+	return 0;
+}
+
+void http_cancel(struct http_request *r)
+{
+	struct http_client *c = r->client;
+
+	if (!r->added)
+		return;
+	(void)curl_multi_remove_handle(c->multi, r->easy);
+	r->added = false;
+	TAILQ_REMOVE(&c->active, r, link);
+	TAILQ_INSERT_TAIL(&c->cancelled, r, link);
+	loop_again(c->loop);
+}
+
+/* The request is in no list any more. done() may post again, which must not find this handle. */
+static void finish(struct http_request *r, CURLcode code)
+{
+	struct attempt attempt;
+	struct slice body;
+
+	http_answer_attempt(r, code, &attempt);
+	body = buf_slice(&r->gathered);
+	r->client->in_flight--;
+	r->done(r->arg, &attempt, body);
+	request_recycle(r, code == CURLE_OK && r->begun == 1);
+}
+
+static void reap_finished(struct http_client *c)
+{
+	struct CURLMsg *msg;
+	int left;
+
+	while ((msg = curl_multi_info_read(c->multi, &left))) {
+		struct http_request *r = NULL;
+		CURLcode code = msg->data.result;
+
+		if (msg->msg != CURLMSG_DONE ||
+		    curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&r) != CURLE_OK)
+			continue;
+		/* msg is gone with this call. */
+		(void)curl_multi_remove_handle(c->multi, r->easy);
+		r->added = false;
+		TAILQ_REMOVE(&c->active, r, link);
+		finish(r, code);
+	}
+}
+
+void http_client_reap(struct http_client *c)
+{
+	struct http_request *r;
+
+	reap_finished(c);
+	while ((r = TAILQ_FIRST(&c->cancelled))) {
+		TAILQ_REMOVE(&c->cancelled, r, link);
+		if (r->error[0] == '\0')
+			memcpy(r->error, "cut off by the relay", sizeof("cut off by the relay"));
+		finish(r, CURLE_OPERATION_TIMEDOUT);
+	}
+}
+
+unsigned http_client_in_flight(const struct http_client *c)
+{
+	return c->in_flight;
+}

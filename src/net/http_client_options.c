@@ -1,0 +1,231 @@
+/* http_client_options.c - every option that a transfer has, each with its reason, each checked */
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "net/http_client_priv.h"
+
+/* Google's front end closes connections at about an hour (curl issue 5389); a connection that idled longer than
+ * this is not worth the risk of finding it dead (trap 14). */
+enum {
+	MAX_LIFETIME_S = 50 * 60,
+	MAX_IDLE_S = 45,
+	DNS_CACHE_S = 30,
+	KEEPALIVE_IDLE_S = 30,
+	KEEPALIVE_INTERVAL_S = 10
+};
+/* A TLS record's payload; the defaults would keep 80 KiB with every pooled handle. */
+enum { RECEIVE_BUFFER = 4 * 1024, UPLOAD_BUFFER = 16 * 1024 };
+
+int http_options_global(struct err *err)
+{
+	CURLcode code;
+
+	/* libcurl looks at it once, in here, and would write every session's keys to that file (trap 12). */
+	if (getenv("SSLKEYLOGFILE"))
+		unsetenv("SSLKEYLOGFILE");
+	code = curl_global_init(CURL_GLOBAL_DEFAULT);
+	if (code != CURLE_OK)
+		return err_set(err, -ENOMEM, "libcurl cannot be initialised: %s", curl_easy_strerror(code));
+	return 0;
+}
+
+/* Called before each sending of the request. libcurl silently repeats a POST on a new connection when a kept one
+ * dies before the answer, up to five times (trap 10); repeating is the relay's decision, with its own count. */
+static int refuse_second_sending(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
+{
+	struct http_request *r = arg;
+
+	(void)peer_ip, (void)local_ip, (void)peer_port, (void)local_port;
+	return ++r->begun > 1 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
+static int record_upload(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow)
+{
+	struct http_request *r = arg;
+
+	(void)dltotal, (void)dlnow, (void)ultotal;
+	if (ulnow > r->uploaded)
+		r->uploaded = ulnow;
+	return 0;
+}
+
+/* Written bytes that nobody acknowledges: without this a blackholed connection hangs for a quarter of an hour. */
+static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+	unsigned timeout_ms = (unsigned)(uintptr_t)arg;
+
+	(void)purpose;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms,
+	                 sizeof(timeout_ms)); /* a Unix socket has none */
+	return CURL_SOCKOPT_OK;
+}
+
+struct long_option {
+	CURLoption option;
+	long value;
+};
+struct string_option {
+	CURLoption option;
+	const char *value;
+};
+
+static const struct long_option fixed_longs[] = {
+        {CURLOPT_NOSIGNAL, 1},
+        {CURLOPT_POST, 1},
+        {CURLOPT_FOLLOWLOCATION, 0}, /* the secret is in the URL */
+        {CURLOPT_NETRC, CURL_NETRC_IGNORED},
+        {CURLOPT_HTTP09_ALLOWED, 0},
+        {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1}, /* a proxy's head is no answer */
+        {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
+        {CURLOPT_SSL_VERIFYPEER, 1},
+        {CURLOPT_SSL_VERIFYHOST, 2},
+        {CURLOPT_PROXY_SSL_VERIFYPEER, 1},
+        {CURLOPT_PROXY_SSL_VERIFYHOST, 2},
+        {CURLOPT_QUICK_EXIT, 1}, /* else a timeout during a lookup joins the resolver's thread (curl issue 8515) */
+        {CURLOPT_DNS_CACHE_TIMEOUT, DNS_CACHE_S},
+        {CURLOPT_MAXAGE_CONN, MAX_IDLE_S},
+        {CURLOPT_MAXLIFETIME_CONN, MAX_LIFETIME_S},
+        {CURLOPT_TCP_NODELAY, 1},
+        {CURLOPT_TCP_KEEPALIVE, 1},
+        {CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
+        {CURLOPT_TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
+        {CURLOPT_PATH_AS_IS, 1},
+        {CURLOPT_NOPROGRESS, 0}, /* record_upload() */
+        {CURLOPT_BUFFERSIZE, RECEIVE_BUFFER},
+        {CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER},
+};
+
+static const struct string_option fixed_strings[] = {
+        {CURLOPT_PROTOCOLS_STR, "http,https"},
+        {CURLOPT_REDIR_PROTOCOLS_STR, "http,https"},
+        {CURLOPT_NOPROXY, ""}, /* and not the environment's no_proxy */
+};
+
+static int setopt_error(CURLoption option, CURLcode code, struct err *err)
+{
+	const struct curl_easyoption *o = curl_easy_option_by_id(option);
+
+	return err_set(err, code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EINVAL, "libcurl refuses option %s: %s",
+	               o ? o->name : "(unknown)", curl_easy_strerror(code));
+}
+
+static int set_long(CURL *easy, CURLoption option, long value, struct err *err)
+{
+	CURLcode code = curl_easy_setopt(easy, option, value);
+
+	return code == CURLE_OK ? 0 : setopt_error(option, code, err);
+}
+
+static int set_pointer(CURL *easy, CURLoption option, const void *value, struct err *err)
+{
+	CURLcode code = curl_easy_setopt(easy, option, value);
+
+	return code == CURLE_OK ? 0 : setopt_error(option, code, err);
+}
+
+static int set_fixed(CURL *easy, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(fixed_longs) && r == 0; i++)
+		r = set_long(easy, fixed_longs[i].option, fixed_longs[i].value, err);
+	for (size_t i = 0; i < ARRAY_LEN(fixed_strings) && r == 0; i++)
+		r = set_pointer(easy, fixed_strings[i].option, fixed_strings[i].value, err);
+	return r;
+}
+
+/* Milliseconds for libcurl, at least one: 0 would mean no limit. */
+static long option_ms(int64_t us)
+{
+	int64_t ms = us / US_PER_MS;
+
+	return ms < 1 ? 1 : ms > INT_MAX ? INT_MAX : (long)ms;
+}
+
+static int set_configured(CURL *easy, const struct http_client_config *config, struct err *err)
+{
+	const struct long_option longs[] = {
+	        /* 2TLS: HTTP/2 only where TLS has agreed on it. PIPEWAIT: rather wait for a place on the first
+	         * connection than open one for each request of a burst. */
+	        {CURLOPT_HTTP_VERSION, config->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1},
+	        {CURLOPT_PIPEWAIT, config->http2 ? 1 : 0},
+	        {CURLOPT_CONNECTTIMEOUT_MS, option_ms(config->connect_timeout_us)},
+	        {CURLOPT_TIMEOUT_MS, option_ms(config->timeout_us)},
+	};
+	const struct string_option strings[] = {
+	        {CURLOPT_USERAGENT, config->user_agent},
+	        {CURLOPT_PROXY, config->proxy ? config->proxy : ""}, /* "": none, whatever the environment says */
+	};
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(longs) && r == 0; i++)
+		r = set_long(easy, longs[i].option, longs[i].value, err);
+	for (size_t i = 0; i < ARRAY_LEN(strings) && r == 0; i++)
+		r = set_pointer(easy, strings[i].option, strings[i].value, err);
+	if (r == 0 && config->ca_file && config->ca_file[0] != '\0') {
+		r = set_pointer(easy, CURLOPT_CAINFO, config->ca_file, err);
+		if (r == 0)
+			r = set_pointer(easy, CURLOPT_PROXY_CAINFO, config->ca_file, err);
+	}
+	return r;
+}
+
+/* The check of a variadic call's type wants each callback in a call of its own. */
+static int set_callbacks(struct http_request *r, int64_t timeout_us, struct err *err)
+{
+	CURL *e = r->easy;
+	CURLcode code = CURLE_OK;
+
+#define SET(option, value) (code = code == CURLE_OK ? curl_easy_setopt(e, option, value) : code)
+	SET(CURLOPT_PREREQFUNCTION, refuse_second_sending);
+	SET(CURLOPT_PREREQDATA, r);
+	SET(CURLOPT_XFERINFOFUNCTION, record_upload);
+	SET(CURLOPT_XFERINFODATA, r);
+	SET(CURLOPT_HEADERFUNCTION, http_answer_head);
+	SET(CURLOPT_HEADERDATA, r);
+	SET(CURLOPT_WRITEFUNCTION, http_answer_body);
+	SET(CURLOPT_WRITEDATA, r);
+	SET(CURLOPT_SOCKOPTFUNCTION, on_socket);
+	SET(CURLOPT_SOCKOPTDATA, (void *)(uintptr_t)option_ms(timeout_us));
+	SET(CURLOPT_ERRORBUFFER, r->error);
+	SET(CURLOPT_PRIVATE, r);
+#undef SET
+	if (code != CURLE_OK)
+		return err_set(err, code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EINVAL, "libcurl refuses a callback: %s",
+		               curl_easy_strerror(code));
+	return 0;
+}
+
+int http_options_set(struct http_request *r, const struct http_client_config *config, struct curl_slist *headers,
+                     struct err *err)
+{
+	int ret = set_fixed(r->easy, err);
+
+	if (ret == 0)
+		ret = set_configured(r->easy, config, err);
+	if (ret == 0)
+		ret = set_callbacks(r, config->timeout_us, err);
+	if (ret == 0)
+		ret = set_pointer(r->easy, CURLOPT_HTTPHEADER, headers, err);
+	return ret;
+}
+
+int http_options_request(struct http_request *r, const char *url, struct slice body, bool fresh)
+{
+	CURLcode code = curl_easy_setopt(r->easy, CURLOPT_URL, url);
+
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
+	if (code == CURLE_OK) /* not copied */
+		code = curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, body.n ? body.p : "");
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(r->easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
+	if (code == CURLE_OK)
+		return 0;
+	return code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EINVAL;
+}

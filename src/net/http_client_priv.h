@@ -1,0 +1,58 @@
+/* http_client_priv.h - what the files of the HTTP client share; for net/http_client*.c only */
+#ifndef NET_HTTP_CLIENT_PRIV_H
+#define NET_HTTP_CLIENT_PRIV_H
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "base/buf.h"
+#include "net/http_client.h"
+
+/* An answer may not grow without end: GA4's has no body at all, and a validation answer has some 10 KiB. */
+enum { ANSWER_HEAD_MAX = 32 * 1024, ANSWER_BODY_MAX = 64 * 1024, ANSWER_GATHER_MAX = 1024 * 1024 };
+
+/* One transfer and its easy handle. Recycled with its handle, whose options stay set but for URL and body. */
+struct http_request {
+	struct http_client *client;
+	CURL *easy;
+	TAILQ_ENTRY(http_request) link; /* in client->active, cancelled or idle */
+	uint64_t options_version;       /* of the configuration that easy was set up by */
+	bool added;                     /* the multi has it */
+
+	http_done_fn *done;
+	void *arg;
+	size_t body_size, answer_max;
+	int64_t started_wall_us, started_mono_us;
+
+	/* What the callbacks record. */
+	unsigned begun;      /* how often libcurl was about to send the request */
+	curl_off_t uploaded; /* most bytes of the body that were on their way at once */
+	size_t head_bytes, body_bytes;
+	int status;             /* last status line that is not 1xx */
+	int64_t retry_after_us; /* of that answer's head */
+	bool cut;               /* we stopped reading a too long answer */
+	char answer[sizeof(((struct attempt *)0)->answer)];
+	size_t answer_len;
+	struct buf gathered;
+	char error[CURL_ERROR_SIZE];
+};
+TAILQ_HEAD(http_request_list, http_request);
+
+/* Before any other use of libcurl; again and again is allowed. */
+int http_options_global(struct err *err) MUST_CHECK;
+/* Everything that stays the same from request to request. user_headers outlives the handle. */
+int http_options_set(struct http_request *r, const struct http_client_config *config, struct curl_slist *headers,
+                     struct err *err) MUST_CHECK;
+/* What differs. 0, -ENOMEM, -EINVAL. */
+int http_options_request(struct http_request *r, const char *url, struct slice body, bool fresh) MUST_CHECK;
+
+/* Callbacks, set by http_options_set(). They only record. */
+size_t http_answer_head(char *data, size_t size, size_t n, void *arg);
+size_t http_answer_body(char *data, size_t size, size_t n, void *arg);
+/* For a request that begins. */
+void http_answer_reset(struct http_request *r);
+/* The whole judgement of a finished transfer. */
+void http_answer_attempt(struct http_request *r, CURLcode code, struct attempt *ret);
+
+#endif

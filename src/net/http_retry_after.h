@@ -1,0 +1,14 @@
+/* http_retry_after.h - Retry-After, of which any nonsense may come */
+#ifndef NET_HTTP_RETRY_AFTER_H
+#define NET_HTTP_RETRY_AFTER_H
+
+#include <stdint.h>
+
+#include "base/slice.h"
+
+/* value: the header's, without its name. wall_us: now, for the date form.
+ * Microseconds, at most an hour ("7200" is an hour: wanting longer is not absurd). -1: neither whole seconds nor an
+ * HTTP date ("1.5", "-3", "soon"), more digits than a number of seconds can have, or a date that has passed. */
+int64_t http_retry_after(struct slice value, int64_t wall_us);
+
+#endif
