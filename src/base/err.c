@@ -10,7 +10,7 @@
 /* The text may quote a file or a line: it must stay one line on a log or a terminal, and end on a whole character. */
 static void make_one_line(char *text, size_t size, size_t wanted)
 {
-	size_t n = wanted < size ? wanted : utf8_truncate(text, size, size - 1);
+	size_t n = wanted < size ? wanted : utf8_whole(text, size - 1);
 
 	text[n] = '\0';
 	for (size_t i = 0; i < n; i++)

@@ -107,7 +107,7 @@ void log_write(enum log_level level, const char *fmt, ...)
 	va_end(ap);
 	if (m < 0)
 		m = 0;
-	n = head + ((size_t)m < room ? (size_t)m : utf8_truncate(line + head, room, room - 1));
+	n = head + ((size_t)m < room ? (size_t)m : utf8_whole(line + head, room - 1));
 	for (size_t i = head; i < n; i++)
 		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
 			line[i] = '?';

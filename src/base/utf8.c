@@ -82,6 +82,19 @@ size_t utf8_count(const char *p, size_t n)
 	return count;
 }
 
+size_t utf8_whole(const char *p, size_t n)
+{
+	for (size_t tail = 1; tail <= 3 && tail <= n; tail++) {
+		unsigned char c = (unsigned char)p[n - tail];
+
+		if (c >= 0xc0) /* a first byte: is all of its character there? */
+			return utf8_check(p + n - tail, tail) == tail ? n : n - tail;
+		if (c < 0x80)
+			break;
+	}
+	return n;
+}
+
 size_t utf8_truncate(const char *p, size_t n, size_t max)
 {
 	size_t cut = max;

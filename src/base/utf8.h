@@ -9,6 +9,8 @@
 size_t utf8_check(const char *p, size_t n);
 /* Code points in valid UTF-8. */
 size_t utf8_count(const char *p, size_t n);
+/* n less the bytes of a last character that was cut off (by snprintf into too small a buffer, say). */
+size_t utf8_whole(const char *p, size_t n);
 /* The longest prefix of at most max bytes that cuts no character. */
 size_t utf8_truncate(const char *p, size_t n, size_t max);
 
