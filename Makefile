@@ -12,7 +12,7 @@ $(error VARIANT=$(VARIANT) is not one of: $(VARIANTS))
 endif
 
 # These work before anything is installed, hence before configure can run.
-BARE_GOALS := help clean distclean
+BARE_GOALS := help clean distclean setup check demo
 GOALS := $(or $(MAKECMDGOALS),all)
 
 all:
@@ -59,10 +59,12 @@ MAINS := src/daemon/main.c src/ctl/main.c
 LIB_SRC := $(filter-out $(MAINS),$(sort $(wildcard src/*/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$B/%.o)
 LIB := $B/libga4relay.a
-PROGRAMS := $(if $(wildcard src/daemon/main.c),$B/ga4relay) $(if $(wildcard src/ctl/main.c),$B/ga4relay-ctl)
+PROGRAMS := $B/ga4relay $(if $(wildcard src/ctl/main.c),$B/ga4relay-ctl)
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_NAMES := $(UNIT_SRC:tests/unit/test_%.c=%)
 UNIT_BIN := $(UNIT_NAMES:%=$B/unit/test_%)
+BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
+BENCH_BIN := $(BENCH_SRC:tests/bench/%.c=$B/bench/%)
 
 all: $(PROGRAMS)
 lib: $(LIB)
@@ -73,10 +75,10 @@ $(PROGRAMS):
 	@echo "  LINK $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
-$(LIB): $(LIB_OBJ)
+$(LIB): $(LIB_OBJ) $B/.lib_members
 	@echo "  AR   $@"
 	@rm -f $@
-	@$(AR) rcs $@ $^
+	@$(AR) rcs $@ $(LIB_OBJ)
 
 $B/%.o: %.c $B/.build_opts
 	@mkdir -p $(@D)
@@ -91,25 +93,148 @@ $B/unit/test_%: $B/tests/unit/test_%.o $(LIB)
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(ALL_LIBS)
 
 # Rewritten only when the flags change; everything depends on it, so changed flags rebuild.
+# The list of members does the same for the library when a source comes or goes.
 BUILD_OPTS = $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(ALL_LIBS)
 $B/.build_opts: FORCE
 	@mkdir -p $(@D)
 	@echo '$(subst ','\'',$(BUILD_OPTS))' | cmp -s - $@ || echo '$(subst ','\'',$(BUILD_OPTS))' >$@
+$B/.lib_members: FORCE
+	@mkdir -p $(@D)
+	@echo '$(LIB_OBJ)' | cmp -s - $@ || echo '$(LIB_OBJ)' >$@
 
--include $(LIB_OBJ:.o=.d) $(MAINS:%.c=$B/%.d) $(UNIT_SRC:%.c=$B/%.d)
+-include $(LIB_OBJ:.o=.d) $(MAINS:%.c=$B/%.d) $(UNIT_SRC:%.c=$B/%.d) $(BENCH_SRC:%.c=$B/%.d) $B/tests/lint/options.d
 
 # ---- tests ----
 
-unit: $(UNIT_NAMES:%=unit-%)
+# Asked for here and not by configure, so that cmocka may be installed after the programs were built.
+PKG_CONFIG ?= pkg-config
+CMOCKA_CFLAGS = $(shell $(PKG_CONFIG) --cflags cmocka)
+CMOCKA_LIBS = $(or $(shell $(PKG_CONFIG) --libs cmocka),$(error the unit tests need cmocka: tests/lib/setup.sh check))
+
+unit: $(UNIT_BIN)
+	@tests/lib/units.sh $(UNIT_BIN)
 unit-%: $B/unit/test_%
-	@$<
+	@tests/lib/units.sh $<
+
+# PYTEST_ARGS='-k refund -x' picks tests.
+e2e: $(PROGRAMS)
+	@VARIANT=$(VARIANT) BUILD_DIR=$(CURDIR)/$B PYTHONDONTWRITEBYTECODE=1 \
+	  $(PYTHON) -m pytest -p no:cacheprovider -ra $(PYTEST_ARGS) tests/e2e
+PYTHON ?= /usr/bin/python3
+
+lint: $(PROGRAMS) $B/lint/options
+	@tests/lint/lint.sh $B
+
+$B/lint/options: $B/tests/lint/options.o $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+
+# These two start from nothing: they install what they need, configure, build, and only then do what they are for.
+check:
+	@tests/lib/setup.sh check
+	@tests/lib/check.sh $(VARIANT)
+demo:
+	@tests/lib/setup.sh build
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@tests/demo.sh $B
+setup:
+	@tests/lib/setup.sh check
+
+bench: $(PROGRAMS) $(BENCH_BIN)
+	@tests/bench/run.sh $B
+
+# Programs of the benchmarks, one a file: tests/bench/NAME.c.
+$B/bench/%: $B/tests/bench/%.o $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS) -lm
+
+# ---- installing ----
+
+INSTALL ?= install
+unitdir ?= $(prefix)/lib/systemd/system
+sysusersdir ?= $(prefix)/lib/sysusers.d
+tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
+completiondir ?= $(datarootdir)/bash-completion/completions
+confdir = $(sysconfdir)/ga4relay
+exampledir = $(docdir)/examples
+
+MAN8 := $(wildcard man/*.8)
+MAN7 := $(wildcard man/*.7)
+MAN5 := $(wildcard man/*.5)
+COMPLETION := $(firstword $(wildcard src/ctl/*.bash))
+EXAMPLES := $(filter-out etc/ga4relay.conf,$(wildcard etc/*))
+# The repository's units name Debian's directories; the installed ones name the directories of this prefix.
+SET_PATHS = sed -e 's|/usr/sbin/|$(sbindir)/|g' -e 's|/etc/ga4relay|$(confdir)|g' -e 's|/var/lib/|$(localstatedir)/lib/|g'
+
+install: $(PROGRAMS)
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(sbindir) $(mandir)/man5 $(mandir)/man7 $(mandir)/man8 $(confdir) \
+	  $(docdir) $(exampledir) $(unitdir) $(sysusersdir) $(tmpfilesdir) $(completiondir))
+	$(INSTALL) -m 755 $(PROGRAMS) $(DESTDIR)$(sbindir)
+	$(if $(MAN5),$(INSTALL) -m 644 $(MAN5) $(DESTDIR)$(mandir)/man5)
+	$(if $(MAN7),$(INSTALL) -m 644 $(MAN7) $(DESTDIR)$(mandir)/man7)
+	$(if $(MAN8),$(INSTALL) -m 644 $(MAN8) $(DESTDIR)$(mandir)/man8)
+	for unit in ga4relay.service ga4relay.socket; do \
+	  $(SET_PATHS) systemd/$$unit >$(DESTDIR)$(unitdir)/$$unit && chmod 644 $(DESTDIR)$(unitdir)/$$unit || exit 1; done
+	$(INSTALL) -m 644 systemd/ga4relay.sysusers $(DESTDIR)$(sysusersdir)/ga4relay.conf
+	$(SET_PATHS) systemd/ga4relay.tmpfiles >$(DESTDIR)$(tmpfilesdir)/ga4relay.conf
+	chmod 644 $(DESTDIR)$(tmpfilesdir)/ga4relay.conf
+	$(if $(COMPLETION),$(INSTALL) -m 644 $(COMPLETION) $(DESTDIR)$(completiondir)/ga4relay-ctl)
+	$(INSTALL) -m 644 README.md LICENSE $(DESTDIR)$(docdir)
+	$(INSTALL) -m 644 etc/ga4relay.conf $(EXAMPLES) $(DESTDIR)$(exampledir)
+	@if test -e $(DESTDIR)$(confdir)/ga4relay.conf; then \
+	  echo "$(DESTDIR)$(confdir)/ga4relay.conf is there and stays as it is; the new sample: $(exampledir)"; \
+	else set -x; $(INSTALL) -m 644 etc/ga4relay.conf $(DESTDIR)$(confdir)/ga4relay.conf; fi
+
+# The configuration, the secrets beside it and the outbox are the operator's and stay.
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(sbindir)/,$(notdir $(PROGRAMS)))
+	rm -f $(addprefix $(DESTDIR)$(mandir)/man5/,$(notdir $(MAN5))) \
+	  $(addprefix $(DESTDIR)$(mandir)/man7/,$(notdir $(MAN7))) \
+	  $(addprefix $(DESTDIR)$(mandir)/man8/,$(notdir $(MAN8)))
+	rm -f $(DESTDIR)$(unitdir)/ga4relay.service $(DESTDIR)$(unitdir)/ga4relay.socket \
+	  $(DESTDIR)$(sysusersdir)/ga4relay.conf $(DESTDIR)$(tmpfilesdir)/ga4relay.conf \
+	  $(DESTDIR)$(completiondir)/ga4relay-ctl
+	rm -rf $(DESTDIR)$(docdir)
+	@echo "kept: $(DESTDIR)$(confdir) and the outbox under $(localstatedir)/lib/ga4relay"
+
+# ---- releasing ----
+
+DIST := ga4relay-$(VERSION)
+DIST_FILES := .clang-format .gitignore $(wildcard .ci) Makefile configure.ac configure README.md README LICENSE \
+	etc man src systemd tests
+dist: configure
+	tar --create --gzip --file $(DIST).tar.gz --transform 's,^,$(DIST)/,S' --sort=name --owner=0 --group=0 \
+	  --numeric-owner --exclude=__pycache__ --exclude=.pytest_cache --exclude=src/config.mk $(DIST_FILES)
+	@echo $(DIST).tar.gz
 
 # ---- cleaning ----
 
 clean:
 	rm -rf build
 distclean: clean
-	rm -rf autom4te.cache configure config.log config.status src/config.mk
+	rm -rf autom4te.cache configure configure~ config.log config.status src/config.mk
 
-.PHONY: all lib unit clean distclean FORCE
+help:
+	@sed -n 's/^#: \?//p' Makefile
+
+#: make                  build build/release/ga4relay and ga4relay-ctl (runs autoconf and configure first)
+#: make demo             install what is needed, build, show the main job: no account, configuration or network
+#: make check            install what is needed, build, run unit tests, end-to-end tests and lint
+#: make unit             the unit tests; make unit-NAME runs tests/unit/test_NAME.c
+#: make e2e              the end-to-end tests; PYTEST_ARGS='-k NAME -x' picks
+#: make lint             format, layers, function lengths, options against sample and manual, scripts, manuals, units
+#: make bench            the benchmarks; BENCH=small or full
+#: make setup            install the packages that `check` needs, nothing else
+#: make install          DESTDIR, prefix and sysconfdir are honoured; a configuration is never overwritten
+#: make uninstall        remove what install put there; configuration and outbox stay
+#: make dist             ga4relay-VERSION.tar.gz, with configure
+#: make clean            remove build/; distclean: also what configure made
+#:
+#: VARIANT=release|debug|asan|tsan|cov   which build, side by side under build/ (default release)
+#: CC, CFLAGS, LDFLAGS                    yours come last, and changing them rebuilds
+#: CONFIGURE_FLAGS='--enable-werror'      for the configure that make runs by itself
+
+.PHONY: all lib unit e2e lint check demo setup bench install uninstall dist clean distclean help FORCE
 .SECONDARY:

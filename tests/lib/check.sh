@@ -1,0 +1,43 @@
+#!/bin/bash
+# check.sh - what `make check` does after the set-up: build, unit tests, end-to-end tests, lint; then a summary
+# check.sh [VARIANT [STAGE…]]; every stage runs, also after an earlier one failed
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+
+variant=${1:-release}
+shift || true
+stages=("$@")
+if [ ${#stages[@]} -eq 0 ]; then stages=(build unit e2e lint); fi
+
+jobs=$(nproc 2>/dev/null || echo 2)
+rows=() failed=0
+
+run() { # run NAME COMMAND…
+	local name=$1 start=$SECONDS
+	shift
+	printf '\n==> %s (%s): %s\n' "$name" "$variant" "$*"
+	if "$@"; then
+		rows+=("$(printf 'passed  %-8s %4ds' "$name" $((SECONDS - start)))")
+	else
+		rows+=("$(printf 'FAILED  %-8s %4ds' "$name" $((SECONDS - start)))")
+		failed=$((failed + 1))
+	fi
+}
+
+for stage in "${stages[@]}"; do
+	case $stage in
+	build) run build make --no-print-directory -j"$jobs" VARIANT="$variant" all ;;
+	unit) run unit make --no-print-directory -j"$jobs" VARIANT="$variant" unit ;;
+	e2e) run e2e make --no-print-directory VARIANT="$variant" e2e ;;
+	lint) run lint make --no-print-directory -j"$jobs" VARIANT="$variant" lint ;;
+	*)
+		echo "check.sh: no such stage: $stage" >&2
+		exit 2
+		;;
+	esac
+done
+
+printf '\n==> make check VARIANT=%s\n' "$variant"
+printf '    %s\n' "${rows[@]}"
+printf '%d passed, %d failed\n' $((${#rows[@]} - failed)) "$failed"
+[ "$failed" -eq 0 ]

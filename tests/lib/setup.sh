@@ -1,0 +1,79 @@
+#!/bin/bash
+# setup.sh - installs what a make target needs: setup.sh build | check | ci (each includes the ones before it)
+# Does nothing when everything is there. On systems without apt it prints what they call the packages and goes on.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+want=${1:-build}
+
+case $want in
+build) sets='build' ;;
+check) sets='build check' ;;
+ci) sets='build check ci' ;;
+*)
+	echo "usage: setup.sh build|check|ci" >&2
+	exit 2
+	;;
+esac
+
+say() { printf '\n==> %s\n' "$*"; }
+
+# names COLUMN: the packages of the wanted sets in one distribution's words
+names() {
+	awk -v sets=" $sets " -v column="$1" \
+		'!/^#/ && NF && index(sets, " " $1 " ") && $column != "-" {print $column}' "$here/packages"
+}
+
+print_other_systems() {
+	say "this is not Debian or Ubuntu: nothing is installed for you. Needed for 'make $want':"
+	echo "  Fedora:  dnf install $(names 3 | xargs)"
+	echo "  Alpine:  apk add bash $(names 4 | xargs)"
+	echo "  Arch:    pacman -S $(names 5 | xargs)"
+	echo "Going on with what is here."
+}
+
+missing_packages() {
+	local installed
+	installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' 2>/dev/null | awk '$2 == "installed" {print $1}')
+	names 2 | grep -vxF -f <(printf '%s\n' "$installed") || true
+}
+
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+	print_other_systems
+	exit 0
+fi
+
+mapfile -t missing < <(missing_packages)
+if [ ${#missing[@]} -eq 0 ]; then
+	echo "==> set-up: all packages for '$want' are installed"
+	exit 0
+fi
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+	if ! command -v sudo >/dev/null; then
+		echo "setup.sh: run this as root (there is no sudo here): apt-get install -y ${missing[*]}" >&2
+		exit 1
+	fi
+	as_root=(sudo)
+fi
+
+# A package's service (nginx) must not start because its tests need the program. policy-rc.d is Debian's way to
+# say so; one that is there already is the machine owner's and stays as it is.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	# shellcheck disable=SC2064 # expanded now on purpose: as_root does not change any more
+	trap "${as_root[*]:+${as_root[*]} }rm -f $policy" EXIT
+	printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy >/dev/null
+	"${as_root[@]}" chmod 755 $policy
+fi
+
+apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 "$@"; }
+
+say "set-up: installing ${#missing[@]} packages: ${missing[*]}"
+if ! apt install -y --no-install-recommends "${missing[@]}"; then
+	say "set-up: once more, with fresh package lists"
+	apt update
+	apt install -y --no-install-recommends "${missing[@]}"
+fi
+say "set-up: done"
