@@ -15,14 +15,14 @@ struct http_server;
 struct http_exchange; /* one request waiting for its answer */
 
 struct http_server_config {
-	const char *listen;   /* "127.0.0.1:8125", "[::1]:0", "unix:/path" */
+	const char *listen; /* "127.0.0.1:8125", "[::1]:0", "unix:/path" */
 	size_t max_body, max_headers;
 	unsigned max_connections;
 	int64_t timeout_us;
 };
 
 struct http_request_info {
-	struct slice method, path;  /* path without its query, percent-decoded never */
+	struct slice method, path; /* path without its query, percent-decoded never */
 	struct slice body;
 	bool over_unix;
 	struct http_exchange *exchange;
@@ -39,7 +39,9 @@ unsigned http_server_port(const struct http_server *s);
 /* Decoded value of a query parameter or a header; NULL when absent. Valid until the answer. */
 const char *http_query(struct http_exchange *x, const char *name);
 const char *http_header(struct http_exchange *x, const char *name);
-/* content_type and headers (an array of name, value, …, NULL) may be NULL. Frees the exchange. Safe when the client is gone. */
-void http_answer(struct http_exchange *x, int status, const char *content_type, struct slice body, const char *const *headers);
+/* content_type and headers (an array of name, value, …, NULL) may be NULL. Frees the exchange. Safe when the client
+ * is gone. */
+void http_answer(struct http_exchange *x, int status, const char *content_type, struct slice body,
+                 const char *const *headers);
 
 #endif

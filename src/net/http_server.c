@@ -1,0 +1,454 @@
+/* http_server.c - a small bounded HTTP/1.1 server on evhttp
+ *
+ * evhttp limits head and body once it is told to (trap 18), but neither how many connections there are nor how long
+ * a request may take to arrive. Both are kept here: every connection has a struct http_conn from accept to close. */
+#include "net/http_server.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/http_struct.h>
+#include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "net/http_server_bind.h"
+
+struct http_conn {
+	struct http_server *server;
+	LIST_ENTRY(http_conn) link;
+	struct bufferevent *bev;         /* evhttp's */
+	struct evhttp_connection *evcon; /* NULL: not seen yet, bev is referenced meanwhile */
+	struct http_exchange *exchange;  /* waiting for its answer */
+	int64_t first_byte_us;           /* when the request that is being read began; 0: none is */
+};
+LIST_HEAD(http_conn_list, http_conn);
+
+struct http_exchange {
+	struct http_server *server;
+	struct http_conn *conn; /* NULL: the client is gone */
+	LIST_ENTRY(http_exchange) link;
+	struct evhttp_request *req; /* NULL: the server is gone */
+	struct evkeyvalq query;
+	bool query_parsed, orphan;
+};
+LIST_HEAD(http_exchange_list, http_exchange);
+
+struct http_server {
+	struct loop *loop;
+	struct evhttp *http;
+	struct evconnlistener *listener; /* evhttp's; NULL while closing */
+	struct loop_timer *resume, *sweep;
+	struct event *meet;
+	struct bound bound;
+	http_handler_fn *handler;
+	void *arg;
+	struct http_conn_list conns;
+	struct http_exchange_list exchanges;
+	unsigned n_conns, n_orphans,
+	        max_connections; /* orphan: an exchange without a connection still holds memory */
+	int64_t timeout_us;
+};
+
+enum { RESUME_AFTER_US = 100000 };
+
+/* ---- connections ---- */
+
+static void update_accepting(struct http_server *s)
+{
+	if (!s->listener || loop_timer_is_set(s->resume))
+		return;
+	if (s->n_conns + s->n_orphans >= s->max_connections)
+		evconnlistener_disable(s->listener);
+	else
+		evconnlistener_enable(s->listener);
+}
+
+/* Without descriptors the listener would spin (trap 16): connects wait in the kernel for a moment. */
+static void on_accept_error(struct evconnlistener *listener, void *arg)
+{
+	struct http_server *s = arg;
+
+	evconnlistener_disable(listener);
+	loop_timer_set(s->resume, RESUME_AFTER_US);
+}
+
+static void on_resume(void *arg)
+{
+	update_accepting(arg);
+}
+
+static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct http_conn *conn = arg;
+
+	(void)buffer;
+	if (info->n_added > 0 && conn->first_byte_us == 0 && !conn->exchange)
+		conn->first_byte_us = clock_mono_us();
+}
+
+static void conn_free(struct http_conn *conn)
+{
+	struct http_server *s = conn->server;
+
+	evbuffer_remove_cb(bufferevent_get_input(conn->bev), on_input, conn);
+	if (conn->exchange) {
+		conn->exchange->conn = NULL;
+		conn->exchange->orphan = true;
+		s->n_orphans++;
+	}
+	LIST_REMOVE(conn, link);
+	s->n_conns--;
+	free(conn);
+	update_accepting(s);
+}
+
+static void on_conn_close(struct evhttp_connection *evcon, void *arg)
+{
+	(void)evcon;
+	conn_free(arg);
+}
+
+/* evhttp makes its connection object after on_accepted() has returned and hands it out only with the first request.
+ * It is the argument of the bufferevent's callbacks (so from libevent 2.0 to 2.2). */
+static void meet_connection(struct http_conn *conn)
+{
+	bufferevent_data_cb read_cb, write_cb;
+	bufferevent_event_cb event_cb;
+	void *evcon = NULL;
+
+	bufferevent_getcb(conn->bev, &read_cb, &write_cb, &event_cb, &evcon);
+	conn->evcon = evcon;
+	if (evcon) {
+		evhttp_connection_set_closecb(evcon, on_conn_close, conn);
+		(void)bufferevent_decref(conn->bev);
+		return;
+	}
+	/* evhttp had no memory for it. */
+	struct bufferevent *bev = conn->bev;
+
+	conn_free(conn);
+	(void)bufferevent_decref(bev);
+}
+
+/* Runs before any byte of the new connections is read: they were accepted in this same turn. */
+static void on_meet(evutil_socket_t fd, short what, void *arg)
+{
+	struct http_server *s = arg;
+	struct http_conn *conn, *next;
+
+	(void)fd, (void)what;
+	for (conn = LIST_FIRST(&s->conns); conn; conn = next) {
+		next = LIST_NEXT(conn, link);
+		if (!conn->evcon)
+			meet_connection(conn);
+	}
+}
+
+/* evhttp asks for a bufferevent for each connection that it accepted; NULL makes it take one of its own. */
+static struct bufferevent *on_accepted(struct event_base *base, void *arg)
+{
+	struct http_server *s = arg;
+	struct http_conn *conn = calloc(1, sizeof(*conn));
+	struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
+
+	if (!conn || !bev || !evbuffer_add_cb(bufferevent_get_input(bev), on_input, conn)) {
+		if (bev)
+			bufferevent_free(bev);
+		free(conn);
+		return NULL;
+	}
+	bufferevent_incref(bev);
+	conn->server = s;
+	conn->bev = bev;
+	LIST_INSERT_HEAD(&s->conns, conn, link);
+	s->n_conns++;
+	event_active(s->meet, EV_TIMEOUT, 0);
+	update_accepting(s);
+	return bev;
+}
+
+/* A read timeout starts anew with each byte: this one is for the whole request. */
+static void on_sweep(void *arg)
+{
+	struct http_server *s = arg;
+	int64_t limit = clock_mono_us() - s->timeout_us;
+	struct http_conn *conn, *next;
+
+	for (conn = LIST_FIRST(&s->conns); conn; conn = next) {
+		next = LIST_NEXT(conn, link);
+		if (conn->evcon && !conn->exchange && conn->first_byte_us && conn->first_byte_us < limit)
+			evhttp_connection_free(conn->evcon);
+	}
+	loop_timer_set(s->sweep, s->timeout_us / 4 + 1);
+}
+
+/* ---- requests ---- */
+
+struct method_name {
+	enum evhttp_cmd_type type;
+	struct slice name;
+};
+static const struct method_name method_names[] = {
+        {EVHTTP_REQ_GET, {"GET", 3}},     {EVHTTP_REQ_POST, {"POST", 4}},       {EVHTTP_REQ_HEAD, {"HEAD", 4}},
+        {EVHTTP_REQ_PUT, {"PUT", 3}},     {EVHTTP_REQ_DELETE, {"DELETE", 6}},   {EVHTTP_REQ_OPTIONS, {"OPTIONS", 7}},
+        {EVHTTP_REQ_TRACE, {"TRACE", 5}}, {EVHTTP_REQ_CONNECT, {"CONNECT", 7}}, {EVHTTP_REQ_PATCH, {"PATCH", 5}},
+};
+
+/* All that evhttp knows come to the handler, which says what it allows; anything else evhttp answers by itself. */
+static unsigned known_methods(void)
+{
+	unsigned mask = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(method_names); i++)
+		mask |= method_names[i].type;
+	return mask;
+}
+
+static struct slice method_name(enum evhttp_cmd_type type)
+{
+	for (size_t i = 0; i < ARRAY_LEN(method_names); i++)
+		if (method_names[i].type == type)
+			return method_names[i].name;
+	return SLICE_LIT("");
+}
+
+static struct http_conn *conn_of(struct http_server *s, struct evhttp_connection *evcon)
+{
+	struct http_conn *conn;
+
+	LIST_FOREACH(conn, &s->conns, link)
+	if (conn->evcon == evcon)
+		return conn;
+	return NULL;
+}
+
+static struct http_exchange *exchange_new(struct http_server *s, struct evhttp_request *req)
+{
+	struct http_exchange *x = calloc(1, sizeof(*x));
+
+	if (!x)
+		return NULL;
+	x->server = s;
+	x->req = req;
+	TAILQ_INIT(&x->query);
+	LIST_INSERT_HEAD(&s->exchanges, x, link);
+	x->conn = conn_of(s, evhttp_request_get_connection(req));
+	if (x->conn) {
+		x->conn->exchange = x;
+		x->conn->first_byte_us = 0;
+	}
+	return x;
+}
+
+/* The path without scheme, host and query, as it was written. */
+static struct slice request_path(struct evhttp_request *req)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+
+	return slice_of(path ? path : "");
+}
+
+static void on_request(struct evhttp_request *req, void *arg)
+{
+	struct http_server *s = arg;
+	struct evbuffer *input = evhttp_request_get_input_buffer(req);
+	size_t n = evbuffer_get_length(input);
+	const unsigned char *body = n ? evbuffer_pullup(input, -1) : NULL;
+	struct http_exchange *x = n && !body ? NULL : exchange_new(s, req);
+	struct http_request_info info;
+
+	if (!x) {
+		evhttp_send_error(req, HTTP_SERVUNAVAIL, NULL);
+		return;
+	}
+	info = (struct http_request_info){
+	        .method = method_name(evhttp_request_get_command(req)),
+	        .path = request_path(req),
+	        .body = {(const char *)body, n},
+	        .over_unix = s->bound.is_unix,
+	        .exchange = x,
+	};
+	s->handler(s->arg, &info);
+}
+
+const char *http_query(struct http_exchange *x, const char *name)
+{
+	const struct evhttp_uri *uri = x->req ? evhttp_request_get_evhttp_uri(x->req) : NULL;
+	const char *query = uri ? evhttp_uri_get_query(uri) : NULL;
+
+	if (!query)
+		return NULL;
+	if (!x->query_parsed && evhttp_parse_query_str(query, &x->query) < 0)
+		evhttp_clear_headers(&x->query);
+	x->query_parsed = true;
+	return evhttp_find_header(&x->query, name);
+}
+
+const char *http_header(struct http_exchange *x, const char *name)
+{
+	return x->req ? evhttp_find_header(evhttp_request_get_input_headers(x->req), name) : NULL;
+}
+
+static void exchange_free(struct http_exchange *x)
+{
+	struct http_server *s = x->server;
+
+	evhttp_clear_headers(&x->query);
+	if (s) {
+		LIST_REMOVE(x, link);
+		if (x->conn)
+			x->conn->exchange = NULL;
+		if (x->orphan)
+			s->n_orphans--;
+		update_accepting(s);
+	}
+	free(x);
+}
+
+static int add_headers(struct evhttp_request *req, const char *content_type, const char *const *headers)
+{
+	struct evkeyvalq *out = evhttp_request_get_output_headers(req);
+
+	if (content_type && evhttp_add_header(out, "Content-Type", content_type) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; headers && headers[i] && headers[i + 1]; i += 2)
+		if (evhttp_add_header(out, headers[i], headers[i + 1]) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+void http_answer(struct http_exchange *x, int status, const char *content_type, struct slice body,
+                 const char *const *headers)
+{
+	struct evhttp_request *req = x->req;
+
+	/* Before the answer: sending it may free the connection. */
+	exchange_free(x);
+	if (!req)
+		return;
+	if (!evhttp_request_get_connection(req)) {
+		evhttp_request_free(req);
+		return;
+	}
+	if (add_headers(req, content_type, headers) < 0 ||
+	    (body.n > 0 && evbuffer_add(evhttp_request_get_output_buffer(req), body.p, body.n) < 0)) {
+		evhttp_send_error(req, HTTP_SERVUNAVAIL, NULL);
+		return;
+	}
+	evhttp_send_reply(req, status, NULL, NULL);
+}
+
+/* ---- opening and closing ---- */
+
+static int configure(struct http_server *s, const struct http_server_config *config)
+{
+	struct timeval tv = {config->timeout_us / US_PER_S, config->timeout_us % US_PER_S};
+
+	evhttp_set_max_headers_size(s->http, (ev_ssize_t)config->max_headers);
+	evhttp_set_max_body_size(s->http, (ev_ssize_t)config->max_body);
+	evhttp_set_timeout_tv(s->http, &tv);
+	evhttp_set_allowed_methods(s->http, (ev_uint16_t)known_methods());
+	evhttp_set_gencb(s->http, on_request, s);
+	evhttp_set_bevcb(s->http, on_accepted, s);
+	/* Reads what a client still writes of a body that is too large, so that it sees the 413. */
+	return evhttp_set_flags(s->http, EVHTTP_SERVER_LINGERING_CLOSE) == 0 ? 0 : -EINVAL;
+}
+
+static int start(struct http_server *s, const struct http_server_config *config, struct err *err)
+{
+	struct event_base *base = loop_base(s->loop);
+	int r = http_server_bind(&s->bound, config->listen, err);
+
+	if (r < 0)
+		return r;
+	s->http = evhttp_new(base);
+	s->resume = loop_timer_new(s->loop, on_resume, s);
+	s->sweep = loop_timer_new(s->loop, on_sweep, s);
+	s->meet = event_new(base, -1, 0, on_meet, s);
+	s->listener =
+	        evconnlistener_new(base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, s->bound.fd);
+	if (!s->http || !s->resume || !s->sweep || !s->meet || !s->listener || configure(s, config) < 0 ||
+	    !evhttp_bind_listener(s->http, s->listener))
+		return err_set(err, -ENOMEM, "no memory for the HTTP server");
+	s->bound.fd = -1; /* the listener's, which is evhttp's */
+	evconnlistener_set_error_cb(s->listener, on_accept_error);
+	loop_timer_set(s->sweep, s->timeout_us / 4 + 1);
+	return 0;
+}
+
+int http_server_open(struct http_server **ret, struct loop *loop, const struct http_server_config *config,
+                     http_handler_fn *handler, void *arg, struct err *err)
+{
+	struct http_server *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return err_set(err, -ENOMEM, "no memory for the HTTP server");
+	s->loop = loop;
+	s->bound.fd = -1;
+	s->handler = handler;
+	s->arg = arg;
+	s->max_connections = config->max_connections ? config->max_connections : 1;
+	s->timeout_us = config->timeout_us;
+	LIST_INIT(&s->conns);
+	LIST_INIT(&s->exchanges);
+	r = start(s, config, err);
+	if (r < 0) {
+		http_server_free(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+/* evhttp frees a pending request with its connection, but not one whose client has gone. */
+static void abandon_exchanges(struct http_server *s)
+{
+	struct http_exchange *x;
+
+	while ((x = LIST_FIRST(&s->exchanges))) {
+		LIST_REMOVE(x, link);
+		if (!evhttp_request_get_connection(x->req))
+			evhttp_request_free(x->req);
+		if (x->conn)
+			x->conn->exchange = NULL;
+		x->req = NULL;
+		x->server = NULL;
+		x->conn = NULL;
+	}
+}
+
+struct http_server *http_server_free(struct http_server *s)
+{
+	if (!s)
+		return NULL;
+	abandon_exchanges(s);
+	http_server_unbind(&s->bound);
+	if (s->meet)
+		on_meet(-1, 0, s);
+	if (s->bound.fd >= 0 && s->listener) /* opening failed half-way */
+		evconnlistener_free(s->listener);
+	else
+		fd_close(s->bound.fd);
+	s->listener = NULL;
+	if (s->http)
+		evhttp_free(s->http); /* closes connections: on_conn_close() */
+	if (s->meet)
+		event_free(s->meet);
+	loop_timer_free(s->resume);
+	loop_timer_free(s->sweep);
+	free(s);
+	return NULL;
+}
+
+unsigned http_server_port(const struct http_server *s)
+{
+	return s->bound.port;
+}

@@ -1,0 +1,140 @@
+/* http_server_bind.c - a listening socket for the HTTP server */
+#include "net/http_server_bind.h"
+
+#include <errno.h>
+#include <event2/util.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/slice.h"
+
+enum { BACKLOG = 128 };
+
+static int stream_socket(int family)
+{
+	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Something is at path: make room when it is a socket without a listener. */
+static int remove_stale(const struct sockaddr_un *sun, struct err *err)
+{
+	_cleanup_(fd_closep) int fd = -1;
+	struct stat st;
+
+	if (lstat(sun->sun_path, &st) < 0)
+		return errno == ENOENT ? 0 : err_set(err, -errno, "%s: %s", sun->sun_path, strerror(errno));
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(err, -EEXIST, "%s exists and is no socket: remove it, or listen elsewhere",
+		               sun->sun_path);
+	fd = stream_socket(AF_UNIX);
+	if (fd < 0)
+		return err_set(err, fd, "socket: %s", strerror(-fd));
+	if (connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0 || errno != ECONNREFUSED)
+		return err_set(err, -EADDRINUSE, "%s: another process listens there", sun->sun_path);
+	if (unlink(sun->sun_path) < 0 && errno != ENOENT)
+		return err_set(err, -errno, "%s: a stale socket that cannot be removed: %s", sun->sun_path,
+		               strerror(errno));
+	return 0;
+}
+
+/* The file never exists with wider permissions than it will have. */
+static int bind_unix(struct bound *b, const struct sockaddr_un *sun, struct err *err)
+{
+	mode_t before = umask(0077);
+	int r = bind(b->fd, (const struct sockaddr *)sun, sizeof(*sun)) < 0 ? -errno : 0;
+	struct stat st;
+
+	umask(before);
+	if (r < 0)
+		return err_set(err, r, "%s: %s", sun->sun_path, strerror(-r));
+	if (lstat(sun->sun_path, &st) < 0 || listen(b->fd, BACKLOG) < 0 || chmod(sun->sun_path, 0660) < 0) {
+		r = -errno;
+		(void)unlink(sun->sun_path);
+		return err_set(err, r, "%s: %s", sun->sun_path, strerror(-r));
+	}
+	b->dev = st.st_dev;
+	b->ino = st.st_ino;
+	memcpy(b->path, sun->sun_path, sizeof(b->path));
+	return 0;
+}
+
+static int open_unix(struct bound *b, const char *path, struct err *err)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int r;
+
+	if (path[0] != '/' || strlen(path) >= sizeof(sun.sun_path))
+		return err_set(err, -EINVAL, "unix:%s: an absolute path of at most %zu bytes is needed", path,
+		               sizeof(sun.sun_path) - 1);
+	memcpy(sun.sun_path, path, strlen(path) + 1);
+	r = remove_stale(&sun, err);
+	if (r < 0)
+		return r;
+	b->is_unix = true;
+	b->fd = stream_socket(AF_UNIX);
+	if (b->fd < 0)
+		return err_set(err, b->fd, "socket: %s", strerror(-b->fd));
+	return bind_unix(b, &sun, err);
+}
+
+static unsigned port_of(int fd)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+		return 0;
+	return ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port
+	                                      : ((struct sockaddr_in *)&ss)->sin_port);
+}
+
+static int open_tcp(struct bound *b, const char *address, struct err *err)
+{
+	struct sockaddr_storage ss;
+	int len = sizeof(ss), one = 1;
+
+	if (evutil_parse_sockaddr_port(address, (struct sockaddr *)&ss, &len) < 0 || !strrchr(address, ':'))
+		return err_set(err, -EINVAL, "%s: not an address and port such as 127.0.0.1:8125 or [::1]:8125",
+		               address);
+	b->fd = stream_socket(ss.ss_family);
+	if (b->fd < 0)
+		return err_set(err, b->fd, "%s: %s", address, strerror(-b->fd));
+	if (setsockopt(b->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+	    (ss.ss_family == AF_INET6 && setsockopt(b->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0) ||
+	    bind(b->fd, (struct sockaddr *)&ss, (socklen_t)len) < 0 || listen(b->fd, BACKLOG) < 0) {
+		int e = errno;
+
+		return err_set(err, -e, "%s: %s", address, strerror(e));
+	}
+	b->port = port_of(b->fd);
+	return 0;
+}
+
+int http_server_bind(struct bound *ret, const char *listen_at, struct err *err)
+{
+	static const struct slice prefix = {"unix:", 5};
+	struct bound b = {.fd = -1};
+	int r = slice_starts(slice_of(listen_at), prefix) ? open_unix(&b, listen_at + prefix.n, err)
+	                                                  : open_tcp(&b, listen_at, err);
+
+	if (r < 0) {
+		fd_close(b.fd);
+		return r;
+	}
+	*ret = b;
+	return 0;
+}
+
+void http_server_unbind(struct bound *b)
+{
+	struct stat st;
+
+	if (b->is_unix && lstat(b->path, &st) == 0 && st.st_dev == b->dev && st.st_ino == b->ino)
+		(void)unlink(b->path);
+	b->is_unix = false;
+}
