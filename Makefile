@@ -135,7 +135,7 @@ check:
 	@tests/lib/setup.sh check
 	@tests/lib/check.sh $(VARIANT)
 demo:
-	@tests/lib/setup.sh build
+	@tests/lib/setup.sh demo
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@tests/demo.sh $B
 setup:

@@ -1,5 +1,5 @@
 #!/bin/bash
-# setup.sh - installs what a make target needs: setup.sh build | check | ci (each includes the ones before it)
+# setup.sh - installs what a make target needs: setup.sh build | demo | check | ci (each includes the ones before it)
 # Does nothing when everything is there. On systems without apt it prints what they call the packages and goes on.
 set -euo pipefail
 
@@ -8,10 +8,11 @@ want=${1:-build}
 
 case $want in
 build) sets='build' ;;
-check) sets='build check' ;;
-ci) sets='build check ci' ;;
+demo) sets='build demo' ;;
+check) sets='build demo check' ;;
+ci) sets='build demo check ci' ;;
 *)
-	echo "usage: setup.sh build|check|ci" >&2
+	echo "usage: setup.sh build|demo|check|ci" >&2
 	exit 2
 	;;
 esac
