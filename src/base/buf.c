@@ -20,6 +20,13 @@ void buf_free(struct buf *b)
 	*b = BUF_INIT(b->max);
 }
 
+void buf_wipe(struct buf *b)
+{
+	if (b->data)
+		explicit_bzero(b->data, b->cap);
+	buf_free(b);
+}
+
 /* One byte more than cap is allocated, so that printf's NUL never costs a byte of the maximum. */
 static int set_cap(struct buf *b, size_t cap)
 {

@@ -17,6 +17,8 @@ struct buf {
 void buf_init(struct buf *b, size_t max);
 /* Releases the memory; the buffer is empty and usable again. Takes an empty one too. */
 void buf_free(struct buf *b);
+/* The same for what held a secret: overwritten first. */
+void buf_wipe(struct buf *b);
 static inline void buf_clear(struct buf *b) { b->len = 0; }
 /* Gives back memory beyond keep bytes when the content fits. */
 void buf_trim(struct buf *b, size_t keep);

@@ -83,11 +83,25 @@ struct conf *conf_free(struct conf *conf);
  * differs is named through warn(). */
 int conf_keep_fixed(const struct conf *now, struct conf *next, void (*warn)(void *arg, const char *option), void *arg) MUST_CHECK;
 
-/* The option table, for tests and documentation. Dotted names in the specification's order. */
+/* The option tables, for tests and documentation. Dotted names in the specification's order. */
+struct option_word;
 struct conf_option_info {
 	const char *name, *type, *range, *def, *help;
 	bool reloadable;
+	/* How it is read: private to conf/ (options.h). min and max stand in the option's own notation. */
+	struct {
+		int type;            /* enum option_type */
+		size_t offset, size; /* of the member in struct conf or struct conf_stream */
+		const char *min, *max;
+		const struct option_word *words;
+		bool may_be_empty;
+	} how;
 };
 const struct conf_option_info *conf_options(size_t *ret_n);
+/* The members of a stream's group. */
+const struct conf_option_info *conf_stream_options(size_t *ret_n);
+
+/* url as it may be shown: what stands before an '@' is left out. Returns out. */
+const char *conf_redact_url(const char *url, char *out, size_t size);
 
 #endif

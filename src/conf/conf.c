@@ -1,0 +1,308 @@
+/* conf.c - a configuration from its text to the struct, and what a reload may take over */
+#include "conf/conf.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/fd.h"
+#include "base/nearest.h"
+#include "conf/options.h"
+#include "conf/value.h"
+
+enum { FILE_MAX = 1 << 20 };
+
+/* ---- what the readers say ---- */
+
+static void put_together(const struct reader *rd, unsigned line, const char *option, const char *sentence,
+                         struct err *out)
+{
+	char where[32] = "";
+
+	if (line)
+		snprintf(where, sizeof(where), ":%u", line);
+	err_set(out, 0, "%s%s: %s%s%s", rd->file, where, option ? option : "", option ? ": " : "", sentence);
+}
+
+int reader_fail(const struct reader *rd, unsigned line, const char *option, const char *fmt, ...)
+{
+	char sentence[400];
+	va_list ap;
+
+	if (!rd->err)
+		return -EINVAL;
+	va_start(ap, fmt);
+	vsnprintf(sentence, sizeof(sentence), fmt, ap);
+	va_end(ap);
+	put_together(rd, line, option, sentence, rd->err);
+	return -EINVAL;
+}
+
+int reader_no_memory(const struct reader *rd)
+{
+	return err_set(rd->err, -ENOMEM, "%s: no memory to read it", rd->file);
+}
+
+void reader_warn(const struct reader *rd, unsigned line, const char *option, const char *fmt, ...)
+{
+	char sentence[400];
+	struct err whole;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(sentence, sizeof(sentence), fmt, ap);
+	va_end(ap);
+	put_together(rd, line, option, sentence, &whole);
+	log_warning("%s", whole.text);
+}
+
+/* ---- options ---- */
+
+static const struct conf_option_info *find_option(const char *name, size_t *ret_i)
+{
+	size_t n;
+	const struct conf_option_info *options = conf_options(&n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(options[i].name, name) == 0) {
+			*ret_i = i;
+			return &options[i];
+		}
+	}
+	return NULL;
+}
+
+/* Whether name is what some options have before their dot. */
+static bool is_group(const char *name)
+{
+	size_t n, length = strlen(name);
+	const struct conf_option_info *options = conf_options(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (strncmp(options[i].name, name, length) == 0 && options[i].name[length] == '.')
+			return true;
+	return false;
+}
+
+/* The whole name of the option that was meant: a slip in this group, or a name that belongs to another one. */
+static const char *find_meant(const char *name)
+{
+	const char *names[CONF_OPTIONS_MAX], *near, *dot = strrchr(name, '.');
+	size_t n;
+	const struct conf_option_info *options = conf_options(&n);
+
+	for (size_t i = 0; i < n; i++)
+		names[i] = options[i].name;
+	near = nearest_name(slice_of(name), names, n);
+	if (near)
+		return near;
+	for (size_t i = 0; i < n; i++) {
+		const char *last = strrchr(names[i], '.');
+
+		names[i] = last ? last + 1 : names[i];
+	}
+	near = nearest_name(slice_of(dot ? dot + 1 : name), names, n);
+	for (size_t i = 0; near && i < n; i++)
+		if (names[i] == near)
+			return options[i].name;
+	return NULL;
+}
+
+static int fail_unknown(const struct reader *rd, const config_setting_t *setting, const char *name)
+{
+	const char *near = find_meant(name);
+
+	return reader_fail(rd, config_setting_source_line(setting), name, "unknown option%s%s%s",
+	                   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+static int read_option(struct reader *rd, config_setting_t *setting, const char *name)
+{
+	size_t i;
+	const struct conf_option_info *opt = find_option(name, &i);
+
+	if (!opt)
+		return fail_unknown(rd, setting, name);
+	rd->lines[i] = config_setting_source_line(setting);
+	if (opt->how.type == OPTION_STREAMS) {
+		rd->streams = setting;
+		return 0;
+	}
+	if (opt->how.size == 0) {
+		rd->default_stream = setting;
+		return 0;
+	}
+	return value_read(rd, opt, name, setting, rd->conf);
+}
+
+static int read_group(struct reader *rd, config_setting_t *group)
+{
+	const char *prefix = config_setting_name(group);
+	char name[160];
+	int r = 0;
+
+	if (config_setting_type(group) != CONFIG_TYPE_GROUP)
+		return reader_fail(rd, config_setting_source_line(group), prefix, "expected a group: %s = { … };",
+		                   prefix);
+	for (int i = 0; r == 0 && i < config_setting_length(group); i++) {
+		config_setting_t *setting = config_setting_get_elem(group, (unsigned)i);
+
+		snprintf(name, sizeof(name), "%.40s.%.80s", prefix, config_setting_name(setting));
+		r = read_option(rd, setting, name);
+	}
+	return r;
+}
+
+static int read_root(struct reader *rd, config_setting_t *root)
+{
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < config_setting_length(root); i++) {
+		config_setting_t *setting = config_setting_get_elem(root, (unsigned)i);
+		const char *name = config_setting_name(setting);
+
+		r = is_group(name) ? read_group(rd, setting) : read_option(rd, setting, name);
+	}
+	return r;
+}
+
+static int set_defaults(const struct reader *rd)
+{
+	size_t n;
+	const struct conf_option_info *options = conf_options(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (value_default(&options[i], rd->conf) < 0)
+			return reader_no_memory(rd);
+	return 0;
+}
+
+/* ---- whole files ---- */
+
+/* libconfig's own copies of api_secret and of a proxy's password; its buffers while it parsed are beyond reach. */
+static void wipe_strings(config_setting_t *setting)
+{
+	const char *text = config_setting_get_string(setting);
+
+	if (text)
+		explicit_bzero((char *)(uintptr_t)text, strlen(text));
+	for (int i = 0; config_setting_is_aggregate(setting) && i < config_setting_length(setting); i++)
+		wipe_strings(config_setting_get_elem(setting, (unsigned)i));
+}
+
+static int read_tree(struct reader *rd, config_t *tree, const char *text)
+{
+	int r;
+
+	if (config_read_string(tree, text) != CONFIG_TRUE)
+		return reader_fail(rd, (unsigned)config_error_line(tree), NULL, "%s", config_error_text(tree));
+	r = set_defaults(rd);
+	if (r == 0)
+		r = read_root(rd, config_root_setting(tree));
+	if (r == 0)
+		r = streams_read(rd);
+	return r < 0 ? r : conf_check(rd);
+}
+
+static int parse(struct conf **ret, struct slice text, const char *name, bool others_can_read, struct err *err)
+{
+	struct reader rd = {.file = name, .err = err, .others_can_read = others_can_read};
+	config_t tree;
+	int r;
+
+	r = scan_text(&rd, text.p, text.n);
+	if (r < 0)
+		return r;
+	rd.conf = calloc(1, sizeof(*rd.conf));
+	if (!rd.conf)
+		return reader_no_memory(&rd);
+	config_init(&tree);
+	r = read_tree(&rd, &tree, text.p);
+	wipe_strings(config_root_setting(&tree));
+	config_destroy(&tree);
+	if (r < 0) {
+		conf_free(rd.conf);
+		return r;
+	}
+	*ret = rd.conf;
+	return 0;
+}
+
+int conf_parse(struct conf **ret, const char *text, const char *name, struct err *err)
+{
+	return parse(ret, slice_of(text), name, false, err);
+}
+
+int conf_load(struct conf **ret, const char *path, struct err *err)
+{
+	_cleanup_(buf_wipe) struct buf text = BUF_INIT(FILE_MAX);
+	struct conf *conf;
+	struct stat st;
+	int r;
+
+	if (stat(path, &st) < 0)
+		return err_set(err, -errno, "cannot read %s: %s", path, strerror(errno));
+	/* All at once: a buffer that moves leaves copies of a secret behind. */
+	if (st.st_size >= FILE_MAX)
+		return err_set(err, -EFBIG, "%s is larger than %d bytes", path, FILE_MAX);
+	if (buf_reserve(&text, FILE_MAX) < 0)
+		return err_set(err, -ENOMEM, "%s: no memory to read it", path);
+	r = file_read(path, &text, err);
+	if (r < 0)
+		return r;
+	if (buf_append_char(&text, '\0') < 0)
+		return err_set(err, -EFBIG, "%s is larger than %d bytes", path, FILE_MAX);
+	r = parse(&conf, (struct slice){text.data, text.len - 1}, path, st.st_mode & S_IROTH, err);
+	if (r < 0)
+		return r;
+	conf->path = strdup(path);
+	if (!conf->path) {
+		conf_free(conf);
+		return err_set(err, -ENOMEM, "%s: no memory to read it", path);
+	}
+	*ret = conf;
+	return 0;
+}
+
+struct conf *conf_free(struct conf *conf)
+{
+	size_t n;
+	const struct conf_option_info *options = conf_options(&n);
+
+	if (!conf)
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		value_free(&options[i], conf);
+	for (size_t i = 0; i < conf->n_streams; i++) {
+		struct conf_stream *s = &conf->streams[i];
+
+		free(s->name);
+		free(s->id);
+		secret_free(s->secret);
+		free(s->endpoint);
+		free(s->validation_endpoint);
+	}
+	free(conf->streams);
+	free(conf->path);
+	free(conf);
+	return NULL;
+}
+
+int conf_keep_fixed(const struct conf *now, struct conf *next, void (*warn)(void *arg, const char *option), void *arg)
+{
+	size_t n;
+	const struct conf_option_info *options = conf_options(&n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (options[i].reloadable || value_equal(&options[i], now, next))
+			continue;
+		warn(arg, options[i].name);
+		if (value_copy(&options[i], next, now) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}

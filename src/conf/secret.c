@@ -1,0 +1,109 @@
+/* secret.c - a stream's API secret: from a file, a systemd credential, or the configuration itself */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/fd.h"
+#include "conf/reader.h"
+
+enum { SECRET_MAX = 512, FILE_MAX = 4096 };
+
+char *secret_free(char *secret)
+{
+	if (secret) {
+		explicit_bzero(secret, strlen(secret));
+		free(secret);
+	}
+	return NULL;
+}
+
+/* NULL or what is wrong, without a byte of it. */
+static const char *secret_problem(struct slice s)
+{
+	if (s.n == 0)
+		return "the secret is empty";
+	if (s.n > SECRET_MAX)
+		return "the secret is longer than 512 bytes: is this the right file?";
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] <= 0x20 || s.p[i] >= 0x7f)
+			return "the secret holds a space, a line break, a control or a non-ASCII character";
+	return NULL;
+}
+
+static int take_secret(const struct reader *rd, const struct secret_source *source, struct slice s, const char *where,
+                       char **ret)
+{
+	const char *wrong;
+
+	if (s.n && s.p[s.n - 1] == '\n')
+		s.n--;
+	if (s.n && s.p[s.n - 1] == '\r')
+		s.n--;
+	wrong = secret_problem(s);
+	if (wrong)
+		return reader_fail(rd, source->line, source->option, "%s%s%s", where, where[0] ? ": " : "", wrong);
+	*ret = strndup(s.p, s.n);
+	return *ret ? 0 : reader_no_memory(rd);
+}
+
+static void warn_of_readers(const struct reader *rd, const struct secret_source *source, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && (st.st_mode & S_IROTH))
+		reader_warn(rd, source->line, source->option, "%s can be read by everybody: chmod o= %s", path, path);
+}
+
+static int read_secret_file(const struct reader *rd, const struct secret_source *source, const char *path, char **ret)
+{
+	/* All at once, so that the buffer never moves and leaves a copy behind. */
+	_cleanup_(buf_wipe) struct buf b = BUF_INIT(FILE_MAX);
+	struct err why;
+	int r = buf_reserve(&b, FILE_MAX);
+
+	if (r < 0)
+		return reader_no_memory(rd);
+	r = file_read(path, &b, &why);
+	if (r == -EFBIG)
+		return reader_fail(rd, source->line, source->option, "%s: the file is too large to be a secret",
+		                   path);
+	if (r < 0) {
+		reader_fail(rd, source->line, source->option, "%s", why.text);
+		return r;
+	}
+	warn_of_readers(rd, source, path);
+	return take_secret(rd, source, buf_slice(&b), path, ret);
+}
+
+static int read_credential(const struct reader *rd, const struct secret_source *source, char **ret)
+{
+	const char *dir = getenv("CREDENTIALS_DIRECTORY");
+	char path[4400];
+
+	if (strchr(source->credential, '/') || source->credential[0] == '.' || strlen(source->credential) > 255)
+		return reader_fail(rd, source->line, source->option,
+		                   "a credential's name has no / and does not begin with a dot");
+	if (!dir || dir[0] != '/' || strlen(dir) > 4000)
+		return reader_fail(rd, source->line, source->option,
+		                   "$CREDENTIALS_DIRECTORY is not set: this needs systemd's LoadCredential=%s:PATH",
+		                   source->credential);
+	snprintf(path, sizeof(path), "%s/%s", dir, source->credential);
+	return read_secret_file(rd, source, path, ret);
+}
+
+int secret_read(const struct reader *rd, const struct secret_source *source, char **ret)
+{
+	if (source->file)
+		return read_secret_file(rd, source, source->file, ret);
+	if (source->credential)
+		return read_credential(rd, source, ret);
+	if (rd->others_can_read)
+		return reader_fail(
+		        rd, source->line, source->option,
+		        "this file can be read by everybody and holds a secret: chmod o= %s, or use api_secret_file",
+		        rd->file);
+	return take_secret(rd, source, slice_of(source->text), "", ret);
+}
