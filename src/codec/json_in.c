@@ -1,0 +1,426 @@
+/* json_in.c - strict JSON to a flat tree, over yajl's SAX parser
+ *
+ * yajl does the grammar; what it lets pass is refused here: bytes that are no UTF-8, lone surrogate escapes, form
+ * feed and vertical tab as white space, any depth, duplicate members, a second value. One handle reads line after
+ * line (yajl_allow_multiple_values), so a good line allocates nothing once the scratch memory has grown; whatever
+ * went wrong leaves the handle in an unknown state, and the next line gets a new one. */
+#include "codec/json_in.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yajl/yajl_parse.h>
+
+#include "base/buf.h"
+#include "base/utf8.h"
+#include "codec/json_dup.h"
+
+enum {
+	MAX_DEPTH = 32,         /* of the stack below; json_in_new() may allow less */
+	KEEP_NODES = 4096,      /* scratch that stays between lines: 148 KB */
+	KEEP_BYTES = 64 * 1024, /* decoded strings, and yajl's own buffer (as long as the longest line at most) */
+	MAX_TEXT = 1024 * 1024 * 1024 /* offsets are 32 bits wide */
+};
+
+struct json_in {
+	yajl_handle yajl; /* NULL: to be made */
+	unsigned max_depth;
+	struct json_node *nodes;
+	uint32_t cap;
+	struct json_doc doc;
+	struct buf decoded; /* strings and names that had escapes */
+	struct json_dup dup;
+
+	/* The line being read. */
+	const char *problem; /* first violation found in a callback; NULL: none, or no memory */
+	int error;           /* 0, -EBADMSG, -ENOMEM */
+	uint32_t at;         /* end of the last token */
+	uint32_t problem_at;
+	unsigned depth;
+	bool done; /* the root was closed */
+	bool key_decoded;
+	uint32_t key_off, key_len; /* of the member whose value comes next */
+	uint32_t open[MAX_DEPTH];  /* nodes of the containers around us */
+};
+
+static int stop(struct json_in *in, uint32_t at, const char *problem)
+{
+	in->error = -EBADMSG;
+	in->problem = problem;
+	in->problem_at = at;
+	return 0;
+}
+
+static int stop_no_memory(struct json_in *in)
+{
+	in->error = -ENOMEM;
+	return 0;
+}
+
+/* The token that yajl just read: from behind the last one, over white space and separators, to what it consumed.
+ * yajl knows form feed and vertical tab as white space, JSON does not. */
+static bool token_bounds(struct json_in *in, uint32_t *ret_start, uint32_t *ret_end)
+{
+	const char *text = in->doc.text.p;
+	uint32_t start = in->at, end = (uint32_t)yajl_get_bytes_consumed(in->yajl);
+
+	while (start < end && (text[start] == ' ' || text[start] == ',' || text[start] == ':' ||
+	                       text[start] == '\t' || text[start] == '\n' || text[start] == '\r'))
+		start++;
+	if (text[start] == '\f' || text[start] == '\v') {
+		stop(in, start, "form feed and vertical tab are no white space in JSON");
+		return false;
+	}
+	*ret_start = start;
+	*ret_end = end;
+	in->at = end;
+	return true;
+}
+
+static bool grow_nodes(struct json_in *in)
+{
+	/* No text has more values than half its bytes: the last step needs no doubling. */
+	size_t most = in->doc.text.n / 2 + 2, cap = in->cap ? (size_t)in->cap * 2 : 256;
+	struct json_node *nodes;
+
+	if (cap > most && most > in->cap)
+		cap = most;
+	nodes = realloc(in->nodes, cap * sizeof(*nodes));
+	if (!nodes)
+		return false;
+	in->nodes = nodes;
+	in->doc.nodes = nodes;
+	in->cap = (uint32_t)cap;
+	return true;
+}
+
+static struct json_node *add_node(struct json_in *in, enum json_type type)
+{
+	struct json_node *node, *parent;
+	uint32_t start, end;
+
+	if (!token_bounds(in, &start, &end))
+		return NULL;
+	if (in->done || (in->depth == 0 && type != JSON_OBJECT)) {
+		stop(in, start, in->done ? "something follows the object" : "a line is one JSON object");
+		return NULL;
+	}
+	if (in->doc.n == in->cap && !grow_nodes(in)) {
+		stop_no_memory(in);
+		return NULL;
+	}
+	node = &in->nodes[in->doc.n++];
+	*node = (struct json_node){.raw_off = start, .raw_len = end - start, .end = in->doc.n, .type = (uint8_t)type};
+	if (in->depth == 0)
+		return node;
+	parent = &in->nodes[in->open[in->depth - 1]];
+	parent->count++;
+	if (parent->type == JSON_OBJECT) {
+		node->is_member = true;
+		node->key_off = in->key_off;
+		node->key_len = in->key_len;
+		node->key_decoded = in->key_decoded;
+	}
+	return node;
+}
+
+static int on_null(void *ctx)
+{
+	return add_node(ctx, JSON_NULL) != NULL;
+}
+
+static int on_boolean(void *ctx, int truth)
+{
+	struct json_node *node = add_node(ctx, JSON_BOOL);
+
+	if (!node)
+		return 0;
+	node->truth = truth != 0;
+	return 1;
+}
+
+static int on_number(void *ctx, const char *p UNUSED, size_t n UNUSED)
+{
+	struct json_node *node = add_node(ctx, JSON_NUMBER);
+
+	if (!node)
+		return 0;
+	node->val_off = node->raw_off;
+	node->val_len = node->raw_len;
+	return 1;
+}
+
+/* The value of "\uXXXX" at p, of which yajl has seen that its digits are digits. */
+static unsigned escape_value(const char *p)
+{
+	unsigned v = 0;
+
+	for (int i = 2; i < 6; i++)
+		v = v * 16 + (unsigned)((p[i] & 0xf) + (p[i] > '9' ? 9 : 0));
+	return v;
+}
+
+/* Trap 19: yajl turns a lone surrogate into '?' or, before another escape, into a wrong character. */
+static bool surrogates_paired(const char *p, const char *end)
+{
+	while (p < end && (p = memchr(p, '\\', (size_t)(end - p)))) {
+		unsigned v;
+
+		if (p[1] != 'u') {
+			p += 2;
+			continue;
+		}
+		v = escape_value(p);
+		p += 6;
+		if (v < 0xd800 || v > 0xdfff)
+			continue;
+		if (v > 0xdbff || end - p < 6 || p[0] != '\\' || p[1] != 'u' || (escape_value(p) & 0xfc00) != 0xdc00)
+			return false;
+		p += 6;
+	}
+	return true;
+}
+
+/* Where the decoded string lies: in the text when it had no escape, otherwise copied behind the others. */
+static int place_string(struct json_in *in, uint32_t start, uint32_t end, const unsigned char *p, size_t n,
+                        uint32_t *ret_off, bool *ret_decoded)
+{
+	const char *text = in->doc.text.p;
+
+	if (n == (size_t)(end - start) - 2) {
+		*ret_off = start + 1;
+		*ret_decoded = false;
+		return 1;
+	}
+	if (!surrogates_paired(text + start, text + end))
+		return stop(in, start, "a surrogate escape stands alone");
+	*ret_off = (uint32_t)in->decoded.len;
+	*ret_decoded = true;
+	if (buf_append(&in->decoded, p, n) < 0)
+		return stop_no_memory(in);
+	in->doc.decoded = in->decoded.data;
+	return 1;
+}
+
+static int on_string(void *ctx, const unsigned char *p, size_t n)
+{
+	struct json_in *in = ctx;
+	struct json_node *node = add_node(in, JSON_STRING);
+	uint32_t off;
+	bool decoded;
+
+	if (!node || !place_string(in, node->raw_off, node->raw_off + node->raw_len, p, n, &off, &decoded))
+		return 0;
+	node->val_off = off;
+	node->val_len = (uint32_t)n;
+	node->val_decoded = decoded;
+	return 1;
+}
+
+static int on_key(void *ctx, const unsigned char *p, size_t n)
+{
+	struct json_in *in = ctx;
+	uint32_t start, end, object = in->open[in->depth - 1];
+	struct slice key;
+	bool decoded;
+	int r;
+
+	if (!token_bounds(in, &start, &end) || !place_string(in, start, end, p, n, &in->key_off, &decoded))
+		return 0;
+	in->key_len = (uint32_t)n;
+	in->key_decoded = decoded;
+	key = (struct slice){(decoded ? in->doc.decoded : in->doc.text.p) + in->key_off, n};
+	r = json_dup_check(&in->dup, &in->doc, object, in->depth - 1, key);
+	if (r == -EEXIST)
+		return stop(in, start, "a member of that name is already there");
+	return r < 0 ? stop_no_memory(in) : 1;
+}
+
+static int open_container(struct json_in *in, enum json_type type)
+{
+	struct json_node *node = add_node(in, type);
+
+	if (!node)
+		return 0;
+	if (in->depth == in->max_depth)
+		return stop(in, node->raw_off, "nested too deeply (32 levels at most)");
+	json_dup_open(&in->dup, in->depth);
+	in->open[in->depth++] = (uint32_t)(node - in->nodes);
+	return 1;
+}
+
+static int close_container(struct json_in *in)
+{
+	struct json_node *node;
+	uint32_t start, end;
+
+	if (!token_bounds(in, &start, &end))
+		return 0;
+	node = &in->nodes[in->open[--in->depth]];
+	node->raw_len = end - node->raw_off;
+	node->end = in->doc.n;
+	in->done = in->depth == 0;
+	return 1;
+}
+
+static int on_start_map(void *ctx)
+{
+	return open_container(ctx, JSON_OBJECT);
+}
+
+static int on_start_array(void *ctx)
+{
+	return open_container(ctx, JSON_ARRAY);
+}
+
+static int on_end(void *ctx)
+{
+	return close_container(ctx);
+}
+
+static const yajl_callbacks callbacks = {
+        .yajl_null = on_null,
+        .yajl_boolean = on_boolean,
+        .yajl_number = on_number,
+        .yajl_string = on_string,
+        .yajl_start_map = on_start_map,
+        .yajl_map_key = on_key,
+        .yajl_end_map = on_end,
+        .yajl_start_array = on_start_array,
+        .yajl_end_array = on_end,
+};
+
+static void drop_handle(struct json_in *in)
+{
+	if (in->yajl)
+		yajl_free(in->yajl);
+	in->yajl = NULL;
+}
+
+static int make_handle(struct json_in *in)
+{
+	if (in->yajl)
+		return 0;
+	in->yajl = yajl_alloc(&callbacks, NULL, in);
+	if (!in->yajl)
+		return -ENOMEM;
+	if (yajl_config(in->yajl, yajl_allow_multiple_values, 1) &&
+	    yajl_config(in->yajl, yajl_dont_validate_strings, 1))
+		return 0;
+	drop_handle(in);
+	return -ENOMEM;
+}
+
+static int not_json(struct err *err, size_t at, const char *problem)
+{
+	return err_set(err, -EBADMSG, "not valid JSON at byte %zu: %s", at + 1, problem);
+}
+
+/* yajl's own words ("parse error: …\n", without the text around) less their newline. */
+static int yajl_problem(struct json_in *in, struct err *err)
+{
+	size_t at = yajl_get_bytes_consumed(in->yajl);
+	char *words = (char *)yajl_get_error(in->yajl, 0, NULL, 0);
+
+	if (!words)
+		return -ENOMEM;
+	words[strcspn(words, "\n")] = '\0';
+	not_json(err, at ? at - 1 : 0, words);
+	yajl_free_error(in->yajl, (unsigned char *)words);
+	return -EBADMSG;
+}
+
+static int check_tail(const struct json_in *in, struct err *err)
+{
+	struct slice text = in->doc.text;
+
+	if (!in->done)
+		return not_json(err, text.n, in->doc.n ? "the object is not closed" : "there is no object");
+	for (size_t at = in->at; at < text.n; at++)
+		if (!memchr(" \t\r\n", text.p[at], 4))
+			return not_json(err, at, "something follows the object");
+	return 0;
+}
+
+static int run_parser(struct json_in *in, struct err *err)
+{
+	yajl_status status = yajl_parse(in->yajl, (const unsigned char *)in->doc.text.p, in->doc.text.n);
+
+	if (in->error == -EBADMSG)
+		return not_json(err, in->problem_at, in->problem);
+	if (in->error < 0)
+		return in->error;
+	if (status != yajl_status_ok)
+		return yajl_problem(in, err);
+	return check_tail(in, err);
+}
+
+/* What an unusually large line needed is not kept for ever. */
+static void trim(struct json_in *in)
+{
+	if (in->doc.text.n > KEEP_BYTES)
+		drop_handle(in); /* its buffers grow with escaped strings and never shrink */
+	if (in->cap > KEEP_NODES) {
+		free(in->nodes);
+		in->nodes = NULL;
+		in->cap = 0;
+	}
+	buf_clear(&in->decoded);
+	buf_trim(&in->decoded, KEEP_BYTES);
+	json_dup_clear(&in->dup);
+}
+
+int json_in_read(struct json_in *in, struct slice text, const struct json_doc **ret, struct err *err)
+{
+	size_t valid;
+	int r;
+
+	trim(in);
+	if (text.n > MAX_TEXT)
+		return not_json(err, 0, "too long");
+	valid = utf8_check(text.p, text.n);
+	if (valid < text.n)
+		return not_json(err, valid, "this is no UTF-8");
+	r = make_handle(in);
+	if (r < 0)
+		return r;
+	in->doc = (struct json_doc){.text = text, .decoded = in->decoded.data, .nodes = in->nodes};
+	in->error = 0;
+	in->problem = NULL;
+	in->at = 0;
+	in->depth = 0;
+	in->done = false;
+	r = run_parser(in, err);
+	if (r < 0) {
+		drop_handle(in);
+		return r;
+	}
+	*ret = &in->doc;
+	return 0;
+}
+
+struct json_in *json_in_new(unsigned max_depth)
+{
+	struct json_in *in = calloc(1, sizeof(*in));
+
+	if (!in)
+		return NULL;
+	in->max_depth = max_depth < MAX_DEPTH ? max_depth : MAX_DEPTH;
+	buf_init(&in->decoded, MAX_TEXT);
+	if (json_dup_init(&in->dup) < 0 || make_handle(in) < 0)
+		return json_in_free(in);
+	return in;
+}
+
+struct json_in *json_in_free(struct json_in *in)
+{
+	if (!in)
+		return NULL;
+	drop_handle(in);
+	free(in->nodes);
+	buf_free(&in->decoded);
+	json_dup_free(&in->dup);
+	free(in);
+	return NULL;
+}
