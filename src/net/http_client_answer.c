@@ -153,11 +153,22 @@ static bool was_reused(struct http_request *r)
 	       connects == 0;
 }
 
-/* The body counts as sent as soon as the kernel (HTTP/1) or the stream (HTTP/2) has taken all of it. When libcurl has
- * given up a connection by itself its count started anew, so that a request that began twice counts as sent too. */
-static bool was_body_sent(const struct http_request *r)
+/* All of the body was taken by the kernel (HTTP/1) or by the stream (HTTP/2). libcurl's count is seen by
+ * record_upload() as it grows and starts anew when libcurl gives up a connection by itself; what was written before
+ * that still shows in the size of the requests. With nothing written the server cannot have counted anything. */
+static bool was_body_sent(struct http_request *r)
 {
-	return r->begun > 1 || (r->begun == 1 && (r->status || r->uploaded >= (curl_off_t)r->body_size));
+	curl_off_t uploaded = 0;
+	long requests = 0;
+
+	if (r->begun == 0)
+		return false;
+	if (r->status || r->uploaded >= (curl_off_t)r->body_size)
+		return true;
+	if (r->begun > 1)
+		return curl_easy_getinfo(r->easy, CURLINFO_REQUEST_SIZE, &requests) != CURLE_OK || requests > 0;
+	return curl_easy_getinfo(r->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded) != CURLE_OK ||
+	       uploaded >= (curl_off_t)r->body_size;
 }
 
 static enum transport judge(struct http_request *r, CURLcode code, bool reused)
@@ -200,6 +211,7 @@ void http_answer_attempt(struct http_request *r, CURLcode code, struct attempt *
 	        .started_wall_us = r->started_wall_us,
 	        .duration_us = clock_mono_us() - r->started_mono_us,
 	};
-	snprintf(ret->error, sizeof(ret->error), "%s", error_text(r, ret->transport, code));
+	snprintf(ret->error, sizeof(ret->error), "%.*s", (int)sizeof(ret->error) - 1,
+	         error_text(r, ret->transport, code));
 	memcpy(ret->answer, r->answer, sizeof(ret->answer));
 }
