@@ -7,35 +7,41 @@
 
 /* How the transfer itself ended, whatever the status line said. */
 enum transport {
-	TRANSPORT_OK,           /* an answer came to its end */
+	TRANSPORT_OK, /* an answer came to its end */
 	TRANSPORT_DNS,
 	TRANSPORT_CONNECT,
 	TRANSPORT_TLS,
 	TRANSPORT_TIMEOUT,
-	TRANSPORT_RESET,        /* died in the middle, empty reply, garbage, stream reset */
-	TRANSPORT_STALE,        /* a kept connection turned out dead before any byte of an answer */
-	TRANSPORT_LOCAL         /* our own failure: no memory, bad option */
+	TRANSPORT_RESET, /* died in the middle, empty reply, garbage, stream reset */
+	TRANSPORT_STALE, /* a kept connection turned out dead before any byte of an answer */
+	TRANSPORT_LOCAL  /* our own failure: no memory, bad option */
 };
 
 struct attempt {
 	enum transport transport;
-	int status;              /* of the last status line that is not 1xx; 0: none came */
-	int64_t retry_after_us;  /* from Retry-After, clamped to 0..1h; -1: none or absurd */
-	bool body_sent;          /* all of the body was written: the server may have counted it */
+	int status;             /* of the last status line that is not 1xx; 0: none came */
+	int64_t retry_after_us; /* from Retry-After, clamped to 0..1h; -1: none or absurd */
+	bool body_sent;         /* all of the body was written: the server may have counted it */
 	bool reused_connection;
-	char error[160];         /* libcurl's words, no URL with a secret; "" when there was an answer */
-	char answer[256];        /* the answer's first bytes, printable */
+	char error[160];  /* libcurl's words, no URL with a secret; "" when there was an answer */
+	char answer[256]; /* the answer's first bytes, printable */
 	int64_t started_wall_us, duration_us;
 };
 
-/* What the destination did lately: the safeguard's memory. */
+/* What the destination did lately: the safeguard's memory (destination_recent() fills it in). */
 struct destination_recent {
-	bool success_since_refusals; /* a 2xx came since the present run of refusals began */
-	bool others_succeed;         /* a 2xx for another batch came since this batch first failed */
-	unsigned own_denials;        /* 401/403/… of this batch while others passed, this one included */
-	bool park_ambiguous;         /* the stream says ambiguous = "park" */
+	bool success_since_refusals; /* a request that started after this batch (or the one it was cut from) was first
+	                              * refused got 2xx */
+	bool others_succeed;  /* a request that started after this batch first failed, or, on its first failure,
+	                       * after it started, got 2xx */
+	bool failed_before;   /* this is not the batch's first failure */
+	unsigned own_denials; /* 401, 403, … of this batch, each with a 2xx for others since the one before; this
+	                       * one included */
+	bool park_ambiguous;  /* the stream says ambiguous = "park" */
 	unsigned batch_events;
 };
+
+enum { OUTCOME_OWN_DENIALS_MAX = 5 }; /* so many of them are a refusal (delivery.md, Backing off) */
 
 enum outcome {
 	OUTCOME_DELIVERED,
@@ -51,7 +57,7 @@ enum outcome {
 	OUTCOME_COUNT
 };
 
-/* Pure. */
+/* Pure: the table of delivery.md, Outcomes. */
 enum outcome outcome_decide(const struct attempt *attempt, const struct destination_recent *recent);
 /* "delivered", "retry", …: the word in logs and metrics. */
 const char *outcome_name(enum outcome outcome);

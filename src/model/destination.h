@@ -1,0 +1,79 @@
+/* destination.h - may a stream's endpoint be sent to: up, backing off until a time, probing with one request
+ *
+ * Pure: times (monotonic) and chance are passed in, the caller logs what destination_settle() says changed. */
+#ifndef MODEL_DESTINATION_H
+#define MODEL_DESTINATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/backoff.h"
+#include "model/outcome.h"
+#include "model/window.h"
+
+enum destination_state { DESTINATION_UP, DESTINATION_BACKING_OFF, DESTINATION_PROBING, DESTINATION_PAUSED };
+const char *destination_state_name(enum destination_state s); /* "up", "backing-off", "probing", "paused" */
+
+struct destination {
+	enum destination_state state; /* never DESTINATION_PAUSED: that is the operator's, kept by the caller */
+	struct window window;
+	unsigned failures;           /* in a row, those of one episode's requests in flight counted once */
+	unsigned transport_failures; /* in a row: time for fresh connections */
+	int64_t until_us;            /* while backing off */
+	int64_t down_since_us;       /* while not up */
+	uint64_t next_seq;           /* requests are numbered from 1 */
+	uint64_t down_seq;           /* requests below it were in flight when it went down: they count no more */
+	uint64_t probe_seq;          /* while probing: the one request; 0: to be started */
+	int64_t latest_success_us;   /* start of the latest started request that got 2xx; INT64_MIN: none */
+};
+
+/* What one batch went through; zero is a new one. Halves of a batch inherit it. */
+struct batch_past {
+	unsigned failures;       /* own ones, for its own backoff */
+	unsigned denials;        /* see destination_recent */
+	int64_t first_failed_us; /* valid when failures or refusals > 0 */
+	int64_t last_failed_us;
+	bool failed;
+};
+
+enum destination_change {
+	CHANGE_NONE,
+	CHANGE_DOWN,   /* it was up and backs off now: one line in the log */
+	CHANGE_LONGER, /* the probe failed: waits longer, no line */
+	CHANGE_UP      /* it is back: one line */
+};
+
+/* What becomes of a finished request. */
+struct request_end {
+	uint64_t seq;
+	int64_t started_us, now_us;
+	enum outcome outcome;
+	bool others_succeed;    /* as outcome_decide() was told */
+	bool no_connection;     /* the transport failed */
+	int64_t retry_after_us; /* -1: none */
+	double chance;          /* [0, 1) */
+};
+
+void destination_init(struct destination *d, unsigned max_requests);
+/* Requests that may be started now, given how many are in flight. */
+unsigned destination_slots(const struct destination *d, unsigned in_flight, int64_t now_us);
+/* A request starts (destination_slots() was > 0): its number. Ends the backing off: it is the probe. */
+uint64_t destination_start(struct destination *d);
+/* Fills in what outcome_decide() needs to know about a batch that just failed (or did not). Counts a denial. */
+struct destination_recent destination_recent(const struct destination *d, const struct batch_past *past,
+                                             int64_t started_us);
+enum destination_change destination_settle(struct destination *d, const struct backoff *policy,
+                                           const struct request_end *end);
+/* The probe came to nothing by the relay's own doing (its events were dropped): another may start. */
+void destination_forget_probe(struct destination *d, uint64_t seq);
+/* An operator's flush: the waiting ends now. */
+void destination_flush(struct destination *d, int64_t now_us);
+/* Until it may be tried: while backing off; else 0. */
+int64_t destination_wait_us(const struct destination *d, int64_t now_us);
+/* After a few failures of the transport kept connections are not to be trusted (trap 14). */
+bool destination_wants_fresh(const struct destination *d);
+
+/* Notes a failure in a batch's past, after destination_recent(). */
+void batch_past_failed(struct batch_past *past, const struct destination_recent *recent, int64_t now_us);
+
+#endif
