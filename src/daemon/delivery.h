@@ -14,6 +14,7 @@
 #include "daemon/streams.h"
 #include "daemon/tap.h"
 #include "model/counters.h"
+#include "model/destination.h"
 #include "net/http_client.h"
 #include "net/loop.h"
 #include "store/writer.h"
@@ -33,7 +34,7 @@ void delivery_pump(struct delivery *d, const struct now *now);
 
 /* Operators. sid 0: every stream. */
 void delivery_pause(struct delivery *d, uint32_t sid, bool paused);
-void delivery_flush_waiting(struct delivery *d);                       /* ctl flush: linger and backoff end now */
+void delivery_flush_waiting(struct delivery *d);                         /* ctl flush: linger and backoff end now */
 void delivery_forget(struct delivery *d, const uint64_t *ids, size_t n); /* held or dropped by an operator */
 void delivery_requeued(struct delivery *d, uint64_t lowest_id);          /* something at or above became queued */
 /* Ids in flight now, ascending; malloc'd into *ret (free()). 0 or -ENOMEM. */
@@ -42,27 +43,25 @@ int delivery_in_flight_ids(const struct delivery *d, uint64_t **ret, size_t *ret
 int64_t delivery_next_attempt_ms(const struct delivery *d, uint64_t id, int64_t mono_us);
 bool delivery_is_in_flight(const struct delivery *d, uint64_t id);
 
-enum destination_state { DESTINATION_UP, DESTINATION_BACKING_OFF, DESTINATION_PROBING, DESTINATION_PAUSED };
-const char *destination_state_name(enum destination_state s); /* "up", "backing-off", "probing", "paused" */
 struct delivery_stream_status {
 	uint32_t sid;
 	const char *name;
 	enum destination_state state;
 	bool paused;
-	int64_t retry_in_us;      /* while backing off; else 0 */
+	int64_t retry_in_us;        /* while backing off; else 0 */
 	unsigned window, in_flight; /* requests */
 	uint64_t in_flight_events, in_memory;
-	char last_error[192];     /* "" : none since the last success */
+	char last_error[192]; /* "" : none since the last success */
 	int64_t down_since_wall_us;
 };
 struct delivery_status {
 	struct delivery_stream_status streams[256];
 	size_t n_streams;
 	uint64_t in_flight_events;
-	int64_t oldest_time_us;   /* event time of the oldest undelivered known; INT64_MAX: none */
-	int64_t oldest_age_us;    /* 0: none */
-	int64_t first_expiry_us;  /* from now; -1: none waiting */
-	bool expiry_suspended;    /* a tenth would have expired at start: waiting 10 minutes */
+	int64_t oldest_time_us;  /* event time of the oldest undelivered known; INT64_MAX: none */
+	int64_t oldest_age_us;   /* 0: none */
+	int64_t first_expiry_us; /* from now; -1: none waiting */
+	bool expiry_suspended;   /* a tenth would have expired at start: waiting 10 minutes */
 };
 void delivery_get_status(const struct delivery *d, const struct now *now, struct delivery_status *ret);
 

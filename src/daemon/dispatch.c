@@ -1,0 +1,512 @@
+/* dispatch.c - a batch becomes a request, and what comes back becomes an outcome */
+#include "daemon/dispatch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "codec/payload_out.h"
+
+enum {
+	SPARE_MAX = 64,              /* requests kept with their buffers … */
+	SPARE_BUFFER = 32 << 10,     /* … of so many bytes */
+	SUSPECTS_MAX = 8,            /* requests of batches that failed before, at once */
+	LOCAL_WAIT_US = 1000 * 1000, /* after a failure of our own */
+};
+
+struct request {
+	LIST_ENTRY(request) link;
+	struct dispatch *dispatch;
+	struct outlet *outlet;
+	struct batch *batch;
+	struct http_request *http;
+	struct buf body;
+	uint64_t seq;
+	int64_t started_us;
+};
+
+void dispatch_init(struct dispatch *d)
+{
+	*d = (struct dispatch){
+	        .net = {http_post, http_cancel, http_client_reap},
+	        .chance = random_unit,
+	        .idle_since_us = INT64_MIN,
+	        .dead_log = {.interval_us = 10 * US_PER_S, .burst = 20},
+	};
+	STAILQ_INIT(&d->jobs);
+	TAILQ_INIT(&d->failed);
+	LIST_INIT(&d->spare);
+}
+
+static int append_encoded(struct buf *b, const char *s)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+		char enc[3] = {'%', hex[c >> 4], hex[c & 15]};
+		bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+		             strchr("-._~", c) != NULL;
+		int r = plain ? buf_append_char(b, *s) : buf_append(b, enc, sizeof(enc));
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int write_url(struct buf *b, const struct conf_stream *s)
+{
+	const char *join = strchr(s->endpoint, '?') ? "&" : "?";
+	const char *id = s->type == STREAM_WEB ? "measurement_id=" : "firebase_app_id=";
+	int r = buf_printf(b, "%s%s%s", s->endpoint, join, id);
+	if (r == 0)
+		r = append_encoded(b, s->id);
+	if (r == 0)
+		r = buf_append_slice(b, SLICE_LIT("&api_secret="));
+	if (r == 0)
+		r = append_encoded(b, s->secret);
+	return r < 0 ? r : buf_append_char(b, '\0');
+}
+
+char *dispatch_url(const struct conf_stream *stream)
+{
+	/* room for all of it from the start: no copy of the secret is left behind by growing */
+	size_t most = strlen(stream->endpoint) + 3 * (strlen(stream->id) + strlen(stream->secret)) + 64;
+	struct buf b = BUF_INIT(most);
+	int r = buf_reserve(&b, most);
+	if (r == 0)
+		r = write_url(&b, stream);
+	if (r == 0)
+		return b.data;
+	if (b.data)
+		explicit_bzero(b.data, b.cap);
+	buf_free(&b);
+	return NULL;
+}
+
+bool outlet_paused(const struct outlet *o)
+{
+	switch (o->pause_word) {
+	case PAUSE_PAUSED:
+		return true;
+	case PAUSE_RESUMED:
+		return false;
+	case PAUSE_UNSET:
+		break;
+	}
+	return o->conf_paused;
+}
+
+static struct request *request_new(struct dispatch *d)
+{
+	struct request *r = LIST_FIRST(&d->spare);
+	if (r) {
+		LIST_REMOVE(r, link);
+		d->n_spare--;
+		return r;
+	}
+	r = calloc(1, sizeof(*r));
+	if (r)
+		buf_init(&r->body, REQUEST_BYTES - 1);
+	return r;
+}
+
+static void request_put(struct dispatch *d, struct request *r)
+{
+	if (d->n_spare >= SPARE_MAX) {
+		buf_free(&r->body);
+		free(r);
+		return;
+	}
+	buf_clear(&r->body);
+	buf_trim(&r->body, SPARE_BUFFER);
+	LIST_INSERT_HEAD(&d->spare, r, link);
+	d->n_spare++;
+}
+
+void dispatch_free(struct dispatch *d)
+{
+	struct request *r;
+	while ((r = LIST_FIRST(&d->spare)) != NULL) {
+		LIST_REMOVE(r, link);
+		buf_free(&r->body);
+		free(r);
+	}
+	free(d->delivered.events);
+	d->delivered = (struct settle_gather){0};
+}
+
+static void tap_batch(const struct dispatch *d, enum tap_what what, const struct batch *b, enum dead_reason reason,
+                      const struct attempt *a)
+{
+	if (!tap_wanted(d->tap))
+		return;
+	for (unsigned i = 0; i < b->n; i++) {
+		const struct due *due = b->events[i];
+		struct tap_event e = {
+		        .what = what,
+		        .sub = due_sub(due),
+		        .index = due->index,
+		        .id = due->id,
+		        .reason = reason,
+		        .attempts = due->attempts,
+		        .last_status = a ? a->status : 0,
+		        .last_error = a ? a->error : "",
+		        .next_attempt_ms = -1,
+		        .maybe_sent = due->maybe_sent,
+		};
+		d->tap->on_event(d->tap->arg, &e);
+	}
+}
+
+static struct settle_attempt settle_attempt(const struct attempt *a, enum outcome outcome)
+{
+	struct settle_attempt s = {.when_us = a->started_wall_us, .duration_us = a->duration_us, .status = a->status};
+	const char *error = a->error;
+	if (a->status != 0 && outcome != OUTCOME_DELIVERED && error[0] == '\0')
+		error = a->answer;
+	if (outcome == OUTCOME_DELIVERED)
+		error = "";
+	snprintf(s.error, sizeof(s.error), "%.*s", (int)sizeof(s.error) - 1, error);
+	if (outcome != OUTCOME_DELIVERED)
+		memcpy(s.answer, a->answer, sizeof(s.answer));
+	return s;
+}
+
+/* The events may have been counted: no answer that decides, and all of the body was written. */
+static bool ambiguous(const struct attempt *a)
+{
+	bool answered = a->status >= 200 && a->status <= 599;
+	return !answered && a->body_sent && a->transport != TRANSPORT_LOCAL;
+}
+
+/* What all failures have in common. */
+static void note_failure(struct dispatch *d, struct batch *b, const struct attempt *a, enum outcome outcome)
+{
+	struct settle_attempt s = settle_attempt(a, outcome);
+	settle_add(d, b, SETTLE_FAILED, DEAD_NONE, &s);
+	tap_batch(d, TAP_FAILED, b, DEAD_NONE, a);
+}
+
+static void deliver(struct dispatch *d, struct outlet *o, struct batch *b, const struct attempt *a)
+{
+	struct settle_attempt s = settle_attempt(a, OUTCOME_DELIVERED);
+	tap_batch(d, TAP_DELIVERED, b, DEAD_NONE, a);
+	d->counters->by_sid[o->sid].delivered += b->n;
+	rate_add(&d->counters->out, b->n);
+	settle_add(d, b, SETTLE_DELIVERED, DEAD_NONE, &s);
+	batch_settling(b);
+}
+
+static void bury(struct dispatch *d, struct batch *b, const struct attempt *a, enum dead_reason reason)
+{
+	struct settle_attempt s = settle_attempt(a, OUTCOME_DEAD_REFUSED);
+	tap_batch(d, TAP_DEAD, b, reason, a);
+	d->counters->dead[reason] += b->n;
+	settle_add(d, b, SETTLE_DEAD, reason, &s);
+	batch_settling(b);
+}
+
+static void park(struct dispatch *d, struct batch *b, const struct attempt *a)
+{
+	int64_t wait = backoff_wait_us(&d->backoff, ++b->past.failures, d->chance());
+	batch_park(b, d->now.mono_us + (wait > a->retry_after_us ? wait : a->retry_after_us));
+}
+
+/* Events that an operator held or dropped while they were in flight leave; false: nothing is left of the batch. */
+static bool let_forgotten_go(struct dispatch *d, struct batch *b)
+{
+	for (unsigned i = b->n; i-- > 0;) {
+		struct due *due = b->events[i];
+		if (!due->forgotten)
+			continue;
+		batch_drop_event(b, i);
+		due_release(d->scheduler, due);
+	}
+	if (b->n > 0)
+		return true;
+	batch_free_empty(b);
+	return false;
+}
+
+static void split(struct dispatch *d, struct batch *b, const struct attempt *a)
+{
+	if (b->n < 2 || batch_split(b) < 0)
+		park(d, b, a);
+}
+
+/* The batch goes where its outcome sends it. */
+static void apply(struct dispatch *d, struct outlet *o, struct batch *b, const struct attempt *a,
+                  enum outcome outcome)
+{
+	switch (outcome) {
+	case OUTCOME_DELIVERED:
+		deliver(d, o, b, a);
+		return;
+	case OUTCOME_DEAD_REFUSED:
+		bury(d, b, a, DEAD_REFUSED);
+		return;
+	case OUTCOME_DEAD_TOO_LARGE:
+		bury(d, b, a, DEAD_TOO_LARGE);
+		return;
+	case OUTCOME_DEAD_AMBIGUOUS:
+		bury(d, b, a, DEAD_AMBIGUOUS);
+		return;
+	case OUTCOME_RETRY_NOW:
+		/* what says nothing about the events is worth a note only when they may have been counted */
+		if (ambiguous(a))
+			note_failure(d, b, a, outcome);
+		b->fresh = true;
+		if (let_forgotten_go(d, b))
+			batch_again(b);
+		return;
+	case OUTCOME_RETRY_DESTINATION:
+	case OUTCOME_DESTINATION_WRONG:
+	case OUTCOME_RETRY_BATCH:
+	case OUTCOME_SPLIT:
+	case OUTCOME_BISECT:
+	case OUTCOME_COUNT:
+		break;
+	}
+	note_failure(d, b, a, outcome);
+	b->fresh = false;
+	if (!let_forgotten_go(d, b))
+		return;
+	if (outcome == OUTCOME_SPLIT || outcome == OUTCOME_BISECT)
+		split(d, b, a);
+	else if (outcome == OUTCOME_RETRY_BATCH)
+		park(d, b, a);
+	else
+		batch_again(b);
+}
+
+static void remember_error(struct outlet *o, const struct attempt *a, enum outcome outcome)
+{
+	if (outcome == OUTCOME_DELIVERED) {
+		o->last_error[0] = '\0';
+		return;
+	}
+	if (outcome == OUTCOME_RETRY_NOW)
+		return;
+	if (a->status != 0)
+		snprintf(o->last_error, sizeof(o->last_error), "status %d", a->status);
+	else
+		snprintf(o->last_error, sizeof(o->last_error), "%s: %s", transport_name(a->transport), a->error);
+}
+
+static void count_request(struct dispatch *d, const struct outlet *o, const struct batch *b, const struct attempt *a,
+                          enum outcome outcome)
+{
+	d->counters->by_sid[o->sid].requests[outcome]++;
+	histogram_add(&d->counters->request_seconds, (double)a->duration_us / 1e6);
+	histogram_add(&d->counters->batch_events, b->n);
+}
+
+static void settle_destination(struct dispatch *d, struct outlet *o, const struct request *r, const struct attempt *a,
+                               enum outcome outcome, bool others_succeed)
+{
+	struct request_end end = {
+	        .seq = r->seq,
+	        .started_us = r->started_us,
+	        .now_us = d->now.mono_us,
+	        .outcome = outcome,
+	        .others_succeed = others_succeed,
+	        .no_connection = a->status == 0,
+	        .retry_after_us = a->retry_after_us,
+	        .chance = d->chance(),
+	};
+	enum destination_change change = destination_settle(&o->destination, &d->backoff, &end);
+	log_destination(d, o, change, outcome, o->last_error);
+}
+
+static void mark_attempt(struct batch *b, const struct attempt *a, bool failed)
+{
+	b->attempts++;
+	for (unsigned i = 0; i < b->n; i++) {
+		b->events[i]->attempts++;
+		if (failed && ambiguous(a))
+			b->events[i]->maybe_sent = true;
+	}
+}
+
+/* A request came to its end: decide, record, tell the destination. */
+static void finish(struct request *r, const struct attempt *a)
+{
+	struct dispatch *d = r->dispatch;
+	struct outlet *o = r->outlet;
+	struct batch *b = r->batch;
+	struct destination_recent recent = destination_recent(&o->destination, &b->past, r->started_us);
+	recent.park_ambiguous = o->park_ambiguous;
+	recent.batch_events = b->n;
+	enum outcome outcome = outcome_decide(a, &recent);
+	o->in_flight--;
+	o->in_flight_events -= b->n;
+	d->in_flight_events -= b->n;
+	mark_attempt(b, a, outcome != OUTCOME_DELIVERED);
+	count_request(d, o, b, a, outcome);
+	log_batch(d, o, b, a, outcome);
+	remember_error(o, a, outcome);
+	if (outcome != OUTCOME_DELIVERED && outcome != OUTCOME_RETRY_NOW && outcome != OUTCOME_SPLIT) {
+		batch_past_failed(&b->past, &recent, d->now.mono_us);
+		o->failed_last = b;
+		o->failed_envelope = b->envelope_hash;
+	}
+	settle_destination(d, o, r, a, outcome, recent.others_succeed);
+	apply(d, o, b, a, outcome);
+	request_put(d, r);
+}
+
+static void on_answer(void *arg, const struct attempt *attempt, struct slice body UNUSED)
+{
+	struct request *r = arg;
+	LIST_REMOVE(r, link);
+	finish(r, attempt);
+}
+
+/* Events that grew too old while they waited never go out. */
+static struct batch *drop_expired(struct dispatch *d, struct batch *b)
+{
+	if (!d->is_expired)
+		return b;
+	for (unsigned i = b->n; i-- > 0;) {
+		struct due *due = b->events[i];
+		if (!d->is_expired(d->is_expired_arg, due, &d->now))
+			continue;
+		batch_drop_event(b, i);
+		dispatch_expire(d, due);
+	}
+	return b->n > 0 ? b : batch_free_empty(b);
+}
+
+static int write_body(struct request *r, const struct batch *b)
+{
+	struct payload_event events[SCHEDULER_BATCH_MAX];
+	for (unsigned i = 0; i < b->n; i++)
+		events[i] = (struct payload_event){due_sub(b->events[i]), b->events[i]->index};
+	buf_clear(&r->body);
+	return payload_write(&r->body, events, b->n);
+}
+
+/* The body could not be written: too large together, too large alone, or no memory. */
+static void body_failed(struct dispatch *d, struct batch *b, int error)
+{
+	struct attempt a = {.transport = TRANSPORT_LOCAL, .retry_after_us = -1, .started_wall_us = d->now.wall_us};
+	if (error == -ENOBUFS && b->n == 1) {
+		snprintf(a.error, sizeof(a.error), "the request would reach %d bytes", REQUEST_BYTES);
+		bury(d, b, &a, DEAD_TOO_LARGE);
+		return;
+	}
+	if (error != -ENOBUFS || batch_split(b) < 0)
+		batch_park(b, d->now.mono_us + LOCAL_WAIT_US);
+}
+
+static bool start_request(struct dispatch *d, struct outlet *o, struct batch *b)
+{
+	struct request *r = request_new(d);
+	int error = r ? write_body(r, b) : -ENOMEM;
+	if (error < 0) {
+		if (r)
+			request_put(d, r);
+		body_failed(d, b, error);
+		return false;
+	}
+	r->dispatch = d;
+	r->outlet = o;
+	r->batch = b;
+	r->seq = destination_start(&o->destination);
+	r->started_us = d->now.mono_us;
+	o->in_flight++;
+	o->in_flight_events += b->n;
+	d->in_flight_events += b->n;
+	tap_batch(d, TAP_SENT, b, DEAD_NONE, NULL);
+	bool fresh = b->fresh || destination_wants_fresh(&o->destination);
+	error = d->net.post(d->http, o->url, buf_slice(&r->body), fresh, 0, on_answer, r, &r->http);
+	if (error < 0) {
+		struct attempt a = {
+		        .transport = TRANSPORT_LOCAL, .retry_after_us = -1, .started_wall_us = d->now.wall_us};
+		snprintf(a.error, sizeof(a.error), "%s", strerror(-error));
+		finish(r, &a);
+		return false;
+	}
+	LIST_INSERT_HEAD(&o->requests, r, link);
+	return true;
+}
+
+/* What may be picked now. A batch that failed before never takes every place: it may be what makes requests fail, or
+ * hang; hence one more request may start when only such are in flight. */
+static struct pick_choice choose(const struct dispatch *d, const struct outlet *o)
+{
+	unsigned slots = destination_slots(&o->destination, o->in_flight, d->now.mono_us);
+	unsigned suspects = o->lane->suspects_in_flight, window = o->destination.window.size;
+	unsigned most = window / 2 < 1 ? 1 : window / 2 > SUSPECTS_MAX ? SUSPECTS_MAX : window / 2;
+	struct pick_choice choice = {.failed_last = o->failed_last, .failed_envelope = o->failed_envelope};
+	choice.probe = slots > 0 && o->destination.state != DESTINATION_UP;
+	choice.clean =
+	        slots > 0 || (o->destination.state == DESTINATION_UP && o->in_flight > 0 && suspects == o->in_flight);
+	choice.suspects = slots > 0 && suspects < most;
+	if (o->in_flight >= d->max_per_stream)
+		choice = (struct pick_choice){0};
+	return choice;
+}
+
+unsigned dispatch_start(struct dispatch *d, struct outlet *o, unsigned max)
+{
+	unsigned started = 0;
+	if (d->aborting || o->removed || outlet_paused(o))
+		return 0;
+	while (started < max && d->uncommitted < UNCOMMITTED_MAX) {
+		struct pick_choice choice = choose(d, o);
+		if (!choice.clean && !choice.suspects && !choice.probe)
+			break;
+		if (!o->lane->n_events || !bound_allows(d, SCHEDULER_BATCH_MAX))
+			break;
+		struct batch *b = lane_pick(o->lane, &choice, d->now.mono_us);
+		if (!b)
+			break;
+		b = drop_expired(d, b);
+		if (b && start_request(d, o, b))
+			started++;
+	}
+	return started;
+}
+
+void dispatch_expire(struct dispatch *d, struct due *due)
+{
+	struct settle_attempt s = {.when_us = d->now.wall_us};
+	struct tap_event e = {
+	        .what = TAP_DEAD,
+	        .sub = due_sub(due),
+	        .index = due->index,
+	        .id = due->id,
+	        .reason = DEAD_EXPIRED,
+	        .attempts = due->attempts,
+	        .last_error = "",
+	        .next_attempt_ms = -1,
+	        .maybe_sent = due->maybe_sent,
+	};
+	if (tap_wanted(d->tap))
+		d->tap->on_event(d->tap->arg, &e);
+	d->counters->dead[DEAD_EXPIRED]++;
+	settle_one(d, due, DEAD_EXPIRED, &s);
+}
+
+void dispatch_cancel(struct outlet *o, const struct dispatch *d)
+{
+	struct request *r;
+	LIST_FOREACH(r, &o->requests, link)
+	d->net.cancel(r->http);
+}
+
+void outlet_abandon(struct dispatch *d, struct outlet *o)
+{
+	struct request *r;
+	while ((r = LIST_FIRST(&o->requests)) != NULL) {
+		LIST_REMOVE(r, link);
+		d->in_flight_events -= r->batch->n;
+		batch_abandon(r->batch);
+		request_put(d, r);
+	}
+	o->in_flight = 0;
+	o->in_flight_events = 0;
+}
