@@ -2,12 +2,19 @@
 #ifndef DAEMON_DOOR_H
 #define DAEMON_DOOR_H
 
+#include "base/err.h"
+#include "base/macros.h"
+#include "conf/conf.h"
 #include "daemon/control.h"
 
 struct door;
 
-int door_open(struct door **ret, const struct control_context *context, const struct conf *conf, struct err *err) MUST_CHECK;
+/* Listens at conf's http.listen, which is set. context and conf outlive it (or the next door_set_conf()). */
+int door_open(struct door **ret, const struct control_context *context, const struct conf *conf,
+              struct err *err) MUST_CHECK;
+/* Requests whose events are not committed yet get no answer: their clients treat them as unknown. */
 struct door *door_free(struct door *d);
+/* After a reload. The address and the names stay as they were. */
 void door_set_conf(struct door *d, const struct conf *conf);
 
 #endif
