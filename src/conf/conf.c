@@ -112,6 +112,40 @@ static const char *find_meant(const char *name)
 	return NULL;
 }
 
+/* A group whose name has a slip: what it holds says nothing yet. */
+static const char *find_meant_group(const char *name)
+{
+	const char *names[CONF_OPTIONS_MAX];
+	char groups[CONF_OPTIONS_MAX][16];
+	size_t n, n_groups = 0;
+	const struct conf_option_info *options = conf_options(&n);
+	const char *near;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *dot = strchr(options[i].name, '.');
+
+		if (!dot)
+			continue;
+		snprintf(groups[n_groups], sizeof(groups[0]), "%.*s", (int)(dot - options[i].name), options[i].name);
+		names[n_groups] = groups[n_groups];
+		n_groups++;
+	}
+	near = nearest_name(slice_of(name), names, n_groups);
+	for (size_t i = 0; near && i < n; i++)
+		if (strncmp(options[i].name, near, strlen(near)) == 0)
+			return options[i].name;
+	return NULL;
+}
+
+static int fail_unknown_group(const struct reader *rd, const config_setting_t *setting)
+{
+	const char *name = config_setting_name(setting), *near = find_meant_group(name);
+
+	return reader_fail(rd, config_setting_source_line(setting), name, "unknown group%s%.*s%s",
+	                   near ? "; did you mean \"" : "", near ? (int)strcspn(near, ".") : 0, near ? near : "",
+	                   near ? "\"?" : "");
+}
+
 static int fail_unknown(const struct reader *rd, const config_setting_t *setting, const char *name)
 {
 	const char *near = find_meant(name);
@@ -165,7 +199,12 @@ static int read_root(struct reader *rd, config_setting_t *root)
 		config_setting_t *setting = config_setting_get_elem(root, (unsigned)i);
 		const char *name = config_setting_name(setting);
 
-		r = is_group(name) ? read_group(rd, setting) : read_option(rd, setting, name);
+		if (is_group(name))
+			r = read_group(rd, setting);
+		else if (config_setting_type(setting) == CONFIG_TYPE_GROUP && !find_option(name, &(size_t){0}))
+			r = fail_unknown_group(rd, setting);
+		else
+			r = read_option(rd, setting, name);
 	}
 	return r;
 }
