@@ -24,7 +24,11 @@ enum job_kind { JOB_WRITE, JOB_READ };
 struct job_class {
 	const char *name;
 	enum job_kind kind;
-	int (*run)(struct store *st, struct job *job); /* in jobs_*.c; on the writer's thread */
+	bool grows; /* stores something: refused when the disk is full, while the others still get through */
+	/* In jobs_*.c; on the writer's thread. A write may run twice: the group is tried again when the disk was full. */
+	int (*run)(struct store *st, struct job *job);
+	size_t (*rows)(const struct job *job);  /* what it adds to a group; NULL: 1 */
+	size_t (*bytes)(const struct job *job); /* NULL: little */
 };
 
 struct job {

@@ -54,6 +54,7 @@ struct store_stats {
 	uint64_t disk_free;       /* of the file system, free pages of the database included */
 	uint64_t next_id;
 	uint64_t dropped_total;   /* by operators, since the outbox was made */
+	uint64_t purged_dead;     /* after outbox.keep_dead, since this process started */
 	bool full;                /* new events are answered QUEUE_FULL */
 	char full_why[128];
 	bool unclean_start;       /* the last process did not close the outbox */

@@ -37,6 +37,8 @@ struct writer_stats {
 	char fatal_why[256];
 };
 void writer_get_stats(struct writer *w, struct writer_stats *ret);
+/* The stats' fatal alone, without a lock: asked at the end of every turn of the loop. */
+bool writer_is_fatal(const struct writer *w);
 
 /* Finishes everything queued, reaps (done() runs), joins the thread, closes the store. Takes NULL. Returns NULL. */
 struct writer *writer_stop(struct writer *w);

@@ -1,0 +1,298 @@
+/* db.c - SQLite behind a narrow door: prepared statements by name, and trouble told in five words */
+#include "store/db.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const sql_texts[SQL_COUNT] = {
+#define X(name, text) [SQL_##name] = text,
+        STORE_SQL(X)
+#undef X
+};
+
+/* Page cache of the connection in KiB: part of the daemon's memory budget (performance.md). */
+#define CACHE_KIB "8192"
+/* What a WAL file may keep after it was copied: one large transaction leaves it large otherwise (traps.md 6). */
+#define WAL_KEEP_BYTES "8388608"
+
+static enum trouble classify(sqlite3 *conn, int rc)
+{
+	int system = conn ? sqlite3_system_errno(conn) : 0;
+
+	switch (rc & 0xff) {
+	case SQLITE_FULL:
+		return TROUBLE_FULL;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return TROUBLE_CORRUPT;
+	case SQLITE_IOERR:
+		if (rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC)
+			return TROUBLE_UNKNOWN;
+		if (system == ENOSPC || system == EDQUOT || system == EFBIG)
+			return TROUBLE_FULL;
+		return TROUBLE_FAILED;
+	default:
+		return TROUBLE_FAILED;
+	}
+}
+
+static int note_trouble(struct db *db, int rc)
+{
+	if (rc == SQLITE_ERROR && db->conn)
+		rc = sqlite3_extended_errcode(db->conn);
+	if (db->trouble == TROUBLE_NONE) {
+		db->trouble = classify(db->conn, rc);
+		snprintf(db->trouble_text, sizeof(db->trouble_text), "%s (SQLite error %d, errno %d)",
+		         db->conn ? sqlite3_errmsg(db->conn) : sqlite3_errstr(rc), rc,
+		         db->conn ? sqlite3_system_errno(db->conn) : 0);
+	}
+	return -EIO;
+}
+
+int trouble_errno(enum trouble t)
+{
+	switch (t) {
+	case TROUBLE_NONE:
+		return 0;
+	case TROUBLE_FULL:
+		return -ENOSPC;
+	case TROUBLE_CORRUPT:
+		return -EUCLEAN;
+	case TROUBLE_FAILED:
+	case TROUBLE_UNKNOWN:
+		return -EIO;
+	}
+	return -EIO;
+}
+
+void db_forget_trouble(struct db *db)
+{
+	db->trouble = TROUBLE_NONE;
+	db->trouble_text[0] = '\0';
+}
+
+void db_fail(struct db *db, const char *why)
+{
+	if (db->trouble != TROUBLE_NONE)
+		return;
+	db->trouble = TROUBLE_FAILED;
+	snprintf(db->trouble_text, sizeof(db->trouble_text), "%s", why);
+}
+
+static int wal_hook(void *arg, sqlite3 *conn UNUSED, const char *name UNUSED, int frames)
+{
+	struct db *db = arg;
+
+	db->wal_frames = frames;
+	return SQLITE_OK;
+}
+
+int db_exec(struct db *db, const char *sql, struct err *err)
+{
+	int rc = sqlite3_exec(db->conn, sql, NULL, NULL, NULL);
+
+	if (rc == SQLITE_OK)
+		return 0;
+	note_trouble(db, rc);
+	/* Somebody looks at it with another program: ours lock it by PATH.lock. */
+	if ((rc & 0xff) == SQLITE_BUSY)
+		return err_set(err, -EBUSY, "another program has the database open (sqlite3?); close it there");
+	return err_set(err, trouble_errno(db->trouble), "%s", db->trouble_text);
+}
+
+int db_exec_int(struct db *db, const char *sql, int64_t *ret, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_prepare_v2(db->conn, sql, -1, &stmt, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(stmt);
+	if (rc != SQLITE_ROW) {
+		note_trouble(db, rc);
+		sqlite3_finalize(stmt);
+		return err_set(err, trouble_errno(db->trouble), "%s", db->trouble_text);
+	}
+	*ret = sqlite3_column_int64(stmt, 0);
+	sqlite3_finalize(stmt);
+	return 0;
+}
+
+static int apply_settings(struct db *db, struct err *err)
+{
+	/* EXCLUSIVE comes before anything that touches the WAL: no shm file, no second opener (traps.md 1).
+	 * The checkpoint is our own (db_checkpoint): its sync errors must be seen, and no ok waits for it. */
+	int r = db_exec(db,
+	                "PRAGMA locking_mode = EXCLUSIVE;"
+	                "PRAGMA secure_delete = ON;"
+	                "PRAGMA mmap_size = 0;"
+	                "PRAGMA temp_store = MEMORY;"
+	                "PRAGMA trusted_schema = OFF;"
+	                "PRAGMA cache_size = -" CACHE_KIB ";"
+	                "PRAGMA journal_size_limit = " WAL_KEEP_BYTES ";"
+	                "PRAGMA wal_autocheckpoint = 0;",
+	                err);
+	if (r < 0)
+		return r;
+	sqlite3_db_config(db->conn, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_db_config(db->conn, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+	sqlite3_db_config(db->conn, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+	sqlite3_wal_hook(db->conn, wal_hook, db);
+	return 0;
+}
+
+int db_open(struct db *db, const char *path, int flags, const char *vfs, struct err *err)
+{
+	int rc;
+
+	*db = (struct db){.page_size = 4096};
+	/* One thread at a time uses the connection: no mutexes. */
+	rc = sqlite3_open_v2(path, &db->conn, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
+	if (rc != SQLITE_OK) {
+		note_trouble(db, rc);
+		err_set(err, 0, "%s", db->trouble_text);
+		db_close(db, false);
+		return rc == SQLITE_CANTOPEN ? -EACCES : -EIO;
+	}
+	return apply_settings(db, err);
+}
+
+int db_prepare(struct db *db, struct err *err)
+{
+	int64_t page_size;
+	int r;
+
+	for (int i = 0; i < SQL_COUNT; i++) {
+		int rc = sqlite3_prepare_v3(db->conn, sql_texts[i], -1, SQLITE_PREPARE_PERSISTENT, &db->stmts[i],
+		                            NULL);
+
+		if (rc != SQLITE_OK) {
+			note_trouble(db, rc);
+			return err_set(err, trouble_errno(db->trouble), "%s, preparing: %s", db->trouble_text,
+			               sql_texts[i]);
+		}
+	}
+	r = db_exec_int(db, "PRAGMA page_size", &page_size, err);
+	if (r == 0)
+		db->page_size = (int)page_size;
+	return r;
+}
+
+void db_close(struct db *db, bool checkpoint)
+{
+	for (int i = 0; i < SQL_COUNT; i++) {
+		sqlite3_finalize(db->stmts[i]);
+		db->stmts[i] = NULL;
+	}
+	if (db->conn && !checkpoint)
+		sqlite3_db_config(db->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	sqlite3_close(db->conn);
+	db->conn = NULL;
+}
+
+void db_int(struct db *db, enum sql q, int parameter, int64_t v)
+{
+	int rc = sqlite3_bind_int64(db->stmts[q], parameter, v);
+
+	if (unlikely(rc != SQLITE_OK))
+		note_trouble(db, rc);
+}
+
+void db_text(struct db *db, enum sql q, int parameter, struct slice s)
+{
+	int rc = sqlite3_bind_text64(db->stmts[q], parameter, s.n ? s.p : "", s.n, SQLITE_STATIC, SQLITE_UTF8);
+
+	if (unlikely(rc != SQLITE_OK))
+		note_trouble(db, rc);
+}
+
+int db_row(struct db *db, enum sql q)
+{
+	int rc;
+
+	if (unlikely(db->trouble != TROUBLE_NONE)) {
+		db_reset(db, q);
+		return -EIO;
+	}
+	rc = sqlite3_step(db->stmts[q]);
+	if (rc == SQLITE_ROW)
+		return 1;
+	if (unlikely(rc != SQLITE_DONE))
+		note_trouble(db, rc);
+	db_reset(db, q);
+	return rc == SQLITE_DONE ? 0 : -EIO;
+}
+
+int db_run(struct db *db, enum sql q)
+{
+	int r;
+
+	do {
+		r = db_row(db, q);
+	} while (r > 0);
+	return r;
+}
+
+void db_reset(struct db *db, enum sql q)
+{
+	/* Its result repeats the last step's error, which is noted already. */
+	(void)sqlite3_reset(db->stmts[q]);
+}
+
+struct slice db_col_text(struct db *db, enum sql q, int column)
+{
+	const void *p = sqlite3_column_text(db->stmts[q], column);
+
+	return (struct slice){p, p ? (size_t)sqlite3_column_bytes(db->stmts[q], column) : 0};
+}
+
+int db_one(struct db *db, enum sql q, int64_t missing, int64_t *ret)
+{
+	int r = db_row(db, q);
+
+	if (r < 0)
+		return r;
+	if (r == 0 || sqlite3_column_type(db->stmts[q], 0) == SQLITE_NULL)
+		*ret = missing;
+	else
+		*ret = db_col(db, q, 0);
+	if (r > 0)
+		db_reset(db, q);
+	return 0;
+}
+
+uint64_t db_changes(struct db *db)
+{
+	return (uint64_t)sqlite3_changes64(db->conn);
+}
+
+int db_begin(struct db *db)
+{
+	return db_run(db, SQL_BEGIN);
+}
+
+int db_commit(struct db *db)
+{
+	return db_run(db, SQL_COMMIT);
+}
+
+void db_rollback(struct db *db)
+{
+	if (sqlite3_get_autocommit(db->conn))
+		return;
+	if (sqlite3_step(db->stmts[SQL_ROLLBACK]) != SQLITE_DONE && db->trouble == TROUBLE_NONE)
+		note_trouble(db, sqlite3_extended_errcode(db->conn));
+	db_reset(db, SQL_ROLLBACK);
+}
+
+int db_checkpoint(struct db *db, bool truncate)
+{
+	int mode = truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
+	int frames = 0, done = 0;
+	int rc = sqlite3_wal_checkpoint_v2(db->conn, "main", mode, &frames, &done);
+
+	if (rc != SQLITE_OK)
+		return note_trouble(db, rc);
+	db->wal_frames = frames - done;
+	return 0;
+}

@@ -1,0 +1,190 @@
+/* group.c - jobs that share one transaction, and what becomes of them when it fails */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "store/store_private.h"
+
+/* WAL frames after which they are copied into the database: at most 9 ms then, against 25 to 59 at 4,000. */
+enum { CHECKPOINT_FRAMES = 1000 };
+/* result of a job that has not run. */
+enum { JOB_PENDING = 1 };
+
+static void make_fatal(struct store *st, const char *doing, const char *what_next)
+{
+	if (st->fatal)
+		return;
+	st->fatal = true;
+	snprintf(st->fatal_why, sizeof(st->fatal_why), "%s: %.150s: %s", doing, st->db.trouble_text, what_next);
+}
+
+void store_judge_trouble(struct store *st, const char *doing)
+{
+	switch (st->db.trouble) {
+	case TROUBLE_NONE:
+	case TROUBLE_FAILED:
+		break;
+	case TROUBLE_FULL:
+		space_disk_full(st);
+		break;
+	case TROUBLE_CORRUPT:
+		/* Without the mark a damaged page in the middle would stop every process anew. */
+		if (lockfile_write(&st->lock, st->lock.id_mark, true) == 0)
+			make_fatal(st, doing, "the next start checks the file");
+		else
+			make_fatal(st, doing, "the file is damaged, and that cannot be noted in its .lock");
+		break;
+	case TROUBLE_UNKNOWN:
+		make_fatal(st, doing, "a sync failed; recovery at the next start decides");
+		break;
+	}
+}
+
+static void roll_back(struct store *st)
+{
+	enum trouble trouble;
+
+	db_rollback(&st->db);
+	ledger_rolled_back(&st->ledger);
+	envelopes_clear(&st->envelopes);
+	st->n_gone = 0;
+	if (!st->streams_changed)
+		return;
+	/* The group's trouble is still to be judged by the caller. */
+	trouble = st->db.trouble;
+	st->db.trouble = TROUBLE_NONE;
+	if (store_load_streams(st) < 0)
+		make_fatal(st, "reading the streams", "a restart reads them again");
+	st->db.trouble = trouble;
+}
+
+static int commit(struct store *st)
+{
+	int r = store_flush_gone(st);
+
+	if (r == 0)
+		r = ledger_write(&st->ledger, &st->db);
+	if (r == 0)
+		r = db_commit(&st->db);
+	if (r < 0)
+		return r;
+	ledger_committed(&st->ledger);
+	st->streams_changed = false;
+	return 0;
+}
+
+/* 0: committed, results set. Negative: rolled back, trouble says why. */
+static int attempt(struct store *st, struct job **jobs, size_t n)
+{
+	int r;
+
+	db_forget_trouble(&st->db);
+	r = db_begin(&st->db);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		if (jobs[i]->result != JOB_PENDING)
+			continue;
+		jobs[i]->result = jobs[i]->class->run(st, jobs[i]);
+		if (unlikely(st->db.trouble != TROUBLE_NONE))
+			r = -EIO;
+	}
+	if (r == 0)
+		r = commit(st);
+	if (r < 0) {
+		store_judge_trouble(st, "writing");
+		roll_back(st);
+	}
+	return r;
+}
+
+static void fail_all(struct job **jobs, size_t n, int result)
+{
+	for (size_t i = 0; i < n; i++)
+		jobs[i]->result = result;
+}
+
+/* The disk is full: what stores something is refused, known and whole; what makes room tries again, on the
+ * ballast's room. */
+static void without_growth(struct store *st, struct job **jobs, size_t n)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (jobs[i]->class->grows) {
+			job_put_refuse(jobs[i], "the disk is full");
+		} else {
+			jobs[i]->result = JOB_PENDING;
+			any = true;
+		}
+	}
+	if (!any || attempt(st, jobs, n) == 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		if (!jobs[i]->class->grows)
+			jobs[i]->result = st->db.trouble == TROUBLE_FULL ? -ENOSPC : -EIO;
+	}
+}
+
+void store_group(struct store *st, struct job **jobs, size_t n)
+{
+	int64_t mono_us = clock_mono_us();
+
+	if (st->fatal || st->config.read_only) {
+		fail_all(jobs, n, st->fatal ? -EIO : -EROFS);
+		return;
+	}
+	fail_all(jobs, n, JOB_PENDING);
+	st->upkeep.active_mono_us = mono_us;
+	db_forget_trouble(&st->db);
+	space_check(st, mono_us, false);
+	if (attempt(st, jobs, n) == 0)
+		return;
+	if (st->db.trouble == TROUBLE_FULL && !st->fatal)
+		without_growth(st, jobs, n);
+	else
+		fail_all(jobs, n, -EIO);
+}
+
+void store_read(struct store *st, struct job *job)
+{
+	if (st->fatal) {
+		job->result = -EIO;
+		return;
+	}
+	db_forget_trouble(&st->db);
+	job->result = job->class->run(st, job);
+	if (st->db.trouble == TROUBLE_NONE)
+		return;
+	job->result = trouble_errno(st->db.trouble);
+	if (!st->config.read_only)
+		store_judge_trouble(st, "reading");
+}
+
+void store_after_commit(struct store *st)
+{
+	if (st->fatal || st->config.read_only || st->db.wal_frames < CHECKPOINT_FRAMES)
+		return;
+	db_forget_trouble(&st->db);
+	if (db_checkpoint(&st->db, false) < 0)
+		store_judge_trouble(st, "copying the WAL into the database");
+}
+
+int store_transaction(struct store *st, int (*body)(struct store *st, void *arg), void *arg)
+{
+	int r;
+
+	if (st->fatal)
+		return -EIO;
+	db_forget_trouble(&st->db);
+	r = db_begin(&st->db);
+	if (r == 0)
+		r = body(st, arg);
+	if (r == 0)
+		r = commit(st);
+	if (r == 0)
+		return 0;
+	if (st->db.trouble != TROUBLE_NONE)
+		r = trouble_errno(st->db.trouble);
+	store_judge_trouble(st, "writing");
+	roll_back(st);
+	return r;
+}

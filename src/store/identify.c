@@ -1,0 +1,82 @@
+/* identify.c - whose file is that? Looked at before SQLite touches it */
+#include "store/identify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "store/lockfile.h"
+#include "store/schema.h"
+
+/* Of https://www.sqlite.org/fileformat2.html, "The Database Header". */
+enum { HEADER_SIZE = 100, USER_VERSION_AT = 60, APPLICATION_ID_AT = 68 };
+static const char magic[16] = "SQLite format 3";
+
+static uint32_t big_endian(const unsigned char *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static int judge_header(const char *path, const unsigned char *header, ssize_t n, enum outbox_file *ret,
+                        struct err *err)
+{
+	uint32_t version;
+
+	if (n < HEADER_SIZE || memcmp(header, magic, sizeof(magic)) != 0) {
+		if (!lockfile_exists(path))
+			return err_set(err, -EPROTO,
+			               "outbox %s: that is no outbox of ga4relay and was left alone; name another "
+			               "file in outbox.path",
+			               path);
+		*ret = OUTBOX_DAMAGED;
+		return 0;
+	}
+	if (big_endian(header + APPLICATION_ID_AT) != SCHEMA_APPLICATION_ID)
+		return err_set(err, -EPROTO,
+		               "outbox %s: that SQLite database belongs to another program and was left alone; name "
+		               "another file in outbox.path",
+		               path);
+	version = big_endian(header + USER_VERSION_AT);
+	if (version > (uint32_t)schema_version())
+		return err_set(
+		        err, -EPROTO,
+		        "outbox %s: written by a newer ga4relay (format %u, this one knows %d) and left alone; "
+		        "install that version again",
+		        path, version, schema_version());
+	*ret = OUTBOX_OURS;
+	return 0;
+}
+
+int outbox_identify(const char *path, enum outbox_file *ret, struct err *err)
+{
+	_cleanup_(fd_closep) int fd = -1;
+	unsigned char header[HEADER_SIZE];
+	struct stat st;
+	ssize_t n;
+
+	/* Its companions are named after it: a link would have them in two places. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 && errno == ENOENT) {
+		*ret = OUTBOX_MISSING;
+		return 0;
+	}
+	if (fd < 0 && errno == ELOOP)
+		return err_set(err, -EPROTO,
+		               "outbox %s: that is a symbolic link; name the file itself in outbox.path", path);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(err, -errno, "outbox %s: cannot be opened: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, -EPROTO, "outbox %s: that is no regular file; name another in outbox.path", path);
+	if (st.st_size == 0) {
+		*ret = OUTBOX_MISSING;
+		return 0;
+	}
+	n = pread(fd, header, sizeof(header), 0);
+	if (n < 0)
+		return err_set(err, -errno, "outbox %s: cannot be read: %s", path, strerror(errno));
+	return judge_header(path, header, n, ret, err);
+}

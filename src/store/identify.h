@@ -1,0 +1,18 @@
+/* identify.h - whose file is that? Looked at before SQLite touches it */
+#ifndef STORE_IDENTIFY_H
+#define STORE_IDENTIFY_H
+
+#include "base/err.h"
+#include "base/macros.h"
+
+enum outbox_file {
+	OUTBOX_MISSING, /* or empty: a new one may be made */
+	OUTBOX_OURS,
+	OUTBOX_DAMAGED /* the header is no SQLite header, yet the lock file says that an outbox was here */
+};
+
+/* Reads 100 bytes. -EPROTO: somebody else's, or newer. Must not run while this process has the database open: closing
+ * any descriptor of the file drops SQLite's locks (traps.md 2). */
+int outbox_identify(const char *path, enum outbox_file *ret, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,73 @@
+/* jobs_admin.c - small jobs: pause words, the bound of what is in flight, streams, limits, counters */
+#include <errno.h>
+
+#include "store/store_private.h"
+
+static int run_pause(struct store *st, struct job *job)
+{
+	struct job_pause *j = CONTAINER_OF(job, struct job_pause, job);
+
+	if (!store_stream_name(st, j->sid))
+		return -ENOENT;
+	db_int(&st->db, SQL_SET_PAUSE, 1, j->sid);
+	db_int(&st->db, SQL_SET_PAUSE, 2, j->word);
+	st->streams_changed = true;
+	st->streams[j->sid].pause = j->word;
+	return db_run(&st->db, SQL_SET_PAUSE);
+}
+
+static int run_in_flight(struct store *st, struct job *job)
+{
+	ledger_set(&st->ledger, LEDGER_IN_FLIGHT, (int64_t)CONTAINER_OF(job, struct job_in_flight, job)->bound);
+	return 0;
+}
+
+static int run_stream(struct store *st, struct job *job)
+{
+	struct job_stream *j = CONTAINER_OF(job, struct job_stream, job);
+
+	return store_add_stream(st, j->name, &j->sid);
+}
+
+static int run_limits(struct store *st, struct job *job)
+{
+	store_set_limits(st, &CONTAINER_OF(job, struct job_limits, job)->config);
+	return 0;
+}
+
+static int run_stats(struct store *st, struct job *job)
+{
+	store_get_stats(st, &CONTAINER_OF(job, struct job_stats, job)->stats);
+	return 0;
+}
+
+static const struct job_class pause_class = {.name = "pause", .kind = JOB_WRITE, .run = run_pause};
+static const struct job_class in_flight_class = {.name = "in-flight", .kind = JOB_WRITE, .run = run_in_flight};
+static const struct job_class stream_class = {.name = "stream", .kind = JOB_WRITE, .grows = true, .run = run_stream};
+static const struct job_class limits_class = {.name = "limits", .kind = JOB_WRITE, .run = run_limits};
+static const struct job_class stats_class = {.name = "stats", .kind = JOB_READ, .run = run_stats};
+
+void job_pause_init(struct job_pause *j, uint32_t sid, enum pause_word word, void (*done)(struct job *))
+{
+	*j = (struct job_pause){.job = {.class = &pause_class, .done = done}, .sid = sid, .word = word};
+}
+
+void job_in_flight_init(struct job_in_flight *j, uint64_t bound, void (*done)(struct job *))
+{
+	*j = (struct job_in_flight){.job = {.class = &in_flight_class, .done = done}, .bound = bound};
+}
+
+void job_stream_init(struct job_stream *j, struct slice name, void (*done)(struct job *))
+{
+	*j = (struct job_stream){.job = {.class = &stream_class, .done = done}, .name = name};
+}
+
+void job_limits_init(struct job_limits *j, const struct store_config *config, void (*done)(struct job *))
+{
+	*j = (struct job_limits){.job = {.class = &limits_class, .done = done}, .config = *config};
+}
+
+void job_stats_init(struct job_stats *j, void (*done)(struct job *))
+{
+	j->job = (struct job){.class = &stats_class, .done = done};
+}

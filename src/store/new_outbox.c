@@ -1,0 +1,131 @@
+/* new_outbox.c - the database file made, and opened */
+#include "store/new_outbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "store/schema.h"
+
+static int companion(char ret[PATH_MAX], const char *path, const char *suffix, struct err *err)
+{
+	if (snprintf(ret, PATH_MAX, "%s%s", path, suffix) < PATH_MAX)
+		return 0;
+	return err_set(err, -ENAMETOOLONG, "outbox %s: the path is too long", path);
+}
+
+/* 0600 whatever the umask; SQLite gives its companions the same mode. */
+static int make_empty(const char *path, struct err *err)
+{
+	_cleanup_(fd_closep) int fd = -1;
+
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || fchmod(fd, 0600) < 0)
+		return err_set(err, -errno, "outbox: %s cannot be made: %s", path, strerror(errno));
+	return 0;
+}
+
+static int fill(const char *path, const struct store_config *config, struct err *err)
+{
+	struct db db;
+	int r = db_open(&db, path, SQLITE_OPEN_READWRITE, config->vfs, err);
+
+	if (r < 0)
+		return r;
+	/* Still a rollback journal: the header with our mark is in the file itself before WAL mode begins. */
+	r = schema_migrate(&db, 0, err);
+	if (r == 0)
+		r = db_exec(&db, "PRAGMA journal_mode = WAL", err);
+	db_close(&db, r == 0);
+	return r < 0 ? err_prefix(err, r, "outbox %s cannot be made", config->path) : 0;
+}
+
+static int sync_directory(const char *path, struct err *err)
+{
+	_cleanup_(fd_closep) int fd = -1;
+	char copy[PATH_MAX];
+
+	snprintf(copy, sizeof(copy), "%s", path);
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) < 0)
+		return err_set(err, -errno, "outbox %s: its directory cannot be synced: %s", path, strerror(errno));
+	return 0;
+}
+
+/* A WAL without its database must not be replayed into a new one. It is kept: its rows may be wanted. */
+static int put_orphans_aside(const char *path, struct err *err)
+{
+	static const char *const suffixes[] = {"-wal", "-journal"};
+	char old[PATH_MAX], aside[PATH_MAX];
+	struct stat st;
+
+	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+		if (companion(old, path, suffixes[i], err) < 0 ||
+		    snprintf(aside, sizeof(aside), "%s.orphan", old) >= (int)sizeof(aside))
+			return -ENAMETOOLONG;
+		if (lstat(old, &st) < 0)
+			continue;
+		if ((st.st_size == 0 ? unlink(old) : rename(old, aside)) < 0)
+			return err_set(err, -errno, "outbox %s: %s is left over and cannot be moved: %s", path, old,
+			               strerror(errno));
+	}
+	return 0;
+}
+
+int new_outbox_create(const struct store_config *config, struct err *err)
+{
+	static const char *const leftovers[] = {".new", ".new-journal", ".new-wal"};
+	char path[PATH_MAX];
+	int r;
+
+	for (size_t i = 0; i < ARRAY_LEN(leftovers); i++) {
+		if (companion(path, config->path, leftovers[i], err) < 0)
+			return -ENAMETOOLONG;
+		(void)unlink(path);
+	}
+	r = companion(path, config->path, ".new", err);
+	if (r == 0)
+		r = make_empty(path, err);
+	if (r == 0)
+		r = fill(path, config, err);
+	if (r == 0)
+		r = put_orphans_aside(config->path, err);
+	if (r < 0) {
+		(void)unlink(path);
+		return r;
+	}
+	if (rename(path, config->path) < 0)
+		return err_set(err, -errno, "outbox %s: cannot be put in place: %s", config->path, strerror(errno));
+	return sync_directory(config->path, err);
+}
+
+/* For a directory that may not be written to: nothing beside the file is made or looked for. */
+static int open_immutable(struct db *db, const struct store_config *config, struct err *err)
+{
+	char uri[3 * PATH_MAX + 32] = "file:";
+	size_t n = strlen(uri);
+
+	for (const char *p = config->path; *p && n < sizeof(uri) - 32; p++)
+		n += (size_t)snprintf(uri + n, sizeof(uri) - n, strchr("%?#", *p) ? "%%%02x" : "%c",
+		                      (unsigned char)*p);
+	snprintf(uri + n, sizeof(uri) - n, "?immutable=1");
+	return db_open(db, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, config->vfs, err);
+}
+
+int new_outbox_open(struct db *db, const struct store_config *config, struct err *err)
+{
+	int r;
+
+	if (config->read_only && access(config->path, W_OK) < 0)
+		return open_immutable(db, config, err);
+	/* Read-only too: a WAL left by a crash is only readable with the file's write lock. query_only keeps it so.
+	 */
+	r = db_open(db, config->path, SQLITE_OPEN_READWRITE, config->vfs, err);
+	return r;
+}

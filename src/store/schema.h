@@ -1,0 +1,19 @@
+/* schema.h - the outbox's tables, and how an older file becomes a present one */
+#ifndef STORE_SCHEMA_H
+#define STORE_SCHEMA_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/macros.h"
+#include "store/db.h"
+
+/* "ga4r" at offset 68 of the file: what tells our files from others. */
+#define SCHEMA_APPLICATION_ID 0x67613472
+
+/* What this program writes; a file with a greater number is refused. */
+int schema_version(void);
+/* Runs what is missing from version `from` on, in one transaction. 0 (also when nothing was missing) or negative. */
+int schema_migrate(struct db *db, int from, struct err *err) MUST_CHECK;
+
+#endif

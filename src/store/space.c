@@ -1,0 +1,141 @@
+/* space.c - is there room? The limits, the disk, and the ballast that gets a full one going again */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "store/store_private.h"
+
+/* Looked at again after so much was put, or so long. */
+#define CHECK_BYTES (256u << 10)
+#define CHECK_US US_PER_S
+/* Kept on top of every bound, for what a check cannot see coming. */
+#define MARGIN_BYTES (1u << 20)
+/* A WAL frame's header (sqlite.org/fileformat2.html, "The WAL File Format"). */
+enum { FRAME_HEADER = 24 };
+
+static void open_ballast(struct store *st)
+{
+	char path[PATH_MAX];
+	struct stat sb;
+
+	st->space.ballast_fd = -1;
+	if (st->config.ballast == 0 || st->config.read_only ||
+	    snprintf(path, sizeof(path), "%s.ballast", st->path) >= (int)sizeof(path))
+		return;
+	st->space.ballast_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	if (st->space.ballast_fd < 0)
+		return;
+	(void)fchmod(st->space.ballast_fd, 0600);
+	/* Blocks, not size: a sparse file would be no ballast. st_blocks counts 512 bytes. */
+	st->space.ballast_out =
+	        fstat(st->space.ballast_fd, &sb) < 0 || (uint64_t)sb.st_blocks * 512 < st->config.ballast;
+}
+
+static void take_ballast_back(struct store *st, uint64_t file_system_free)
+{
+	if (!st->space.ballast_out || st->space.ballast_fd < 0 ||
+	    file_system_free < st->config.min_free_disk + st->config.ballast + MARGIN_BYTES)
+		return;
+	if (posix_fallocate(st->space.ballast_fd, 0, (off_t)st->config.ballast) == 0)
+		st->space.ballast_out = false;
+	else
+		(void)ftruncate(st->space.ballast_fd, 0);
+}
+
+/* While the ballast is out, half of it stays for deliveries: they make room, new events do not. */
+static bool disk_has_room_again(const struct store *st, uint64_t file_system_free)
+{
+	uint64_t reserve = st->space.ballast_out && st->space.ballast_fd >= 0 ? st->config.ballast / 2 : 0;
+
+	return file_system_free >= reserve + MARGIN_BYTES &&
+	       st->space.disk_free >= st->config.min_free_disk + MARGIN_BYTES;
+}
+
+static const char *find_refusal(const struct store *st)
+{
+	if (st->space.disk_full)
+		return "the disk is full";
+	if (st->config.max_bytes && st->space.bytes_used >= st->config.max_bytes)
+		return "outbox.max_bytes is reached";
+	if (st->space.disk_free < st->config.min_free_disk)
+		return "less than outbox.min_free_disk is left on the disk";
+	return NULL;
+}
+
+static int count_pages(struct store *st, uint64_t *ret_used, uint64_t *ret_free)
+{
+	int64_t pages, unused;
+	int r = db_one(&st->db, SQL_PAGE_COUNT, 0, &pages);
+
+	if (r == 0)
+		r = db_one(&st->db, SQL_FREE_PAGES, 0, &unused);
+	if (r < 0)
+		return r;
+	*ret_used = (uint64_t)(pages - unused) * (uint64_t)st->db.page_size;
+	*ret_free = (uint64_t)unused * (uint64_t)st->db.page_size;
+	return 0;
+}
+
+void space_check(struct store *st, int64_t mono_us, bool now)
+{
+	struct space *s = &st->space;
+	uint64_t used, unused, file_system_free = UINT64_MAX / 2;
+	struct statvfs vfs;
+
+	/* While it is full each look may find the room that deliveries made. */
+	now = now || s->refusal || s->put_bytes >= CHECK_BYTES || mono_us - s->checked_mono_us >= CHECK_US;
+	if (!now)
+		return;
+	s->checked_mono_us = mono_us;
+	s->put_bytes = 0;
+	if (count_pages(st, &used, &unused) < 0)
+		return;
+	/* The directory: opening the database file would cost SQLite its locks (traps.md 2). */
+	if (statvfs(st->dir, &vfs) == 0)
+		file_system_free = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+	s->bytes_used = used + (uint64_t)st->db.wal_frames * (uint64_t)(st->db.page_size + FRAME_HEADER);
+	s->disk_free = file_system_free + unused;
+	if (!st->config.read_only)
+		take_ballast_back(st, file_system_free);
+	if (s->disk_full && disk_has_room_again(st, file_system_free))
+		s->disk_full = false;
+	s->refusal = find_refusal(st);
+}
+
+const char *space_refuses(const struct store *st, uint32_t n)
+{
+	if (st->space.refusal)
+		return st->space.refusal;
+	if (st->config.max_events && (uint64_t)st->ledger.kept + n > st->config.max_events)
+		return "outbox.max_events is reached";
+	return NULL;
+}
+
+void space_disk_full(struct store *st)
+{
+	struct space *s = &st->space;
+
+	s->disk_full = true;
+	s->refusal = find_refusal(st);
+	if (s->ballast_fd < 0 || s->ballast_out)
+		return;
+	if (ftruncate(s->ballast_fd, 0) == 0)
+		s->ballast_out = true;
+}
+
+void space_open(struct store *st)
+{
+	open_ballast(st);
+	space_check(st, clock_mono_us(), true);
+}
+
+void space_close(struct store *st)
+{
+	st->space.ballast_fd = fd_close(st->space.ballast_fd);
+}

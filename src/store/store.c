@@ -1,0 +1,398 @@
+/* store.c - the outbox opened and closed; its streams, ids and counters */
+#include "store/store.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "store/identify.h"
+#include "store/new_outbox.h"
+#include "store/schema.h"
+#include "store/store_private.h"
+
+/* Ids promised to the lock file at a time: one small sync for a million. */
+enum { ID_BLOCK = 1 << 20 };
+
+static int set_paths(struct store *st, const char *path)
+{
+	char *copy;
+
+	st->path = strdup(path);
+	copy = strdup(path);
+	if (st->path && copy)
+		st->dir = strdup(dirname(copy));
+	free(copy);
+	if (!st->path || !st->dir)
+		return -ENOMEM;
+	st->config.path = st->path;
+	return 0;
+}
+
+int store_load_streams(struct store *st)
+{
+	int r;
+
+	memset(st->streams, 0, sizeof(st->streams));
+	st->streams_changed = false;
+	while ((r = db_row(&st->db, SQL_STREAMS)) > 0) {
+		int64_t sid = db_col(&st->db, SQL_STREAMS, 0), pause = db_col(&st->db, SQL_STREAMS, 2);
+		struct slice name = db_col_text(&st->db, SQL_STREAMS, 1);
+
+		if (sid < 1 || sid >= STORE_STREAMS_MAX || name.n > STORE_NAME_MAX)
+			continue;
+		memcpy(st->streams[sid].name, name.p, name.n);
+		st->streams[sid].pause =
+		        pause == PAUSE_PAUSED || pause == PAUSE_RESUMED ? (enum pause_word)pause : PAUSE_UNSET;
+	}
+	return r;
+}
+
+static int load_next_id(struct store *st)
+{
+	int64_t next = st->ledger.now[LEDGER_NEXT_ID], event, rejected;
+
+	if (db_one(&st->db, SQL_MAX_EVENT, 0, &event) < 0 || db_one(&st->db, SQL_MAX_REJECTED, 0, &rejected) < 0)
+		return -EIO;
+	if (next == 0)
+		next = (int64_t)st->lock.id_mark;
+	if (next <= event)
+		next = event + 1;
+	if (next <= rejected)
+		next = rejected + 1;
+	st->ledger.now[LEDGER_NEXT_ID] = next > 0 ? next : 1;
+	return 0;
+}
+
+static int load_envelopes(struct store *st)
+{
+	struct hash_key key = {(uint64_t)st->ledger.now[LEDGER_HASH_K0], (uint64_t)st->ledger.now[LEDGER_HASH_K1]};
+	int64_t last;
+
+	if (key.k0 == 0 && key.k1 == 0)
+		hash_key_init(&key); /* note_start() stores it */
+	if (db_one(&st->db, SQL_MAX_ENVELOPE, 0, &last) < 0)
+		return -EIO;
+	return envelopes_init(&st->envelopes, &key, (uint64_t)last + 1);
+}
+
+/* What the last process left; says from now on that one is running. */
+static int note_start(struct store *st, void *arg UNUSED)
+{
+	ledger_set(&st->ledger, LEDGER_HASH_K0, (int64_t)st->envelopes.key.k0);
+	ledger_set(&st->ledger, LEDGER_HASH_K1, (int64_t)st->envelopes.key.k1);
+	ledger_set(&st->ledger, LEDGER_CLEAN, 0);
+	ledger_set(&st->ledger, LEDGER_IN_FLIGHT, 0);
+	return 0;
+}
+
+static int load(struct store *st)
+{
+	int r = ledger_load(&st->ledger, &st->db);
+	bool fresh = st->ledger.now[LEDGER_NEXT_ID] == 0;
+
+	if (r == 0)
+		r = store_load_streams(st);
+	if (r == 0)
+		r = load_next_id(st);
+	if (r == 0)
+		r = load_envelopes(st);
+	st->unclean_start = !fresh && st->ledger.now[LEDGER_CLEAN] == 0;
+	st->maybe_twice = st->unclean_start ? (uint64_t)st->ledger.now[LEDGER_IN_FLIGHT] : 0;
+	st->upkeep.gone_since_sweep = st->unclean_start ? (uint64_t)st->ledger.kept + 1 : 0;
+	return r;
+}
+
+static int start_writing(struct store *st)
+{
+	int r = store_transaction(st, note_start, NULL);
+
+	/* The ballast may have gone to make room: once more. */
+	if (r == -ENOSPC)
+		r = store_transaction(st, note_start, NULL);
+	if (r == 0 && st->lock.suspect)
+		r = lockfile_write(&st->lock, st->lock.id_mark, false);
+	return r;
+}
+
+static int check_version(struct store *st, struct err *err)
+{
+	int64_t version;
+	int r = db_exec_int(&st->db, "PRAGMA user_version", &version, err);
+
+	if (r < 0)
+		return r;
+	/* The header had an older number when the newer one is still in the WAL. */
+	if (version > schema_version())
+		return err_set(
+		        err, -EPROTO,
+		        "written by a newer ga4relay (format %d, this one knows %d) and left alone; install that "
+		        "version again",
+		        (int)version, schema_version());
+	if (version < schema_version() && st->config.read_only)
+		return err_set(err, -EPROTO, "an older format (%d); start ga4relay once to bring it up to date",
+		               (int)version);
+	return schema_migrate(&st->db, (int)version, err);
+}
+
+static int check_suspect(struct store *st, struct err *err)
+{
+	int64_t fine;
+	int r;
+
+	if (!st->lock.suspect || st->config.read_only)
+		return 0;
+	/* "ok" is text, hence compared in SQL. */
+	r = db_exec_int(&st->db, "SELECT count(*) = 1 AND min(quick_check) = 'ok' FROM pragma_quick_check(1)", &fine,
+	                err);
+	if (r < 0)
+		return r;
+	return fine ? 0 : err_set(err, -EUCLEAN, "the file is damaged");
+}
+
+static int set_modes(struct store *st, struct err *err)
+{
+	int r;
+
+	if (st->config.read_only)
+		return db_exec(&st->db, "PRAGMA query_only = ON; PRAGMA cell_size_check = ON", err);
+	r = db_exec(&st->db, st->config.sync_full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", err);
+	if (r == 0)
+		r = db_exec(&st->db, "PRAGMA journal_mode = WAL", err);
+	return r;
+}
+
+static int open_database(struct store *st, struct err *err)
+{
+	int r = new_outbox_open(&st->db, &st->config, err);
+
+	if (r == 0)
+		r = set_modes(st, err);
+	if (r == 0)
+		r = check_version(st, err);
+	if (r == 0)
+		r = check_suspect(st, err);
+	if (r == 0)
+		r = db_prepare(&st->db, err);
+	if (r < 0)
+		return r;
+	r = load(st);
+	if (st->db.trouble != TROUBLE_NONE)
+		r = err_set(err, trouble_errno(st->db.trouble), "%s", st->db.trouble_text);
+	else if (r < 0)
+		err_set(err, r, "%s", strerror(-r));
+	/* ctl --offline reads what it can of a damaged file. */
+	return st->config.read_only && r == -EUCLEAN && st->envelopes.slots ? 0 : r;
+}
+
+static int find_file(struct store *st, struct err *err)
+{
+	enum outbox_file file;
+	int r = outbox_identify(st->path, &file, err);
+
+	if (r < 0)
+		return r;
+	if (file == OUTBOX_MISSING && st->config.read_only)
+		return err_set(err, -ENOENT, "outbox %s: there is no such file, or it is empty", st->path);
+	r = lockfile_take(&st->lock, st->path, err);
+	if (r < 0)
+		return r;
+	/* Again, now that nobody else makes or replaces it. */
+	r = outbox_identify(st->path, &file, err);
+	if (r == 0 && file == OUTBOX_DAMAGED)
+		r = err_set(err, -EUCLEAN, "outbox %s: its header is damaged", st->path);
+	if (r == 0 && file == OUTBOX_MISSING)
+		r = new_outbox_create(&st->config, err);
+	return r;
+}
+
+static int keep_id_mark(struct store *st)
+{
+	uint64_t next = (uint64_t)st->ledger.now[LEDGER_NEXT_ID];
+
+	if (st->config.read_only || (st->lock.known && next < st->lock.id_mark))
+		return 0;
+	return lockfile_write(&st->lock, next + ID_BLOCK, st->lock.suspect);
+}
+
+static int open_all(struct store *st, struct err *err)
+{
+	int r = find_file(st, err);
+
+	if (r < 0)
+		return r;
+	r = open_database(st, err);
+	if (r < 0)
+		return err_prefix(err, r, "outbox %s", st->path);
+	space_open(st);
+	r = keep_id_mark(st);
+	if (r == 0 && !st->config.read_only)
+		r = start_writing(st);
+	if (r < 0)
+		err_set(err, r, "outbox %s: cannot be written: %s", st->path,
+		        st->db.trouble != TROUBLE_NONE ? st->db.trouble_text : strerror(-r));
+	return r;
+}
+
+int store_open(struct store **ret, const struct store_config *config, int64_t wall_us UNUSED, struct err *err)
+{
+	struct store *st = calloc(1, sizeof(*st));
+	int r;
+
+	if (!st)
+		return err_set(err, -ENOMEM, "outbox %s: out of memory", config->path);
+	st->config = *config;
+	st->lock.fd = -1;
+	st->space.ballast_fd = -1;
+	r = set_paths(st, config->path);
+	r = r < 0 ? err_set(err, r, "outbox %s: out of memory", config->path) : open_all(st, err);
+	if (r < 0) {
+		st->fatal = true; /* nothing is to be written on the way out */
+		store_close(st);
+		return r;
+	}
+	*ret = st;
+	return 0;
+}
+
+static int note_stop(struct store *st, void *arg UNUSED)
+{
+	ledger_set(&st->ledger, LEDGER_CLEAN, 1);
+	ledger_set(&st->ledger, LEDGER_IN_FLIGHT, 0);
+	return 0;
+}
+
+struct store *store_close(struct store *st)
+{
+	bool sound;
+
+	if (!st)
+		return NULL;
+	sound = !st->fatal && !st->config.read_only;
+	if (sound)
+		sound = store_transaction(st, note_stop, NULL) == 0 && db_checkpoint(&st->db, true) == 0;
+	/* After a failed sync recovery decides: nothing is copied by us. */
+	db_close(&st->db, sound);
+	envelopes_free(&st->envelopes);
+	space_close(st);
+	if (st->lock.fd >= 0)
+		lockfile_release(&st->lock);
+	free(st->gone);
+	free(st->path);
+	free(st->dir);
+	free(st);
+	return NULL;
+}
+
+void store_set_limits(struct store *st, const struct store_config *config)
+{
+	st->config.max_events = config->max_events;
+	st->config.max_bytes = config->max_bytes;
+	st->config.keep_delivered_us = config->keep_delivered_us;
+	st->config.keep_dead_us = config->keep_dead_us;
+	st->config.keep_rejected = config->keep_rejected;
+	st->upkeep.settled_due_us = 0; /* what is due may have changed: look again */
+	space_check(st, clock_mono_us(), true);
+}
+
+uint64_t store_take_ids(struct store *st, uint32_t n)
+{
+	uint64_t first = (uint64_t)st->ledger.now[LEDGER_NEXT_ID];
+
+	if (unlikely(first + n > st->lock.id_mark) &&
+	    lockfile_write(&st->lock, first + n + ID_BLOCK, st->lock.suspect) < 0)
+		db_fail(&st->db, "the lock file cannot be written");
+	ledger_add(&st->ledger, LEDGER_NEXT_ID, n);
+	return first;
+}
+
+const char *store_stream_name(const struct store *st, uint32_t sid)
+{
+	return sid > 0 && sid < STORE_STREAMS_MAX && st->streams[sid].name[0] ? st->streams[sid].name : NULL;
+}
+
+enum pause_word store_pause_word(const struct store *st, uint32_t sid)
+{
+	return sid < STORE_STREAMS_MAX ? st->streams[sid].pause : PAUSE_UNSET;
+}
+
+int store_add_stream(struct store *st, struct slice name, uint32_t *ret)
+{
+	uint32_t sid;
+
+	if (name.n == 0 || name.n > STORE_NAME_MAX)
+		return -EINVAL;
+	for (sid = 1; sid < STORE_STREAMS_MAX && st->streams[sid].name[0]; sid++) {
+		if (slice_eq(slice_of(st->streams[sid].name), name)) {
+			*ret = sid;
+			return 0;
+		}
+	}
+	if (sid == STORE_STREAMS_MAX)
+		return -ENOSPC;
+	db_int(&st->db, SQL_ADD_STREAM, 1, sid);
+	db_text(&st->db, SQL_ADD_STREAM, 2, name);
+	if (db_run(&st->db, SQL_ADD_STREAM) < 0)
+		return -EIO;
+	st->streams_changed = true;
+	memcpy(st->streams[sid].name, name.p, name.n);
+	st->streams[sid].name[name.n] = '\0';
+	*ret = sid;
+	return 0;
+}
+
+struct stream_wish {
+	struct slice name;
+	uint32_t sid;
+};
+
+static int add_wished(struct store *st, void *arg)
+{
+	struct stream_wish *wish = arg;
+
+	return store_add_stream(st, wish->name, &wish->sid);
+}
+
+int store_stream_id(struct store *st, struct slice name, uint32_t *ret, struct err *err)
+{
+	struct stream_wish wish = {.name = name};
+	int r = store_transaction(st, add_wished, &wish);
+
+	if (r < 0)
+		return err_set(err, r, "outbox %s: stream %.*s cannot be numbered: %s", st->path, SLICE_ARG(name),
+		               r == -ENOSPC && st->db.trouble == TROUBLE_NONE
+		                       ? "255 names were used already; a removed one cannot be used again"
+		                       : strerror(-r));
+	*ret = wish.sid;
+	return 0;
+}
+
+void store_get_stats(struct store *st, struct store_stats *ret)
+{
+	const int64_t *n = st->ledger.committed;
+
+	*ret = (struct store_stats){
+	        .rejected = (uint64_t)n[LEDGER_REJECTED],
+	        .bytes_used = st->space.bytes_used,
+	        .disk_free = st->space.disk_free,
+	        .next_id = (uint64_t)st->ledger.now[LEDGER_NEXT_ID],
+	        .dropped_total = (uint64_t)n[LEDGER_DROPPED],
+	        .purged_dead = st->upkeep.purged_dead,
+	        .unclean_start = st->unclean_start,
+	        .maybe_twice = st->maybe_twice,
+	};
+	for (int sid = 0; sid < STORE_STREAMS_MAX; sid++) {
+		for (int state = 0; state < STATE_COUNT; state++)
+			ret->events[sid][state] =
+			        (uint64_t)n[ledger_event_key((uint32_t)sid, (enum event_state)state)];
+	}
+	for (int reason = 0; reason < DEAD_COUNT; reason++)
+		ret->dead[reason] = (uint64_t)n[LEDGER_DEAD + reason];
+	const char *why = space_refuses(st, 1);
+	if (why) {
+		ret->full = true;
+		strncpy(ret->full_why, why, sizeof(ret->full_why) - 1);
+	}
+}

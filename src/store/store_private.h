@@ -1,0 +1,137 @@
+/* store_private.h - what the files of store/ share: the open outbox, its transactions, its room, its upkeep */
+#ifndef STORE_STORE_PRIVATE_H
+#define STORE_STORE_PRIVATE_H
+
+#include "store/db.h"
+#include "store/envelopes.h"
+#include "store/jobs.h"
+#include "store/ledger.h"
+#include "store/lockfile.h"
+#include "store/store.h"
+
+/* Room on the disk and within the limits (space.c). */
+struct space {
+	int ballast_fd;       /* -1: none configured, or it cannot be made */
+	bool ballast_out;     /* given back to the file system, or not yet made */
+	bool disk_full;       /* a write met a full disk; nothing new until there is room again */
+	const char *refusal;  /* static; NULL: there is room */
+	uint64_t bytes_used;  /* pages in use and WAL frames not yet copied */
+	uint64_t disk_free;   /* with the database's free pages */
+	int64_t checked_mono_us;
+	uint64_t put_bytes;   /* since then */
+};
+
+/* Rows whose time is over and envelopes that nothing needs (upkeep.c, sweep.c). */
+enum sweep_phase { SWEEP_IDLE, SWEEP_MARK, SWEEP_DELETE };
+struct upkeep {
+	int64_t active_mono_us;    /* last write job */
+	int64_t keys_due_mono_us;  /* when dedup keys are looked at; INT64_MAX: there are none */
+	int64_t settled_due_us;    /* wall clock: no dead or kept row is due before; INT64_MAX: there is none */
+	int64_t settled_mono_us;   /* when they were looked at last */
+	uint64_t settled_cursor;   /* of the present look; 0: none is on */
+	int64_t settled_found_us;  /* least due time seen by it */
+	uint64_t purged_dead;      /* since start */
+	bool erase;                /* an operator dropped rows: their envelopes go soon, and what the WAL holds of them */
+	enum sweep_phase sweep;
+	uint64_t sweep_cursor;     /* event id or envelope id */
+	uint64_t sweep_next_base;  /* envelopes from here on are for the next window */
+	uint64_t gone_since_sweep; /* rows that left */
+};
+
+struct stream_row {
+	char name[STORE_NAME_MAX + 1];
+	enum pause_word pause;
+};
+
+struct store {
+	struct store_config config; /* path points at the store's own copy */
+	char *path, *dir;
+	struct db db;
+	struct lockfile lock;
+	struct ledger ledger;
+	struct envelopes envelopes;
+	struct stream_row streams[STORE_STREAMS_MAX]; /* by sid; "" : none */
+	bool streams_changed;                         /* in the open transaction */
+	uint64_t *gone; /* ids delivered in the open group: deleted together, sorted, before COMMIT */
+	size_t n_gone, cap_gone;
+	struct space space;
+	struct upkeep upkeep;
+	bool unclean_start;
+	uint64_t maybe_twice;
+	bool fatal;
+	char fatal_why[256];
+};
+
+/* Rows a slice of upkeep, a purge or a search touches at most (traps.md 6). */
+enum { STORE_SLICE_ROWS = 5000 };
+
+/* group.c */
+/* Runs write jobs in one transaction; every job's result is set afterwards. */
+void store_group(struct store *st, struct job **jobs, size_t n);
+/* One read job, outside of any transaction. */
+void store_read(struct store *st, struct job *job);
+/* After results were published: copies the WAL when it is time. */
+void store_after_commit(struct store *st);
+/* A transaction of our own: body's trouble, if any, was handled (made fatal, or room) when it returns negative. */
+int store_transaction(struct store *st, int (*body)(struct store *st, void *arg), void *arg) MUST_CHECK;
+/* Looks at db.trouble: fatal ones are noted for good, a full disk gives the ballast back. */
+void store_judge_trouble(struct store *st, const char *doing);
+
+/* store.c */
+int store_load_streams(struct store *st) MUST_CHECK;
+/* n ids in a row. */
+uint64_t store_take_ids(struct store *st, uint32_t n);
+int store_add_stream(struct store *st, struct slice name, uint32_t *ret) MUST_CHECK;
+
+/* space.c */
+void space_open(struct store *st);
+void space_close(struct store *st);
+void space_check(struct store *st, int64_t mono_us, bool now);
+/* Why not another n events: static text, or NULL. */
+const char *space_refuses(const struct store *st, uint32_t n);
+void space_disk_full(struct store *st);
+
+/* jobs_settle.c: deletes what was delivered in this group. Before anything that looks at rows, and before COMMIT. */
+int store_flush_gone(struct store *st) MUST_CHECK;
+/* Deletes [first, last] with notes; counters follow. */
+int store_delete_run(struct store *st, uint64_t first, uint64_t last) MUST_CHECK;
+/* jobs_put.c */
+void job_put_refuse(struct job *job, const char *why);
+
+/* upkeep.c: one bounded piece of what is due. idle: nobody waits. Returns when to come again, microseconds from now
+ * (0: at once; INT64_MAX: not before the next write). */
+int64_t store_upkeep(struct store *st, int64_t wall_us, int64_t mono_us, bool idle);
+/* sweep.c: envelopes that no event needs any more. Whether it has work, and one slice of it. */
+bool sweep_is_due(const struct store *st);
+void sweep_step(struct store *st);
+/* When a dead or kept row may go. */
+int64_t upkeep_due_us(const struct store *st, enum dead_reason reason, int64_t settled_us);
+/* jobs_settle.c: an id for store_flush_gone(). */
+int store_gather_gone(struct store *st, uint64_t id) MUST_CHECK;
+
+/* What was noted of an event (note.c). Slices live until the next note_get(). */
+struct note {
+	uint32_t attempts;
+	bool maybe_sent, no_expiry;
+	enum dead_reason reason;
+	int last_status;
+	struct slice last_error, answer, tries;
+	int64_t settled_us;
+};
+/* 1: read; 0: nothing was noted (*ret is all zero); negative: trouble. note_done() ends the slices' life. */
+int note_get(struct store *st, uint64_t id, struct note *ret) MUST_CHECK;
+void note_done(struct store *st);
+int note_put(struct store *st, uint64_t id, const struct note *note, bool is_new) MUST_CHECK;
+/* An attempt's line put behind the tries, the oldest beyond ten taken away. */
+int note_add_try(struct buf *b, struct slice tries, const struct settle_attempt *attempt) MUST_CHECK;
+/* As a JSON array. */
+int note_tries_json(struct buf *b, struct slice tries) MUST_CHECK;
+/* An event's state becomes dead or kept; counters follow. */
+int store_set_state(struct store *st, uint64_t id, uint32_t sid, enum event_state from, enum event_state to) MUST_CHECK;
+/* 1: found; 0: no such event. */
+int store_get_state(struct store *st, uint64_t id, uint32_t *ret_sid, enum event_state *ret_state) MUST_CHECK;
+/* Makes a dead letter of a row without an attempt (expired, corrupt). */
+int store_bury(struct store *st, uint64_t id, uint32_t sid, enum event_state from, enum dead_reason reason,
+               int64_t wall_us) MUST_CHECK;
+
+#endif
