@@ -25,6 +25,7 @@ configure: configure.ac
 	@command -v autoconf >/dev/null || { echo >&2 \
 	  "autoconf is missing. Debian, Ubuntu, Fedora, Alpine, Arch: the package is called autoconf."; exit 1; }
 	autoconf --force --output=$@ $<
+	@rm -f $@~
 
 config.status: configure
 	@if test -x config.status; then echo ./config.status --recheck; ./config.status --recheck; \
@@ -150,6 +151,18 @@ $B/bench/%: $B/tests/bench/%.o $(LIB)
 	@echo "  LINK $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS) -lm
 
+# Attackers on the storage, too long for every check: tests/proof/*.c with a main each, over the helpers beside them.
+PROOF_SRC := $(sort $(wildcard tests/proof/*.c))
+PROOF_MAINS := $(if $(PROOF_SRC),$(shell grep -lE '^int main\(' $(PROOF_SRC)))
+PROOF_HELPERS := $(filter-out $(PROOF_MAINS),$(PROOF_SRC))
+PROOF_BIN := $(PROOF_MAINS:tests/proof/%.c=$B/proof/%)
+proof: $(PROOF_BIN)
+$B/tests/proof/%.o: EXTRA_CPPFLAGS = -Itests/proof
+$B/proof/%: $B/tests/proof/%.o $(PROOF_HELPERS:%.c=$B/%.o) $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS) -lm
+
 # ---- installing ----
 
 INSTALL ?= install
@@ -225,6 +238,7 @@ help:
 #: make unit             the unit tests; make unit-NAME runs tests/unit/test_NAME.c
 #: make e2e              the end-to-end tests; PYTEST_ARGS='-k NAME -x' picks
 #: make lint             format, layers, function lengths, options against sample and manual, scripts, manuals, units
+#: make proof            build the attackers of the storage: build/VARIANT/proof/powercut and others
 #: make bench            the benchmarks; BENCH=small or full
 #: make setup            install the packages that `check` needs, nothing else
 #: make install          DESTDIR, prefix and sysconfdir are honoured; a configuration is never overwritten
@@ -236,5 +250,7 @@ help:
 #: CC, CFLAGS, LDFLAGS                    yours come last, and changing them rebuilds
 #: CONFIGURE_FLAGS='--enable-werror'      for the configure that make runs by itself
 
-.PHONY: all lib unit e2e lint check demo setup bench install uninstall dist clean distclean help FORCE
+-include $(PROOF_SRC:%.c=$B/%.d)
+
+.PHONY: all lib unit e2e proof lint check demo setup bench install uninstall dist clean distclean help FORCE
 .SECONDARY:
