@@ -153,7 +153,7 @@ $B/bench/%: $B/tests/bench/%.o $(LIB)
 
 # Attackers on the storage, too long for every check: tests/proof/*.c with a main each, over the helpers beside them.
 PROOF_SRC := $(sort $(wildcard tests/proof/*.c))
-PROOF_MAINS := $(if $(PROOF_SRC),$(shell grep -lE '^int main\(' $(PROOF_SRC)))
+PROOF_MAINS := $(if $(PROOF_SRC),$(shell grep -l '^int main' $(PROOF_SRC)))
 PROOF_HELPERS := $(filter-out $(PROOF_MAINS),$(PROOF_SRC))
 PROOF_BIN := $(PROOF_MAINS:tests/proof/%.c=$B/proof/%)
 proof: $(PROOF_BIN)
