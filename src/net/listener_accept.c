@@ -74,7 +74,6 @@ static void take(struct listener *l, int fd)
 		fd_close(fd);
 		return;
 	}
-	l->out_of_files = false;
 	if (l->draining)
 		conn_shut(c);
 }
@@ -108,6 +107,7 @@ static int accept_some(struct listener *l, unsigned most)
 			note_accept_error(l, errno);
 			return -EAGAIN;
 		} else if (errno != EINTR && errno != ECONNABORTED) {
+			l->out_of_files = false; /* nobody waits: the episode is over */
 			return 0;
 		}
 	}

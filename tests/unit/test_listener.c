@@ -1,0 +1,545 @@
+/* test_listener.c - bytes to lines and replies back, whatever the client does */
+#include "listener_fixture.h"
+
+/* Every way to cut the text in two gives the same lines. */
+static void splitting_changes_nothing(void **state)
+{
+	static const char text[] = "a\r\n\n \t\nbb\n\r\nc c";
+	struct fixture *f = *state;
+
+	for (size_t cut = 0; cut < sizeof(text); cut++) {
+		int fd = client(f);
+		put(f, fd, text, cut);
+		settle(f);
+		put(f, fd, text + cut, sizeof(text) - 1 - cut);
+		settle(f);
+		assert_int_equal(f->n_lines, 2);
+		close(fd);
+		UNTIL(f, f->closes == cut + 1);
+		assert_int_equal(f->n_lines, 3);
+		expect_line(f, 0, LINE_OK, "a");
+		expect_line(f, 1, LINE_OK, "bb");
+		expect_line(f, 2, LINE_OK, "c c");
+		assert_int_equal(f->lines[0].conn, cut + 1); /* ids are never used again */
+		forget_lines(f);
+	}
+	assert_int_equal(listener_memory(f->l), 0);
+}
+
+static void tells_who_writes(void **state)
+{
+	struct fixture *f = *state;
+	int fd = client(f);
+
+	puts_to(f, fd, "x\n");
+	UNTIL(f, f->n_lines == 1);
+	assert_int_equal(f->peer.pid, getpid());
+	assert_int_equal(f->peer.uid, getuid());
+	close(fd);
+}
+
+struct long_case {
+	size_t n;
+	const char *end;
+	enum line_kind kind;
+};
+
+static void send_long(struct fixture *f, const struct long_case *c, size_t piece)
+{
+	char *text = malloc(c->n + 8);
+	size_t n = c->n + strlen(c->end);
+	int fd = client(f);
+
+	memset(text, 'x', c->n);
+	strcpy(text + c->n, c->end);
+	for (size_t at = 0; at < n; at += piece) {
+		put(f, fd, text + at, n - at < piece ? n - at : piece);
+		turn(f);
+	}
+	puts_to(f, fd, "next\n");
+	UNTIL(f, f->n_lines == 2);
+	assert_int_equal(f->lines[0].kind, c->kind);
+	if (c->kind == LINE_OK)
+		assert_int_equal(f->lines[0].n, c->n);
+	else
+		assert_true(f->lines[0].n > f->config.max_line);
+	expect_line(f, 1, LINE_OK, "next");
+	forget_lines(f);
+	close(fd);
+	free(text);
+}
+
+static void longest_line_to_the_byte(void **state)
+{
+	struct fixture *f = *state;
+	size_t max = f->config.max_line;
+	const struct long_case cases[] = {
+	        {max, "\n", LINE_OK},         {max, "\r\n", LINE_OK},     {max + 1, "\n", LINE_LONG},
+	        {max + 1, "\r\n", LINE_LONG}, {max, "\rx\n", LINE_LONG},  {max - 1, "\rx\n", LINE_LONG},
+	        {max + 2, "\n", LINE_LONG},   {5 * max, "\n", LINE_LONG},
+	};
+	const size_t pieces[] = {SIZE_MAX / 2, 60000, 4093};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (size_t j = 0; j < sizeof(pieces) / sizeof(pieces[0]); j++)
+			send_long(f, &cases[i], pieces[j]);
+}
+
+static void skips_in_constant_memory(void **state)
+{
+	struct fixture *f = *state;
+	static char block[100000];
+	int fd = client(f);
+
+	memset(block, 'x', sizeof(block));
+	for (int i = 0; i < 50; i++) {
+		put(f, fd, block, sizeof(block));
+		turn(f);
+		assert_true(listener_memory(f->l) <= 2 * f->config.max_line);
+	}
+	assert_int_equal(f->n_lines, 1);
+	assert_int_equal(f->n_long, 1);
+	assert_true(listener_memory(f->l) < 8192);
+	shutdown(fd, SHUT_WR); /* its end brings nothing more */
+	UNTIL(f, f->closes == 1);
+	assert_int_equal(f->n_lines, 1);
+	close(fd);
+}
+
+static void half_close_gets_every_reply(void **state)
+{
+	struct fixture *f = *state;
+	char text[64] = "";
+	int fd = client(f);
+
+	f->answer = false;
+	puts_to(f, fd, "a\nb\nc");
+	shutdown(fd, SHUT_WR);
+	UNTIL(f, f->n_lines == 3);
+	settle(f);
+	assert_int_equal(get(fd, text, sizeof(text)), 0);
+	assert_int_equal(f->closes, 0);
+	assert_true(listener_reply(f->l, f->lines[0].conn, SLICE_LIT("1\n")));
+	settle(f);
+	assert_true(listener_reply(f->l, f->lines[0].conn, SLICE_LIT("2\n")));
+	assert_true(listener_reply(f->l, f->lines[0].conn, SLICE_LIT("3\n")));
+	assert_int_equal(read_to_end(f, fd, text, sizeof(text)), 6);
+	assert_memory_equal(text, "1\n2\n3\n", 6);
+	assert_int_equal(f->closes, 1);
+	assert_false(listener_reply(f->l, f->lines[0].conn, SLICE_LIT("4\n")));
+	close(fd);
+}
+
+/* Writes numbered lines without reading: every one arrives, and the replies that fit are whole and in order. */
+static void who_does_not_read_turns_quiet(void **state)
+{
+	struct fixture *f = *state;
+	enum { LINES = 60000, REPLY = 24 };
+	static char text[LINES * 8], replies[LINES * REPLY];
+	size_t n = 0;
+	int fd;
+
+	f->config.max_unread = 8192;
+	f->keep_lines = false;
+	f->reply = SLICE_LIT("01234567890123456789012\n");
+	listener_set_limits(f->l, &f->config);
+	fd = client(f);
+	for (int i = 0; i < LINES; i++)
+		n += (size_t)sprintf(text + n, "%d\n", i);
+	put(f, fd, text, n);
+	UNTIL(f, f->n_lines == LINES);
+	assert_true(f->unread > 0);
+	assert_true(listener_memory(f->l) <= 4 * 8192);
+	puts_to(f, fd, "later\n");
+	UNTIL(f, f->n_lines == LINES + 1);
+	shutdown(fd, SHUT_WR);
+	settle(f);
+	assert_int_equal(f->closes, 0); /* what fits waits for its reader */
+	n = read_to_end(f, fd, replies, sizeof(replies));
+	assert_int_equal(n % REPLY, 0);
+	assert_int_equal(n / REPLY, LINES + 1 - f->unread);
+	for (size_t at = 0; at < n; at += REPLY)
+		assert_memory_equal(replies + at, f->reply.p, REPLY);
+	close(fd);
+}
+
+/* Pipelining far beyond max_unread is fine for a client that reads. */
+static void who_reads_is_never_quiet(void **state)
+{
+	struct fixture *f = *state;
+	enum { LINES = 200000 };
+	static char text[LINES * 2];
+	size_t written = 0, read = 0;
+	int64_t end_us = real_us() + 20 * US_PER_S;
+	int fd;
+
+	f->config.max_unread = 4096;
+	f->keep_lines = false;
+	f->reply = SLICE_LIT("01234567890123456789012\n");
+	listener_set_limits(f->l, &f->config);
+	fd = client(f);
+	for (size_t i = 0; i < LINES; i++)
+		memcpy(text + 2 * i, "x\n", 2);
+	while (read < LINES * f->reply.n) {
+		char sink[65536];
+		ssize_t r =
+		        written < sizeof(text) ? send(fd, text + written, sizeof(text) - written, MSG_NOSIGNAL) : 0;
+		written += r > 0 ? (size_t)r : 0;
+		turn(f);
+		r = get(fd, sink, sizeof(sink));
+		assert_true(r >= 0);
+		read += (size_t)r;
+		assert_true(real_us() < end_us);
+	}
+	assert_int_equal(f->unread, 0);
+	close(fd);
+}
+
+/* Trap 15: a reply to a client that has gone fails while its input is still unread. */
+static void who_wrote_and_closed_loses_nothing(void **state)
+{
+	struct fixture *f = *state;
+	enum { LINES = 20000 };
+	static char text[LINES * 8];
+	size_t n = 0;
+	int fd = client(f);
+
+	f->keep_lines = false;
+	UNTIL(f, listener_connections(f->l) == 1);
+	listener_pause(f->l, true);
+	for (int i = 0; i < LINES; i++)
+		n += (size_t)sprintf(text + n, "%d\n", i);
+	assert_int_equal(send(fd, text, n, MSG_NOSIGNAL), n);
+	settle(f);
+	close(fd);
+	settle(f);
+	assert_int_equal(f->n_lines, 0);
+	listener_pause(f->l, false);
+	UNTIL(f, f->closes == 1);
+	assert_int_equal(f->n_lines, LINES);
+	assert_int_equal(f->unsent_calls, 1);
+	assert_true(f->unsent_lines > 0);
+	assert_int_equal(f->unsent_lines + f->unread, LINES); /* each reply that nobody read is known */
+	assert_int_equal(listener_memory(f->l), 0);
+}
+
+/* The other order: the reply is out, unread, when the client closes; recv() says ECONNRESET after the data. */
+static void reset_is_an_end_of_file(void **state)
+{
+	struct fixture *f = *state;
+	int fd = client(f);
+
+	puts_to(f, fd, "a\n");
+	UNTIL(f, f->n_lines == 1);
+	settle(f);
+	puts_to(f, fd, "b\nc");
+	close(fd);
+	UNTIL(f, f->closes == 1);
+	assert_int_equal(f->n_lines, 3);
+	expect_line(f, 2, LINE_OK, "c");
+}
+
+static void pause_stops_reading_and_nothing_is_lost(void **state)
+{
+	struct fixture *f = *state;
+	int fd = client(f);
+
+	puts_to(f, fd, "a\n");
+	UNTIL(f, f->n_lines == 1);
+	listener_pause(f->l, true);
+	assert_true(listener_paused(f->l));
+	puts_to(f, fd, "b\n");
+	settle(f);
+	assert_int_equal(f->n_lines, 1);
+	listener_pause(f->l, false);
+	UNTIL(f, f->n_lines == 2);
+	close(fd);
+}
+
+static void pause_in_the_middle_of_a_chunk(void **state)
+{
+	struct fixture *f = *state;
+	char text[20000];
+	int fd = client(f);
+
+	for (size_t i = 0; i < sizeof(text); i += 2)
+		memcpy(text + i, "x\n", 2);
+	f->keep_lines = false;
+	put(f, fd, text, sizeof(text)); /* 10000 lines: more than one turn's work */
+	turn(f);
+	turn(f);
+	assert_in_range(f->n_lines, 1, 9999);
+	listener_pause(f->l, true);
+	settle(f);
+	size_t before = f->n_lines;
+	settle(f);
+	assert_int_equal(f->n_lines, before);
+	close(fd);
+	listener_pause(f->l, false);
+	UNTIL(f, f->closes == 1);
+	assert_int_equal(f->n_lines, 10000);
+}
+
+static void limit_lets_the_kernel_queue(void **state)
+{
+	struct fixture *f = *state;
+	int fds[4];
+
+	f->config.max_connections = 2;
+	listener_set_limits(f->l, &f->config);
+	for (int i = 0; i < 4; i++) {
+		fds[i] = client(f);
+		puts_to(f, fds[i], "x\n");
+	}
+	UNTIL(f, f->n_lines == 2);
+	settle(f);
+	assert_int_equal(listener_connections(f->l), 2);
+	close(fds[0]);
+	UNTIL(f, f->n_lines == 3);
+	assert_int_equal(listener_connections(f->l), 2);
+	close(fds[1]);
+	UNTIL(f, f->n_lines == 4);
+	close(fds[2]);
+	close(fds[3]);
+}
+
+static void limit_closes_who_idled(void **state)
+{
+	struct fixture *f = *state;
+	int idle, half, busy, next;
+
+	f->answer = false;
+	f->config.max_connections = 3;
+	listener_set_limits(f->l, &f->config);
+	idle = client(f);
+	half = client(f);
+	busy = client(f);
+	puts_to(f, half, "part");
+	puts_to(f, busy, "unanswered\n");
+	UNTIL(f, f->n_lines == 1 && listener_connections(f->l) == 3);
+	clock_ahead_us += 6 * US_PER_MIN;
+	settle(f);
+	assert_int_equal(listener_connections(f->l), 3); /* only when somebody waits */
+	next = client(f);
+	puts_to(f, next, "x\n");
+	UNTIL(f, f->n_lines == 2);
+	assert_int_equal(f->closes, 1);
+	assert_int_equal(get(idle, (char[8]){0}, 8), -1);
+	assert_int_equal(get(half, (char[8]){0}, 8), 0);
+	assert_int_equal(get(busy, (char[8]){0}, 8), 0);
+	close(idle);
+	close(half);
+	close(busy);
+	close(next);
+}
+
+/* Trap 16: out of descriptors, accepting waits instead of spinning, and goes on by itself. */
+static void out_of_descriptors_waits(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit before, tight;
+	int fd = client(f);
+	unsigned turns = 0;
+	int64_t until;
+
+	puts_to(f, fd, "x\n");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	tight = (struct rlimit){.rlim_cur = (rlim_t)fd + 1, .rlim_max = before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	until = real_us() + 60 * US_PER_MS;
+	while (real_us() < until) {
+		assert_int_equal(loop_turn(f->loop, true),
+		                 0); /* would spin, were the listening socket still watched */
+		turns++;
+	}
+	assert_true(turns < 10);
+	assert_int_equal(f->n_lines, 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	UNTIL(f, f->n_lines == 1);
+	close(fd);
+}
+
+static void memory_short_keeps_small_lines_going(void **state)
+{
+	struct fixture *f = *state;
+	static char part[50000];
+	int big[3], small;
+
+	f->config.max_memory = 100 * 1024;
+	listener_set_limits(f->l, &f->config);
+	memset(part, 'x', sizeof(part));
+	for (int i = 0; i < 3; i++) {
+		big[i] = client(f);
+		UNTIL(f, listener_connections(f->l) == (unsigned)i + 1);
+		put(f, big[i], part, sizeof(part));
+		settle(f);
+	}
+	small = client(f);
+	memset(part, 'y', 16384);
+	part[16384] = '\n';
+	put(f, small, part, 16385);
+	UNTIL(f, f->n_lines == 1);
+	assert_int_equal(f->lines[0].n, 16384);
+	puts_to(f, big[2], "\n");
+	settle(f);
+	assert_int_equal(f->n_lines, 1); /* stands still */
+	assert_true(listener_memory(f->l) < 200 * 1024);
+	clock_ahead_us += 31 * US_PER_S;
+	UNTIL(f, f->n_long == 1); /* who stood longest gives way, and that is enough */
+	assert_int_equal(f->lines[1].conn, 1);
+	assert_int_equal(f->lines[1].n, 50000);
+	UNTIL(f, f->n_lines == 3);
+	assert_int_equal(f->lines[2].conn, 3);
+	assert_int_equal(f->lines[2].n, 50000);
+	puts_to(f, big[0], "rest of it\nwhole\n");
+	UNTIL(f, f->n_lines == 4);
+	expect_line(f, 3, LINE_OK, "whole");
+	for (int i = 0; i < 3; i++)
+		close(big[i]);
+	close(small);
+}
+
+static void take_drained(void *arg, uint64_t conn)
+{
+	struct fixture *f = arg;
+
+	f->unread++; /* counts calls here */
+	if (f->unread < 5) {
+		assert_true(listener_reply(f->l, conn, SLICE_LIT("chunk\n")));
+		listener_when_drained(f->l, conn, 0, take_drained, f);
+	}
+}
+
+static void streams_an_answer(void **state)
+{
+	struct fixture *f = *state;
+	char text[64];
+	int fd = client(f);
+
+	f->answer = false;
+	puts_to(f, fd, "list\n");
+	shutdown(fd, SHUT_WR); /* half-closed: stays open while the answer goes on */
+	UNTIL(f, f->n_lines == 1);
+	assert_true(listener_reply(f->l, 1, SLICE_LIT("first\n")));
+	assert_int_equal(listener_unwritten(f->l, 1), 6);
+	listener_when_drained(f->l, 1, 0, take_drained, f);
+	assert_int_equal(read_to_end(f, fd, text, sizeof(text)), 30);
+	assert_int_equal(f->unread, 5);
+	assert_int_equal(listener_unwritten(f->l, 1), SIZE_MAX);
+	close(fd);
+}
+
+static void closes_on_request_after_writing(void **state)
+{
+	struct fixture *f = *state;
+	char text[64];
+	int fd = client(f);
+
+	puts_to(f, fd, "a\nb\n");
+	UNTIL(f, f->n_lines == 2);
+	assert_true(listener_reply(f->l, 1, SLICE_LIT("bye\n")));
+	listener_close_conn(f->l, 1);
+	assert_int_equal(read_to_end(f, fd, text, sizeof(text)), 10);
+	assert_memory_equal(text, "ok\nok\nbye\n", 10);
+	close(fd);
+}
+
+static void quiet_on_request(void **state)
+{
+	struct fixture *f = *state;
+	char text[64];
+	int fd = client(f);
+
+	f->answer = false;
+	puts_to(f, fd, "a\nb\nc\n");
+	UNTIL(f, f->n_lines == 3);
+	assert_true(listener_reply(f->l, 1, SLICE_LIT("1\n")));
+	listener_quiet(f->l, 1);
+	assert_false(listener_reply(f->l, 1, SLICE_LIT("3\n")));
+	shutdown(fd, SHUT_WR);
+	assert_int_equal(read_to_end(f, fd, text, sizeof(text)), 2);
+	close(fd);
+}
+
+static void send_fd(int sock, int fd)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec iov = {.iov_base = (char[]){"x\n"}, .iov_len = 2};
+	struct msghdr msg = {.msg_iov = &iov,
+	                     .msg_iovlen = 1,
+	                     .msg_control = control.space,
+	                     .msg_controllen = sizeof(control.space)};
+	struct cmsghdr *m = CMSG_FIRSTHDR(&msg);
+
+	m->cmsg_level = SOL_SOCKET;
+	m->cmsg_type = SCM_RIGHTS;
+	m->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(m), &fd, sizeof(fd));
+	assert_int_equal(sendmsg(sock, &msg, 0), 2);
+}
+
+static void descriptors_are_taken_when_asked_for(void **state)
+{
+	struct fixture *f = *state;
+	struct stat a, b;
+	int fd;
+
+	f->ops.on_fd = on_fd;
+	open_listener(f);
+	fd = client(f);
+	send_fd(fd, fd);
+	UNTIL(f, f->n_lines == 1);
+	assert_int_equal(f->fds, 1);
+	assert_int_equal(fstat(fd, &a), 0);
+	assert_int_equal(fstat(f->last_fd, &b), 0);
+	assert_int_equal(a.st_ino, b.st_ino);
+	assert_int_equal(fcntl(f->last_fd, F_GETFD), FD_CLOEXEC);
+	close(f->last_fd);
+	close(fd);
+}
+
+static void descriptors_are_dropped_otherwise(void **state)
+{
+	struct fixture *f = *state;
+	int fd = client(f), p[2];
+
+	assert_int_equal(pipe(p), 0);
+	send_fd(fd, p[1]);
+	close(p[1]);
+	UNTIL(f, f->n_lines == 1);
+	assert_int_equal(read(p[0], (char[1]){0}, 1), 0); /* nobody holds the writing end */
+	close(p[0]);
+	close(fd);
+}
+
+int main(void)
+{
+#define OPEN(test) cmocka_unit_test_setup_teardown(test, setup_open, teardown)
+	const struct CMUnitTest tests[] = {
+	        OPEN(splitting_changes_nothing),
+	        OPEN(tells_who_writes),
+	        OPEN(longest_line_to_the_byte),
+	        OPEN(skips_in_constant_memory),
+	        OPEN(half_close_gets_every_reply),
+	        OPEN(who_does_not_read_turns_quiet),
+	        OPEN(who_reads_is_never_quiet),
+	        OPEN(who_wrote_and_closed_loses_nothing),
+	        OPEN(reset_is_an_end_of_file),
+	        OPEN(pause_stops_reading_and_nothing_is_lost),
+	        OPEN(pause_in_the_middle_of_a_chunk),
+	        OPEN(limit_lets_the_kernel_queue),
+	        OPEN(limit_closes_who_idled),
+	        OPEN(out_of_descriptors_waits),
+	        OPEN(memory_short_keeps_small_lines_going),
+	        OPEN(streams_an_answer),
+	        OPEN(closes_on_request_after_writing),
+	        OPEN(quiet_on_request),
+	        cmocka_unit_test_setup_teardown(descriptors_are_taken_when_asked_for, setup, teardown),
+	        OPEN(descriptors_are_dropped_otherwise),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
