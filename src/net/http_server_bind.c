@@ -1,14 +1,15 @@
 /* http_server_bind.c - a listening socket for the HTTP server */
 #include "net/http_server_bind.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
-#include <event2/util.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/parse.h"
 #include "base/slice.h"
 
 enum { BACKLOG = 128 };
@@ -93,12 +94,39 @@ static unsigned port_of(int fd)
 	                                      : ((struct sockaddr_in *)&ss)->sin_port);
 }
 
+/* "127.0.0.1:8125", "[::1]:0"; no names: what they resolve to may change. */
+static int parse_address(const char *text, struct sockaddr_storage *ret, socklen_t *ret_len)
+{
+	const char *colon = strrchr(text, ':');
+	bool v6 = text[0] == '[';
+	size_t n = colon ? (size_t)(colon - text) : 0;
+	char host[INET6_ADDRSTRLEN];
+	struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6};
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+	uint64_t port;
+
+	if (v6 && (n < 2 || text[n - 1] != ']'))
+		return -EINVAL;
+	n -= v6 ? 2 : 0;
+	if (n == 0 || n >= sizeof(host) || parse_u64(slice_of(colon + 1), &port) < 0 || port > UINT16_MAX)
+		return -EINVAL;
+	memcpy(host, text + v6, n);
+	host[n] = '\0';
+	sin.sin_port = sin6.sin6_port = htons((uint16_t)port);
+	if (inet_pton(v6 ? AF_INET6 : AF_INET, host, v6 ? (void *)&sin6.sin6_addr : (void *)&sin.sin_addr) != 1)
+		return -EINVAL;
+	*ret_len = v6 ? sizeof(sin6) : sizeof(sin);
+	memcpy(ret, v6 ? (void *)&sin6 : (void *)&sin, *ret_len);
+	return 0;
+}
+
 static int open_tcp(struct bound *b, const char *address, struct err *err)
 {
 	struct sockaddr_storage ss;
-	int len = sizeof(ss), one = 1;
+	socklen_t len;
+	int one = 1;
 
-	if (evutil_parse_sockaddr_port(address, (struct sockaddr *)&ss, &len) < 0 || !strrchr(address, ':'))
+	if (parse_address(address, &ss, &len) < 0)
 		return err_set(err, -EINVAL, "%s: not an address and port such as 127.0.0.1:8125 or [::1]:8125",
 		               address);
 	b->fd = stream_socket(ss.ss_family);
@@ -106,7 +134,7 @@ static int open_tcp(struct bound *b, const char *address, struct err *err)
 		return err_set(err, b->fd, "%s: %s", address, strerror(-b->fd));
 	if (setsockopt(b->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
 	    (ss.ss_family == AF_INET6 && setsockopt(b->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0) ||
-	    bind(b->fd, (struct sockaddr *)&ss, (socklen_t)len) < 0 || listen(b->fd, BACKLOG) < 0) {
+	    bind(b->fd, (struct sockaddr *)&ss, len) < 0 || listen(b->fd, BACKLOG) < 0) {
 		int e = errno;
 
 		return err_set(err, -e, "%s: %s", address, strerror(e));

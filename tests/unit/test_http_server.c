@@ -1,0 +1,561 @@
+/* test_http_server.c - a bounded server: what it hands over, what it refuses, and clients that misbehave */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "net/http_server.h"
+
+enum { MAX_BODY = 1000, MAX_HEADERS = 2000, MAX_CONNECTIONS = 4 };
+
+static struct loop *loop;
+static struct http_server *server;
+static char dir[] = "/tmp/ga4relay-test-http-XXXXXX";
+
+/* What the handler saw last, and whether it keeps the answer back. */
+static struct {
+	unsigned n;
+	char method[16], path[64], body[2000], query[64], header[64];
+	size_t body_n;
+	bool over_unix, defer;
+	struct http_exchange *exchange;
+} seen;
+
+static void copy(char *to, size_t size, const char *from)
+{
+	snprintf(to, size, "%s", from ? from : "(none)");
+}
+
+static void handler(void *arg, const struct http_request_info *request)
+{
+	static const char *const headers[] = {"X-Test", "yes", NULL};
+
+	(void)arg;
+	seen.n++;
+	snprintf(seen.method, sizeof(seen.method), "%.*s", SLICE_ARG(request->method));
+	snprintf(seen.path, sizeof(seen.path), "%.*s", SLICE_ARG(request->path));
+	seen.body_n = request->body.n;
+	assert_true(seen.body_n < sizeof(seen.body));
+	memcpy(seen.body, request->body.n ? request->body.p : "", request->body.n);
+	seen.body[request->body.n] = '\0';
+	copy(seen.query, sizeof(seen.query), http_query(request->exchange, "q"));
+	copy(seen.header, sizeof(seen.header), http_header(request->exchange, "X-Mine"));
+	seen.over_unix = request->over_unix;
+	seen.exchange = request->exchange;
+	if (!seen.defer)
+		http_answer(request->exchange, 200, "text/plain", SLICE_LIT("hello"), headers);
+}
+
+static void open_server(const char *listen_at, int64_t timeout_us)
+{
+	const struct http_server_config config = {
+	        .listen = listen_at,
+	        .max_body = MAX_BODY,
+	        .max_headers = MAX_HEADERS,
+	        .max_connections = MAX_CONNECTIONS,
+	        .timeout_us = timeout_us,
+	};
+	struct err err;
+
+	memset(&seen, 0, sizeof(seen));
+	assert_int_equal(http_server_open(&server, loop, &config, handler, NULL, &err), 0);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	assert_int_equal(loop_new(&loop, NULL), 0);
+	open_server("127.0.0.1:0", 30 * US_PER_S);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	server = http_server_free(server);
+	loop = loop_free(loop);
+	return 0;
+}
+
+static int connect_tcp(void)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	sin.sin_port = htons((uint16_t)http_server_port(server));
+	assert_int_equal(connect(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	return fd;
+}
+
+static void put(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+static void turns(int n)
+{
+	for (int i = 0; i < n; i++)
+		assert_int_equal(loop_turn(loop, false), 0);
+}
+
+/* Turns the loop until wanted is among the bytes that came, or the connection ended. All that came is returned. */
+static const char *get(int fd, const char *wanted)
+{
+	static char text[64 * 1024];
+	size_t n = 0;
+	int64_t end = clock_mono_us() + 10 * US_PER_S;
+
+	text[0] = '\0';
+	while (!strstr(text, wanted)) {
+		ssize_t got;
+
+		turns(1);
+		got = recv(fd, text + n, sizeof(text) - 1 - n, MSG_DONTWAIT);
+		if (got == 0 || (got < 0 && errno != EAGAIN))
+			return text;
+		if (got > 0)
+			n += (size_t)got;
+		else
+			poll(NULL, 0, 1);
+		text[n] = '\0';
+		assert_true(clock_mono_us() < end);
+	}
+	return text;
+}
+
+static bool closed(int fd)
+{
+	char c;
+	int64_t end = clock_mono_us() + 10 * US_PER_S;
+
+	while (clock_mono_us() < end) {
+		ssize_t got;
+
+		turns(1);
+		got = recv(fd, &c, 1, MSG_DONTWAIT);
+		if (got == 0 || (got < 0 && errno != EAGAIN))
+			return true;
+		poll(NULL, 0, 1);
+	}
+	return false;
+}
+
+static void request_is_handed_over(void **state)
+{
+	int fd = connect_tcp();
+	const char *answer;
+
+	(void)state;
+	put(fd, "POST /mp/collect?a=1&q=x%20y&b=2 HTTP/1.1\r\nHost: a\r\nx-mine: 7\r\nContent-Length: 4\r\n\r\n");
+	assert_int_equal(send(fd, "b\0dy", 4, MSG_NOSIGNAL), 4);
+	answer = get(fd, "hello");
+	assert_ptr_equal(strstr(answer, "HTTP/1.1 200 OK\r\n"), answer);
+	assert_non_null(strstr(answer, "X-Test: yes\r\n"));
+	assert_non_null(strstr(answer, "Content-Type: text/plain\r\n"));
+	assert_string_equal(seen.method, "POST");
+	assert_string_equal(seen.path, "/mp/collect");
+	assert_string_equal(seen.header, "7");
+	assert_int_equal(seen.body_n, 4);
+	assert_false(seen.over_unix);
+	close(fd);
+}
+
+static void query_is_decoded(void **state)
+{
+	int fd = connect_tcp();
+
+	(void)state;
+	put(fd, "GET /p?a=1&q=x%20y%26 HTTP/1.1\r\nHost: a\r\n\r\n");
+	get(fd, "hello");
+	assert_string_equal(seen.query, "x y&");
+	put(fd, "GET /p?other=1 HTTP/1.1\r\nHost: a\r\n\r\n");
+	get(fd, "hello");
+	assert_string_equal(seen.query, "(none)");
+	put(fd, "GET /p HTTP/1.1\r\nHost: a\r\n\r\n");
+	get(fd, "hello");
+	assert_string_equal(seen.query, "(none)");
+	assert_int_equal(seen.n, 3);
+	close(fd);
+}
+
+static void chunked_body(void **state)
+{
+	int fd = connect_tcp();
+
+	(void)state;
+	put(fd, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+	get(fd, "hello");
+	assert_string_equal(seen.body, "abcde");
+	close(fd);
+}
+
+static void bodies_at_the_limit(void **state)
+{
+	char text[4000], body[MAX_BODY + 2];
+	int fd;
+
+	(void)state;
+	memset(body, 'x', sizeof(body));
+	body[MAX_BODY] = '\0';
+	fd = connect_tcp();
+	snprintf(text, sizeof(text), "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", MAX_BODY, body);
+	put(fd, text);
+	get(fd, "hello");
+	assert_int_equal(seen.body_n, MAX_BODY);
+	close(fd);
+	fd = connect_tcp();
+	snprintf(text, sizeof(text), "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%sx", MAX_BODY + 1,
+	         body);
+	put(fd, text);
+	assert_non_null(strstr(get(fd, "\r\n\r\n"), " 413 "));
+	assert_int_equal(seen.n, 1);
+	close(fd);
+	fd = connect_tcp();
+	snprintf(text, sizeof(text), "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n%s",
+	         body);
+	put(fd, text);
+	assert_non_null(strstr(get(fd, "\r\n\r\n"), " 413 "));
+	assert_int_equal(seen.n, 1);
+	close(fd);
+}
+
+static void head_too_large(void **state)
+{
+	char text[MAX_HEADERS + 200];
+	int fd = connect_tcp();
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	memcpy(text, "GET / HTTP/1.1\r\nX-Long: ", 24);
+	memcpy(text + sizeof(text) - 5, "\r\n\r\n", 5);
+	put(fd, text);
+	get(fd, "never");
+	assert_int_equal(seen.n, 0);
+	close(fd);
+}
+
+static void every_method_reaches_the_handler(void **state)
+{
+	static const char *const methods[] = {"GET", "PUT", "DELETE", "OPTIONS", "PATCH"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+		char text[128];
+		int fd = connect_tcp();
+
+		snprintf(text, sizeof(text), "%s /x HTTP/1.1\r\nHost: a\r\n\r\n", methods[i]);
+		put(fd, text);
+		get(fd, "hello");
+		assert_string_equal(seen.method, methods[i]);
+		close(fd);
+		turns(5);
+	}
+}
+
+/* Whatever comes: an answer or a closed connection, and the next client is served. */
+static void garbage(void **state)
+{
+	static const char *const texts[] = {
+	        "\r\n\r\n\r\n",
+	        "GET\r\n\r\n",
+	        "GET / HTTP/9.9\r\n\r\n",
+	        "BREW / HTTP/1.1\r\nHost: a\r\n\r\n",
+	        "GET / HTTP/1.1\r\n: novalue\r\n\r\n",
+	        "GET / HTTP/1.1\r\nHost\r\n\r\n",
+	        "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+	        "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+	        "POST / HTTP/1.1\r\nContent-Length: abc\r\n\r\n",
+	        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+	        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc\r\n",
+	        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nabc\r\n",
+	        "GET http:// HTTP/1.1\r\n\r\n",
+	        "GET //?%zz=%&&==%00 HTTP/1.1\r\nHost: a\r\n\r\n",
+	        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+	        "{\"client_id\":\"1.2\",\"name\":\"refund\"}\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		int fd = connect_tcp();
+
+		put(fd, texts[i]);
+		shutdown(fd, SHUT_WR);
+		assert_true(closed(fd));
+		turns(10);
+		close(fd);
+		turns(10);
+	}
+	int fd = connect_tcp();
+
+	put(fd, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_non_null(strstr(get(fd, "hello"), "200"));
+	close(fd);
+}
+
+static void answered_later(void **state)
+{
+	int fd = connect_tcp();
+
+	(void)state;
+	seen.defer = true;
+	put(fd, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok");
+	while (seen.n == 0)
+		turns(1);
+	turns(10);
+	assert_string_equal(http_header(seen.exchange, "host"), "a");
+	http_answer(seen.exchange, 204, NULL, SLICE_LIT(""), NULL);
+	assert_non_null(strstr(get(fd, "\r\n\r\n"), "HTTP/1.1 204 No Content"));
+	/* The connection goes on. */
+	seen.defer = false;
+	put(fd, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	get(fd, "hello");
+	close(fd);
+}
+
+static void client_gone_before_the_answer(void **state)
+{
+	(void)state;
+	seen.defer = true;
+	for (unsigned i = 0; i < 20; i++) {
+		int fd = connect_tcp();
+		struct linger linger = {1, 0};
+
+		put(fd, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok");
+		while (seen.n == i)
+			turns(1);
+		if (i % 2)
+			setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+		close(fd);
+		turns(10);
+		http_answer(seen.exchange, 200, "text/plain", SLICE_LIT("late"), NULL);
+		turns(5);
+	}
+}
+
+static void server_gone_before_the_answer(void **state)
+{
+	int gone = connect_tcp(), here;
+
+	(void)state;
+	seen.defer = true;
+	put(gone, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok");
+	while (seen.n == 0)
+		turns(1);
+	struct http_exchange *first = seen.exchange;
+
+	close(gone);
+	turns(10);
+	here = connect_tcp();
+	put(here, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok");
+	while (seen.n == 1)
+		turns(1);
+	server = http_server_free(server);
+	assert_null(http_header(first, "Host"));
+	assert_null(http_query(first, "q"));
+	http_answer(first, 200, NULL, SLICE_LIT(""), NULL);
+	http_answer(seen.exchange, 200, NULL, SLICE_LIT(""), NULL);
+	close(here);
+	assert_null(http_server_free(NULL));
+}
+
+static void connections_are_limited(void **state)
+{
+	int fds[MAX_CONNECTIONS + 2];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		fds[i] = connect_tcp();
+		turns(5);
+	}
+	/* Beyond the limit they wait in the kernel; nothing is refused. */
+	put(fds[MAX_CONNECTIONS], "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	turns(50);
+	assert_int_equal(seen.n, 0);
+	for (size_t i = 0; i < 2; i++) {
+		close(fds[i]);
+		turns(10);
+	}
+	get(fds[MAX_CONNECTIONS], "hello");
+	assert_int_equal(seen.n, 1);
+	for (size_t i = 2; i < ARRAY_LEN(fds); i++)
+		close(fds[i]);
+}
+
+/* One byte now and then keeps a read timeout from firing: the whole request has a limit of its own. */
+static void slow_clients_are_cut_off(void **state)
+{
+	int slow, idle;
+	int64_t start = clock_mono_us();
+	bool gone = false;
+
+	(void)state;
+	server = http_server_free(server);
+	open_server("127.0.0.1:0", 300 * US_PER_MS);
+	slow = connect_tcp();
+	idle = connect_tcp();
+	while (!gone && clock_mono_us() < start + 5 * US_PER_S) {
+		char c;
+
+		(void)!send(slow, "G", 1, MSG_NOSIGNAL);
+		turns(5);
+		gone = recv(slow, &c, 1, MSG_DONTWAIT) == 0;
+		poll(NULL, 0, 20);
+	}
+	assert_true(gone);
+	assert_true(clock_mono_us() - start >= 290 * US_PER_MS);
+	assert_true(closed(idle));
+	close(slow);
+	close(idle);
+}
+
+static void unix_path(char *path, size_t size)
+{
+	snprintf(path, size, "%s/http.sock", dir);
+}
+
+static int connect_unix(const char *path)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	return fd;
+}
+
+static void unix_socket(void **state)
+{
+	char path[64], listen_at[80];
+	struct stat st;
+	int fd;
+
+	(void)state;
+	server = http_server_free(server);
+	assert_non_null(mkdtemp(dir));
+	unix_path(path, sizeof(path));
+	snprintf(listen_at, sizeof(listen_at), "unix:%s", path);
+	open_server(listen_at, US_PER_S);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0660);
+	assert_int_equal(http_server_port(server), 0);
+	fd = connect_unix(path);
+	put(fd, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	get(fd, "hello");
+	assert_true(seen.over_unix);
+	close(fd);
+	server = http_server_free(server);
+	assert_int_equal(stat(path, &st), -1);
+	rmdir(dir);
+}
+
+static void unix_socket_in_the_way(void **state)
+{
+	char path[64], listen_at[80];
+	const struct http_server_config config = {.listen = listen_at, .max_connections = 1, .timeout_us = US_PER_S};
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	struct http_server *second = NULL;
+	struct err err;
+	struct stat st;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	server = http_server_free(server);
+	memcpy(dir + sizeof(dir) - 7, "XXXXXX", 6);
+	assert_non_null(mkdtemp(dir));
+	unix_path(path, sizeof(path));
+	snprintf(listen_at, sizeof(listen_at), "unix:%s", path);
+	/* A listener lives there. */
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(http_server_open(&second, loop, &config, handler, NULL, &err), -EADDRINUSE);
+	assert_null(second);
+	/* It died and left its file. */
+	close(fd);
+	open_server(listen_at, US_PER_S);
+	/* Somebody else took the path meanwhile: theirs stays. */
+	unlink(path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	server = http_server_free(server);
+	assert_int_equal(stat(path, &st), 0);
+	close(fd);
+	/* A file that is no socket is never removed. */
+	unlink(path);
+	fclose(fopen(path, "w"));
+	assert_int_equal(http_server_open(&second, loop, &config, handler, NULL, &err), -EEXIST);
+	assert_int_equal(stat(path, &st), 0);
+	unlink(path);
+	rmdir(dir);
+}
+
+static void bad_addresses(void **state)
+{
+	static const char *const addresses[] = {"",      "8125",   "127.0.0.1",  "localhost:8125", "127.0.0.1:99999",
+	                                        "unix:", "unix:x", "1.2.3.4.5:1"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(addresses); i++) {
+		const struct http_server_config config = {
+		        .listen = addresses[i], .max_connections = 1, .timeout_us = US_PER_S};
+		struct http_server *s = NULL;
+		struct err err;
+
+		assert_true(http_server_open(&s, loop, &config, handler, NULL, &err) < 0);
+		assert_null(s);
+	}
+}
+
+static void version_6(void **state)
+{
+	const struct http_server_config config = {.listen = "[::1]:0", .max_connections = 1, .timeout_us = US_PER_S};
+	struct http_server *s = NULL;
+	struct err err;
+
+	(void)state;
+	if (http_server_open(&s, loop, &config, handler, NULL, &err) == -EADDRNOTAVAIL)
+		skip();
+	assert_non_null(s);
+	assert_true(http_server_port(s) > 0);
+	http_server_free(s);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        T(request_is_handed_over),
+	        T(query_is_decoded),
+	        T(chunked_body),
+	        T(bodies_at_the_limit),
+	        T(head_too_large),
+	        T(every_method_reaches_the_handler),
+	        T(garbage),
+	        T(answered_later),
+	        T(client_gone_before_the_answer),
+	        T(server_gone_before_the_answer),
+	        T(connections_are_limited),
+	        T(slow_clients_are_cut_off),
+	        T(unix_socket),
+	        T(unix_socket_in_the_way),
+	        T(bad_addresses),
+	        T(version_6),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
