@@ -6,10 +6,7 @@
 
 #include "daemon/delivery_private.h"
 
-enum {
-	STARTS_A_ROUND = 8,          /* requests that one stream may start before the next one's turn */
-	STATS_EVERY_US = 500 * 1000, /* a look at the outbox's counters */
-};
+enum { STARTS_A_ROUND = 8 }; /* requests that one stream may start before the next one's turn */
 
 /* The turn's tail decides; the timer only makes the turn come. */
 static void on_timer(void *arg UNUSED) {}
@@ -23,13 +20,14 @@ int delivery_new(struct delivery **ret, struct loop *loop, struct writer *writer
 	struct scheduler_config config = {.max_batch = SCHEDULER_BATCH_MAX};
 	d->loop = loop;
 	d->writer = writer;
-	d->stats_at_us = INT64_MIN;
 	dispatch_init(&d->dispatch);
 	d->dispatch.writer = writer;
 	d->dispatch.scheduler = &d->scheduler;
 	d->dispatch.counters = counters;
 	d->dispatch.tap = tap;
 	d->dispatch.now = *now;
+	expiry_init(&d->expiry, writer, &d->scheduler, &d->dispatch, streams->conf->delivery.max_age_us, now);
+	d->dispatch.expiry = &d->expiry;
 	d->timer = loop_timer_new(loop, on_timer, d);
 	int r = d->timer ? scheduler_init(&d->scheduler, &config) : -ENOMEM;
 	if (r < 0)
@@ -61,6 +59,7 @@ struct delivery *delivery_free(struct delivery *d)
 int delivery_set_streams(struct delivery *d, const struct streams *streams, struct err *err)
 {
 	int r = streams_apply(d, streams, err);
+	expiry_set_max_age(&d->expiry, streams->conf->delivery.max_age_us);
 	loop_again(d->loop);
 	return r;
 }
@@ -68,6 +67,7 @@ int delivery_set_streams(struct delivery *d, const struct streams *streams, stru
 void delivery_accept(struct delivery *d, struct submission *sub, const struct now *now)
 {
 	struct outlet *o = sub->sid < STREAMS_MAX ? d->by_sid[sub->sid] : NULL;
+	expiry_accept(&d->expiry, sub, now);
 	if (o)
 		lane_accept(o->lane, sub, now->mono_us);
 }
@@ -127,7 +127,8 @@ static int64_t outlet_next_us(const struct outlet *o, int64_t mono_us)
 
 static void set_timer(struct delivery *d, const struct now *now)
 {
-	int64_t next = dispatch_next_us(&d->dispatch);
+	int64_t next = dispatch_next_us(&d->dispatch), expiry = expiry_next_us(&d->expiry, now);
+	next = expiry < next ? expiry : next;
 	for (size_t i = 0; i < d->n_outlets; i++) {
 		int64_t at = outlet_next_us(d->outlets[i], now->mono_us);
 		next = at < next ? at : next;
@@ -144,8 +145,10 @@ void delivery_pump(struct delivery *d, const struct now *now)
 	if (d->dispatch.net.reap)
 		d->dispatch.net.reap(d->http);
 	streams_reap_removed(d);
-	if (!d->draining)
+	if (!d->draining) {
+		expiry_pump(&d->expiry, now);
 		refill(d, now);
+	}
 	start_requests(d);
 	dispatch_submit(&d->dispatch);
 	set_timer(d, now);
@@ -181,6 +184,7 @@ void delivery_requeued(struct delivery *d, uint64_t lowest_id)
 {
 	for (size_t i = 0; i < d->n_outlets; i++)
 		lane_rewind(d->outlets[i]->lane, lowest_id);
+	expiry_unknown(&d->expiry);
 	loop_again(d->loop);
 }
 

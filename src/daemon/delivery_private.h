@@ -4,6 +4,7 @@
 
 #include "daemon/delivery.h"
 #include "daemon/dispatch.h"
+#include "daemon/expiry.h"
 #include "daemon/scheduler.h"
 
 enum { STREAMS_MAX = 256 };
@@ -15,6 +16,7 @@ struct delivery {
 	struct http_client *http; /* NULL in tests that bring their own endpoint */
 	struct scheduler scheduler;
 	struct dispatch dispatch;
+	struct expiry expiry;
 	struct outlet *outlets[STREAMS_MAX]; /* removed ones included until nothing of theirs is in flight */
 	size_t n_outlets;
 	struct outlet *by_sid[STREAMS_MAX];

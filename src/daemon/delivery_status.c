@@ -70,6 +70,20 @@ static void stream_status(const struct outlet *o, int64_t mono_us, struct delive
 	snprintf(ret->last_error, sizeof(ret->last_error), "%s", o->last_error);
 }
 
+static void age_status(const struct delivery *d, const struct now *now, struct delivery_status *ret)
+{
+	struct expiry_oldest oldest = expiry_get_oldest(&d->expiry);
+	int64_t now_us = expiry_now_us(&d->expiry, now);
+	ret->oldest_time_us = oldest.any_us;
+	ret->first_expiry_us = -1;
+	if (oldest.any_us != INT64_MAX && oldest.any_us < now_us)
+		ret->oldest_age_us = now_us - oldest.any_us;
+	if (oldest.expirable_us == INT64_MAX)
+		return;
+	int64_t left = oldest.expirable_us + d->expiry.max_age_us - now_us;
+	ret->first_expiry_us = left > 0 ? left : 0;
+}
+
 void delivery_get_status(const struct delivery *d, const struct now *now, struct delivery_status *ret)
 {
 	*ret = (struct delivery_status){
@@ -77,6 +91,7 @@ void delivery_get_status(const struct delivery *d, const struct now *now, struct
 	        .oldest_time_us = INT64_MAX,
 	        .first_expiry_us = -1,
 	};
+	age_status(d, now, ret);
 	for (size_t i = 0; i < d->n_outlets; i++)
 		if (!d->outlets[i]->removed)
 			stream_status(d->outlets[i], now->mono_us, &ret->streams[ret->n_streams++]);

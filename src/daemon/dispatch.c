@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "codec/payload_out.h"
+#include "daemon/expiry.h"
 
 enum {
 	SPARE_MAX = 64,              /* requests kept with their buffers … */
@@ -364,17 +365,24 @@ static void on_answer(void *arg, const struct attempt *attempt, struct slice bod
 	finish(r, attempt);
 }
 
-/* Events that grew too old while they waited never go out. */
+/* Events that grew too old while they waited never go out; while the clock is not trusted they wait. */
 static struct batch *drop_expired(struct dispatch *d, struct batch *b)
 {
-	if (!d->is_expired)
+	bool wait = false;
+	if (!d->expiry)
 		return b;
 	for (unsigned i = b->n; i-- > 0;) {
 		struct due *due = b->events[i];
-		if (!d->is_expired(d->is_expired_arg, due, &d->now))
+		enum expiry_word word = expiry_decide(d->expiry, due, &d->now);
+		wait |= word == EXPIRY_WAIT;
+		if (word != EXPIRY_YES)
 			continue;
 		batch_drop_event(b, i);
 		dispatch_expire(d, due);
+	}
+	if (wait) {
+		batch_park(b, expiry_wait_until_us(d->expiry, &d->now));
+		return NULL;
 	}
 	return b->n > 0 ? b : batch_free_empty(b);
 }

@@ -30,6 +30,7 @@ struct dispatch_net {
 	void (*reap)(struct http_client *c);
 };
 
+struct expiry;
 struct request;
 
 /* A stream as delivery sees it. */
@@ -77,10 +78,8 @@ struct dispatch {
 	bool keep_delivered;     /* each batch's attempt is recorded apart */
 	bool draining, aborting;
 	double (*chance)(void); /* [0, 1) */
-	/* an event that is too old when it is about to be sent */
-	bool (*is_expired)(void *arg, const struct due *d, const struct now *now);
-	void *is_expired_arg;
-	struct now now; /* of this turn */
+	struct expiry *expiry;  /* asked for each event that is about to be sent; NULL in tests: nothing expires */
+	struct now now;         /* of this turn */
 	struct settle_gather delivered;
 	struct job_list jobs;          /* to submit at the end of the turn */
 	struct settle_job_list failed; /* could not be committed: again later */

@@ -96,8 +96,6 @@ static int due_enter(struct lane *l, struct due *d)
 		return r;
 	}
 	l->n_events++;
-	if (s->on_time)
-		s->on_time(s->arg, due_event(d)->time_us, d->id);
 	return 0;
 }
 
