@@ -17,21 +17,21 @@ struct row_view {
 	struct slice client, name;     /* n 0: null */
 	int64_t accepted_us, event_us; /* event_us 0: null */
 	uint32_t attempts;
-	int last_status;               /* 0: null */
-	struct slice last_error;       /* n 0: null */
-	int64_t next_attempt_ms;       /* negative: null */
+	int last_status;         /* 0: null */
+	struct slice last_error; /* n 0: null */
+	int64_t next_attempt_ms; /* negative: null */
 	bool maybe_sent;
 	uint32_t bytes;
 
 	/* show and export */
 	bool with_line;
-	struct slice envelope, body;   /* an event's: its line is made of them */
+	struct slice envelope, body; /* an event's: its line is made of them */
 	int64_t props_us;
-	struct slice line;             /* a rejected line as it came; p NULL: made of the above */
+	struct slice line; /* a rejected line as it came; p NULL: made of the above */
 	/* show */
 	bool with_tries;
-	struct slice tries;            /* JSON array; n 0: [] */
-	struct slice answer;           /* n 0: left out */
+	struct slice tries;  /* JSON array; n 0: [] */
+	struct slice answer; /* n 0: left out */
 	/* show, of a rejected line; code NULL: it is an event */
 	const char *code;
 	struct slice field, message;

@@ -33,6 +33,8 @@ struct control_context {
 
 int control_open(struct control **ret, const struct control_context *context, const char *path, const char *group,
                  struct err *err) MUST_CHECK;
+/* Before writer_stop(): operations that work in slices ask the writer for nothing more. Takes NULL. */
+void control_stop(struct control *c);
 struct control *control_free(struct control *c);
 void control_set_streams(struct control *c, const struct streams *streams);
 /* Once in the tail: writes answers. */

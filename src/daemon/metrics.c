@@ -1,0 +1,159 @@
+/* metrics.c - Prometheus text: the names of ctl.md, for `ga4relay-ctl metrics` and GET /metrics */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "daemon/control.h"
+#include "daemon/metrics_text.h"
+
+/* Where the figures come from; large, hence not on the stack. */
+struct figures {
+	struct writer_stats writer;
+	struct delivery_status delivery;
+	struct ingest_stats ingest;
+	const struct control_context *context;
+};
+
+static void events(struct metrics_text *m, const struct figures *f)
+{
+	const struct streams *streams = f->context->streams;
+	const struct counters *counters = f->context->counters;
+
+	metric_head(m, "events_accepted_total", "counter", "Events stored durably and acknowledged.");
+	for (size_t i = 0; i < streams->conf->n_streams; i++)
+		metric_u64(m, "stream", streams->conf->streams[i].name,
+		           counters->by_sid[streams->rules[i].sid].accepted);
+	metric_head(m, "events_rejected_total", "counter", "Lines refused, by code.");
+	for (int code = CODE_NONE + 1; code < CODE_COUNT; code++)
+		metric_u64(m, "code", code_name((enum code)code), counters->rejected[code]);
+	metric_head(m, "events_duplicate_total", "counter", "Lines whose dedup_key was known already.");
+	metric_u64(m, NULL, NULL, counters->duplicates);
+	metric_head(m, "events_delivered_total", "counter", "Events that the endpoint answered with 2xx.");
+	for (size_t i = 0; i < streams->conf->n_streams; i++)
+		metric_u64(m, "stream", streams->conf->streams[i].name,
+		           counters->by_sid[streams->rules[i].sid].delivered);
+	metric_head(m, "events_dead_total", "counter", "Events that became dead letters, by reason.");
+	for (int reason = DEAD_NONE + 1; reason < DEAD_COUNT; reason++)
+		metric_u64(m, "reason", dead_reason_name((enum dead_reason)reason), counters->dead[reason]);
+}
+
+static void requests(struct metrics_text *m, const struct figures *f)
+{
+	const struct streams *streams = f->context->streams;
+	const struct counters *counters = f->context->counters;
+
+	metric_head(m, "requests_total", "counter", "Requests to the endpoints, by what became of them.");
+	for (size_t i = 0; i < streams->conf->n_streams; i++) {
+		const struct stream_counters *of = &counters->by_sid[streams->rules[i].sid];
+
+		for (int outcome = 0; outcome < OUTCOME_COUNT; outcome++)
+			metric_u64_2(m, "stream", streams->conf->streams[i].name, "outcome",
+			             outcome_name((enum outcome)outcome), of->requests[outcome]);
+	}
+	metric_head(m, "request_duration_seconds", "histogram", "How long a request took, connecting included.");
+	metric_histogram(m, &counters->request_seconds);
+	metric_head(m, "batch_events", "histogram", "Events a request carried.");
+	metric_histogram(m, &counters->batch_events);
+}
+
+/* The writer counts in powers of two from `first` on; 16 buckets, the last without a bound. */
+static void powers(struct metrics_text *m, const uint64_t buckets[16], double first, double sum)
+{
+	double bounds[HISTOGRAM_MAX - 1];
+	struct histogram h;
+
+	for (size_t i = 0; i < ARRAY_LEN(bounds); i++)
+		bounds[i] = ldexp(first, (int)i);
+	histogram_init(&h, bounds, ARRAY_LEN(bounds));
+	for (size_t i = 0; i < HISTOGRAM_MAX; i++) {
+		h.counts[i] = buckets[i];
+		h.total += buckets[i];
+	}
+	h.sum = sum;
+	metric_histogram(m, &h);
+}
+
+static void commits(struct metrics_text *m, const struct figures *f)
+{
+	metric_head(m, "commit_duration_seconds", "histogram", "How long a group commit took, its sync included.");
+	powers(m, f->writer.commit_us_buckets, 100e-6, (double)f->writer.commit_us_sum / 1e6);
+	metric_head(m, "commit_rows", "histogram", "Rows that shared a commit.");
+	powers(m, f->writer.commit_rows_buckets, 1, (double)f->writer.rows);
+}
+
+static void outbox(struct metrics_text *m, const struct figures *f)
+{
+	const struct store_stats *store = &f->writer.store;
+	uint64_t states[STATE_COUNT] = {0}, in_flight = f->delivery.in_flight_events;
+
+	for (size_t sid = 0; sid < STORE_STREAMS_MAX; sid++)
+		for (size_t s = 0; s < STATE_COUNT; s++)
+			states[s] += store->events[sid][s];
+	if (in_flight > states[STATE_QUEUED])
+		in_flight = states[STATE_QUEUED];
+	metric_head(m, "outbox_events", "gauge", "Events in the outbox, by state.");
+	metric_u64(m, "state", "queued", states[STATE_QUEUED] - in_flight);
+	metric_u64(m, "state", "inflight", in_flight);
+	for (enum event_state s = STATE_HELD; s < STATE_COUNT; s++)
+		metric_u64(m, "state", event_state_name(s), states[s]);
+	metric_u64(m, "state", "rejected", store->rejected);
+	metric_head(m, "outbox_bytes", "gauge", "Pages in use and WAL not yet copied.");
+	metric_u64(m, NULL, NULL, store->bytes_used);
+	metric_head(m, "outbox_limit_bytes", "gauge", "outbox.max_bytes.");
+	metric_u64(m, NULL, NULL, f->context->streams->conf->outbox.max_bytes);
+	metric_head(m, "outbox_set_aside", "gauge", "1: a damaged outbox was set aside at this start.");
+	metric_u64(m, NULL, NULL, f->context->set_aside && f->context->set_aside[0]);
+	metric_head(m, "oldest_event_age_seconds", "gauge", "Age of the oldest event that waits; 0 without any.");
+	metric_double(m, NULL, NULL,
+	              f->delivery.oldest_age_us > 0 ? (double)f->delivery.oldest_age_us / (double)US_PER_S : 0);
+}
+
+static void destinations(struct metrics_text *m, const struct figures *f)
+{
+	const struct delivery_status *d = &f->delivery;
+
+	metric_head(m, "destination_up", "gauge", "1: the stream's endpoint takes requests; 0: backing off.");
+	for (size_t i = 0; i < d->n_streams; i++)
+		metric_u64(m, "stream", d->streams[i].name, d->streams[i].state == DESTINATION_UP);
+	metric_head(m, "requests_in_flight", "gauge", "Requests waiting for an answer.");
+	for (size_t i = 0; i < d->n_streams; i++)
+		metric_u64(m, "stream", d->streams[i].name, d->streams[i].in_flight);
+}
+
+static void process(struct metrics_text *m, const struct figures *f)
+{
+	const struct counters *counters = f->context->counters;
+
+	metric_head(m, "connections", "gauge", "Connections to the event socket.");
+	metric_u64(m, NULL, NULL, f->ingest.connections);
+	metric_head(m, "paused_reading", "gauge", "1: writers block because the storage cannot keep up.");
+	metric_u64(m, NULL, NULL, f->ingest.paused);
+	metric_head(m, "replies_unsent_total", "counter", "Replies that nobody was there to read.");
+	metric_u64(m, NULL, NULL, counters->replies_unsent);
+	metric_head(m, "slow_loops_total", "counter", "Turns of the event loop that took more than 10 ms.");
+	metric_u64(m, NULL, NULL, loop_slow_turns(f->context->loop));
+	metric_head(m, "build_info", "gauge", "Always 1; the version is the label.");
+	metric_u64(m, "version", GA4RELAY_VERSION, 1);
+}
+
+int metrics_write(const struct control_context *context, const struct now *now, struct buf *out)
+{
+	struct figures *f = calloc(1, sizeof(*f));
+	struct metrics_text m = {.out = out};
+
+	if (!f)
+		return -ENOMEM;
+	f->context = context;
+	writer_get_stats(context->writer, &f->writer);
+	delivery_get_status(context->delivery, now, &f->delivery);
+	ingest_get_stats(context->ingest, &f->ingest);
+	events(&m, f);
+	requests(&m, f);
+	commits(&m, f);
+	outbox(&m, f);
+	destinations(&m, f);
+	process(&m, f);
+	free(f);
+	return m.error;
+}
