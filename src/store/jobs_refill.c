@@ -82,25 +82,23 @@ static int look(struct store *st, struct job_refill *j, struct corrupt_rows *cor
 {
 	size_t examined = 0, bytes = 0;
 	struct scan_row row;
-	int r;
+	bool enough = false;
+	int r = 0;
 
 	db_int(&st->db, SQL_SCAN_UP, 1, (int64_t)j->after + 1);
-	while ((r = db_row(&st->db, SQL_SCAN_UP)) > 0) {
+	while (!enough && (r = db_row(&st->db, SQL_SCAN_UP)) > 0) {
 		scan_row_head(st, SQL_SCAN_UP, &row);
 		j->examined_to = row.id;
 		examined++;
 		if (row.sid == j->sid && row.state == STATE_QUEUED) {
 			scan_row_body(st, SQL_SCAN_UP, &row);
 			r = add_row(st, j, &row, corrupt);
-			if (r < 0)
-				break;
 			bytes += row.body.n;
 		}
-		if (is_enough(j, examined, bytes, corrupt))
-			break;
+		enough = r < 0 || is_enough(j, examined, bytes, corrupt);
 	}
 	db_reset(&st->db, SQL_SCAN_UP);
-	j->end = r == 0;
+	j->end = r == 0 && !enough;
 	return r < 0 ? r : 0;
 }
 
