@@ -121,11 +121,11 @@ static int judge(struct collector *c, struct http_exchange *x, struct slice body
 
 /* ---- answering ---- */
 
-/* A reader that stops reading holds up the sandbox, and nothing else. */
+/* A reader that stops reading holds up the sandbox, and nothing else. One that went away is written to no more. */
 static void flush_output(struct collector *c)
 {
-	if (c->line.len > 0)
-		(void)fd_write_all(c->out_fd, c->line.data, c->line.len);
+	if (c->line.len > 0 && c->out_fd >= 0 && fd_write_all(c->out_fd, c->line.data, c->line.len) < 0)
+		c->out_fd = -1;
 	buf_clear(&c->line);
 }
 
