@@ -106,10 +106,29 @@ static bool say_missing_id(struct google_message *m, const struct finding *f)
 	return false;
 }
 
+/* A member that GA4 does not know: its parser gives up there. The finding's field is the member's own path. */
+static bool say_unknown_member(struct google_message *m, const struct finding *f)
+{
+	static const struct slice ours = {"GA4 knows no member ", 20}; /* model/validate.c */
+	const char *dot = strrchr(f->field, '.');
+
+	if (f->code != CODE_VALUE_INVALID || f->field[0] == '\0' || !slice_starts(slice_of(f->message), ours))
+		return false;
+	m->path = NULL;
+	if (dot)
+		snprintf(m->description, sizeof(m->description),
+		         "Unable to parse Measurement Protocol JSON payload. (%.*s) %s: Cannot find field.",
+		         (int)(dot - f->field), f->field, dot + 1);
+	else
+		snprintf(m->description, sizeof(m->description),
+		         "Unable to parse Measurement Protocol JSON payload. %s: Cannot find field.", f->field);
+	return true;
+}
+
 static void say(struct google_message *m, const struct finding *f, const struct json_doc *d)
 {
 	m->path = f->field[0] != '\0' ? f->field : NULL;
-	if (say_event_name(m, f, d) || say_missing_id(m, f))
+	if (say_event_name(m, f, d) || say_missing_id(m, f) || say_unknown_member(m, f))
 		return;
 	if (f->code == CODE_JSON_INVALID) {
 		m->path = NULL;

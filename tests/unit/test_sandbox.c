@@ -238,6 +238,12 @@ static void validates(void **state)
 	assert_non_null(strstr(answer, "\"validationCode\":\"NAME_RESERVED\""));
 	answer = ask(DEBUG, JSON, "{\"events\":[{\"name\":\"a\"}]}");
 	assert_non_null(strstr(answer, "Measurement requires a client_id."));
+	answer = ask(DEBUG, JSON, "{\"client_id\":\"1.2\",\"events\":[{\"names\":\"a\"}]}");
+	assert_non_null(strstr(
+	        answer, "{\"description\":\"Unable to parse Measurement Protocol JSON payload. (events[0]) names: "
+	                "Cannot find field.\",\"validationCode\":\"VALUE_INVALID\"}"));
+	answer = ask(DEBUG, JSON, "{\"client_id\":\"1.2\",\"clientid\":\"1.2\",\"events\":[{\"name\":\"a\"}]}");
+	assert_non_null(strstr(answer, "payload. clientid: Cannot find field."));
 	/* ENFORCE_RECOMMENDATIONS refuses what is only worth a warning otherwise. */
 	answer = ask(DEBUG, JSON, "{\"client_id\":\"no-number\",\"events\":[{\"name\":\"a\"}]}");
 	assert_non_null(strstr(answer, "{\"validationMessages\":[]}"));
