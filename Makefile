@@ -103,7 +103,7 @@ $B/.lib_members: FORCE
 	@mkdir -p $(@D)
 	@echo '$(LIB_OBJ)' | cmp -s - $@ || echo '$(LIB_OBJ)' >$@
 
--include $(LIB_OBJ:.o=.d) $(MAINS:%.c=$B/%.d) $(UNIT_SRC:%.c=$B/%.d) $(BENCH_SRC:%.c=$B/%.d) $B/tests/lint/options.d
+-include $(LIB_OBJ:.o=.d) $(MAINS:%.c=$B/%.d) $(UNIT_SRC:%.c=$B/%.d) $(BENCH_SRC:%.c=$B/%.d) $B/tests/lint/options.d $B/tests/diff/judge.d
 
 # ---- tests ----
 
@@ -118,13 +118,19 @@ unit-%: $B/unit/test_%
 	@tests/lib/units.sh $<
 
 # PYTEST_ARGS='-k refund -x' picks tests.
-e2e: $(PROGRAMS)
+e2e: $(PROGRAMS) $B/tests/judge
 	@VARIANT=$(VARIANT) BUILD_DIR=$(CURDIR)/$B PYTHONDONTWRITEBYTECODE=1 \
 	  $(PYTHON) -m pytest -p no:cacheprovider -ra $(PYTEST_ARGS) tests/e2e
 PYTHON ?= /usr/bin/python3
 
 lint: $(PROGRAMS) $B/lint/options
 	@tests/lint/lint.sh $B
+
+# What the differential test asks.
+$B/tests/judge: $B/tests/diff/judge.o $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
 $B/lint/options: $B/tests/lint/options.o $(LIB)
 	@mkdir -p $(@D)

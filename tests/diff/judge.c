@@ -1,0 +1,222 @@
+/* judge.c - what the relay makes of lines, as JSON: for the differential test, and for counting instructions
+ *
+ * judge            reads "MODE TYPE LIMITS DOOR WALL_US MAX_AGE_US<TAB>line" and answers each with one JSON line:
+ *                  what was accepted or refused, the warnings, and what was made of it.
+ *                  MODE standard|strict|off, TYPE web|app, LIMITS standard|360, DOOR 0|1
+ * judge -n N FILE  reads FILE's plain lines N times over, and says how many were accepted
+ * judge -p N FILE  only parses them */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "codec/event_in.h"
+#include "codec/json_in.h"
+#include "codec/json_out.h"
+#include "codec/payload_out.h"
+
+enum { N_STREAMS = 2, OUT_MAX = 64 * 1024 * 1024 };
+
+struct bench {
+	struct event_in *in;
+	struct stream_rules streams[N_STREAMS];
+	struct line_context ctx;
+	int64_t wall_us;
+	char *room; /* where accepted lines go, over and over */
+	size_t size;
+};
+
+static void *get_room(void *arg, size_t size)
+{
+	struct bench *b = arg;
+
+	if (size > b->size) {
+		free(b->room);
+		b->room = malloc(size);
+		b->size = b->room ? size : 0;
+	}
+	return b->room;
+}
+
+static int set_up(struct bench *b)
+{
+	*b = (struct bench){.in = event_in_new(), .wall_us = INT64_C(1760000000000000)};
+	b->streams[0] = (struct stream_rules){SLICE_LIT("web"), 1, STREAM_WEB, VALIDATION_STANDARD};
+	b->streams[1] = (struct stream_rules){SLICE_LIT("app"), 2, STREAM_APP, VALIDATION_STANDARD};
+	b->ctx = (struct line_context){
+	        .streams = b->streams, .n_streams = N_STREAMS, .max_age_us = 72 * US_PER_H, .forced_stream = -1};
+	return b->in ? 0 : -1;
+}
+
+/* ---- one answer a line ---- */
+
+static int read_header(struct bench *b, const char *header)
+{
+	char mode[16], type[16], limits[16];
+	int door;
+
+	if (sscanf(header, "%15s %15s %15s %d %ld %ld", mode, type, limits, &door, &b->wall_us, &b->ctx.max_age_us) != 6)
+		return -1;
+	for (int i = 0; i < N_STREAMS; i++)
+		b->streams[i].mode = !strcmp(mode, "off")      ? VALIDATION_OFF
+		                     : !strcmp(mode, "strict") ? VALIDATION_STRICT
+		                                               : VALIDATION_STANDARD;
+	b->ctx.default_stream = !strcmp(type, "app");
+	b->ctx.limits_360 = !strcmp(limits, "360");
+	b->ctx.forced_stream = door ? (int)b->ctx.default_stream : -1;
+	return 0;
+}
+
+static void tell_texts(struct json_out *j, const struct line_result *r)
+{
+	struct payload_event events[25];
+	size_t n = r->sub->n_events < 25 ? r->sub->n_events : 25;
+	struct buf body = BUF_INIT(OUT_MAX), line = BUF_INIT(OUT_MAX);
+
+	for (size_t i = 0; i < n; i++)
+		events[i] = (struct payload_event){r->sub, (uint32_t)i};
+	if (payload_write(&body, events, n) < 0 || payload_size(events, n) != body.len ||
+	    payload_write_line(&line, r->sub, 0, SLICE_LIT("web")) < 0)
+		abort();
+	json_out_key(j, "request");
+	json_out_slice(j, buf_slice(&body));
+	json_out_key(j, "line");
+	json_out_slice(j, buf_slice(&line));
+	buf_free(&body);
+	buf_free(&line);
+}
+
+static void tell_submission(struct json_out *j, const struct line_result *r)
+{
+	json_out_key(j, "client");
+	json_out_slice(j, r->sub->client);
+	json_out_key(j, "dedup_key");
+	json_out_slice(j, r->sub->dedup_key);
+	json_out_key(j, "envelope");
+	json_out_slice(j, r->sub->envelope);
+	json_out_kv_i64(j, "sid", r->sub->sid);
+	json_out_key(j, "events");
+	json_out_array(j);
+	for (uint32_t i = 0; i < r->sub->n_events; i++) {
+		const struct event *e = &r->sub->events[i];
+
+		json_out_object(j);
+		json_out_key(j, "name");
+		json_out_slice(j, e->name);
+		json_out_key(j, "body");
+		json_out_slice(j, e->body);
+		json_out_kv_i64(j, "time", e->time_us);
+		json_out_kv_i64(j, "props", e->props_us);
+		json_out_close(j);
+	}
+	json_out_close(j);
+	tell_texts(j, r);
+}
+
+static void tell_warnings(struct json_out *j, struct slice warnings_json)
+{
+	struct buf object = BUF_INIT(OUT_MAX);
+
+	if (buf_printf(&object, "{\"n\":0%.*s}", SLICE_ARG(warnings_json)) < 0)
+		abort();
+	json_out_key(j, "told");
+	json_out_raw(j, buf_slice(&object));
+	buf_free(&object);
+}
+
+static void tell(struct bench *b, struct slice line, struct buf *out)
+{
+	struct line_result r;
+	struct json_out *j;
+
+	if (event_in_read(b->in, line, &b->ctx, b->wall_us, get_room, b, &r) < 0)
+		abort();
+	j = json_out_begin(out);
+	if (!j)
+		abort();
+	json_out_object(j);
+	json_out_kv_bool(j, "ok", r.sub != NULL);
+	if (r.sub) {
+		tell_warnings(j, r.warnings_json);
+		tell_submission(j, &r);
+	} else {
+		json_out_kv_str(j, "code", code_name(r.refusal.code));
+		json_out_kv_str(j, "field", r.refusal.field);
+		json_out_kv_str(j, "message", r.refusal.message);
+	}
+	if (json_out_end(j) < 0)
+		abort();
+}
+
+static int answer_lines(struct bench *b)
+{
+	struct buf out = BUF_INIT(OUT_MAX);
+	char *text = NULL;
+	size_t cap = 0;
+	ssize_t n;
+
+	while ((n = getline(&text, &cap, stdin)) > 0) {
+		char *tab = memchr(text, '\t', (size_t)n);
+		char *end = text + n - (text[n - 1] == '\n');
+
+		if (!tab || read_header(b, text) < 0) {
+			fprintf(stderr, "judge: a line needs its header and a tab\n");
+			return 2;
+		}
+		buf_clear(&out);
+		tell(b, (struct slice){tab + 1, (size_t)(end - tab - 1)}, &out);
+		printf("%.*s\n", (int)out.len, out.data);
+		fflush(stdout);
+	}
+	free(text);
+	buf_free(&out);
+	return 0;
+}
+
+/* ---- counting ---- */
+
+static int count_lines(struct bench *b, bool parse_only, unsigned long rounds, const char *path)
+{
+	struct json_in *json = json_in_new(32);
+	const struct json_doc *doc;
+	struct line_result r;
+	unsigned long good = 0;
+	char *text = NULL;
+	size_t cap = 0;
+	FILE *f = fopen(path, "r");
+	ssize_t n;
+
+	if (!f || !json)
+		return 2;
+	while ((n = getline(&text, &cap, f)) > 0) {
+		struct slice line = {text, (size_t)n - (text[n - 1] == '\n')};
+
+		for (unsigned long i = 0; i < rounds; i++) {
+			if (parse_only)
+				good += json_in_read(json, line, &doc, NULL) == 0;
+			else
+				good += event_in_read(b->in, line, &b->ctx, b->wall_us, get_room, b, &r) == 0 && r.sub;
+		}
+	}
+	printf("%lu accepted\n", good);
+	fclose(f);
+	free(text);
+	json_in_free(json);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct bench b;
+	int rc;
+
+	if (set_up(&b) < 0)
+		return 1;
+	if (argc == 4)
+		rc = count_lines(&b, !strcmp(argv[1], "-p"), strtoul(argv[2], NULL, 10), argv[3]);
+	else
+		rc = answer_lines(&b);
+	event_in_free(b.in);
+	free(b.room);
+	return rc;
+}
