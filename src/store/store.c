@@ -270,6 +270,7 @@ struct store *store_close(struct store *st)
 
 	if (!st)
 		return NULL;
+	store_end_backup(st);
 	sound = !st->fatal && !st->config.read_only;
 	if (sound)
 		sound = store_transaction(st, note_stop, NULL) == 0 && db_checkpoint(&st->db, true) == 0;

@@ -62,4 +62,16 @@ struct store_stats {
 };
 void store_get_stats(struct store *st, struct store_stats *ret);
 
+/* What is wrong with an outbox, and what of it can be read: SQLite's own check, then every row, around destroyed pages.
+ * Takes seconds with millions of rows: for ctl --offline, on a store that was opened read_only. */
+struct store_check {
+	bool sound;
+	char problem[256];            /* the first one; "" : none */
+	uint64_t events[STATE_COUNT]; /* read whole */
+	uint64_t incomplete;          /* found, but not as ga4relay writes them, or without their envelope */
+	uint64_t counted;             /* as many there should be */
+	uint64_t gaps;                /* places where pages could not be read */
+};
+void store_check(struct store *st, struct store_check *ret);
+
 #endif

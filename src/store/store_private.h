@@ -43,6 +43,8 @@ struct stream_row {
 	enum pause_word pause;
 };
 
+struct backup;
+
 struct store {
 	struct store_config config; /* path points at the store's own copy */
 	char *path, *dir;
@@ -56,6 +58,7 @@ struct store {
 	size_t n_gone, cap_gone;
 	struct space space;
 	struct upkeep upkeep;
+	struct backup *backup; /* the one that is being made; NULL: none */
 	bool unclean_start;
 	uint64_t maybe_twice;
 	bool fatal;
@@ -97,6 +100,10 @@ int store_flush_gone(struct store *st) MUST_CHECK;
 int store_delete_run(struct store *st, uint64_t first, uint64_t last) MUST_CHECK;
 /* jobs_put.c */
 void job_put_refuse(struct job *job, const char *why);
+
+/* jobs_backup.c */
+void store_end_backup(struct store *st);
+void store_end_abandoned_backup(struct store *st, int64_t mono_us);
 
 /* upkeep.c: one bounded piece of what is due. idle: nobody waits. Returns when to come again, microseconds from now
  * (0: at once; INT64_MAX: not before the next write). */

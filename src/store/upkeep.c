@@ -11,6 +11,7 @@
 /* A look at all notes costs about a microsecond each: with many of them it is made more rarely. */
 #define SETTLED_US_PER_NOTE 50
 #define ROOM_EVERY_US US_PER_S
+#define BACKUP_EVERY_US (10 * US_PER_S)
 /* An outbox so long without writes is quiet: envelopes are swept then, not between two events of a client. */
 #define QUIET_US (5 * US_PER_S)
 
@@ -183,12 +184,15 @@ int64_t store_upkeep(struct store *st, int64_t wall_us, int64_t mono_us, bool id
 	if (st->fatal || st->config.read_only)
 		return INT64_MAX;
 	db_forget_trouble(&st->db);
+	store_end_abandoned_backup(st, mono_us);
 	wait_us = upkeep_room(st, mono_us);
 	wait_us = sooner(wait_us, upkeep_keys(st, wall_us, mono_us));
 	if (wait_us > 0)
 		wait_us = sooner(wait_us, upkeep_settled(st, wall_us, mono_us));
 	if (wait_us > 0)
 		wait_us = sooner(wait_us, upkeep_sweep(st, mono_us, idle));
+	if (st->backup)
+		wait_us = sooner(wait_us, BACKUP_EVERY_US);
 	if (idle)
 		store_after_commit(st);
 	return st->fatal ? INT64_MAX : wait_us;

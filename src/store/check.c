@@ -1,0 +1,92 @@
+/* check.c - what is wrong with an outbox, and what of it can be read (ctl --offline check) */
+#include <stdio.h>
+#include <string.h>
+
+#include "store/row.h"
+#include "store/salvage.h"
+#include "store/store_private.h"
+
+static void say(struct store_check *ret, const char *text)
+{
+	if (ret->problem[0] == '\0')
+		snprintf(ret->problem, sizeof(ret->problem), "%s", text);
+}
+
+/* The pages, as SQLite sees them. */
+static void check_pages(struct store *st, struct store_check *ret)
+{
+	sqlite3_stmt *stmt = NULL;
+	const char *text;
+
+	if (sqlite3_prepare_v2(st->db.conn, "PRAGMA integrity_check(1)", -1, &stmt, NULL) == SQLITE_OK &&
+	    sqlite3_step(stmt) == SQLITE_ROW) {
+		text = (const char *)sqlite3_column_text(stmt, 0);
+		ret->sound = text && strcmp(text, "ok") == 0;
+		if (!ret->sound)
+			say(ret, text ? text : "integrity_check gave no answer");
+	} else {
+		say(ret, sqlite3_errmsg(st->db.conn));
+	}
+	sqlite3_finalize(stmt);
+}
+
+static int check_row(struct store *st, struct store_check *ret)
+{
+	struct slice body, client;
+	struct scan_row row;
+	int r;
+
+	scan_row_head(st, SQL_SCAN_UP, &row);
+	scan_row_body(st, SQL_SCAN_UP, &row);
+	r = envelopes_get(&st->envelopes, &st->db, row.envelope, &body, &client);
+	if (r < 0)
+		db_forget_trouble(&st->db);
+	if (r < 0 || !row.sound)
+		ret->incomplete++;
+	else
+		ret->events[row.state]++;
+	return 0;
+}
+
+static void check_events(struct store *st, struct store_check *ret)
+{
+	uint64_t from = 1;
+	int r;
+
+	do {
+		db_forget_trouble(&st->db);
+		db_int(&st->db, SQL_SCAN_UP, 1, (int64_t)from);
+		while ((r = db_row(&st->db, SQL_SCAN_UP)) > 0) {
+			from = (uint64_t)db_col(&st->db, SQL_SCAN_UP, 0) + 1;
+			r = check_row(st, ret);
+		}
+		ret->gaps += r < 0;
+	} while (r < 0 && salvage_skip(st, SQL_SCAN_UP, from, &from));
+}
+
+static void compare_with_counters(struct store *st, struct store_check *ret)
+{
+	uint64_t read = ret->incomplete;
+
+	for (int state = 0; state < STATE_COUNT; state++)
+		read += ret->events[state];
+	ret->counted = (uint64_t)st->ledger.rows;
+	if (read == ret->counted)
+		return;
+	if (ret->sound)
+		say(ret, "the counters differ from the rows");
+	ret->sound = false;
+}
+
+void store_check(struct store *st, struct store_check *ret)
+{
+	*ret = (struct store_check){.sound = false};
+	check_pages(st, ret);
+	check_events(st, ret);
+	compare_with_counters(st, ret);
+	if (ret->incomplete > 0) {
+		ret->sound = false;
+		say(ret, "rows that are no events, or whose envelope is missing");
+	}
+	db_forget_trouble(&st->db);
+}

@@ -1,0 +1,85 @@
+/* set_aside.c - a damaged outbox makes way, whole, for a new one */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "store/lockfile.h"
+#include "store/store.h"
+
+static bool exists(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0;
+}
+
+/* A name that is free: two in one second get a number. */
+static int choose_name(const char *path, int64_t wall_us, char *ret, size_t size)
+{
+	time_t seconds = (time_t)(wall_us / US_PER_S);
+	char stamp[32];
+	struct tm tm;
+
+	if (!gmtime_r(&seconds, &tm) || strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm) == 0)
+		return -EINVAL;
+	if (snprintf(ret, size, "%s.corrupt-%s", path, stamp) >= (int)size)
+		return -ENAMETOOLONG;
+	for (int i = 2; exists(ret) && i < 100; i++) {
+		if (snprintf(ret, size, "%s.corrupt-%s-%d", path, stamp, i) >= (int)size)
+			return -ENAMETOOLONG;
+	}
+	return exists(ret) ? -EEXIST : 0;
+}
+
+static int move_companion(const char *path, const char *aside, const char *suffix)
+{
+	char from[PATH_MAX], to[PATH_MAX];
+
+	if (snprintf(from, sizeof(from), "%s%s", path, suffix) >= (int)sizeof(from) ||
+	    snprintf(to, sizeof(to), "%s%s", aside, suffix) >= (int)sizeof(to))
+		return -ENAMETOOLONG;
+	return rename(from, to) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int move_all(const struct store_config *config, struct lockfile *lock, const char *aside, int64_t wall_us)
+{
+	/* The new outbox's ids begin at the mark. One that was lost is replaced by the clock in milliseconds: above
+	 * any id that was ever given, and below 2^53. */
+	uint64_t mark = lock->known && lock->id_mark > 0 ? lock->id_mark : (uint64_t)(wall_us / US_PER_MS);
+	int r = lockfile_write(lock, mark, false);
+
+	/* The companions first: should it stop half way, the damaged file is found again. */
+	if (r == 0)
+		r = move_companion(config->path, aside, "-wal");
+	if (r == 0)
+		r = move_companion(config->path, aside, "-journal");
+	if (r == 0 && rename(config->path, aside) < 0)
+		r = -errno;
+	return r;
+}
+
+int store_set_aside(const struct store_config *config, int64_t wall_us, char *ret_name, size_t size, struct err *err)
+{
+	struct lockfile lock;
+	char aside[PATH_MAX];
+	int r = lockfile_take(&lock, config->path, err);
+
+	if (r < 0)
+		return r;
+	r = choose_name(config->path, wall_us, aside, sizeof(aside));
+	if (r == 0 && strlen(aside) >= size)
+		r = -ENAMETOOLONG;
+	if (r == 0)
+		r = move_all(config, &lock, aside, wall_us);
+	lockfile_release(&lock);
+	if (r < 0)
+		return err_set(err, r, "outbox %s: damaged, and it cannot be renamed: %s", config->path,
+		               strerror(-r));
+	strcpy(ret_name, aside);
+	return 0;
+}
