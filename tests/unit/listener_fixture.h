@@ -107,7 +107,7 @@ static void on_tail(void *arg)
 		listener_flush(f->l);
 }
 
-static void open_listener(struct fixture *f)
+UNUSED static void open_listener(struct fixture *f)
 {
 	struct err err;
 
@@ -156,7 +156,7 @@ static void forget_lines(struct fixture *f)
 	f->n_lines = 0;
 }
 
-static int teardown(void **state)
+UNUSED static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
@@ -245,7 +245,7 @@ static void puts_to(struct fixture *f, int fd, const char *text)
 	put(f, fd, text, strlen(text));
 }
 
-static void expect_line(struct fixture *f, size_t i, enum line_kind kind, const char *text)
+UNUSED static void expect_line(struct fixture *f, size_t i, enum line_kind kind, const char *text)
 {
 	assert_true(i < f->n_lines);
 	assert_int_equal(f->lines[i].kind, kind);
@@ -265,7 +265,7 @@ static ssize_t get(int fd, char *p, size_t n)
 }
 
 /* Turns and reads to the end of file; returns the bytes read. */
-static size_t read_to_end(struct fixture *f, int fd, char *p, size_t size)
+UNUSED static size_t read_to_end(struct fixture *f, int fd, char *p, size_t size)
 {
 	size_t have = 0;
 	int64_t end_us = real_us() + 10 * US_PER_S;
