@@ -238,7 +238,7 @@ static void validates(void **state)
 	assert_non_null(strstr(answer, "\"validationCode\":\"NAME_RESERVED\""));
 	answer = ask(DEBUG, JSON, "{\"events\":[{\"name\":\"a\"}]}");
 	assert_non_null(strstr(answer, "Measurement requires a client_id."));
-	answer = ask(DEBUG, JSON, "{\"client_id\":\"1.2\",\"events\":[{\"names\":\"a\"}]}");
+	answer = ask(DEBUG, JSON, "{\"client_id\":\"1.2\",\"events\":[{\"name\":\"a\",\"names\":1}]}");
 	assert_non_null(strstr(
 	        answer, "{\"description\":\"Unable to parse Measurement Protocol JSON payload. (events[0]) names: "
 	                "Cannot find field.\",\"validationCode\":\"VALUE_INVALID\"}"));
