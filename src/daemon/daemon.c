@@ -1,0 +1,214 @@
+/* daemon.c - the relay's loop: what happens in a turn, in which order, and how it ends
+ *
+ * Two invariants hold everywhere, and the tests attack them:
+ *   1. An ok is sent only after COMMIT returned under synchronous=FULL.
+ *   2. A row leaves the outbox only in the transaction that records why.
+ */
+#include "daemon/daemon.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "daemon/daemon_private.h"
+#include "net/notify.h"
+
+static void finish(struct daemon *d, enum exit_code code)
+{
+	d->phase = PHASE_STOPPED;
+	d->exit_code = code;
+	loop_stop(d->loop);
+}
+
+/* A sync that failed leaves unknown what is on disk: nothing more may be promised by this process. Recovery at
+ * the next start decides (traps.md 5). */
+static void check_fatal(struct daemon *d)
+{
+	if (d->phase == PHASE_STOPPED || !writer_is_fatal(d->writer))
+		return;
+	struct writer_stats stats;
+	writer_get_stats(d->writer, &stats);
+	log_error("outbox %s: %s; stopping, so that a restart can recover what is on disk", d->conf->outbox.path,
+	          stats.fatal_why);
+	finish(d, EXIT_FAILED);
+}
+
+static void check_drained(struct daemon *d)
+{
+	if (d->phase == PHASE_DRAINING && ingest_drained(d->ingest) && delivery_drained(d->delivery))
+		finish(d, EXIT_OK);
+}
+
+/* The end of every turn of the loop: the callbacks before it only recorded facts. */
+static void on_tail(void *arg)
+{
+	struct daemon *d = arg;
+	struct now now;
+
+	clock_now(&now);
+	ingest_submit(d->ingest, &now);
+	writer_reap(d->writer);
+	delivery_pump(d->delivery, &now);
+	ingest_flush(d->ingest);
+	control_flush(d->control);
+	check_fatal(d);
+	check_drained(d);
+}
+
+static void on_tick(void *arg)
+{
+	struct daemon *d = arg;
+	int64_t mono_us = clock_mono_us();
+	double elapsed_s = (double)(mono_us - d->last_tick_us) / (double)US_PER_S;
+
+	rate_tick(&d->counters.in, elapsed_s);
+	rate_tick(&d->counters.out, elapsed_s);
+	d->last_tick_us = mono_us;
+	control_tick(d->control);
+	loop_timer_set(d->tick, US_PER_S);
+}
+
+static void on_watchdog(void *arg)
+{
+	struct daemon *d = arg;
+
+	notify_send("WATCHDOG=1");
+	loop_timer_set(d->watchdog, d->watchdog_us);
+}
+
+static void on_drain_timeout(void *arg)
+{
+	struct daemon *d = arg;
+
+	log_warning("requests still in flight after delivery.drain_timeout are cut off; their events stay queued, "
+	            "marked maybe-sent");
+	delivery_abort(d->delivery);
+}
+
+static void start_draining(struct daemon *d)
+{
+	struct now now;
+
+	log_info("stopping: reading what was written to the socket, finishing what is in flight");
+	notify_send("STOPPING=1");
+	d->phase = PHASE_DRAINING;
+	clock_now(&now);
+	ingest_drain(d->ingest);
+	delivery_drain(d->delivery, &now);
+	loop_timer_set(d->drain, d->conf->delivery.drain_timeout_us);
+	loop_again(d->loop);
+}
+
+static void on_stop_signal(void *arg, int signo UNUSED)
+{
+	struct daemon *d = arg;
+
+	if (d->phase == PHASE_RUNNING) {
+		start_draining(d);
+		return;
+	}
+	log_warning("second signal: stopping at once");
+	delivery_abort(d->delivery);
+	finish(d, EXIT_OK);
+}
+
+static void on_reload_signal(void *arg, int signo UNUSED)
+{
+	struct daemon *d = arg;
+	struct err err;
+
+	if (d->phase != PHASE_RUNNING)
+		return;
+	if (daemon_reload(d, &err) < 0)
+		log_error("configuration not reloaded, the old one stays in force: %s", err.text);
+}
+
+static int control_reload(void *arg, struct err *err)
+{
+	return daemon_reload(arg, err);
+}
+
+static enum exit_code prepare_loop(struct daemon *d)
+{
+	struct err err;
+
+	if (loop_new(&d->loop, &err) < 0 || loop_on_signal(d->loop, SIGTERM, on_stop_signal, d) < 0 ||
+	    loop_on_signal(d->loop, SIGINT, on_stop_signal, d) < 0 ||
+	    loop_on_signal(d->loop, SIGHUP, on_reload_signal, d) < 0) {
+		log_error("event loop: cannot be set up; is the machine out of memory or descriptors?");
+		return EXIT_FAILED;
+	}
+	d->tick = loop_timer_new(d->loop, on_tick, d);
+	d->drain = loop_timer_new(d->loop, on_drain_timeout, d);
+	d->watchdog_us = notify_watchdog_interval_us();
+	if (d->watchdog_us > 0)
+		d->watchdog = loop_timer_new(d->loop, on_watchdog, d);
+	if (!d->tick || !d->drain || (d->watchdog_us > 0 && !d->watchdog)) {
+		log_error("event loop: out of memory");
+		return EXIT_FAILED;
+	}
+	return EXIT_OK;
+}
+
+static void prepare_process(void)
+{
+	struct rlimit files;
+
+	/* Secrets must not land in a core file or be read by a debugger of the same user (configuration.md). */
+	prctl(PR_SET_DUMPABLE, 0);
+	umask(0077);
+	/* Every connection is a descriptor: take what the administrator allows. */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+static void run(struct daemon *d)
+{
+	loop_set_tail(d->loop, on_tail, d);
+	d->last_tick_us = clock_mono_us();
+	loop_timer_set(d->tick, US_PER_S);
+	if (d->watchdog)
+		loop_timer_set(d->watchdog, 0);
+	notify_send("READY=1\nSTATUS=taking events");
+	log_info("ready: events on %s, control on %s, outbox %s", d->conf->listen.socket, d->conf->control.socket,
+	         d->conf->outbox.path);
+	if (loop_run(d->loop) < 0) {
+		log_error("event loop failed; stopping");
+		d->exit_code = EXIT_FAILED;
+	}
+}
+
+enum exit_code daemon_run(const struct daemon_options *options)
+{
+	struct daemon d = {.exit_code = EXIT_OK};
+	enum exit_code code;
+
+	prepare_process();
+	counters_init(&d.counters);
+	d.context = (struct control_context){.counters = &d.counters,
+	                                     .tap = &d.tap,
+	                                     .reload = control_reload,
+	                                     .arg = &d,
+	                                     .set_aside = d.set_aside,
+	                                     .started_mono_us = clock_mono_us()};
+	code = prepare_loop(&d);
+	if (code == EXIT_OK)
+		code = start_configuration(&d, options);
+	if (code == EXIT_OK)
+		code = start_storage(&d);
+	if (code == EXIT_OK)
+		code = start_service(&d);
+	if (code == EXIT_OK) {
+		run(&d);
+		code = d.exit_code;
+	}
+	stop_everything(&d);
+	if (code == EXIT_OK)
+		log_info("stopped");
+	return code;
+}

@@ -1,0 +1,64 @@
+/* daemon_private.h - the running relay's parts, for daemon.c, start.c and reload.c only */
+#ifndef DAEMON_DAEMON_PRIVATE_H
+#define DAEMON_DAEMON_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "conf/conf.h"
+#include "daemon/control.h"
+#include "daemon/daemon.h"
+#include "daemon/delivery.h"
+#include "daemon/door.h"
+#include "daemon/ingest.h"
+#include "daemon/sandbox.h"
+#include "daemon/streams.h"
+#include "daemon/tap.h"
+#include "model/counters.h"
+#include "net/loop.h"
+#include "store/writer.h"
+
+enum daemon_phase { PHASE_RUNNING, PHASE_DRAINING, PHASE_STOPPED };
+
+struct daemon {
+	struct conf *conf;
+	struct streams *streams; /* replaced whole by a reload */
+	struct loop *loop;
+	struct writer *writer;
+	struct ingest *ingest;
+	struct delivery *delivery;
+	struct control_context context;
+	struct control *control;
+	struct door *door;           /* NULL: off */
+	struct collector *collector; /* sandbox only */
+	struct counters counters;
+	struct tap tap;
+
+	struct loop_timer *tick;     /* once a second */
+	struct loop_timer *watchdog; /* NULL: systemd does not ask */
+	struct loop_timer *drain;    /* delivery.drain_timeout */
+	int64_t watchdog_us, last_tick_us;
+
+	enum daemon_phase phase;
+	enum exit_code exit_code;
+	char sandbox_dir[256];                  /* "" outside of the sandbox */
+	bool sandbox_temporary;                 /* removed at the end */
+	char set_aside[512];                    /* where a corrupt outbox went; "" : none */
+	uint8_t pause_words[STORE_STREAMS_MAX]; /* enum pause_word by sid, as the outbox remembered them at start */
+};
+
+/* start.c: each says why on the log and returns the exit code, EXIT_OK when it went well. */
+enum exit_code start_configuration(struct daemon *d, const struct daemon_options *options);
+enum exit_code start_storage(struct daemon *d);
+enum exit_code start_service(struct daemon *d);
+/* Takes apart whatever was put together, in order; finishes every commit. */
+void stop_everything(struct daemon *d);
+
+/* reload.c: SIGHUP and `ga4relay-ctl reload`: all or nothing. */
+int daemon_reload(struct daemon *d, struct err *err) MUST_CHECK;
+void store_config_of(const struct conf *conf, struct store_config *ret);
+void listener_config_of(const struct conf *conf, struct listener_config *ret);
+
+#endif

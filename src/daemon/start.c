@@ -1,0 +1,291 @@
+/* start.c - putting the relay together, part by part, and taking it apart again */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "daemon/daemon_private.h"
+#include "net/notify.h"
+
+static enum exit_code config_failed(const struct err *err)
+{
+	log_error("%s", err->text);
+	return EXIT_CONFIG;
+}
+
+enum exit_code daemon_check_config(const char *conf_path)
+{
+	struct conf *conf;
+	struct err err;
+
+	if (conf_load(&conf, conf_path, &err) < 0)
+		return config_failed(&err);
+	printf("%s: good, %zu stream%s\n", conf_path, conf->n_streams, conf->n_streams == 1 ? "" : "s");
+	conf_free(conf);
+	return EXIT_OK;
+}
+
+static int sandbox_directory(struct daemon *d, const char *wanted, struct err *err)
+{
+	if (wanted) {
+		_cleanup_(buf_free) struct buf path = BUF_INIT(sizeof(d->sandbox_dir));
+		char *real;
+
+		if (mkdir(wanted, 0700) < 0 && errno != EEXIST)
+			return err_set(err, -errno, "sandbox directory %s: %s", wanted, strerror(errno));
+		real = realpath(wanted, NULL);
+		if (!real ||
+		    snprintf(d->sandbox_dir, sizeof(d->sandbox_dir), "%s", real) >= (int)sizeof(d->sandbox_dir)) {
+			free(real);
+			return err_set(err, -ENAMETOOLONG, "sandbox directory %s: the path is too long", wanted);
+		}
+		free(real);
+		return 0;
+	}
+	snprintf(d->sandbox_dir, sizeof(d->sandbox_dir), "/tmp/ga4relay-sandbox.XXXXXX");
+	if (!mkdtemp(d->sandbox_dir)) {
+		d->sandbox_dir[0] = '\0';
+		return err_set(err, -errno, "sandbox: no directory can be made in /tmp: %s", strerror(errno));
+	}
+	d->sandbox_temporary = true;
+	return 0;
+}
+
+static const char sandbox_conf[] =
+        "streams = ( { name = \"sandbox\"; measurement_id = \"G-SANDBOX01\"; api_secret = \"sandbox\"; } );\n"
+        "listen: { socket = \"%1$s/ga4relay.sock\"; };\n"
+        "control: { socket = \"%1$s/control.sock\"; };\n"
+        "outbox: { path = \"%1$s/outbox.db\"; max_bytes = \"1G\"; min_free_disk = \"1M\"; ballast = \"1M\"; "
+        "keep_delivered = \"1h\"; };\n"
+        "delivery: { endpoint = \"http://127.0.0.1:%2$u/mp/collect\"; retry_max = \"5s\"; };\n";
+
+static int sandbox_configuration(struct daemon *d, const char *dir, struct err *err)
+{
+	char text[2048];
+	int r;
+
+	r = sandbox_directory(d, dir, err);
+	if (r < 0)
+		return r;
+	r = collector_open(&d->collector, d->loop, STDOUT_FILENO, err);
+	if (r < 0)
+		return r;
+	snprintf(text, sizeof(text), sandbox_conf, d->sandbox_dir, collector_port(d->collector));
+	return conf_parse(&d->conf, text, "sandbox", err);
+}
+
+enum exit_code start_configuration(struct daemon *d, const struct daemon_options *options)
+{
+	struct err err;
+	int r;
+
+	if (options->sandbox)
+		r = sandbox_configuration(d, options->sandbox_dir, &err);
+	else
+		r = conf_load(&d->conf, options->conf_path, &err);
+	if (r < 0)
+		return config_failed(&err);
+	log_set_level(d->conf->log.level);
+	return EXIT_OK;
+}
+
+/* A file that is ours and damaged must not keep the relay down: it goes aside, whole, and intake starts anew. */
+static int open_store(struct daemon *d, struct store **ret, struct err *err)
+{
+	struct store_config config;
+	int r;
+
+	store_config_of(d->conf, &config);
+	r = store_open(ret, &config, clock_wall_us(), err);
+	if (r != -EUCLEAN)
+		return r;
+	log_error("%s", err->text);
+	r = store_set_aside(&config, clock_wall_us(), d->set_aside, sizeof(d->set_aside), err);
+	if (r < 0)
+		return r;
+	log_error("outbox %s: damaged; it was set aside as %s and a new one begun. Bring back what is readable: "
+	          "ga4relay-ctl --offline %s export | ga4relay-ctl send -",
+	          config.path, d->set_aside, d->set_aside);
+	return store_open(ret, &config, clock_wall_us(), err);
+}
+
+static enum exit_code storage_failed(int r, const struct err *err)
+{
+	log_error("%s", err->text);
+	return r == -EBUSY ? EXIT_BUSY : r == -EPROTO ? EXIT_CONFIG : EXIT_FAILED;
+}
+
+static int number_streams(struct daemon *d, struct store *store, struct err *err)
+{
+	uint32_t *sids = calloc(d->conf->n_streams, sizeof(*sids));
+	int r = sids ? 0 : err_set(err, -ENOMEM, "streams: out of memory");
+
+	for (size_t i = 0; r == 0 && i < d->conf->n_streams; i++)
+		r = store_stream_id(store, slice_of(d->conf->streams[i].name), &sids[i], err);
+	if (r == 0) {
+		d->streams = calloc(1, sizeof(*d->streams));
+		if (!d->streams || streams_init(d->streams, d->conf, sids) < 0)
+			r = err_set(err, -ENOMEM, "streams: out of memory");
+	}
+	free(sids);
+	return r;
+}
+
+static void report_last_stop(const struct daemon *d, struct store *store)
+{
+	struct store_stats stats;
+
+	store_get_stats(store, &stats);
+	if (stats.unclean_start)
+		log_warning("the last run did not end cleanly; at most %llu events may be sent twice",
+		            (unsigned long long)stats.maybe_twice);
+	if (!d->conf->outbox.sync_full)
+		log_warning(
+		        "outbox.sync is \"normal\": a power cut may lose the last moments of acknowledged events");
+}
+
+enum exit_code start_storage(struct daemon *d)
+{
+	struct store *store = NULL;
+	struct err err;
+	int r;
+
+	r = open_store(d, &store, &err);
+	if (r < 0)
+		return storage_failed(r, &err);
+	r = number_streams(d, store, &err);
+	if (r < 0) {
+		store_close(store);
+		return storage_failed(r, &err);
+	}
+	report_last_stop(d, store);
+	for (uint32_t sid = 1; sid < STORE_STREAMS_MAX; sid++)
+		d->pause_words[sid] = (uint8_t)store_pause_word(store, sid);
+	r = writer_start(&d->writer, store, false, &err);
+	return r < 0 ? storage_failed(r, &err) : EXIT_OK;
+}
+
+static void on_committed(void *arg, struct submission *sub)
+{
+	struct daemon *d = arg;
+	struct now now;
+
+	clock_now(&now);
+	delivery_accept(d->delivery, sub, &now);
+}
+
+/* An operator's pause or resume survives a restart and overrides the file (ctl.md). */
+static void restore_pauses(struct daemon *d)
+{
+	for (uint32_t sid = 1; sid < STORE_STREAMS_MAX; sid++)
+		if (d->pause_words[sid] != PAUSE_UNSET)
+			delivery_pause(d->delivery, sid, d->pause_words[sid] == PAUSE_PAUSED);
+}
+
+static int start_intake(struct daemon *d, struct err *err)
+{
+	const struct ingest_ops ops = {.on_committed = on_committed, .arg = d};
+	struct listener_config config;
+	int r;
+
+	listener_config_of(d->conf, &config);
+	r = notify_take_listen_fd(config.path, &config.inherited_fd, err);
+	if (r < 0)
+		return r;
+	return ingest_new(&d->ingest, d->loop, &config, d->writer, d->streams, d->conf->outbox.keep_rejected,
+	                  &d->counters, &d->tap, &ops, err);
+}
+
+static int start_control(struct daemon *d, struct err *err)
+{
+	int r;
+
+	d->context.loop = d->loop;
+	d->context.writer = d->writer;
+	d->context.ingest = d->ingest;
+	d->context.delivery = d->delivery;
+	d->context.streams = d->streams;
+	r = control_open(&d->control, &d->context, d->conf->control.socket, d->conf->control.group, err);
+	if (r < 0 || d->conf->http.listen[0] == '\0')
+		return r;
+	return door_open(&d->door, &d->context, d->conf, err);
+}
+
+static void say_sandbox(const struct daemon *d)
+{
+	if (d->sandbox_dir[0] == '\0')
+		return;
+	log_info("sandbox: events that you send to %s arrive at the built-in collector and are printed here",
+	         d->conf->listen.socket);
+	log_info("sandbox: try  echo "
+	         "'{\"client_id\":\"1.2\",\"name\":\"refund\",\"params\":{\"transaction_id\":\"T-1\"}}' | "
+	         "nc -NU %s  and  ga4relay-ctl -s %s status",
+	         d->conf->listen.socket, d->conf->control.socket);
+	log_info("sandbox: make the collector fail with  "
+	         "curl -X POST 'http://127.0.0.1:%u/control?fail=503&for=100'  and recover with  fail=204",
+	         collector_port(d->collector));
+}
+
+enum exit_code start_service(struct daemon *d)
+{
+	struct now now;
+	struct err err;
+	int r;
+
+	clock_now(&now);
+	r = delivery_new(&d->delivery, d->loop, d->writer, d->streams, &d->counters, &d->tap, &now, &err);
+	if (r == 0) {
+		restore_pauses(d);
+		r = start_intake(d, &err);
+	}
+	if (r == 0)
+		r = start_control(d, &err);
+	if (r < 0) {
+		log_error("%s", err.text);
+		return EXIT_FAILED;
+	}
+	say_sandbox(d);
+	return EXIT_OK;
+}
+
+static void remove_sandbox(struct daemon *d)
+{
+	static const char *const files[] = {"outbox.db",         "outbox.db-wal", "outbox.db.lock",
+	                                    "outbox.db.ballast", "ga4relay.sock", "control.sock"};
+	char path[sizeof(d->sandbox_dir) + 32];
+
+	if (!d->sandbox_temporary)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		snprintf(path, sizeof(path), "%s/%s", d->sandbox_dir, files[i]);
+		(void)unlink(path);
+	}
+	(void)rmdir(d->sandbox_dir);
+}
+
+void stop_everything(struct daemon *d)
+{
+	/* The writer first: it commits what was handed to it, and the done() calls of that need the others alive. */
+	control_stop(d->control);
+	d->writer = writer_stop(d->writer);
+	if (d->ingest)
+		ingest_flush(d->ingest);
+	d->door = door_free(d->door);
+	d->control = control_free(d->control);
+	d->ingest = ingest_free(d->ingest);
+	d->delivery = delivery_free(d->delivery);
+	d->collector = collector_free(d->collector);
+	if (d->streams)
+		streams_free(d->streams);
+	free(d->streams);
+	d->conf = conf_free(d->conf);
+	loop_timer_free(d->tick);
+	loop_timer_free(d->drain);
+	loop_timer_free(d->watchdog);
+	d->loop = loop_free(d->loop);
+	remove_sandbox(d);
+}
