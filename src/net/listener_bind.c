@@ -74,7 +74,8 @@ static int bind_with_mode(int fd, const struct sockaddr_un *address, mode_t mode
 	umask(before);
 	if (r < 0 || !group)
 		return r;
-	/* A socket that is born with our own group needs no chown, which ga4relay.service's sandbox does not allow. */
+	/* A socket that is born with our own group needs no chown, which ga4relay.service's sandbox does not allow.
+	 */
 	if ((*group != getegid() && lchown(path, (uid_t)-1, *group) < 0) || chmod(path, mode & 0777) < 0) {
 		r = -errno;
 		unlink(path);
