@@ -58,24 +58,45 @@ static int stop_no_memory(struct json_in *in)
 	return 0;
 }
 
-/* The token that yajl just read: from behind the last one, over white space and separators, to what it consumed.
- * yajl knows form feed and vertical tab as white space, JSON does not. */
-static bool token_bounds(struct json_in *in, uint32_t *ret_start, uint32_t *ret_end)
+struct token {
+	uint32_t start, end;
+};
+
+/* Where yajl handed us a piece of the text itself, its place says where the token is. */
+static bool is_in_text(const struct json_in *in, const void *p)
+{
+	return (uintptr_t)p - (uintptr_t)in->doc.text.p < in->doc.text.n;
+}
+
+/* Otherwise the token ends at what yajl consumed, and begins behind the last one, white space and separators. */
+static struct token find_token(const struct json_in *in)
 {
 	const char *text = in->doc.text.p;
-	uint32_t start = in->at, end = (uint32_t)yajl_get_bytes_consumed(in->yajl);
+	struct token t = {in->at, (uint32_t)yajl_get_bytes_consumed(in->yajl)};
 
-	while (start < end && (text[start] == ' ' || text[start] == ',' || text[start] == ':' ||
-	                       text[start] == '\t' || text[start] == '\n' || text[start] == '\r'))
-		start++;
-	if (text[start] == '\f' || text[start] == '\v') {
-		stop(in, start, "form feed and vertical tab are no white space in JSON");
-		return false;
-	}
-	*ret_start = start;
-	*ret_end = end;
-	in->at = end;
-	return true;
+	while (t.start < t.end && (text[t.start] == ' ' || text[t.start] == ',' || text[t.start] == ':' ||
+	                           text[t.start] == '\t' || text[t.start] == '\n' || text[t.start] == '\r'))
+		t.start++;
+	return t;
+}
+
+/* A bracket, or a word of that length. */
+static struct token last_token(const struct json_in *in, uint32_t n)
+{
+	uint32_t end = (uint32_t)yajl_get_bytes_consumed(in->yajl);
+
+	return (struct token){end - n, end};
+}
+
+/* A string or a name with its quotes. */
+static struct token string_token(const struct json_in *in, const void *p, size_t n)
+{
+	uint32_t start;
+
+	if (!is_in_text(in, p))
+		return find_token(in); /* it had escapes: p is yajl's own memory */
+	start = (uint32_t)((const char *)p - in->doc.text.p) - 1;
+	return (struct token){start, start + (uint32_t)n + 2};
 }
 
 static bool grow_nodes(struct json_in *in)
@@ -95,15 +116,13 @@ static bool grow_nodes(struct json_in *in)
 	return true;
 }
 
-static struct json_node *add_node(struct json_in *in, enum json_type type)
+static struct json_node *add_node(struct json_in *in, enum json_type type, struct token t)
 {
 	struct json_node *node, *parent;
-	uint32_t start, end;
 
-	if (!token_bounds(in, &start, &end))
-		return NULL;
+	in->at = t.end;
 	if (in->done || (in->depth == 0 && type != JSON_OBJECT)) {
-		stop(in, start, in->done ? "something follows the object" : "a line is one JSON object");
+		stop(in, t.start, in->done ? "something follows the object" : "a line is one JSON object");
 		return NULL;
 	}
 	if (in->doc.n == in->cap && !grow_nodes(in)) {
@@ -111,7 +130,8 @@ static struct json_node *add_node(struct json_in *in, enum json_type type)
 		return NULL;
 	}
 	node = &in->nodes[in->doc.n++];
-	*node = (struct json_node){.raw_off = start, .raw_len = end - start, .end = in->doc.n, .type = (uint8_t)type};
+	*node = (struct json_node){
+	        .raw_off = t.start, .raw_len = t.end - t.start, .end = in->doc.n, .type = (uint8_t)type};
 	if (in->depth == 0)
 		return node;
 	parent = &in->nodes[in->open[in->depth - 1]];
@@ -127,12 +147,12 @@ static struct json_node *add_node(struct json_in *in, enum json_type type)
 
 static int on_null(void *ctx)
 {
-	return add_node(ctx, JSON_NULL) != NULL;
+	return add_node(ctx, JSON_NULL, last_token(ctx, 4)) != NULL;
 }
 
 static int on_boolean(void *ctx, int truth)
 {
-	struct json_node *node = add_node(ctx, JSON_BOOL);
+	struct json_node *node = add_node(ctx, JSON_BOOL, last_token(ctx, truth ? 4 : 5));
 
 	if (!node)
 		return 0;
@@ -140,9 +160,12 @@ static int on_boolean(void *ctx, int truth)
 	return 1;
 }
 
-static int on_number(void *ctx, const char *p UNUSED, size_t n UNUSED)
+static int on_number(void *ctx, const char *p, size_t n)
 {
-	struct json_node *node = add_node(ctx, JSON_NUMBER);
+	struct json_in *in = ctx;
+	uint32_t start = (uint32_t)(p - in->doc.text.p);
+	struct json_node *node = add_node(
+	        in, JSON_NUMBER, is_in_text(in, p) ? (struct token){start, start + (uint32_t)n} : find_token(in));
 
 	if (!node)
 		return 0;
@@ -182,21 +205,14 @@ static bool surrogates_paired(const char *p, const char *end)
 	return true;
 }
 
-/* Where the decoded string lies: in the text when it had no escape, otherwise copied behind the others. */
-static int place_string(struct json_in *in, uint32_t start, uint32_t end, const unsigned char *p, size_t n,
-                        uint32_t *ret_off, bool *ret_decoded)
+/* An escaped string's value goes behind the others that were decoded. */
+static int keep_decoded(struct json_in *in, struct token t, const unsigned char *p, size_t n, uint32_t *ret_off)
 {
 	const char *text = in->doc.text.p;
 
-	if (n == (size_t)(end - start) - 2) {
-		*ret_off = start + 1;
-		*ret_decoded = false;
-		return 1;
-	}
-	if (!surrogates_paired(text + start, text + end))
-		return stop(in, start, "a surrogate escape stands alone");
+	if (!surrogates_paired(text + t.start, text + t.end))
+		return stop(in, t.start, "a surrogate escape stands alone");
 	*ret_off = (uint32_t)in->decoded.len;
-	*ret_decoded = true;
 	if (buf_append(&in->decoded, p, n) < 0)
 		return stop_no_memory(in);
 	in->doc.decoded = in->decoded.data;
@@ -206,40 +222,39 @@ static int place_string(struct json_in *in, uint32_t start, uint32_t end, const 
 static int on_string(void *ctx, const unsigned char *p, size_t n)
 {
 	struct json_in *in = ctx;
-	struct json_node *node = add_node(in, JSON_STRING);
-	uint32_t off;
-	bool decoded;
+	struct token t = string_token(in, p, n);
+	struct json_node *node = add_node(in, JSON_STRING, t);
 
-	if (!node || !place_string(in, node->raw_off, node->raw_off + node->raw_len, p, n, &off, &decoded))
+	if (!node)
 		return 0;
-	node->val_off = off;
+	node->val_off = t.start + 1;
 	node->val_len = (uint32_t)n;
-	node->val_decoded = decoded;
-	return 1;
+	node->val_decoded = !is_in_text(in, p);
+	return !node->val_decoded || keep_decoded(in, t, p, n, &node->val_off);
 }
 
 static int on_key(void *ctx, const unsigned char *p, size_t n)
 {
 	struct json_in *in = ctx;
-	uint32_t start, end, object = in->open[in->depth - 1];
-	struct slice key;
-	bool decoded;
+	struct token t = string_token(in, p, n);
+	struct slice key = {(const char *)p, n};
 	int r;
 
-	if (!token_bounds(in, &start, &end) || !place_string(in, start, end, p, n, &in->key_off, &decoded))
-		return 0;
+	in->at = t.end;
+	in->key_off = t.start + 1;
 	in->key_len = (uint32_t)n;
-	in->key_decoded = decoded;
-	key = (struct slice){(decoded ? in->doc.decoded : in->doc.text.p) + in->key_off, n};
-	r = json_dup_check(&in->dup, &in->doc, object, in->depth - 1, key);
+	in->key_decoded = !is_in_text(in, p);
+	if (in->key_decoded && !keep_decoded(in, t, p, n, &in->key_off))
+		return 0;
+	r = json_dup_check(&in->dup, &in->doc, in->open[in->depth - 1], in->depth - 1, key);
 	if (r == -EEXIST)
-		return stop(in, start, "a member of that name is already there");
+		return stop(in, t.start, "a member of that name is already there");
 	return r < 0 ? stop_no_memory(in) : 1;
 }
 
 static int open_container(struct json_in *in, enum json_type type)
 {
-	struct json_node *node = add_node(in, type);
+	struct json_node *node = add_node(in, type, last_token(in, 1));
 
 	if (!node)
 		return 0;
@@ -252,13 +267,10 @@ static int open_container(struct json_in *in, enum json_type type)
 
 static int close_container(struct json_in *in)
 {
-	struct json_node *node;
-	uint32_t start, end;
+	struct json_node *node = &in->nodes[in->open[--in->depth]];
 
-	if (!token_bounds(in, &start, &end))
-		return 0;
-	node = &in->nodes[in->open[--in->depth]];
-	node->raw_len = end - node->raw_off;
+	in->at = last_token(in, 1).end;
+	node->raw_len = in->at - node->raw_off;
 	node->end = in->doc.n;
 	in->done = in->depth == 0;
 	return 1;
@@ -351,7 +363,7 @@ static int run_parser(struct json_in *in, struct err *err)
 		return not_json(err, in->problem_at, in->problem);
 	if (in->error < 0)
 		return in->error;
-	if (status != yajl_status_ok)
+	if (status != yajl_status_ok && !in->done)
 		return yajl_problem(in, err);
 	return check_tail(in, err);
 }
@@ -371,17 +383,31 @@ static void trim(struct json_in *in)
 	json_dup_clear(&in->dup);
 }
 
+/* What yajl does not look at: bytes that are no UTF-8; form feed and vertical tab, which it takes for white space (in
+ * a string it refuses them itself). */
+static int check_bytes(struct slice text, struct err *err)
+{
+	size_t valid = utf8_check(text.p, text.n);
+	const char *p;
+
+	if (valid < text.n)
+		return not_json(err, valid, "this is no UTF-8");
+	p = memchr(text.p, '\f', text.n);
+	if (!p)
+		p = memchr(text.p, '\v', text.n);
+	return p ? not_json(err, (size_t)(p - text.p), "form feed and vertical tab are no white space in JSON") : 0;
+}
+
 int json_in_read(struct json_in *in, struct slice text, const struct json_doc **ret, struct err *err)
 {
-	size_t valid;
 	int r;
 
 	trim(in);
-	if (text.n > MAX_TEXT)
-		return not_json(err, 0, "too long");
-	valid = utf8_check(text.p, text.n);
-	if (valid < text.n)
-		return not_json(err, valid, "this is no UTF-8");
+	if (text.n == 0 || text.n > MAX_TEXT)
+		return not_json(err, 0, text.n ? "too long" : "there is no object");
+	r = check_bytes(text, err);
+	if (r < 0)
+		return r;
 	r = make_handle(in);
 	if (r < 0)
 		return r;
