@@ -1,0 +1,71 @@
+# conftest.py - the fixtures: a collector, relays in front of it, TLS by nginx
+import warnings
+
+import pytest
+
+from lib.collector import Collector
+from lib.relay import BUILD, Relay
+from lib.tls import Nginx, nginx_path
+
+
+def pytest_sessionstart(session):
+    for name in ("ga4relay", "ga4relay-ctl"):
+        if not (BUILD / name).exists():
+            pytest.exit(f"{BUILD / name} is missing: run make e2e", 2)
+
+
+@pytest.fixture
+def collector():
+    c = Collector()
+    yield c
+    c.down()
+
+
+@pytest.fixture
+def make_relay(collector):
+    """make_relay(outbox={...}, …): a relay with these options, not started; stopped and judged at the end."""
+    made = []
+
+    def make(endpoint=None, **changes):
+        made.append(Relay(endpoint or collector.url, **changes))
+        return made[-1]
+
+    yield make
+    errors = []
+    for r in made:
+        try:
+            r.finish()
+        except AssertionError as e:
+            errors.append(str(e))
+    assert not errors, "\n".join(errors)
+
+
+@pytest.fixture
+def relay(make_relay):
+    """A running relay that delivers to the collector."""
+    return make_relay().start()
+
+
+@pytest.fixture
+def paused(make_relay):
+    """A running relay that takes events and sends none."""
+    r = make_relay()
+    r.config["streams"] = [r.stream(paused=True)]
+    return r.start()
+
+
+@pytest.fixture
+def make_tls(collector):
+    """make_tls(...): nginx with TLS in front of the collector."""
+    if not nginx_path():
+        warnings.warn("NGINX IS MISSING: delivery over TLS is not tested (Debian: apt install nginx-light)")
+        pytest.skip("nginx is missing: TLS is not tested")
+    made = []
+
+    def make(**kw):
+        made.append(Nginx(collector.port, **kw))
+        return made[-1]
+
+    yield make
+    for n in made:
+        n.stop()

@@ -1,0 +1,130 @@
+# test_config.py - a wrong configuration starts nothing and says where; a reload is all or nothing
+import subprocess
+
+import pytest
+
+from lib.client import event
+from lib.relay import BUILD, SECRET, wait_until
+
+
+@pytest.mark.parametrize("text, says", [
+    ("delivery = {\n lingr = \"1s\";\n};", ":3: delivery.lingr: unknown option; did you mean \"delivery.linger\"?"),
+    ("delivery = { max_batch = 26; };", ":2: delivery.max_batch: 26 is out of range (1 to 25)"),
+    ("delivery = { max_batch = 4294967301; };", ":2: the integer 4294967301 is out of range"),
+    ("delivery = { linger = 200; };", ":2: delivery.linger: expected a duration"),
+    ("http = { hosts = [ \"a\" \"b\" ]; };", ":2: two strings follow each other"),
+    ("default_stream = \"x\";", ":2: default_stream: there is no stream \"x\""),
+    ("validation = ;", ":2: syntax error"),
+])
+def test_errors(make_relay, text, says):
+    """Exit 78, with file, line and the nearest known name; the same from -t and ga4relay-ctl check-config."""
+    relay = make_relay().allow("ga4relay.conf:")
+    good = f'streams = ( {{ name = "web"; measurement_id = "G-1"; api_secret_file = "{relay.secret_file}"; }} );\n'
+    relay.write_config(good + text)
+    relay.spawn()
+    assert relay.wait_exit() == 78
+    assert f"{relay.conf}{says}" in relay.log
+    r = subprocess.run([BUILD / "ga4relay", "-t", "-c", relay.conf], capture_output=True, text=True)
+    assert r.returncode == 78 and f"{relay.conf}{says}" in r.stderr
+    r = relay.ctl_raw("check-config", relay.conf)
+    assert r.returncode != 0 and f"{relay.conf}{says}" in r.stdout + r.stderr
+    assert not relay.sock.exists() and not relay.db.exists()
+
+
+def test_missing_file_and_secret(make_relay):
+    relay = make_relay().allow("cannot")
+    relay.spawn()
+    assert relay.wait_exit() == 78
+    relay.secret_file.unlink()
+    relay.write_config()
+    relay.spawn()
+    assert relay.wait_exit() == 78
+    assert str(relay.secret_file) in relay.log
+
+
+def test_t_says_good(make_relay):
+    relay = make_relay()
+    relay.write_config()
+    r = subprocess.run([BUILD / "ga4relay", "-t", "-c", relay.conf], capture_output=True, text=True)
+    assert r.returncode == 0, r
+    assert not relay.sock.exists() and not relay.db.exists()
+
+
+def test_inline_secret_in_a_readable_file(make_relay):
+    relay = make_relay().allow("can be read by everybody")
+    relay.config["streams"] = [{"name": "web", "measurement_id": "G-1", "api_secret": SECRET}]
+    relay.write_config()
+    relay.conf.chmod(0o644)
+    relay.spawn()
+    assert relay.wait_exit() == 78
+    assert SECRET not in relay.log
+    relay.start()                         # 0600 again
+    assert relay.ask(event())["ok"]
+
+
+def test_credential(make_relay, collector):
+    relay = make_relay()
+    relay.config["streams"] = [{"name": "web", "measurement_id": "G-1", "api_secret_credential": "secret"}]
+    relay.env = {"CREDENTIALS_DIRECTORY": str(relay.dir)}
+    relay.start()
+    assert relay.ask(event())["ok"]
+    relay.wait_empty()
+    assert collector.requests[0].query["api_secret"] == SECRET
+
+
+def test_reload(relay, collector):
+    """Streams, secrets, delivery and validation change; connections stay."""
+    with relay.client() as c:
+        assert c.ask(event())["ok"]
+        r = c.ask({**event(), "stream": "eu"})
+        assert r["code"] == "STREAM_UNKNOWN"
+        relay.wait_empty()
+        relay.secret_file.write_text("another-secret\n")
+        relay.change(streams=[relay.stream(), relay.stream(name="eu", measurement_id="G-EU")], validation="strict")
+        assert "configuration reloaded" in relay.reload()
+        assert relay.notified("READY=1")
+        assert c.ask({**event(), "stream": "eu"})["ok"]
+        assert c.ask({"client_id": "1.2", "name": "x"})["ok"] is False     # strict: no session_id
+    relay.wait_empty()
+    assert collector.requests[0].query["api_secret"] == SECRET
+    assert collector.requests[-1].query == {"measurement_id": "G-EU", "api_secret": "another-secret"}
+
+
+def test_bad_reload_keeps_everything(relay, collector):
+    relay.allow("not reloaded")
+    streams = relay.config["streams"]
+    relay.change(streams=[relay.stream(name="new")], delivery={"max_batch": 99})
+    text = relay.reload()
+    assert "max_batch: 99 is out of range" in text and "old one stays" in text
+    assert relay.ask({**event(), "stream": "new"})["code"] == "STREAM_UNKNOWN"
+    assert relay.ask({**event(), "stream": "web"})["ok"]
+    relay.wait_empty()
+    assert collector.count() == 1
+    relay.config["streams"] = streams
+    relay.config["delivery"]["max_batch"] = 25
+    assert "configuration reloaded" in relay.reload()
+
+
+def test_what_needs_a_restart_is_warned_of(relay):
+    relay.allow("needs a restart")
+    relay.change(listen={"max_connections": 7}, outbox={"max_events": 2})
+    text = relay.reload()
+    assert "listen.max_connections" in text
+    assert "max_events" not in text
+
+
+def test_a_removed_stream_keeps_its_events(make_relay, collector):
+    relay = make_relay()
+    relay.config["streams"] = [relay.stream(), relay.stream(name="old", measurement_id="G-OLD", paused=True)]
+    relay.start()
+    assert relay.ask({**event(), "stream": "old"})["ok"]
+    assert relay.states() == {"queued": 1}
+    relay.change(streams=[relay.stream()])
+    assert "reloaded" in relay.reload()
+    assert relay.list()[0]["stream"] == "old"
+    relay.restart()
+    assert relay.list()[0]["stream"] == "old"
+    relay.change(streams=[relay.stream(), relay.stream(name="old", measurement_id="G-NEW")])
+    assert "reloaded" in relay.reload()
+    relay.wait_empty()
+    assert collector.requests[0].query["measurement_id"] == "G-NEW"
