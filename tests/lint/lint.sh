@@ -82,6 +82,10 @@ else
 	skip "format" "needs clang-format 14"
 fi
 if have shellcheck; then check "scripts" scripts; else skip "scripts" "no shellcheck"; fi
+case $build in
+*release) if have readelf; then check "hardening" tests/lint/hardening.sh "$build"; else skip "hardening" "no readelf"; fi ;;
+*) skip "hardening" "the release build has it" ;;
+esac
 if have mandoc; then check "manuals" manuals; else skip "manuals" "no mandoc"; fi
 if have systemd-analyze; then
 	check "systemd units" tests/lint/units.sh "$build"
