@@ -799,7 +799,7 @@ static void backup_while_writing(void **state)
 	char other[128];
 	int fd, r, steps = 0;
 
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 30; i++)
 		assert_int_equal(try_put(f, f->web, "1.2", "refund", 1000, NULL, T0, &p), 0);
 	snprintf(copy.path, sizeof(copy.path), "%s/copy.db", f->dir);
 	copy.config.path = copy.path;
@@ -818,7 +818,7 @@ static void backup_while_writing(void **state)
 	snprintf(other, sizeof(other), "%s.backup", f->path);
 	assert_int_equal(access(other, F_OK), -1);
 	assert_int_equal(fixture_open(&copy), 0);
-	assert_int_equal(count_of(&copy, f->web, STATE_QUEUED), 10001);
+	assert_int_equal(count_of(&copy, f->web, STATE_QUEUED), 30001);
 	assert_books_balance(&copy);
 	store_check(copy.st, &check);
 	assert_true(check.sound);
