@@ -13,6 +13,10 @@
 #include "base/clock.h"
 #include "net/http_client_priv.h"
 
+/* After an answer's head, for the rest of the transfer when nobody wants the answer's body. libcurl 7.88 lets HTTP/2
+ * streams stall that were answered before their body was read (trap 11), and a body may come a byte at a time. */
+#define ANSWER_REST_US (1 * US_PER_S)
+
 /* A descriptor that libcurl wants watched. Kept for the next one when libcurl lets go: it does so after each request.
  */
 struct http_socket {
@@ -27,12 +31,15 @@ struct http_client {
 	CURLM *multi;
 	struct curl_slist *headers;
 	struct loop_timer *timer;
+	struct loop_timer *rest_timer;
+	bool rest_due;                    /* rest_timer fired: http_client_reap() looks at who is late */
 	struct http_client_config config; /* strings are our own copies */
 	uint64_t config_version;
 	struct http_request_list active;    /* libcurl has them */
 	struct http_request_list cancelled; /* taken back, done() is due */
 	struct http_request_list idle;      /* to be used again, with their handles */
 	unsigned in_flight, n_idle;
+	bool lost_answer; /* the last HTTP/2 stream that failed was reset without a status */
 	struct http_socket_list watched, spare;
 };
 
@@ -58,6 +65,19 @@ static void on_timer(void *arg)
 	struct http_client *c = arg;
 
 	drive(c, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static void on_rest_timer(void *arg)
+{
+	struct http_client *c = arg;
+
+	c->rest_due = true;
+}
+
+void http_client_answered(struct http_client *c)
+{
+	if (!loop_timer_is_set(c->rest_timer))
+		loop_timer_set(c->rest_timer, ANSWER_REST_US);
 }
 
 static int timer_wanted(CURLM *multi, long timeout_ms, void *arg)
@@ -275,7 +295,8 @@ static int client_init(struct http_client *c, const struct http_client_config *c
 	c->multi = curl_multi_init();
 	c->headers = make_headers();
 	c->timer = loop_timer_new(c->loop, on_timer, c);
-	if (!c->multi || !c->headers || !c->timer || set_multi_callbacks(c) < 0)
+	c->rest_timer = loop_timer_new(c->loop, on_rest_timer, c);
+	if (!c->multi || !c->headers || !c->timer || !c->rest_timer || set_multi_callbacks(c) < 0)
 		return err_set(err, -ENOMEM, "no memory for the HTTP client");
 	return http_client_set(c, config, err);
 }
@@ -346,6 +367,7 @@ struct http_client *http_client_free(struct http_client *c)
 	sockets_clear(&c->spare);
 	curl_slist_free_all(c->headers);
 	loop_timer_free(c->timer);
+	loop_timer_free(c->rest_timer);
 	config_clear(&c->config);
 	curl_global_cleanup();
 	free(c);
@@ -380,6 +402,13 @@ static void request_recycle(struct http_request *r, bool clean)
 	c->n_idle++;
 }
 
+/* Of a server that answers and resets before it has read the body libcurl 7.88 may lose the answer over HTTP/2
+ * (error 92 and no status), and would lose it again: then what is sent once more goes over HTTP/1.1. */
+static bool use_http2(const struct http_client *c, bool fresh)
+{
+	return c->config.http2 && !(fresh && c->lost_answer);
+}
+
 int http_post(struct http_client *c, const char *url, struct slice body, bool fresh, size_t answer_max,
               http_done_fn *done, void *arg, struct http_request **ret)
 {
@@ -398,7 +427,7 @@ int http_post(struct http_client *c, const char *url, struct slice body, bool fr
 	r->answer_max = answer_max < ANSWER_GATHER_MAX ? answer_max : ANSWER_GATHER_MAX;
 	r->started_wall_us = clock_wall_us();
 	r->started_mono_us = clock_mono_us();
-	result = http_options_request(r, url, body, fresh);
+	result = http_options_request(r, url, body, use_http2(c, fresh), fresh);
 	if (result == 0 && curl_multi_add_handle(c->multi, r->easy) != CURLM_OK)
 		result = -ENOMEM;
 	if (result < 0) {
@@ -428,12 +457,15 @@ void http_cancel(struct http_request *r)
 /* The request is in no list any more. done() may post again, which must not find this handle. */
 static void finish(struct http_request *r, CURLcode code)
 {
+	struct http_client *c = r->client;
 	struct attempt attempt;
 	struct slice body;
 
 	http_answer_attempt(r, code, &attempt);
+	if (r->begun > 0 && c->config.http2)
+		c->lost_answer = code == CURLE_HTTP2_STREAM && r->status == 0;
 	body = buf_slice(&r->gathered);
-	r->client->in_flight--;
+	c->in_flight--;
 	r->done(r->arg, &attempt, body);
 	request_recycle(r, code == CURLE_OK && r->begun == 1);
 }
@@ -458,16 +490,42 @@ static void reap_finished(struct http_client *c)
 	}
 }
 
+/* Answered, but not finished in good time: the status is all that matters. Looks at every request, once a second. */
+static void reap_late(struct http_client *c)
+{
+	int64_t limit = clock_mono_us() - ANSWER_REST_US;
+	struct http_request *r, *next;
+
+	if (!c->rest_due)
+		return;
+	c->rest_due = false;
+	for (r = TAILQ_FIRST(&c->active); r; r = next) {
+		next = TAILQ_NEXT(r, link);
+		if (r->answered_mono_us == 0 || r->answer_max > 0)
+			continue;
+		if (r->answered_mono_us > limit) {
+			http_client_answered(c);
+			continue;
+		}
+		(void)curl_multi_remove_handle(c->multi, r->easy);
+		r->added = false;
+		r->cut = true;
+		TAILQ_REMOVE(&c->active, r, link);
+		TAILQ_INSERT_TAIL(&c->cancelled, r, link);
+	}
+}
+
 void http_client_reap(struct http_client *c)
 {
 	struct http_request *r;
 
 	reap_finished(c);
+	reap_late(c);
 	while ((r = TAILQ_FIRST(&c->cancelled))) {
 		TAILQ_REMOVE(&c->cancelled, r, link);
 		if (r->error[0] == '\0')
 			memcpy(r->error, "cut off by the relay", sizeof("cut off by the relay"));
-		finish(r, CURLE_OPERATION_TIMEDOUT);
+		finish(r, r->cut ? CURLE_WRITE_ERROR : CURLE_OPERATION_TIMEDOUT);
 	}
 }
 

@@ -36,9 +36,10 @@ int http_client_set(struct http_client *c, const struct http_client_config *conf
 
 struct http_request;
 /* url holds the secret and is copied; body must stay in place until done(); fresh: not on a kept connection.
- * answer_max: 0 keeps attempt.answer only; otherwise the body is gathered up to that many bytes (validate --remote).
- * done() is called exactly once, from http_client_reap(), never from within http_post(). 0 or -ENOMEM, -EINVAL,
- * -EBUSY: max_requests are in flight (waiting inside libcurl would count against the request's timeout). */
+ * answer_max: 0 keeps attempt.answer only, and the answer's body has a second to end; otherwise the body is gathered
+ * up to that many bytes (validate --remote). done() is called exactly once, from http_client_reap(), never from
+ * within http_post(). 0 or -ENOMEM, -EINVAL, -EBUSY: max_requests are in flight (waiting inside libcurl would count
+ * against the request's timeout). */
 typedef void http_done_fn(void *arg, const struct attempt *attempt, struct slice body);
 int http_post(struct http_client *c, const char *url, struct slice body, bool fresh, size_t answer_max,
               http_done_fn *done, void *arg, struct http_request **ret) MUST_CHECK;

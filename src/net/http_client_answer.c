@@ -14,6 +14,7 @@ void http_answer_reset(struct http_request *r)
 	r->head_bytes = r->body_bytes = 0;
 	r->status = 0;
 	r->retry_after_us = -1;
+	r->answered_mono_us = 0;
 	r->cut = false;
 	r->answer[0] = '\0';
 	r->answer_len = 0;
@@ -46,6 +47,11 @@ static bool header_value(struct slice line, struct slice name, struct slice *ret
 	return true;
 }
 
+static bool is_end_of_head(struct slice line)
+{
+	return slice_eq(line, SLICE_LIT("\r\n")) || slice_eq(line, SLICE_LIT("\n"));
+}
+
 /* One line of the head a call, its end of line included. */
 size_t http_answer_head(char *data, size_t size, size_t n, void *arg)
 {
@@ -63,6 +69,9 @@ size_t http_answer_head(char *data, size_t size, size_t n, void *arg)
 		r->retry_after_us = -1;
 	} else if (r->status && header_value(line, SLICE_LIT("Retry-After"), &value)) {
 		r->retry_after_us = http_retry_after(value, clock_wall_us());
+	} else if (r->status && r->answered_mono_us == 0 && is_end_of_head(line)) {
+		r->answered_mono_us = clock_mono_us();
+		http_client_answered(r->client);
 	}
 	return line.n;
 }

@@ -150,9 +150,7 @@ static long option_ms(int64_t us)
 static int set_configured(CURL *easy, const struct http_client_config *config, struct err *err)
 {
 	const struct long_option longs[] = {
-	        /* 2TLS: HTTP/2 only where TLS has agreed on it. PIPEWAIT: rather wait for a place on the first
-	         * connection than open one for each request of a burst. */
-	        {CURLOPT_HTTP_VERSION, config->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1},
+	        /* Rather wait for a place on the first connection than open one for each request of a burst. */
 	        {CURLOPT_PIPEWAIT, config->http2 ? 1 : 0},
 	        {CURLOPT_CONNECTTIMEOUT_MS, option_ms(config->connect_timeout_us)},
 	        {CURLOPT_TIMEOUT_MS, option_ms(config->timeout_us)},
@@ -215,7 +213,7 @@ int http_options_set(struct http_request *r, const struct http_client_config *co
 	return ret;
 }
 
-int http_options_request(struct http_request *r, const char *url, struct slice body, bool fresh)
+int http_options_request(struct http_request *r, const char *url, struct slice body, bool http2, bool fresh)
 {
 	CURLcode code = curl_easy_setopt(r->easy, CURLOPT_URL, url);
 
@@ -225,6 +223,9 @@ int http_options_request(struct http_request *r, const char *url, struct slice b
 		code = curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, body.n ? body.p : "");
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(r->easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(r->easy, CURLOPT_HTTP_VERSION,
+		                        (long)(http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
 	if (code == CURLE_OK)
 		return 0;
 	return code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EINVAL;

@@ -29,9 +29,10 @@ struct http_request {
 	unsigned begun;      /* how often libcurl was about to send the request */
 	curl_off_t uploaded; /* most bytes of the body that were on their way at once */
 	size_t head_bytes, body_bytes;
-	int status;             /* last status line that is not 1xx */
-	int64_t retry_after_us; /* of that answer's head */
-	bool cut;               /* we stopped reading a too long answer */
+	int status;               /* last status line that is not 1xx */
+	int64_t retry_after_us;   /* of that answer's head */
+	int64_t answered_mono_us; /* when that answer\'s head was whole; 0: not yet */
+	bool cut;                 /* we stopped reading a too long answer */
 	char answer[sizeof(((struct attempt *)0)->answer)];
 	size_t answer_len;
 	struct buf gathered;
@@ -45,7 +46,11 @@ int http_options_global(struct err *err) MUST_CHECK;
 int http_options_set(struct http_request *r, const struct http_client_config *config, struct curl_slist *headers,
                      struct err *err) MUST_CHECK;
 /* What differs. 0, -ENOMEM, -EINVAL. */
-int http_options_request(struct http_request *r, const char *url, struct slice body, bool fresh) MUST_CHECK;
+int http_options_request(struct http_request *r, const char *url, struct slice body, bool http2,
+                         bool fresh) MUST_CHECK;
+
+/* An answer's head is whole: http_client.c sees to it that the rest does not take for ever. */
+void http_client_answered(struct http_client *c);
 
 /* Callbacks, set by http_options_set(). They only record. */
 size_t http_answer_head(char *data, size_t size, size_t n, void *arg);

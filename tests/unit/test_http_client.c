@@ -447,6 +447,37 @@ static void endless_head(void **state)
 	assert_int_equal(a.status, 204);
 }
 
+/* The status is known and nobody wants the body: no reason to wait for the rest until the timeout. */
+static void answer_without_an_end(void **state)
+{
+	struct attempt a;
+
+	(void)state;
+	SCRIPT(&server, {.reply = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nslow"}, {.reply = NO_CONTENT});
+	a = post();
+	assert_int_equal(a.transport, TRANSPORT_OK);
+	assert_int_equal(a.status, 200);
+	assert_string_equal(a.error, "");
+	assert_string_equal(a.answer, "slow");
+	assert_true(a.duration_us >= US_PER_S && a.duration_us < 4 * US_PER_S);
+	assert_int_equal(post().status, 204);
+}
+
+/* Half a head is no answer. */
+static void half_a_head(void **state)
+{
+	struct http_client_config config = default_config();
+	struct attempt a;
+
+	(void)state;
+	config.timeout_us = 1500 * US_PER_MS;
+	start_client(&config);
+	SCRIPT(&server, {.reply = "HTTP/1.1 503 Busy\r\nRetry-After: 5\r\n"});
+	a = post();
+	assert_int_equal(a.transport, TRANSPORT_TIMEOUT);
+	assert_int_equal(a.status, 503);
+}
+
 static void body_is_gathered(void **state)
 {
 	struct result r;
@@ -760,6 +791,8 @@ int main(void)
 	        T(answer_is_made_printable),
 	        T(never_ending_answers),
 	        T(endless_head),
+	        T(answer_without_an_end),
+	        T(half_a_head),
 	        T(body_is_gathered),
 	        T(hangs_until_the_timeout),
 	        T(cancelled),
