@@ -80,22 +80,16 @@ static int append_key(const struct json_doc *d, const struct json_node *node, bo
 	return r < 0 ? r : buf_append_char(out, ':');
 }
 
-/* A property's time goes out as a whole number, however it was written. */
-static int append_time(const struct json_doc *d, const struct json_node *node, struct buf *out)
-{
-	int64_t time_us;
-
-	if (micros_read(d, node, &time_us) < 0) /* validation is off */
-		return json_text_append_string(out, json_value(d, node));
-	return buf_append_i64(out, time_us);
-}
-
 static int append_member(struct canonical *c, const struct json_doc *d, const struct json_node *node,
                          enum place place, struct buf *out)
 {
+	int64_t time_us;
+
+	/* A property's time goes out as a whole number, however it was written (with validation off it may be none).
+	 */
 	if (place == PLACE_PROPERTY && slice_eq(json_key(d, node), SLICE_LIT("timestamp_micros")) &&
-	    (node->type == JSON_STRING || node->type == JSON_NUMBER))
-		return append_time(d, node, out);
+	    micros_read(d, node, &time_us) == 0)
+		return buf_append_i64(out, time_us);
 	return append_value(c, d, node, place == PLACE_PROPERTIES ? PLACE_PROPERTY : PLACE_PLAIN, out);
 }
 

@@ -49,12 +49,13 @@ bool judge_event_name(struct judge *j, const struct json_node *node)
 }
 
 /* With validation off a time that makes no sense is none: the event happened now. */
-static bool keep_sane_time(int64_t time_us, int64_t *ret_us)
+static bool keep_sane_time(const struct judge *j, int64_t time_us, int64_t *ret_us)
 {
 	static const int64_t year_9999 = INT64_C(253402300799) * 1000000;
+	bool skew = time_us > j->wall_us && time_us <= j->wall_us + LIMIT_FUTURE_US;
 
 	if (time_us > 0 && time_us <= year_9999)
-		*ret_us = time_us;
+		*ret_us = skew ? j->wall_us : time_us;
 	return true;
 }
 
@@ -67,7 +68,7 @@ bool judge_event_timestamp(struct judge *j, const struct json_node *node, int64_
 		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
 		               "timestamp_micros must be a whole number: microseconds since 1970");
 	if (j->mode == VALIDATION_OFF)
-		return keep_sane_time(time_us, ret_us);
+		return keep_sane_time(j, time_us, ret_us);
 	if (time_us < j->wall_us - j->max_age_us)
 		return finding(
 		        j, TIER_E, CODE_TIMESTAMP_EXPIRED, AT(node),

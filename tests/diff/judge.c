@@ -67,7 +67,7 @@ static int read_header(struct bench *b, const char *header)
 	return 0;
 }
 
-static void tell_texts(struct json_out *j, const struct line_result *r)
+static void tell_texts(struct json_out *j, const struct line_result *r, struct slice stream)
 {
 	struct payload_event events[25];
 	size_t n = r->sub->n_events < 25 ? r->sub->n_events : 25;
@@ -76,7 +76,7 @@ static void tell_texts(struct json_out *j, const struct line_result *r)
 	for (size_t i = 0; i < n; i++)
 		events[i] = (struct payload_event){r->sub, (uint32_t)i};
 	if (payload_write(&body, events, n) < 0 || payload_size(events, n) != body.len ||
-	    payload_write_line(&line, r->sub, 0, SLICE_LIT("web")) < 0)
+	    payload_write_line(&line, r->sub, 0, stream) < 0)
 		abort();
 	json_out_key(j, "request");
 	json_out_slice(j, buf_slice(&body));
@@ -86,7 +86,7 @@ static void tell_texts(struct json_out *j, const struct line_result *r)
 	buf_free(&line);
 }
 
-static void tell_submission(struct json_out *j, const struct line_result *r)
+static void tell_submission(struct json_out *j, const struct line_result *r, struct slice stream)
 {
 	json_out_key(j, "client");
 	json_out_slice(j, r->sub->client);
@@ -110,7 +110,7 @@ static void tell_submission(struct json_out *j, const struct line_result *r)
 		json_out_close(j);
 	}
 	json_out_close(j);
-	tell_texts(j, r);
+	tell_texts(j, r, stream);
 }
 
 static void tell_warnings(struct json_out *j, struct slice warnings_json)
@@ -138,7 +138,7 @@ static void tell(struct bench *b, struct slice line, struct buf *out)
 	json_out_kv_bool(j, "ok", r.sub != NULL);
 	if (r.sub) {
 		tell_warnings(j, r.warnings_json);
-		tell_submission(j, &r);
+		tell_submission(j, &r, b->streams[r.stream].name);
 	} else {
 		json_out_kv_str(j, "code", code_name(r.refusal.code));
 		json_out_kv_str(j, "field", r.refusal.field);
