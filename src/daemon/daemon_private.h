@@ -36,9 +36,10 @@ struct daemon {
 	struct counters counters;
 	struct tap tap;
 
-	struct loop_timer *tick;     /* once a second */
-	struct loop_timer *watchdog; /* NULL: systemd does not ask */
-	struct loop_timer *drain;    /* delivery.drain_timeout */
+	struct loop_watch *completions; /* the writer's: the tail reaps them */
+	struct loop_timer *tick;        /* once a second */
+	struct loop_timer *watchdog;    /* NULL: systemd does not ask */
+	struct loop_timer *drain;       /* delivery.drain_timeout */
 	int64_t watchdog_us, last_tick_us;
 
 	enum daemon_phase phase;

@@ -153,7 +153,7 @@ static int prepare_streams(struct daemon *d, const struct conf *next, struct str
 
 static int reload(struct daemon *d, struct err *err)
 {
-	struct streams *streams;
+	struct streams *streams = NULL;
 	struct conf *next;
 	int r;
 

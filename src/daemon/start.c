@@ -148,6 +148,9 @@ static void report_last_stop(const struct daemon *d, struct store *store)
 		        "outbox.sync is \"normal\": a power cut may lose the last moments of acknowledged events");
 }
 
+/* Nothing to do in the callback: that the turn happens is what matters, its tail reaps. */
+static void on_completions(void *arg UNUSED, int fd UNUSED, unsigned ready UNUSED) {}
+
 enum exit_code start_storage(struct daemon *d)
 {
 	struct store *store = NULL;
@@ -166,7 +169,14 @@ enum exit_code start_storage(struct daemon *d)
 	for (uint32_t sid = 1; sid < STORE_STREAMS_MAX; sid++)
 		d->pause_words[sid] = (uint8_t)store_pause_word(store, sid);
 	r = writer_start(&d->writer, store, false, &err);
-	return r < 0 ? storage_failed(r, &err) : EXIT_OK;
+	if (r < 0)
+		return storage_failed(r, &err);
+	d->completions = loop_watch_new(d->loop, writer_fd(d->writer), LOOP_READ, on_completions, d);
+	if (!d->completions) {
+		log_error("event loop: out of memory");
+		return EXIT_FAILED;
+	}
+	return EXIT_OK;
 }
 
 static void on_committed(void *arg, struct submission *sub)
@@ -271,6 +281,7 @@ void stop_everything(struct daemon *d)
 {
 	/* The writer first: it commits what was handed to it, and the done() calls of that need the others alive. */
 	control_stop(d->control);
+	d->completions = loop_watch_free(d->completions);
 	d->writer = writer_stop(d->writer);
 	if (d->ingest)
 		ingest_flush(d->ingest);
