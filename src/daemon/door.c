@@ -185,10 +185,10 @@ struct route {
 		{path, sizeof(path) - 1}, {method, sizeof(method) - 1}, {"Allow", method, NULL}, fn                  \
 	}
 static const struct route routes[] = {
-        ROUTE("/mp/collect", "POST", on_collect),
-        ROUTE("/debug/mp/collect", "POST", on_debug),
-        ROUTE("/metrics", "GET", on_metrics),
-        ROUTE("/healthz", "GET", on_healthz),
+        ROUTE("/mp/collect", "POST", "POST", on_collect),
+        ROUTE("/debug/mp/collect", "POST", "POST", on_debug),
+        ROUTE("/metrics", "GET", "GET, HEAD", on_metrics),
+        ROUTE("/healthz", "GET", "GET, HEAD", on_healthz),
 };
 
 /* A page open in a browser on this machine sends its Origin with every POST; one that had its own name resolve to
@@ -214,7 +214,7 @@ static void on_request(void *arg, const struct http_request_info *request)
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
 		if (!slice_eq(request->path, routes[i].path))
 			continue;
-		if (slice_eq(request->method, routes[i].method))
+		if (method_allowed(&routes[i], request->method))
 			routes[i].handle(d, request);
 		else
 			answer_message(request->exchange, 405, "this method is not for this path", routes[i].allow);
@@ -269,6 +269,16 @@ struct door *door_free(struct door *d)
 	json_in_free(d->reader);
 	free(d);
 	return NULL;
+}
+
+void door_drain(struct door *d)
+{
+	http_server_drain(d->server);
+}
+
+bool door_drained(const struct door *d)
+{
+	return http_server_drained(d->server);
 }
 
 void door_set_conf(struct door *d, const struct conf *conf)

@@ -14,6 +14,9 @@ int door_open(struct door **ret, const struct control_context *context, const st
               struct err *err) MUST_CHECK;
 /* Requests whose events are not committed yet get no answer: their clients treat them as unknown. */
 struct door *door_free(struct door *d);
+/* SIGTERM: no new connections; drained when every event that was taken is stored and answered. */
+void door_drain(struct door *d);
+bool door_drained(const struct door *d);
 /* After a reload. The address and the names stay as they were. */
 void door_set_conf(struct door *d, const struct conf *conf);
 

@@ -53,9 +53,12 @@ struct http_server {
 	unsigned n_conns, n_orphans,
 	        max_connections; /* orphan: an exchange without a connection still holds memory */
 	int64_t timeout_us;
+	int64_t drain_since_us; /* 0: not draining */
 };
 
 enum { RESUME_AFTER_US = 100000 };
+/* For a client that does not read its answer, when the server is to stop. */
+#define DRAIN_US US_PER_S
 
 /* ---- connections ---- */
 
@@ -63,7 +66,7 @@ static void update_accepting(struct http_server *s)
 {
 	if (!s->listener || loop_timer_is_set(s->resume))
 		return;
-	if (s->n_conns + s->n_orphans >= s->max_connections)
+	if (s->drain_since_us || s->n_conns + s->n_orphans >= s->max_connections)
 		evconnlistener_disable(s->listener);
 	else
 		evconnlistener_enable(s->listener);
@@ -446,6 +449,25 @@ struct http_server *http_server_free(struct http_server *s)
 	loop_timer_free(s->sweep);
 	free(s);
 	return NULL;
+}
+
+void http_server_drain(struct http_server *s)
+{
+	s->drain_since_us = clock_mono_us();
+	update_accepting(s);
+}
+
+bool http_server_drained(const struct http_server *s)
+{
+	bool late = s->drain_since_us && clock_mono_us() - s->drain_since_us > DRAIN_US;
+	const struct http_conn *conn;
+
+	if (!LIST_EMPTY(&s->exchanges))
+		return false;
+	LIST_FOREACH(conn, &s->conns, link)
+	if (!late && evbuffer_get_length(bufferevent_get_output(conn->bev)) > 0)
+		return false;
+	return true;
 }
 
 unsigned http_server_port(const struct http_server *s)

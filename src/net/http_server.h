@@ -34,6 +34,10 @@ typedef void http_handler_fn(void *arg, const struct http_request_info *request)
 int http_server_open(struct http_server **ret, struct loop *loop, const struct http_server_config *config,
                      http_handler_fn *handler, void *arg, struct err *err) MUST_CHECK;
 struct http_server *http_server_free(struct http_server *s);
+/* For a stop: accepts nothing more. Open connections are served on. */
+void http_server_drain(struct http_server *s);
+/* No request waits for its answer, and all answers were written, or a second has passed since http_server_drain(). */
+bool http_server_drained(const struct http_server *s);
 /* The port it got (for port 0). */
 unsigned http_server_port(const struct http_server *s);
 /* Decoded value of a query parameter or a header; NULL when absent. Valid until the answer. */

@@ -372,6 +372,26 @@ static void server_gone_before_the_answer(void **state)
 	assert_null(http_server_free(NULL));
 }
 
+static void drained_when_all_is_answered(void **state)
+{
+	int fd = connect_tcp();
+
+	(void)state;
+	assert_true(http_server_drained(server));
+	seen.defer = true;
+	put(fd, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok");
+	while (seen.n == 0)
+		turns(1);
+	http_server_drain(server);
+	assert_false(http_server_drained(server));
+	http_answer(seen.exchange, 204, NULL, SLICE_LIT(""), NULL);
+	assert_false(http_server_drained(server)); /* not written yet */
+	get(fd, "204");
+	turns(5);
+	assert_true(http_server_drained(server));
+	close(fd);
+}
+
 static void connections_are_limited(void **state)
 {
 	int fds[MAX_CONNECTIONS + 2];
@@ -549,6 +569,7 @@ int main(void)
 	        T(answered_later),
 	        T(client_gone_before_the_answer),
 	        T(server_gone_before_the_answer),
+	        T(drained_when_all_is_answered),
 	        T(connections_are_limited),
 	        T(slow_clients_are_cut_off),
 	        T(unix_socket),
