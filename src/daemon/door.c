@@ -180,15 +180,22 @@ struct route {
 	void (*handle)(struct door *d, const struct http_request_info *request);
 };
 
-#define ROUTE(path, method, fn)                                                                                      \
+/* Who may GET may also ask for the HEAD. */
+static bool method_allowed(const struct route *route, struct slice method)
+{
+	return slice_eq(method, route->method) ||
+	       (slice_eq(method, SLICE_LIT("HEAD")) && slice_eq(route->method, SLICE_LIT("GET")));
+}
+
+#define LITERAL(s)                                                                                                   \
 	{                                                                                                            \
-		{path, sizeof(path) - 1}, {method, sizeof(method) - 1}, {"Allow", method, NULL}, fn                  \
+		(s), sizeof(s) - 1                                                                                   \
 	}
 static const struct route routes[] = {
-        ROUTE("/mp/collect", "POST", "POST", on_collect),
-        ROUTE("/debug/mp/collect", "POST", "POST", on_debug),
-        ROUTE("/metrics", "GET", "GET, HEAD", on_metrics),
-        ROUTE("/healthz", "GET", "GET, HEAD", on_healthz),
+        {LITERAL("/mp/collect"), LITERAL("POST"), {"Allow", "POST", NULL}, on_collect},
+        {LITERAL("/debug/mp/collect"), LITERAL("POST"), {"Allow", "POST", NULL}, on_debug},
+        {LITERAL("/metrics"), LITERAL("GET"), {"Allow", "GET, HEAD", NULL}, on_metrics},
+        {LITERAL("/healthz"), LITERAL("GET"), {"Allow", "GET, HEAD", NULL}, on_healthz},
 };
 
 /* A page open in a browser on this machine sends its Origin with every POST; one that had its own name resolve to
