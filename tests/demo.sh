@@ -127,4 +127,11 @@ chapter "7. The end: everything that was answered ok has arrived, the refused li
 kill "$daemon"
 wait "$daemon"
 daemon=
+# Every transaction that was answered ok, by its id, whatever the order.
+for id in T-1001 S-77-2026-11 T-2001 T-2002 T-2003 T-2004 T-2005 T-2006 T-3001; do
+	grep -q "^✓ .*transaction_id=$id " "$dir/received" || {
+		echo "demo: $id was answered ok and did not arrive" >&2
+		exit 1
+	}
+done
 printf '\n%sThat was ga4relay.%s Next: README.md, or try it by hand: %s --sandbox\n' "$bold" "$plain" "build/release/ga4relay"
