@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "daemon/daemon_private.h"
+#include "net/http_client.h"
 #include "net/notify.h"
 
 static void finish(struct daemon *d, enum exit_code code)
@@ -38,7 +39,8 @@ static void check_fatal(struct daemon *d)
 
 static void check_drained(struct daemon *d)
 {
-	if (d->phase == PHASE_DRAINING && ingest_drained(d->ingest) && delivery_drained(d->delivery))
+	if (d->phase == PHASE_DRAINING && ingest_drained(d->ingest) && (!d->door || door_drained(d->door)) &&
+	    delivery_drained(d->delivery))
 		finish(d, EXIT_OK);
 }
 
@@ -96,6 +98,8 @@ static void start_draining(struct daemon *d)
 	notify_send("STOPPING=1");
 	d->phase = PHASE_DRAINING;
 	clock_now(&now);
+	if (d->door)
+		door_drain(d->door);
 	ingest_drain(d->ingest);
 	delivery_drain(d->delivery, &now);
 	loop_timer_set(d->drain, d->conf->delivery.drain_timeout_us);
@@ -153,7 +157,8 @@ static enum exit_code prepare_loop(struct daemon *d)
 	return EXIT_OK;
 }
 
-static void prepare_process(void)
+/* Before the first thread: the environment is changed. */
+static int prepare_process(struct err *err)
 {
 	struct rlimit files;
 
@@ -165,6 +170,7 @@ static void prepare_process(void)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
+	return http_client_prepare_process(err);
 }
 
 static void run(struct daemon *d)
@@ -187,8 +193,12 @@ enum exit_code daemon_run(const struct daemon_options *options)
 {
 	struct daemon d = {.exit_code = EXIT_OK};
 	enum exit_code code;
+	struct err err;
 
-	prepare_process();
+	if (prepare_process(&err) < 0) {
+		log_error("%s", err.text);
+		return EXIT_FAILED;
+	}
 	counters_init(&d.counters);
 	d.context = (struct control_context){.counters = &d.counters,
 	                                     .tap = &d.tap,
