@@ -168,6 +168,7 @@ void conn_close(struct conn *c)
 	if (c->gone)
 		return;
 	conn_detach(c);
+	conn_exempt_next(c);
 	loop_defer(l->loop, conn_free, c);
 	if (l->ops.on_close)
 		l->ops.on_close(l->ops.arg, c->id);
@@ -191,6 +192,33 @@ static void end_stalled_lines(struct listener *l, int64_t mono_us)
 
 	while (listener_memory_short(l) && (c = TAILQ_FIRST(&l->big)) && mono_us - c->progress_us >= STALL_US)
 		conn_give_up_line(c);
+}
+
+/* Nobody can write to a connection any more that a drain has shut down, so that each has an end within what the
+ * kernel holds of it: one after the other reads on however short memory is, instead of all of them waiting for each
+ * other. */
+static void exempt_one(struct listener *l)
+{
+	struct conn *c;
+
+	if (!l->draining || l->exempt)
+		return;
+	TAILQ_FOREACH(c, &l->held, by_hold)
+	{
+		if (c->holds & HOLD_MEMORY) {
+			l->exempt = c->id;
+			conn_release(c, HOLD_MEMORY);
+			return;
+		}
+	}
+}
+
+void conn_exempt_next(struct conn *c)
+{
+	if (c->l->exempt != c->id)
+		return;
+	c->l->exempt = 0;
+	exempt_one(c->l);
 }
 
 static void recheck_held(struct conn *c, int64_t mono_us)
@@ -218,6 +246,7 @@ static void on_tick(void *arg)
 		recheck_held(c, mono_us);
 		again = again || (c->holds & (HOLD_MEMORY | HOLD_REPLIES));
 	}
+	exempt_one(l);
 	for (c = l->draining ? TAILQ_FIRST(&l->conns) : NULL; c; c = next) {
 		next = TAILQ_NEXT(c, by_activity);
 		if (c->eof && c->unanswered == 0 && c->blocked && mono_us - c->write_progress_us >= LAST_WORDS_US) {

@@ -84,6 +84,7 @@ struct listener {
 	uint64_t last_id;
 	size_t memory; /* bytes in all partial lines and unread replies */
 	char *chunk;   /* READ_MAX bytes that every connection reads into */
+	uint64_t exempt; /* while draining: the connection that reads on although memory is short; 0: none */
 	bool paused, draining, accepting, out_of_files /* an episode of EMFILE that was logged */;
 };
 
@@ -129,6 +130,8 @@ void conn_update(struct conn *c);
 void conn_touch(struct conn *c);
 /* Corrects l->memory after a buffer changed. */
 void conn_account(struct conn *c);
+/* While draining: c was the one exempt from the shortage of memory and needs it no more: the next one's turn. */
+void conn_exempt_next(struct conn *c);
 /* Closes c when everything is read, answered and written. */
 void conn_settle(struct conn *c);
 void conn_close(struct conn *c);

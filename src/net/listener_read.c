@@ -167,6 +167,7 @@ static void end_input(struct conn *c)
 	/* After our own shutdown nobody knows whether the writer was done. */
 	if (c->in.len > 0)
 		end_partial(c, c->shut ? LINE_CUT : LINE_OK);
+	conn_exempt_next(c);
 	conn_update(c);
 }
 
@@ -242,7 +243,7 @@ static size_t room(struct conn *c)
 		conn_hold(c, HOLD_REPLIES);
 		return 0;
 	}
-	if (!listener_memory_short(l))
+	if (!listener_memory_short(l) || l->exempt == c->id)
 		return READ_MAX;
 	if (c->in.len > LINE_SMALL) {
 		conn_hold(c, HOLD_MEMORY);
