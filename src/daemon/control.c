@@ -22,7 +22,7 @@ static const struct command {
         {"tap", control_tap},       {"metrics", control_metrics}, {"version", control_version},
         {"paths", control_paths},   {"reload", control_reload},   {"log-level", control_log_level},
         {"backup", control_backup}, {"check", control_check},     {"validate", control_validate},
-        {"doctor", control_doctor},
+        {"doctor", control_doctor}, {"probe", control_probe},
 };
 
 static const struct command *find_command(struct slice name)

@@ -68,33 +68,34 @@ static void act_end(struct act_op *a)
 	op_done(&a->op);
 }
 
-/* A queued event that waits for its own next try is due now: forgotten, it comes back from disk as new. */
-static uint64_t make_due(struct act_op *a, struct delivery *delivery)
+/* A queued event that waits for its own next try is due now: forgotten, it comes back from disk as new. What went out
+ * meanwhile stays where it is. */
+static void make_due(struct act_op *a)
 {
-	uint64_t lowest = 0;
+	size_t n = 0;
 
-	for (size_t i = 0; a->verb == ACT_RETRY && i < a->n_ids; i++) {
-		if (a->id_results[i] != ACT_UNCHANGED || delivery_is_in_flight(delivery, a->ids[i]))
-			continue;
-		delivery_forget(delivery, &a->ids[i], 1);
-		if (lowest == 0 || a->ids[i] < lowest)
-			lowest = a->ids[i];
-	}
-	return lowest;
+	for (size_t i = 0; i < a->job.n_changed; i++)
+		if (!delivery_is_in_flight(a->delivery, a->job.changed_ids[i]))
+			a->job.changed_ids[n++] = a->job.changed_ids[i];
+	delivery_forget(a->delivery, a->job.changed_ids, n);
 }
 
 /* The schedule in memory follows what the outbox now says. Also when nobody waits for the answer. */
-static void tell_delivery(struct act_op *a, struct delivery *delivery)
+static void tell_delivery(struct act_op *a)
 {
-	uint64_t lowest = a->job.lowest_queued, due;
-
-	if (a->verb == ACT_HOLD || a->verb == ACT_DROP)
-		delivery_forget(delivery, a->job.changed_ids, a->job.n_changed);
-	due = make_due(a, delivery);
-	if (due && (lowest == 0 || due < lowest))
-		lowest = due;
-	if (lowest)
-		delivery_requeued(delivery, lowest);
+	switch (a->verb) {
+	case ACT_HOLD:
+	case ACT_DROP:
+		delivery_forget(a->delivery, a->job.changed_ids, a->job.n_changed);
+		break;
+	case ACT_RETRY:
+		make_due(a);
+		break;
+	case ACT_RELEASE:
+		break;
+	}
+	if (a->job.lowest_queued)
+		delivery_requeued(a->delivery, a->job.lowest_queued);
 }
 
 static void act_slice(struct op *op);
@@ -122,7 +123,7 @@ static void on_acted(struct job *job)
 	uint64_t next = a->job.next;
 
 	if (r == 0)
-		tell_delivery(a, a->delivery);
+		tell_delivery(a);
 	a->changed += a->job.changed;
 	a->refused += a->job.refused_in_flight;
 	job_act_clear(&a->job);

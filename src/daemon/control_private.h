@@ -124,7 +124,10 @@ command_fn control_retry, control_hold, control_release, control_drop;
 command_fn control_pause, control_resume, control_flush_waiting;
 command_fn control_status, control_metrics, control_version, control_paths;
 command_fn control_reload, control_log_level, control_doctor;
-command_fn control_tap, control_backup, control_check, control_validate;
+command_fn control_tap, control_backup, control_check, control_validate, control_probe;
+
+/* control_validate.c: the client for what operators ask of the endpoints; made when first needed. */
+int control_http(struct control *c, struct http_client **ret, struct err *err) MUST_CHECK;
 
 /* control_tap.c */
 void tap_session_end(struct session *s);

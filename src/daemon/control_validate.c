@@ -124,7 +124,7 @@ static int make_body(struct validate_op *v, const struct submission *sub, bool r
 	return r == 0 ? buf_append(&v->body, plain.data + 1, plain.len - 1) : r;
 }
 
-static int client_of(struct control *c, struct http_client **ret, struct err *err)
+int control_http(struct control *c, struct http_client **ret, struct err *err)
 {
 	const struct conf *conf = c->context->streams->conf;
 	const struct http_client_config config = {
@@ -148,7 +148,7 @@ static int ask(struct validate_op *v, const struct line_result *result, bool rel
 	struct control *c = v->op.session->control;
 	struct http_request *http_request;
 	struct http_client *client;
-	int r = client_of(c, &client, err);
+	int r = control_http(c, &client, err);
 
 	if (r < 0)
 		return r;

@@ -1,0 +1,280 @@
+/* args.c - the command line: options anywhere, the command, its words; wrong ones named with the nearest right one */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/nearest.h"
+#include "base/parse.h"
+#include "ctl/ctl.h"
+
+static const struct ctl_option_info options[] = {
+        {"control", 's', "SOCKET", OPT_SOCKET, "the daemon's control socket (" CTL_DEFAULT_SOCKET ")"},
+        {"json", 0, NULL, OPT_JSON, "one JSON object a line, nothing else"},
+        {"help", 'h', NULL, OPT_HELP, "explain the command"},
+        {"offline", 0, "FILE", OPT_OFFLINE, "read the outbox of a stopped daemon instead"},
+        {"state", 0, "STATE", OPT_STATE, "queued inflight held dead delivered rejected; a list with commas"},
+        {"stream", 0, "NAME", OPT_STREAM, "events of this stream"},
+        {"client", 0, "ID", OPT_CLIENT, "events of this client_id or app_instance_id"},
+        {"name", 0, "NAME", OPT_NAME, "events of this name"},
+        {"reason", 0, "REASON", OPT_REASON, "dead for: refused too-large expired ambiguous corrupt"},
+        {"older", 0, "DURATION", OPT_OLDER, "accepted longer ago: 30s 5m 72h 7d"},
+        {"limit", 0, "N", OPT_LIMIT, "at most so many (default 20; 0: all)"},
+        {"reverse", 0, NULL, OPT_REVERSE, "newest first"},
+        {"by", 0, "WHAT", OPT_BY, "count by stream, name, state, reason or age"},
+        {"dead", 0, NULL, OPT_DEAD, "the dead letters: --state dead"},
+        {"yes", 0, NULL, OPT_YES, "do it without asking again"},
+        {"watch", 0, NULL, OPT_WATCH, "repeat every second"},
+        {"config", 'c', "FILE", OPT_CONFIG, "judge by this configuration, without a daemon"},
+        {"remote", 0, NULL, OPT_REMOTE, "ask Google's validation endpoint too"},
+        {"relaxed", 0, NULL, OPT_RELAXED, "with --remote: without ENFORCE_RECOMMENDATIONS"},
+        {"socket", 0, "SOCKET", OPT_EVENT_SOCKET, "the event socket (default: as the daemon says)"},
+};
+
+const struct ctl_option_info *ctl_options(size_t *ret_n)
+{
+	*ret_n = ARRAY_LEN(options);
+	return options;
+}
+
+enum { OPTS_ALWAYS = OPT_SOCKET | OPT_JSON | OPT_HELP, OPTION_NAMES_MAX = 32, COMMAND_NAMES_MAX = 64 };
+
+static const struct ctl_command *find_command(const char *name)
+{
+	size_t n;
+	const struct ctl_command *commands = ctl_commands(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static int unknown_command(const char *word, struct err *err)
+{
+	const char *names[COMMAND_NAMES_MAX], *near;
+	size_t n;
+	const struct ctl_command *commands = ctl_commands(&n);
+
+	for (size_t i = 0; i < n && i < COMMAND_NAMES_MAX; i++)
+		names[i] = commands[i].name;
+	near = nearest_name(slice_of(word), names, n < COMMAND_NAMES_MAX ? n : COMMAND_NAMES_MAX);
+	if (near)
+		return err_set(err, -EINVAL, "there is no command \"%s\"; did you mean \"%s\"?", word, near);
+	return err_set(err, -EINVAL, "there is no command \"%s\"; ga4relay-ctl --help lists them", word);
+}
+
+static uint32_t allowed_by(const struct ctl_command *command)
+{
+	return OPTS_ALWAYS | (command ? command->options : ~0u);
+}
+
+static int unknown_option(const struct ctl_command *command, const char *word, struct err *err)
+{
+	const char *names[OPTION_NAMES_MAX], *near, *of = command ? command->name : "ga4relay-ctl";
+	size_t n = 0, length = strcspn(word, "=");
+
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		if (options[i].bit & allowed_by(command))
+			names[n++] = options[i].name;
+	near = nearest_name((struct slice){word, length}, names, n);
+	if (near)
+		return err_set(err, -EINVAL, "%s: there is no option --%.*s; did you mean --%s?", of, (int)length,
+		               word, near);
+	return err_set(err, -EINVAL, "%s: there is no option --%.*s; --help lists them", of, (int)length, word);
+}
+
+static int set_older(struct ctl_args *args, const char *value, struct err *err)
+{
+	if (parse_duration_us(slice_of(value), &args->older_us) < 0 || args->older_us <= 0)
+		return err_set(err, -EINVAL, "--older %s: not a duration; write 30s, 5m, 72h or 7d", value);
+	return 0;
+}
+
+static int set_limit(struct ctl_args *args, const char *value, struct err *err)
+{
+	if (parse_u64(slice_of(value), &args->limit) < 0)
+		return err_set(err, -EINVAL, "--limit %s: not a whole number", value);
+	return 0;
+}
+
+static int add_state(struct ctl_args *args, const char *value, struct err *err)
+{
+	if (args->n_states >= CTL_STATES_MAX)
+		return err_set(err, -EINVAL, "--state: given too often; write a list: --state queued,held");
+	args->states[args->n_states++] = value;
+	return 0;
+}
+
+static int set_value(struct ctl_args *args, enum ctl_option bit, const char *value, struct err *err)
+{
+	switch (bit) {
+	case OPT_SOCKET:
+		args->socket = value;
+		return 0;
+	case OPT_OFFLINE:
+		args->offline = value;
+		return 0;
+	case OPT_CONFIG:
+		args->config = value;
+		return 0;
+	case OPT_EVENT_SOCKET:
+		args->event_socket = value;
+		return 0;
+	case OPT_STREAM:
+		args->stream = value;
+		return 0;
+	case OPT_CLIENT:
+		args->client = value;
+		return 0;
+	case OPT_NAME:
+		args->name = value;
+		return 0;
+	case OPT_REASON:
+		args->reason = value;
+		return 0;
+	case OPT_BY:
+		args->by = value;
+		return 0;
+	case OPT_STATE:
+		return add_state(args, value, err);
+	case OPT_OLDER:
+		return set_older(args, value, err);
+	case OPT_LIMIT:
+		return set_limit(args, value, err);
+	case OPT_JSON:
+	case OPT_HELP:
+	case OPT_REVERSE:
+	case OPT_DEAD:
+	case OPT_YES:
+	case OPT_WATCH:
+	case OPT_REMOTE:
+	case OPT_RELAXED:
+		break;
+	}
+	return 0;
+}
+
+static void set_flags(struct ctl_args *args)
+{
+	args->json = args->given & OPT_JSON;
+	args->help = args->given & OPT_HELP;
+	args->reverse = args->given & OPT_REVERSE;
+	args->dead = args->given & OPT_DEAD;
+	args->yes = args->given & OPT_YES;
+	args->watch = args->given & OPT_WATCH;
+	args->remote = args->given & OPT_REMOTE;
+	args->relaxed = args->given & OPT_RELAXED;
+}
+
+/* Where the parser stands. */
+struct walk {
+	int argc, at;
+	char *const *argv;
+	bool only_words; /* behind "--" */
+};
+
+static int take_option(struct ctl_args *args, struct walk *w, const struct ctl_option_info *o, const char *value,
+                       struct err *err)
+{
+	args->given |= o->bit;
+	if (!o->value)
+		return value ? err_set(err, -EINVAL, "--%s takes no value", o->name) : 0;
+	if (!value && ++w->at >= w->argc)
+		return err_set(err, -EINVAL, "--%s needs a value: --%s %s", o->name, o->name, o->value);
+	return set_value(args, (enum ctl_option)o->bit, value ? value : w->argv[w->at], err);
+}
+
+static const struct ctl_option_info *find_option(const char *name, size_t n)
+{
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		if (strlen(options[i].name) == n && memcmp(options[i].name, name, n) == 0)
+			return &options[i];
+	return NULL;
+}
+
+static int take_long(struct ctl_args *args, struct walk *w, const char *word, struct err *err)
+{
+	size_t n = strcspn(word, "=");
+	const struct ctl_option_info *o = find_option(word, n);
+
+	if (!o)
+		return unknown_option(args->command, word, err);
+	return take_option(args, w, o, word[n] == '=' ? word + n + 1 : NULL, err);
+}
+
+static int take_letter(struct ctl_args *args, struct walk *w, const char *word, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		if (options[i].letter && options[i].letter == word[1])
+			return take_option(args, w, &options[i], word[2] ? word + 2 : NULL, err);
+	return err_set(err, -EINVAL, "there is no option -%c; --help lists them", word[1]);
+}
+
+static int take_word(struct ctl_args *args, const char *word, struct err *err)
+{
+	if (args->command) {
+		args->words[args->n_words++] = word;
+		return 0;
+	}
+	args->command = find_command(word);
+	return args->command ? 0 : unknown_command(word, err);
+}
+
+static int take(struct ctl_args *args, struct walk *w, struct err *err)
+{
+	const char *word = w->argv[w->at];
+
+	if (w->only_words || word[0] != '-' || word[1] == '\0')
+		return take_word(args, word, err);
+	if (strcmp(word, "--") == 0) {
+		w->only_words = true;
+		return 0;
+	}
+	return word[1] == '-' ? take_long(args, w, word + 2, err) : take_letter(args, w, word, err);
+}
+
+/* Options may stand before the command, so what it takes is known only at the end. */
+static int check(const struct ctl_args *args, struct err *err)
+{
+	uint32_t wrong = args->given & ~allowed_by(args->command);
+
+	if (!args->command)
+		return args->help ? 0 : err_set(err, -EINVAL, "no command given; ga4relay-ctl --help lists them");
+	for (size_t i = 0; i < ARRAY_LEN(options) && !args->help; i++)
+		if (options[i].bit & wrong)
+			return err_set(err, -EINVAL, "%s does not take --%s; ga4relay-ctl %s --help",
+			               args->command->name, options[i].name, args->command->name);
+	if (args->n_words > args->command->max_words && !args->help)
+		return err_set(err, -EINVAL, "%s: unexpected \"%s\"; ga4relay-ctl %s --help", args->command->name,
+		               args->words[args->command->max_words], args->command->name);
+	return 0;
+}
+
+void args_clear(struct ctl_args *args)
+{
+	free(args->words);
+	args->words = NULL;
+	args->n_words = 0;
+}
+
+int args_parse(struct ctl_args *ret, int argc, char *const argv[], struct err *err)
+{
+	struct ctl_args args = {.socket = CTL_DEFAULT_SOCKET, .limit = CTL_LIMIT_DEFAULT};
+	struct walk w = {.argc = argc, .argv = argv};
+	int r = 0;
+
+	args.words = calloc((size_t)argc + 1, sizeof(*args.words));
+	if (!args.words)
+		return err_set(err, -ENOMEM, "out of memory");
+	for (w.at = 1; w.at < argc && r == 0; w.at++)
+		r = take(&args, &w, err);
+	set_flags(&args);
+	if (r == 0)
+		r = check(&args, err);
+	if (r < 0)
+		args_clear(&args);
+	else
+		*ret = args;
+	return r;
+}

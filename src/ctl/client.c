@@ -1,0 +1,291 @@
+/* client.c - the control socket from ctl's side */
+#include "ctl/client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/parse.h"
+
+enum { READ_CHUNK = 256 << 10, REQUEST_MAX = 16 << 20 };
+
+int client_open_quietly(struct client *c, const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int r;
+
+	*c = (struct client){.fd = -1, .in = BUF_INIT(CLIENT_LINE_MAX), .request = BUF_INIT(REQUEST_MAX)};
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	c->json = json_in_new(64);
+	if (!c->json)
+		return -ENOMEM;
+	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+		r = -errno;
+		client_close(c);
+		return r;
+	}
+	return 0;
+}
+
+static enum ctl_exit explain(int r, const char *path)
+{
+	switch (-r) {
+	case ENOENT:
+		ctl_complain("no daemon: %s is not there. Start it (systemctl start ga4relay), or name its control "
+		             "socket with -s",
+		             path);
+		return CTL_NO_DAEMON;
+	case ECONNREFUSED:
+		ctl_complain(
+		        "no daemon: nobody listens on %s. It stopped without tidying up; start it (systemctl start "
+		        "ga4relay) and look into its log (journalctl -u ga4relay)",
+		        path);
+		return CTL_NO_DAEMON;
+	case EACCES:
+	case EPERM:
+		ctl_complain("%s may not be opened by this user: run it as root or as the daemon's user, or set "
+		             "control.group",
+		             path);
+		return CTL_NO_DAEMON;
+	default:
+		ctl_complain("%s: %s; name the control socket with -s", path, strerror(-r));
+		return CTL_NO_DAEMON;
+	}
+}
+
+enum ctl_exit client_open(struct client *c, const struct ctl *ctl)
+{
+	int r = client_open_quietly(c, ctl->args.socket);
+
+	return r < 0 ? explain(r, ctl->args.socket) : CTL_DONE;
+}
+
+void client_close(struct client *c)
+{
+	c->fd = fd_close(c->fd);
+	buf_free(&c->in);
+	buf_free(&c->request);
+	c->json = json_in_free(c->json);
+}
+
+struct json_out *client_begin(struct client *c, const char *command)
+{
+	struct json_out *j;
+
+	buf_clear(&c->request);
+	j = json_out_begin(&c->request);
+	if (j) {
+		json_out_object(j);
+		json_out_kv_str(j, "command", command);
+	}
+	return j;
+}
+
+static void add_states(struct json_out *j, const struct ctl_args *args)
+{
+	json_out_key(j, "states");
+	json_out_array(j);
+	if (args->dead)
+		json_out_str(j, "dead");
+	for (size_t i = 0; i < args->n_states; i++) {
+		const char *p = args->states[i];
+
+		while (*p) {
+			size_t n = strcspn(p, ",");
+
+			json_out_slice(j, (struct slice){p, n});
+			p += n + (p[n] == ',');
+		}
+	}
+	json_out_close(j);
+}
+
+void client_add_filter(struct json_out *j, const struct ctl_args *args)
+{
+	if (!j)
+		return;
+	if (args->dead || args->n_states)
+		add_states(j, args);
+	if (args->stream)
+		json_out_kv_str(j, "stream", args->stream);
+	if (args->client)
+		json_out_kv_str(j, "client", args->client);
+	if (args->name)
+		json_out_kv_str(j, "name", args->name);
+	if (args->reason)
+		json_out_kv_str(j, "reason", args->reason);
+	if (args->older_us > 0)
+		json_out_kv_i64(j, "older_us", args->older_us);
+}
+
+/* The descriptor goes with the first byte. */
+static int send_request(struct client *c, int fd)
+{
+	char room[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec iov = {c->request.data, c->request.len};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		struct cmsghdr *control;
+
+		message.msg_control = room;
+		message.msg_controllen = sizeof(room);
+		control = CMSG_FIRSTHDR(&message);
+		control->cmsg_level = SOL_SOCKET;
+		control->cmsg_type = SCM_RIGHTS;
+		control->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(control), &fd, sizeof(int));
+	}
+	while (iov.iov_len > 0) {
+		ssize_t n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		iov.iov_base = (char *)iov.iov_base + n;
+		iov.iov_len -= (size_t)n;
+		message.msg_control = NULL;
+		message.msg_controllen = 0;
+	}
+	return 0;
+}
+
+/* The next line into *ret, valid until the next call. 0; -EPIPE: the daemon closed; negative errno. */
+static int next_line(struct client *c, struct slice *ret)
+{
+	for (;;) {
+		char *lf = c->in.len > c->seen ? memchr(c->in.data + c->seen, '\n', c->in.len - c->seen) : NULL;
+		ssize_t n;
+		int r;
+
+		if (lf) {
+			*ret = (struct slice){c->in.data + c->taken, (size_t)(lf - c->in.data) - c->taken};
+			c->taken = c->seen = (size_t)(lf - c->in.data) + 1;
+			return 0;
+		}
+		buf_consume(&c->in, c->taken);
+		c->taken = 0;
+		c->seen = c->in.len;
+		r = buf_reserve(&c->in, READ_CHUNK);
+		if (r < 0)
+			return r;
+		n = read(c->fd, c->in.data + c->in.len, READ_CHUNK);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EPIPE;
+		c->in.len += (size_t)n;
+	}
+}
+
+static enum ctl_exit broken(int r)
+{
+	if (r == -EPIPE || r == -ECONNRESET)
+		ctl_complain("the daemon closed the connection before it had answered: is it stopping? See its log");
+	else
+		ctl_complain("the connection to the daemon broke: %s", strerror(-r));
+	return CTL_NO_DAEMON;
+}
+
+static enum ctl_exit take_end(struct client *c, struct slice line, const struct json_doc **ret_end)
+{
+	const struct json_doc *end;
+	struct slice message, code;
+	struct err err;
+
+	if (json_in_read(c->json, line, &end, &err) < 0) {
+		ctl_complain("the daemon's answer makes no sense: %s", err.text);
+		return CTL_REFUSED;
+	}
+	if (answer_flag(end, end->nodes, "ok")) {
+		if (ret_end)
+			*ret_end = end;
+		return CTL_DONE;
+	}
+	message = answer_text(end, end->nodes, "message");
+	code = answer_text(end, end->nodes, "code");
+	ctl_complain("%.*s", SLICE_ARG(message));
+	return slice_eq(code, SLICE_LIT("usage")) ? CTL_USAGE : CTL_REFUSED;
+}
+
+enum ctl_exit client_call(struct client *c, struct json_out *take_request, int fd, client_line_fn *on_line, void *arg,
+                          const struct json_doc **ret_end)
+{
+	int r = take_request ? json_out_end(take_request) : -ENOMEM;
+	enum ctl_exit code;
+	struct slice line;
+
+	if (r == 0)
+		r = buf_append_char(&c->request, '\n');
+	if (r < 0) {
+		ctl_complain("out of memory");
+		return CTL_REFUSED;
+	}
+	r = send_request(c, fd);
+	while (r == 0) {
+		r = next_line(c, &line);
+		if (r < 0)
+			break;
+		if (slice_starts(line, SLICE_LIT("{\"end\":")))
+			return take_end(c, line, ret_end);
+		code = on_line ? on_line(arg, line) : CTL_DONE;
+		if (code != CTL_DONE)
+			return code;
+	}
+	return broken(r);
+}
+
+/* ---- members of an answer ---- */
+
+static const struct json_node *member(const struct json_doc *d, const struct json_node *object, const char *name,
+                                      enum json_type type)
+{
+	const struct json_node *m = object && object->type == JSON_OBJECT ? json_member(d, object, name) : NULL;
+
+	return m && m->type == type ? m : NULL;
+}
+
+struct slice answer_text(const struct json_doc *d, const struct json_node *object, const char *name)
+{
+	const struct json_node *m = member(d, object, name, JSON_STRING);
+
+	return m ? json_value(d, m) : SLICE_LIT("");
+}
+
+bool answer_flag(const struct json_doc *d, const struct json_node *object, const char *name)
+{
+	const struct json_node *m = member(d, object, name, JSON_BOOL);
+
+	return m && m->truth;
+}
+
+double answer_double(const struct json_doc *d, const struct json_node *object, const char *name, double otherwise)
+{
+	const struct json_node *m = member(d, object, name, JSON_NUMBER);
+	double v;
+
+	return m && parse_json_double(json_value(d, m), &v) == 0 ? v : otherwise;
+}
+
+int64_t answer_i64(const struct json_doc *d, const struct json_node *object, const char *name, int64_t otherwise)
+{
+	const struct json_node *m = member(d, object, name, JSON_NUMBER);
+	struct slice text = m ? json_value(d, m) : SLICE_LIT("");
+	bool negative = text.n && text.p[0] == '-';
+	uint64_t v;
+
+	if (negative)
+		text = (struct slice){text.p + 1, text.n - 1};
+	if (!m || parse_u64(text, &v) < 0 || v > INT64_MAX)
+		return otherwise;
+	return negative ? -(int64_t)v : (int64_t)v;
+}

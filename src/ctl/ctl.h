@@ -1,0 +1,113 @@
+/* ctl.h - one run of ga4relay-ctl: what was asked, and how answers are printed */
+#ifndef CTL_CTL_H
+#define CTL_CTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/macros.h"
+#include "base/slice.h"
+
+/* ctl.md: what a script reads off the program. */
+enum ctl_exit { CTL_DONE = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_NO_DAEMON = 3 };
+
+#define CTL_DEFAULT_SOCKET "/run/ga4relay/control.sock"
+#define CTL_DEFAULT_EVENT_SOCKET "/run/ga4relay.sock"
+#define CTL_DEFAULT_CONFIG GA4RELAY_SYSCONFDIR "/ga4relay/ga4relay.conf"
+
+/* Which options a command takes: a set. */
+enum ctl_option {
+	OPT_SOCKET = 1u << 0,
+	OPT_JSON = 1u << 1,
+	OPT_HELP = 1u << 2,
+	OPT_OFFLINE = 1u << 3,
+	OPT_STATE = 1u << 4,
+	OPT_STREAM = 1u << 5,
+	OPT_CLIENT = 1u << 6,
+	OPT_NAME = 1u << 7,
+	OPT_REASON = 1u << 8,
+	OPT_OLDER = 1u << 9,
+	OPT_LIMIT = 1u << 10,
+	OPT_REVERSE = 1u << 11,
+	OPT_BY = 1u << 12,
+	OPT_DEAD = 1u << 13,
+	OPT_YES = 1u << 14,
+	OPT_WATCH = 1u << 15,
+	OPT_CONFIG = 1u << 16,
+	OPT_REMOTE = 1u << 17,
+	OPT_RELAXED = 1u << 18,
+	OPT_EVENT_SOCKET = 1u << 19
+};
+enum {
+	OPTS_FILTER = OPT_STATE | OPT_STREAM | OPT_CLIENT | OPT_NAME | OPT_REASON | OPT_OLDER,
+	CTL_STATES_MAX = 8,
+	CTL_LIMIT_DEFAULT = 20
+};
+
+struct ctl_command;
+
+/* The command line. Texts point into argv. */
+struct ctl_args {
+	const struct ctl_command *command; /* NULL: --help alone */
+	uint32_t given;                    /* set of enum ctl_option */
+	bool json, help, reverse, dead, yes, watch, remote, relaxed;
+	const char *socket, *offline, *config, *event_socket;
+	const char *stream, *client, *name, *reason, *by;
+	const char *states[CTL_STATES_MAX]; /* each perhaps a list with commas */
+	size_t n_states;
+	int64_t older_us; /* 0: not given */
+	uint64_t limit;   /* 0: no limit */
+	const char *
+	        *words; /* what is no option, behind the command; points into argv's copy; freed by args_clear() */
+	size_t n_words;
+};
+/* argv[0] is not looked at. 0 or -EINVAL, -ENOMEM with a sentence. */
+int args_parse(struct ctl_args *ret, int argc, char *const argv[], struct err *err) MUST_CHECK;
+void args_clear(struct ctl_args *args);
+
+struct ctl {
+	struct ctl_args args;
+	bool color;   /* of standard output */
+	bool tty;     /* standard output is a terminal */
+	bool tty_err; /* standard error is one: progress may be shown */
+};
+
+/* A command is one row and one function (commands.c). */
+struct ctl_command {
+	const char *name, *words; /* words: "ID…", as help prints it */
+	const char *help;         /* one line */
+	const char *detail;       /* more lines, or NULL */
+	uint32_t options;         /* beyond OPT_SOCKET, OPT_JSON, OPT_HELP */
+	size_t max_words;
+	enum ctl_exit (*run)(struct ctl *ctl);
+};
+const struct ctl_command *ctl_commands(size_t *ret_n);
+
+int ctl_main(int argc, char **argv);
+
+/* help.c */
+void help_print_all(void);
+void help_print(const struct ctl_command *command);
+/* The options' names, for suggestions and the tests. */
+struct ctl_option_info {
+	const char *name;  /* without "--" */
+	char letter;       /* 0: none */
+	const char *value; /* NULL: takes none */
+	uint32_t bit;
+	const char *help;
+};
+const struct ctl_option_info *ctl_options(size_t *ret_n);
+
+/* Says it on standard error after "ga4relay-ctl: ". */
+void ctl_complain(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+/* The commands. */
+typedef enum ctl_exit ctl_run_fn(struct ctl *ctl);
+ctl_run_fn ctl_status, ctl_list, ctl_show, ctl_count, ctl_export, ctl_retry, ctl_hold, ctl_release, ctl_drop,
+        ctl_pause, ctl_resume, ctl_flush, ctl_tap, ctl_send, ctl_validate, ctl_backup, ctl_check, ctl_metrics,
+        ctl_check_config, ctl_reload, ctl_log_level, ctl_version, ctl_doctor;
+
+#endif

@@ -1,0 +1,15 @@
+/* offline.h - the reading commands on the outbox of a stopped daemon, under the same lock */
+#ifndef CTL_OFFLINE_H
+#define CTL_OFFLINE_H
+
+#include "ctl/client.h"
+#include "ctl/ctl.h"
+
+/* list, show, count or export of ctl->args.offline. */
+enum ctl_exit offline_read(struct ctl *ctl, const char *command, client_line_fn *print) MUST_CHECK;
+enum ctl_exit offline_check(struct ctl *ctl) MUST_CHECK;
+/* Opens and looks through a file: what backup does with its copy. Says what is wrong. quiet: prints nothing when it
+ * is good. */
+enum ctl_exit offline_verify(struct ctl *ctl, const char *path, bool quiet) MUST_CHECK;
+
+#endif
