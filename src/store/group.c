@@ -6,7 +6,7 @@
 #include "store/store_private.h"
 
 /* WAL frames after which they are copied into the database: at most 9 ms then, against 25 to 59 at 4,000. */
-enum { CHECKPOINT_FRAMES = 1000 };
+enum { CHECKPOINT_FRAMES = 1000, CHECKPOINT_FRAMES_LEAST = 16 };
 /* result of a job that has not run. */
 enum { JOB_PENDING = 1 };
 
@@ -102,6 +102,13 @@ static void fail_all(struct job **jobs, size_t n, int result)
 		jobs[i]->result = result;
 }
 
+static void checkpoint(struct store *st)
+{
+	db_forget_trouble(&st->db);
+	if (db_checkpoint(&st->db, false) < 0)
+		store_judge_trouble(st, "copying the WAL into the database");
+}
+
 /* The disk is full: what stores something is refused, known and whole; what makes room tries again, on the
  * ballast's room. */
 static void without_growth(struct store *st, struct job **jobs, size_t n)
@@ -116,7 +123,9 @@ static void without_growth(struct store *st, struct job **jobs, size_t n)
 			any = true;
 		}
 	}
-	if (!any || attempt(st, jobs, n) == 0)
+	/* With the ballast's room: the WAL begins anew, and what makes room needs none. */
+	checkpoint(st);
+	if (!any || st->fatal || attempt(st, jobs, n) == 0)
 		return;
 	for (size_t i = 0; i < n; i++) {
 		if (!jobs[i]->class->grows)
@@ -159,13 +168,21 @@ void store_read(struct store *st, struct job *job)
 		store_judge_trouble(st, "reading");
 }
 
+/* The database must have room to grow by what only the WAL holds, or a full disk is a dead end (traps.md 3): the less
+ * is left, the less is put off. */
+static int checkpoint_frames(const struct store *st)
+{
+	uint64_t frames = st->space.file_system_free / 8 / (uint64_t)st->db.page_size;
+
+	if (frames > CHECKPOINT_FRAMES)
+		return CHECKPOINT_FRAMES;
+	return frames < CHECKPOINT_FRAMES_LEAST ? CHECKPOINT_FRAMES_LEAST : (int)frames;
+}
+
 void store_after_commit(struct store *st)
 {
-	if (st->fatal || st->config.read_only || st->db.wal_frames < CHECKPOINT_FRAMES)
-		return;
-	db_forget_trouble(&st->db);
-	if (db_checkpoint(&st->db, false) < 0)
-		store_judge_trouble(st, "copying the WAL into the database");
+	if (!st->fatal && !st->config.read_only && st->db.wal_frames >= checkpoint_frames(st))
+		checkpoint(st);
 }
 
 int store_transaction(struct store *st, int (*body)(struct store *st, void *arg), void *arg)

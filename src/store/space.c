@@ -37,9 +37,14 @@ static void open_ballast(struct store *st)
 	        fstat(st->space.ballast_fd, &sb) < 0 || (uint64_t)sb.st_blocks * 512 < st->config.ballast;
 }
 
+static bool ballast_is_missing(const struct store *st)
+{
+	return st->space.ballast_out && st->space.ballast_fd >= 0;
+}
+
 static void take_ballast_back(struct store *st, uint64_t file_system_free)
 {
-	if (!st->space.ballast_out || st->space.ballast_fd < 0 ||
+	if (!ballast_is_missing(st) ||
 	    file_system_free < st->config.min_free_disk + st->config.ballast + MARGIN_BYTES)
 		return;
 	if (posix_fallocate(st->space.ballast_fd, 0, (off_t)st->config.ballast) == 0)
@@ -48,22 +53,25 @@ static void take_ballast_back(struct store *st, uint64_t file_system_free)
 		(void)ftruncate(st->space.ballast_fd, 0);
 }
 
-/* While the ballast is out, half of it stays for deliveries: they make room, new events do not. */
-static bool disk_has_room_again(const struct store *st, uint64_t file_system_free)
+/* Room for new events. While the ballast is out, half of it stays for deliveries: they make room, events do not. What
+ * the database's free pages hold is room even when the file system has none. */
+static uint64_t room_for_events(const struct space *s, const struct store *st)
 {
-	uint64_t reserve = st->space.ballast_out && st->space.ballast_fd >= 0 ? st->config.ballast / 2 : 0;
+	uint64_t reserve = ballast_is_missing(st) ? st->config.ballast / 2 : 0,
+	         unused = s->disk_free - s->file_system_free;
 
-	return file_system_free >= reserve + MARGIN_BYTES &&
-	       st->space.disk_free >= st->config.min_free_disk + MARGIN_BYTES;
+	return unused + (s->file_system_free > reserve ? s->file_system_free - reserve : 0);
 }
 
 static const char *find_refusal(const struct store *st)
 {
-	if (st->space.disk_full)
+	uint64_t room = room_for_events(&st->space, st);
+
+	if (st->space.disk_full || (ballast_is_missing(st) && room < st->config.min_free_disk + MARGIN_BYTES))
 		return "the disk is full";
 	if (st->config.max_bytes && st->space.bytes_used >= st->config.max_bytes)
 		return "outbox.max_bytes is reached";
-	if (st->space.disk_free < st->config.min_free_disk)
+	if (room < st->config.min_free_disk)
 		return "less than outbox.min_free_disk is left on the disk";
 	return NULL;
 }
@@ -100,10 +108,11 @@ void space_check(struct store *st, int64_t mono_us, bool now)
 	if (statvfs(st->dir, &vfs) == 0)
 		file_system_free = (uint64_t)vfs.f_bavail * vfs.f_frsize;
 	s->bytes_used = used + (uint64_t)st->db.wal_frames * (uint64_t)(st->db.page_size + FRAME_HEADER);
+	s->file_system_free = file_system_free;
 	s->disk_free = file_system_free + unused;
 	if (!st->config.read_only)
 		take_ballast_back(st, file_system_free);
-	if (s->disk_full && disk_has_room_again(st, file_system_free))
+	if (s->disk_full && room_for_events(s, st) >= st->config.min_free_disk + MARGIN_BYTES)
 		s->disk_full = false;
 	s->refusal = find_refusal(st);
 }

@@ -16,7 +16,8 @@ struct space {
 	bool disk_full;       /* a write met a full disk; nothing new until there is room again */
 	const char *refusal;  /* static; NULL: there is room */
 	uint64_t bytes_used;  /* pages in use and WAL frames not yet copied */
-	uint64_t disk_free;   /* with the database's free pages */
+	uint64_t file_system_free;
+	uint64_t disk_free;   /* that and the database's free pages */
 	int64_t checked_mono_us;
 	uint64_t put_bytes;   /* since then */
 };
