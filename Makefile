@@ -60,7 +60,7 @@ MAINS := src/daemon/main.c src/ctl/main.c
 LIB_SRC := $(filter-out $(MAINS),$(sort $(wildcard src/*/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$B/%.o)
 LIB := $B/libga4relay.a
-PROGRAMS := $B/ga4relay $(if $(wildcard src/ctl/main.c),$B/ga4relay-ctl)
+PROGRAMS := $B/ga4relay $B/ga4relay-ctl
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_NAMES := $(UNIT_SRC:tests/unit/test_%.c=%)
 UNIT_BIN := $(UNIT_NAMES:%=$B/unit/test_%)
