@@ -125,7 +125,7 @@ static int64_t outlet_next_us(const struct outlet *o, int64_t mono_us)
 	return next <= mono_us ? INT64_MAX : next;
 }
 
-static void set_timer(struct delivery *d, const struct now *now)
+int64_t delivery_next_us(const struct delivery *d, const struct now *now)
 {
 	int64_t next = dispatch_next_us(&d->dispatch), expiry = expiry_next_us(&d->expiry, now);
 	next = expiry < next ? expiry : next;
@@ -133,6 +133,12 @@ static void set_timer(struct delivery *d, const struct now *now)
 		int64_t at = outlet_next_us(d->outlets[i], now->mono_us);
 		next = at < next ? at : next;
 	}
+	return next;
+}
+
+static void set_timer(struct delivery *d, const struct now *now)
+{
+	int64_t next = delivery_next_us(d, now);
 	if (next == INT64_MAX)
 		loop_timer_cancel(d->timer);
 	else

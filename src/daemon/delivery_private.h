@@ -25,6 +25,9 @@ struct delivery {
 	int64_t stats_at_us; /* when the outbox's counters were last looked at */
 };
 
+/* When the next turn must come though nothing else happens; monotonic, INT64_MAX: never. */
+int64_t delivery_next_us(const struct delivery *d, const struct now *now);
+
 /* delivery_streams.c: conf to outlets. */
 int streams_apply(struct delivery *d, const struct streams *streams, struct err *err) MUST_CHECK;
 /* Frees removed outlets that have nothing in flight or settling. */

@@ -211,7 +211,7 @@ static void bury(struct dispatch *d, struct batch *b, const struct attempt *a, e
 
 static void park(struct dispatch *d, struct batch *b, const struct attempt *a)
 {
-	int64_t wait = backoff_wait_us(&d->backoff, ++b->past.failures, d->chance());
+	int64_t wait = backoff_wait_us(&d->backoff, ++b->past.waits, d->chance());
 	batch_park(b, d->now.mono_us + (wait > a->retry_after_us ? wait : a->retry_after_us));
 }
 
@@ -349,7 +349,7 @@ static void finish(struct request *r, const struct attempt *a)
 	log_batch(d, o, b, a, outcome);
 	remember_error(o, a, outcome);
 	if (outcome != OUTCOME_DELIVERED && outcome != OUTCOME_RETRY_NOW && outcome != OUTCOME_SPLIT) {
-		batch_past_failed(&b->past, &recent, d->now.mono_us);
+		batch_past_failed(&b->past, &recent, a->status, d->now.mono_us);
 		o->failed_last = b;
 		o->failed_envelope = b->envelope_hash;
 	}

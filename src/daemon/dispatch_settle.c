@@ -198,10 +198,10 @@ bool bound_allows(struct dispatch *d, uint64_t more)
 {
 	uint64_t need = exposed(d) + more;
 	d->idle_since_us = INT64_MIN;
-	if (need * 2 > d->bound && d->bound_asked == d->bound) {
+	if (need * 4 > d->bound * 3 && d->bound_asked == d->bound) {
 		/* ahead of time, so that it rarely holds anything up */
 		uint64_t bound = BOUND_FIRST;
-		while (bound < need || (d->bound > 0 && bound < need * 2))
+		while (bound < need || (d->bound > 0 && bound <= d->bound))
 			bound *= 2;
 		if (bound > d->bound)
 			ask_bound(d, bound);

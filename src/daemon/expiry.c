@@ -12,7 +12,7 @@ enum {
 	SMALL_ROWS = 100000,       /* a backlog that is searched within a second or so */
 	SMALL_GAP_US = 30 * 1000,
 	SCAN_GAP_US = 1000 * 1000, /* between two searches */
-	CHECK_GAP_US = 10 * 1000 * 1000,
+	CHECK_GAP_US = 60 * 1000 * 1000,
 	DOUBT_US = 1000 * 1000, /* an event that looks too old waits so long while the search goes on */
 };
 static const int64_t suspend_us = 10 * US_PER_MIN;

@@ -81,7 +81,12 @@ static inline const struct event *due_event(const struct due *d)
 	return &due_sub(d)->events[d->index];
 }
 
-enum batch_state { BATCH_IN_FLIGHT, BATCH_AGAIN /* when the destination allows */, BATCH_PARKED /* own backoff */ };
+enum batch_state {
+	BATCH_IN_FLIGHT,
+	BATCH_AGAIN,   /* when the destination allows */
+	BATCH_PARKED,  /* own backoff */
+	BATCH_NOWHERE, /* between two of the others */
+};
 
 /* Events that go, or went, in one request; once tried they stay together. */
 struct batch {

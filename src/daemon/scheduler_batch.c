@@ -29,13 +29,16 @@ void batch_unlist(struct batch *b)
 		if (b->suspect)
 			l->suspects_in_flight--;
 		break;
+	case BATCH_NOWHERE:
+		break;
 	}
-	b->state = BATCH_IN_FLIGHT;
+	b->state = BATCH_NOWHERE;
 }
 
 void batch_start(struct batch *b)
 {
 	batch_unlist(b);
+	b->state = BATCH_IN_FLIGHT;
 	if (b->suspect)
 		b->lane->suspects_in_flight++;
 	set_events(b, DUE_IN_FLIGHT);

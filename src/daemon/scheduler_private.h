@@ -19,7 +19,7 @@ int lane_load(struct lane *l, struct submission *sub, const struct load_past *pa
 
 /* A waiting batch is in flight from here on. */
 void batch_start(struct batch *b);
-/* Any batch that waits leaves the lane's lists; state is BATCH_IN_FLIGHT afterwards, its events are untouched. */
+/* A batch leaves the lane's lists; or is in flight no more; its events are untouched. */
 void batch_unlist(struct batch *b);
 
 #endif

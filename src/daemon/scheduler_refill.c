@@ -96,7 +96,7 @@ static void reach_end(struct lane *l, int64_t mono_us)
 {
 	if (l->pending_overflow)
 		return;
-	l->disk_more = false;
+	l->disk_more = l->filling = false;
 	for (size_t i = 0; i < l->n_pending; i++) {
 		if (l->disk_more)
 			break;
@@ -179,7 +179,7 @@ void lane_refill(struct lane *l, int64_t mono_us, bool nothing_queued)
 		return;
 	revisit_evicted(l, mono_us);
 	if (nothing_queued)
-		l->disk_more = false;
+		l->disk_more = l->filling = false;
 	review_filling(l);
 	if (!l->filling)
 		return;

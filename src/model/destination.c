@@ -21,7 +21,11 @@ const char *destination_state_name(enum destination_state s)
 
 void destination_init(struct destination *d, unsigned max_requests)
 {
-	*d = (struct destination){.state = DESTINATION_UP, .next_seq = 1, .latest_success_us = INT64_MIN};
+	*d = (struct destination){.state = DESTINATION_UP,
+	                          .next_seq = 1,
+	                          .latest_success_us = INT64_MIN,
+	                          .latest_answer_us = INT64_MIN,
+	                          .trouble_us = INT64_MIN};
 	window_init(&d->window, max_requests);
 }
 
@@ -63,26 +67,43 @@ uint64_t destination_start(struct destination *d)
 	return seq;
 }
 
+/* The latest denial was the batch's own: the destination was up all the time since, and others got through. */
+static bool denial_confirmed(const struct destination *d, const struct batch_past *past)
+{
+	return past->denied_last && d->trouble_us < past->last_failed_us &&
+	       d->latest_success_us >= past->last_failed_us;
+}
+
 struct destination_recent destination_recent(const struct destination *d, const struct batch_past *past,
                                              int64_t started_us)
 {
 	struct destination_recent recent = {.failed_before = past->failed};
-	/* Only a request that started after the failure proves that the destination worked then: answers to
-	 * requests that were in flight together come in any order. */
-	recent.success_since_refusals = past->failed && d->latest_success_us >= past->first_failed_us;
-	recent.others_succeed = past->failed ? recent.success_since_refusals : d->latest_success_us > started_us;
-	bool since_last = past->failed ? d->latest_success_us >= past->last_failed_us : recent.others_succeed;
-	recent.own_denials = past->denials + (since_last ? 1 : 0);
+	recent.success_since_first_refusal = past->refused && d->latest_answer_us >= past->first_refused_us;
+	recent.success_since_last_refusal = past->refused && d->latest_answer_us >= past->last_refused_us;
+	/* Only a request that started later proves that the destination worked then: answers to requests that were
+	 * in flight together come in any order. */
+	recent.others_succeed =
+	        past->failed ? d->latest_success_us >= past->first_failed_us : d->latest_success_us > started_us;
+	recent.own_denials =
+	        past->denials + (denial_confirmed(d, past) ? 1 : 0) + (d->state == DESTINATION_UP ? 1 : 0);
 	return recent;
 }
 
-void batch_past_failed(struct batch_past *past, const struct destination_recent *recent, int64_t now_us)
+void batch_past_failed(struct batch_past *past, const struct destination_recent *recent, int status, int64_t now_us)
 {
+	if (past->denied_last && recent->own_denials > past->denials + 1)
+		past->denials++;
+	past->denied_last = outcome_status_denies(status);
 	if (!past->failed)
 		past->first_failed_us = now_us;
 	past->failed = true;
 	past->last_failed_us = now_us;
-	past->denials = recent->own_denials;
+	if (!outcome_status_refuses(status))
+		return;
+	if (!past->refused)
+		past->first_refused_us = now_us;
+	past->refused = true;
+	past->last_refused_us = now_us;
 }
 
 /* What an outcome says about the destination. */
@@ -120,6 +141,7 @@ static void back_off(struct destination *d, const struct backoff *policy, const 
 	if (wait < end->retry_after_us)
 		wait = end->retry_after_us;
 	d->until_us = end->now_us + wait;
+	d->trouble_us = end->now_us;
 	set_state(d, DESTINATION_BACKING_OFF);
 }
 
@@ -163,6 +185,7 @@ static enum destination_change settle_probe(struct destination *d, const struct 
 	}
 	if (says == SAYS_UP || says == SAYS_ANSWERS) {
 		d->failures = 0;
+		d->trouble_us = end->now_us;
 		window_restart(&d->window);
 		set_state(d, DESTINATION_UP);
 		return CHANGE_UP;
@@ -175,8 +198,11 @@ enum destination_change destination_settle(struct destination *d, const struct b
                                            const struct request_end *end)
 {
 	enum verdict_on_destination says = outcome_says(end);
-	if (says == SAYS_UP && end->started_us > d->latest_success_us)
-		d->latest_success_us = end->started_us;
+	if (says == SAYS_UP) {
+		d->latest_answer_us = end->now_us;
+		if (end->started_us > d->latest_success_us)
+			d->latest_success_us = end->started_us;
+	}
 	if (end->outcome != OUTCOME_RETRY_NOW)
 		d->transport_failures = end->no_connection ? d->transport_failures + 1 : 0;
 	switch (d->state) {

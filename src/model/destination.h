@@ -25,15 +25,17 @@ struct destination {
 	uint64_t down_seq;           /* requests below it were in flight when it went down: they count no more */
 	uint64_t probe_seq;          /* while probing: the one request; 0: to be started */
 	int64_t latest_success_us;   /* start of the latest started request that got 2xx; INT64_MIN: none */
+	int64_t latest_answer_us;    /* when the latest 2xx came */
+	int64_t trouble_us;          /* the latest time at which it was not up */
 };
 
 /* What one batch went through; zero is a new one. Halves of a batch inherit it. */
 struct batch_past {
-	unsigned failures;       /* own ones, for its own backoff */
-	unsigned denials;        /* see destination_recent */
-	int64_t first_failed_us; /* valid when failures or refusals > 0 */
-	int64_t last_failed_us;
-	bool failed;
+	unsigned waits;   /* own backoffs in a row */
+	unsigned denials; /* after which the destination stayed up and others got through */
+	bool failed, refused, denied_last;
+	int64_t first_failed_us, last_failed_us;   /* when failed */
+	int64_t first_refused_us, last_refused_us; /* when refused */
 };
 
 enum destination_change {
@@ -59,7 +61,8 @@ void destination_init(struct destination *d, unsigned max_requests);
 unsigned destination_slots(const struct destination *d, unsigned in_flight, int64_t now_us);
 /* A request starts (destination_slots() was > 0): its number. Ends the backing off: it is the probe. */
 uint64_t destination_start(struct destination *d);
-/* Fills in what outcome_decide() needs to know about a batch that just failed (or did not). Counts a denial. */
+/* What outcome_decide() needs to know about a batch whose request ended; the caller adds batch_events and
+ * park_ambiguous. */
 struct destination_recent destination_recent(const struct destination *d, const struct batch_past *past,
                                              int64_t started_us);
 enum destination_change destination_settle(struct destination *d, const struct backoff *policy,
@@ -73,7 +76,7 @@ int64_t destination_wait_us(const struct destination *d, int64_t now_us);
 /* After a few failures of the transport kept connections are not to be trusted (trap 14). */
 bool destination_wants_fresh(const struct destination *d);
 
-/* Notes a failure in a batch's past, after destination_recent(). */
-void batch_past_failed(struct batch_past *past, const struct destination_recent *recent, int64_t now_us);
+/* Notes a failure with that status (0: none) in a batch's past, after destination_recent(). */
+void batch_past_failed(struct batch_past *past, const struct destination_recent *recent, int status, int64_t now_us);
 
 #endif

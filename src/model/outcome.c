@@ -35,13 +35,28 @@ static enum meaning status_meaning(int status)
 	return MEANS_NOTHING;
 }
 
-/* The safeguard: an event dies of a refusal only when others got through since. Cutting kills nothing, so a batch is
- * always cut: a wrong endpoint shows when a single event is refused and nothing got through. */
+bool outcome_status_refuses(int status)
+{
+	return status_meaning(status) == MEANS_REFUSED;
+}
+
+bool outcome_status_denies(int status)
+{
+	return status_meaning(status) == MEANS_DENIED;
+}
+
+/* The safeguard: an event dies of a refusal only when it was refused before and others got through since. Cutting
+ * kills nothing, so a batch is always cut: a wrong endpoint shows when a single event is refused and nothing gets
+ * through. */
 static enum outcome refused(const struct destination_recent *recent)
 {
 	if (recent->batch_events > 1)
 		return OUTCOME_BISECT;
-	return recent->success_since_refusals ? OUTCOME_DEAD_REFUSED : OUTCOME_DESTINATION_WRONG;
+	if (recent->success_since_last_refusal)
+		return OUTCOME_DEAD_REFUSED;
+	if (recent->success_since_first_refusal || recent->others_succeed)
+		return OUTCOME_RETRY_BATCH;
+	return OUTCOME_DESTINATION_WRONG;
 }
 
 static enum outcome denied(const struct destination_recent *recent)

@@ -28,15 +28,16 @@ struct attempt {
 	int64_t started_wall_us, duration_us;
 };
 
-/* What the destination did lately: the safeguard's memory (destination_recent() fills it in). */
+/* What the destination did lately: the safeguard's memory (destination_recent() fills it in). The batch's past is
+ * also that of the batches it was cut from. */
 struct destination_recent {
-	bool success_since_refusals; /* a request that started after this batch (or the one it was cut from) was first
-	                              * refused got 2xx */
-	bool others_succeed;  /* a request that started after this batch first failed, or, on its first failure,
-	                       * after it started, got 2xx */
+	bool success_since_first_refusal; /* it was refused before, and a 2xx came for others since then … */
+	bool success_since_last_refusal;  /* … even since the latest refusal before this one */
+	bool others_succeed;  /* a request that started after this batch first failed (on its first failure: after it
+	                       * started) got 2xx */
 	bool failed_before;   /* this is not the batch's first failure */
-	unsigned own_denials; /* 401, 403, … of this batch, each with a 2xx for others since the one before; this
-	                       * one included */
+	unsigned own_denials; /* 401, 403, … of this batch after each of which others got through all the time, and
+	                       * this one */
 	bool park_ambiguous;  /* the stream says ambiguous = "park" */
 	unsigned batch_events;
 };
@@ -59,6 +60,10 @@ enum outcome {
 
 /* Pure: the table of delivery.md, Outcomes. */
 enum outcome outcome_decide(const struct attempt *attempt, const struct destination_recent *recent);
+/* Such a status is about the content, if it is not the endpoint that is wrong: 400, 422 and other 4xx. */
+bool outcome_status_refuses(int status);
+/* 401, 403, 404, 405, 407, 3xx. */
+bool outcome_status_denies(int status);
 /* "delivered", "retry", …: the word in logs and metrics. */
 const char *outcome_name(enum outcome outcome);
 const char *transport_name(enum transport transport);
