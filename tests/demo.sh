@@ -25,6 +25,10 @@ finish() {
 }
 trap finish EXIT
 
+fail() {
+	echo "demo: $*" >&2
+	exit 1
+}
 chapter() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 indent() { sed -u "s/^/    /"; }
 
@@ -41,12 +45,15 @@ wait_for() {
 	done
 }
 
-# send LINE…: writes them on one connection, as an application does, and prints line and reply
+# send WANTED LINE…: writes each line as an application does, and prints it and its reply, which must contain WANTED
 send() {
-	local line
+	local wanted=$1 line reply
+	shift
 	for line in "$@"; do
 		printf '    %s> %s%s\n' "$dim" "$line" "$plain"
-		printf '%s\n' "$line" | nc -NU "$sock" | sed 's/^/    < /'
+		reply=$(printf '%s\n' "$line" | nc -NU "$sock")
+		printf '    < %s\n' "$reply"
+		[[ $reply == *"$wanted"* ]] || fail "the reply lacks $wanted"
 	done
 }
 
@@ -54,6 +61,18 @@ queued() { "${ctl[@]}" --json count --state "$1" | sed -n 's/.*"count":\([0-9]*\
 none_waits() { [ "$(queued queued)" = 0 ] && [ "$(queued inflight)" = 0 ]; }
 arrived() { wc -l <"$dir/received"; }
 destination_waits() { "${ctl[@]}" --json status | grep -q '"last_error":"[^"]'; }
+
+# expect_delivered N TRANSACTION…: the collector received N events in all, and each of these exactly once
+expect_delivered() {
+	local n transaction
+	n=$(grep -c '^✓ ' "$dir/received") || true
+	[ "$n" = "$1" ] || fail "$n events arrived at the collector instead of $1"
+	shift
+	for transaction in "$@"; do
+		n=$(grep '^✓ ' "$dir/received" | grep -c "transaction_id=$transaction ") || true
+		[ "$n" = 1 ] || fail "the event of $transaction arrived $n times"
+	done
+}
 
 # Lines that the collector printed since the last time.
 shown=0
@@ -84,17 +103,19 @@ echo "    event socket $sock, outbox $dir/outbox.db, and a collector on 127.0.0.
 
 chapter "2. An application writes one line an event; ok means: committed and synced to disk"
 echo "    A refund, a subscription renewal (no browser in sight), an offline conversion (with the visitor's own cookies):"
-send "{\"client_id\":\"123.456\",\"name\":\"refund\",\"dedup_key\":\"refund-T-1001\",\"params\":{\"transaction_id\":\"T-1001\",\"currency\":\"EUR\",\"value\":59.9,\"session_id\":\"$now\",\"engagement_time_msec\":1}}" \
+send '"ok":true' \
+	"{\"client_id\":\"123.456\",\"name\":\"refund\",\"dedup_key\":\"refund-T-1001\",\"params\":{\"transaction_id\":\"T-1001\",\"currency\":\"EUR\",\"value\":59.9,\"session_id\":\"$now\",\"engagement_time_msec\":1}}" \
 	"{\"client_id\":\"123.456\",\"user_id\":\"u-42\",\"name\":\"purchase\",\"params\":{\"transaction_id\":\"S-77-2026-11\",\"currency\":\"EUR\",\"value\":9.9,\"session_id\":\"$now\",\"engagement_time_msec\":1,\"items\":[{\"item_id\":\"plan-m\",\"item_name\":\"Monthly plan\",\"price\":9.9,\"quantity\":1}]}}" \
 	"{\"client_id\":\"GA1.1.777.888\",\"session_cookie\":\"GS1.1.$now.3.1.$now.0.0.0\",\"name\":\"generate_lead\",\"params\":{\"currency\":\"EUR\",\"value\":250,\"engagement_time_msec\":1}}"
 echo "    The same refund again, as a job that was restarted would send it: stored once, by its dedup_key"
-send "{\"client_id\":\"123.456\",\"name\":\"refund\",\"dedup_key\":\"refund-T-1001\",\"params\":{\"transaction_id\":\"T-1001\",\"currency\":\"EUR\",\"value\":59.9}}"
+send '"duplicate":true' "{\"client_id\":\"123.456\",\"name\":\"refund\",\"dedup_key\":\"refund-T-1001\",\"params\":{\"transaction_id\":\"T-1001\",\"currency\":\"EUR\",\"value\":59.9}}"
 echo "    And a wrong one, which GA4 would have answered with 204 and thrown away:"
-send '{"client_id":"123.456","name":"session_start","params":{}}'
+send '"code":"NAME_RESERVED"' '{"client_id":"123.456","name":"session_start","params":{}}'
 
 chapter "3. The collector received"
 wait_for "three deliveries" none_waits
 show_arrived
+expect_delivered 3 T-1001 S-77-2026-11
 
 chapter "4. An outage: the collector answers 503, the application notices nothing"
 collector 'fail=503&for=100000'
@@ -109,10 +130,11 @@ chapter "5. The collector is well again: one request probes, then the backlog go
 collector 'fail=204'
 wait_for "the backlog to drain" none_waits
 show_arrived
+expect_delivered 9 T-2001 T-2002 T-2003 T-2004 T-2005 T-2006
 
 chapter "6. kill -9 right after an ok, in the middle of another outage"
 collector 'fail=503&for=100000'
-send "{\"client_id\":\"123.456\",\"name\":\"refund\",\"params\":{\"transaction_id\":\"T-3001\",\"currency\":\"EUR\",\"value\":1,\"session_id\":\"$now\",\"engagement_time_msec\":1}}"
+send '"ok":true' "{\"client_id\":\"123.456\",\"name\":\"refund\",\"params\":{\"transaction_id\":\"T-3001\",\"currency\":\"EUR\",\"value\":1,\"session_id\":\"$now\",\"engagement_time_msec\":1}}"
 kill -9 "$daemon"
 wait "$daemon" 2>/dev/null || true
 mv "$dir/log" "$dir/log.1"
@@ -120,10 +142,12 @@ start
 echo "    The next process finds it in the outbox and delivers it:"
 wait_for "the event to leave" none_waits
 show_arrived
+expect_delivered 10 T-3001
 
 chapter "7. The end: everything that was answered ok has arrived, the refused line is kept with its reason"
 "${ctl[@]}" status | indent
 "${ctl[@]}" list --state rejected | indent
+[ "$(queued rejected)" = 1 ] || fail "the refused line was not kept"
 kill "$daemon"
 wait "$daemon"
 daemon=
