@@ -55,7 +55,8 @@ static int read_header(struct bench *b, const char *header)
 	char mode[16], type[16], limits[16];
 	int door;
 
-	if (sscanf(header, "%15s %15s %15s %d %ld %ld", mode, type, limits, &door, &b->wall_us, &b->ctx.max_age_us) != 6)
+	if (sscanf(header, "%15s %15s %15s %d %ld %ld", mode, type, limits, &door, &b->wall_us, &b->ctx.max_age_us) !=
+	    6)
 		return -1;
 	for (int i = 0; i < N_STREAMS; i++)
 		b->streams[i].mode = !strcmp(mode, "off")      ? VALIDATION_OFF
@@ -195,7 +196,8 @@ static int count_lines(struct bench *b, bool parse_only, unsigned long rounds, c
 			if (parse_only)
 				good += json_in_read(json, line, &doc, NULL) == 0;
 			else
-				good += event_in_read(b->in, line, &b->ctx, b->wall_us, get_room, b, &r) == 0 && r.sub;
+				good += event_in_read(b->in, line, &b->ctx, b->wall_us, get_room, b, &r) == 0 &&
+				        r.sub;
 		}
 	}
 	printf("%lu accepted\n", good);
