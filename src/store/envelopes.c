@@ -168,7 +168,7 @@ int envelopes_intern(struct envelopes *e, struct db *db, uint32_t sid, struct sl
 {
 	uint64_t hash = hash_bytes(&e->key, body.p, body.n) ^ hash_u64(sid);
 	struct envelope *v = find_bytes(e, hash, sid, body);
-	uint64_t id;
+	uint64_t id = 0;
 	int r;
 
 	if (likely(v)) {
