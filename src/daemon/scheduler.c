@@ -288,13 +288,13 @@ static struct group *other_group(struct lane *l, const struct pick_choice *choic
 	return oldest;
 }
 
-/* A probe carries what did not fail last, of another envelope where there is one; what failed last only when there is
- * nothing else. */
+/* A probe carries what did not fail last, of another envelope where there is one; what never failed goes before what
+ * did: two batches that the endpoint cannot take would be tried in turn for ever. */
 static struct batch *pick_probe(struct lane *l, const struct pick_choice *choice, int64_t mono_us)
 {
 	struct batch *b = other_batch(l, choice);
 	struct group *g = other_group(l, choice);
-	if (g && (!b || (b->envelope_hash == choice->failed_envelope && g->node.hash != choice->failed_envelope)))
+	if (g && (!b || g->node.hash != choice->failed_envelope || b->envelope_hash == choice->failed_envelope))
 		return take_group(l, g);
 	if (!b)
 		b = TAILQ_FIRST(&l->again);
