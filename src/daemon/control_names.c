@@ -37,11 +37,25 @@ static void on_names(struct job *job)
 	free(j);
 }
 
+/* Those of the configuration are known at once; a command may come before the outbox has told the others. */
+static void fill_in_configured(struct control *c)
+{
+	const struct streams *streams = c->context->streams;
+
+	for (size_t i = 0; i < streams->conf->n_streams; i++) {
+		struct slice name = streams->rules[i].name;
+		char *to = c->names[streams->rules[i].sid];
+
+		memcpy(to, name.p, name.n < STORE_NAME_MAX ? name.n : STORE_NAME_MAX);
+	}
+}
+
 void control_load_names(struct control *c)
 {
 	struct job_list list = STAILQ_HEAD_INITIALIZER(list);
 	struct job_names *j = calloc(1, sizeof(*j));
 
+	fill_in_configured(c);
 	if (!j) {
 		log_warning("control socket: out of memory; removed streams are shown without their names");
 		return;
