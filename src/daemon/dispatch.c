@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "codec/payload_out.h"
 #include "daemon/expiry.h"
+#include "daemon/redact.h"
 
 enum {
 	SPARE_MAX = 64,              /* requests kept with their buffers … */
@@ -362,7 +363,13 @@ static void on_answer(void *arg, const struct attempt *attempt, struct slice bod
 {
 	struct request *r = arg;
 	LIST_REMOVE(r, link);
-	finish(r, attempt);
+	if (attempt->answer[0] == '\0') {
+		finish(r, attempt);
+		return;
+	}
+	struct attempt shown = *attempt;
+	redact_answer(shown.answer, r->outlet->url);
+	finish(r, &shown);
 }
 
 /* Events that grew too old while they waited never go out; while the clock is not trusted they wait. */
