@@ -125,9 +125,11 @@ def test_at_the_limit_nobody_is_dropped(make_relay):
 
 def test_out_of_descriptors_pauses_accepting(make_relay):
     relay = make_relay().allow("accepting waits, clients queue")
+    relay.config["streams"] = [relay.stream(paused=True)]
     relay.start()
     used = len(os.listdir(f"/proc/{relay.pid}/fd"))
-    resource.prlimit(relay.pid, resource.RLIMIT_NOFILE, (used + 4, used + 4))
+    hard = resource.prlimit(relay.pid, resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(relay.pid, resource.RLIMIT_NOFILE, (used + 4, hard))
     clients = [relay.client() for _ in range(12)]
     for c in clients:
         c.send(event())
@@ -139,7 +141,7 @@ def test_out_of_descriptors_pauses_accepting(make_relay):
     spent = cpu()
     clients[0].no_reply_within(1)
     assert cpu() - spent < 50             # ticks of 10 ms: half a second at most, no spinning (traps.md 16)
-    resource.prlimit(relay.pid, resource.RLIMIT_NOFILE, (1024, 1024))
+    resource.prlimit(relay.pid, resource.RLIMIT_NOFILE, (hard, hard))
     for c in clients:
         c.pending or c.reply()
         c.close()
@@ -147,7 +149,8 @@ def test_out_of_descriptors_pauses_accepting(make_relay):
 
 
 def test_memory_of_partial_lines_is_bounded(make_relay):
-    relay = make_relay(listen={"max_memory": "4M", "max_connections": 200}).start()
+    relay = make_relay(listen={"max_memory": "4M", "max_connections": 200}).allow("refused lines whose replies")
+    relay.start()
     before = relay.rss_kib()
     hogs = [relay.client() for _ in range(60)]
     for c in hogs:
@@ -165,6 +168,7 @@ def test_memory_of_partial_lines_is_bounded(make_relay):
         assert relay.rss_kib() - before < 16 * 1024
     for c in hogs:
         c.close()
+    assert relay.stop(10) == 0            # they do not hold up the end
 
 
 def test_replies_of_many_readers_come_back(paused):
@@ -198,7 +202,7 @@ def test_peer_is_recorded(paused):
     assert str(os.getuid()) in str(shown)
 
 
-@pytest.mark.parametrize("program", [["nc", "-NU"], ["socat", "-"]])
+@pytest.mark.parametrize("program", [["nc", "-NU"], ["socat", "-t30", "-"]])
 def test_one_liners(paused, program):
     if not shutil.which(program[0]):
         pytest.skip(f"{program[0]} is missing")

@@ -137,7 +137,7 @@ def test_a_line_in_single_bytes(relay):
     (b'{"client_id":"1.2","name":"x","timestamp_micros":1}', "TIMESTAMP_EXPIRED"),
     (b'{"client_id":"1.2","name":"x","timestamp_micros":9000000000000000}', "VALUE_OUT_OF_BOUNDS"),
     (b'{"client_id":"1.2","name":"x","timestamp_micros":"x"}', "VALUE_INVALID"),
-])
+], ids=lambda v: repr(v)[:60] if isinstance(v, bytes) else v)
 def test_refusals(paused, text, code):
     with paused.client() as c:
         r = c.ask(text + b"\n")

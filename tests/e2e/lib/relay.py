@@ -195,7 +195,8 @@ class Relay:
         return self.ctl("status")[0]
 
     def states(self):
-        return {k: v for k, v in self.status()["events"].items() if v}
+        """Events by state, without the refused lines, which never became events."""
+        return {k: v for k, v in self.status()["events"].items() if v and k != "rejected"}
 
     def list(self, *args):
         return self.ctl("list", "--limit", "100000", *args)
