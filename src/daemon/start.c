@@ -32,7 +32,6 @@ enum exit_code daemon_check_config(const char *conf_path)
 static int sandbox_directory(struct daemon *d, const char *wanted, struct err *err)
 {
 	if (wanted) {
-		_cleanup_(buf_free) struct buf path = BUF_INIT(sizeof(d->sandbox_dir));
 		char *real;
 
 		if (mkdir(wanted, 0700) < 0 && errno != EEXIST)

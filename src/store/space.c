@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "store/store_private.h"
 
 /* Looked at again after so much was put, or so long. */
@@ -49,8 +51,8 @@ static void take_ballast_back(struct store *st, uint64_t file_system_free)
 		return;
 	if (posix_fallocate(st->space.ballast_fd, 0, (off_t)st->config.ballast) == 0)
 		st->space.ballast_out = false;
-	else
-		(void)ftruncate(st->space.ballast_fd, 0);
+	else if (ftruncate(st->space.ballast_fd, 0) < 0)
+		log_warning("outbox: a part of the ballast stays on the disk: %s", strerror(errno));
 }
 
 /* Room for new events. While the ballast is out, half of it stays for deliveries: they make room, events do not. What
