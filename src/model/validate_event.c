@@ -1,4 +1,5 @@
 /* validate_event.c - is an event what GA4 takes? Its name, its parameters, its items, its time */
+#include "base/clock.h"
 #include "base/parse.h"
 #include "base/utf8.h"
 #include "model/cookie.h"
@@ -61,7 +62,6 @@ static bool keep_sane_time(const struct judge *j, int64_t time_us, int64_t *ret_
 
 bool judge_event_timestamp(struct judge *j, const struct json_node *node, int64_t *ret_us)
 {
-	char age[32];
 	int64_t time_us = 0;
 
 	if (micros_read(j->doc, node, &time_us) < 0)
@@ -70,10 +70,10 @@ bool judge_event_timestamp(struct judge *j, const struct json_node *node, int64_
 	if (j->mode == VALIDATION_OFF)
 		return keep_sane_time(j, time_us, ret_us);
 	if (time_us < j->wall_us - j->max_age_us)
-		return finding(
-		        j, TIER_E, CODE_TIMESTAMP_EXPIRED, AT(node),
-		        "timestamp_micros is more than %s ago: too late for GA4 (it counts microseconds: 16 digits)",
-		        format_duration(j->max_age_us, age));
+		return finding(j, TIER_E, CODE_TIMESTAMP_EXPIRED, AT(node),
+		               "timestamp_micros is more than %g hours ago: too late for GA4 (it counts "
+		               "microseconds: 16 digits)",
+		               (double)j->max_age_us / (double)US_PER_H);
 	if (time_us > j->wall_us + LIMIT_FUTURE_US)
 		return finding(j, TIER_E, CODE_VALUE_OUT_OF_BOUNDS, AT(node),
 		               "timestamp_micros is more than 5 minutes ahead of this host's clock (it counts "

@@ -1,0 +1,412 @@
+/* test_json_in.c - strict JSON: what yajl lets pass is refused, and what is accepted keeps its bytes */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "codec/json_in.h"
+#include "codec/json_out.h"
+#include "codec/json_text.h"
+
+static int up(void **state)
+{
+	*state = json_in_new(32);
+	return *state ? 0 : -1;
+}
+
+static int down(void **state)
+{
+	json_in_free(*state);
+	return 0;
+}
+
+static int read_slice(struct json_in *in, struct slice text, const struct json_doc **ret)
+{
+	const struct json_doc *doc = NULL;
+	struct err err = {""};
+	int r = json_in_read(in, text, &doc, &err);
+
+	assert_true(r == 0 ? doc != NULL : err.text[0] != '\0');
+	if (ret)
+		*ret = doc;
+	return r;
+}
+
+static int read_text(struct json_in *in, const char *text)
+{
+	return read_slice(in, slice_of(text), NULL);
+}
+
+struct bytes_case {
+	struct slice text;
+	bool good;
+};
+#define GOOD(s)                                                                                                      \
+	{                                                                                                            \
+		SLICE_LIT(s), true                                                                                   \
+	}
+#define BAD(s)                                                                                                       \
+	{                                                                                                            \
+		SLICE_LIT(s), false                                                                                  \
+	}
+
+static void run(void **state, const struct bytes_case *cases, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		int r = read_slice(*state, cases[i].text, NULL);
+
+		if (r != (cases[i].good ? 0 : -EBADMSG))
+			fail_msg("%zu: %.*s: %d", i, SLICE_ARG(cases[i].text), r);
+		/* Whatever went wrong, the next line is read. */
+		assert_int_equal(read_text(*state, "{\"a\":1}"), 0);
+	}
+}
+
+/* Trap 19: overlong forms, raw surrogates, past U+10FFFF; surrogate escapes. */
+static void trap_19_utf8_and_surrogates(void **state)
+{
+	static const struct bytes_case cases[] = {
+	        GOOD("{\"a\":\"\xc3\xa9\"}"),
+	        BAD("{\"a\":\"\xc0\x80\"}"),
+	        BAD("{\"a\":\"\xe0\x80\xaf\"}"),
+	        BAD("{\"a\":\"\xf0\x80\x80\xaf\"}"),
+	        BAD("{\"a\":\"\xed\xa0\x80\"}"),
+	        BAD("{\"a\":\"\xed\xbf\xbf\"}"),
+	        GOOD("{\"a\":\"\xf4\x8f\xbf\xbf\"}"),
+	        BAD("{\"a\":\"\xf4\x90\x80\x80\"}"),
+	        BAD("{\"a\":\"\xf5\x80\x80\x80\"}"),
+	        BAD("{\"a\":\"\xff\"}"),
+	        BAD("{\"a\":\"\xc3\"}"),
+	        BAD("{\"\xc3\":1}"),
+	        BAD("\xef\xbb\xbf{\"a\":1}"),
+	        GOOD("{\"a\":\"\\ud83d\\ude00\"}"),
+	        BAD("{\"a\":\"\\ud800\"}"),
+	        BAD("{\"a\":\"\\udc00\"}"),
+	        BAD("{\"a\":\"\\ud800\\u0041\"}"),
+	        BAD("{\"a\":\"\\ud800x\"}"),
+	        BAD("{\"a\":\"\\ud800\\ud800\"}"),
+	        BAD("{\"a\":\"\\udc00\\ud800\"}"),
+	        BAD("{\"a\":\"\\ud800\\n\"}"),
+	        BAD("{\"\\udfff\":1}"),
+	        GOOD("{\"a\":\"\\ud7ff\\ue000\"}"),
+	        GOOD("{\"a\":\"\\\\ud800\"}"),
+	        BAD("{\"a\":\"\\\\\\ud800\"}"),
+	        GOOD("{\"a\":\"\\u0000\"}"),
+	        GOOD("{\"a\":\"\\uDBFF\\uDFFF\"}"),
+	        BAD("{\"a\":\"\\ud83d\\ude00\\ud83d\"}"),
+	};
+
+	run(state, cases, ARRAY_LEN(cases));
+}
+
+/* Trap 20: form feed and vertical tab as white space; depth; duplicates. */
+static void trap_20_white_space(void **state)
+{
+	static const struct bytes_case cases[] = {
+	        GOOD(" \t\r\n{ \"a\" : 1 , \"b\" : [ 1 , 2 ] } \r"),
+	        BAD("{\f\"a\":1}"),
+	        BAD("{\"a\"\f:1}"),
+	        BAD("{\"a\":\v1}"),
+	        BAD("{\"a\":1\v}"),
+	        BAD("\f{\"a\":1}"),
+	        BAD("{\"a\":1}\f"),
+	        BAD("{\"a\":[\f]}"),
+	        BAD("{\"a\":\"\f\"}"),
+	        BAD("{\"a\":\xc2\xa0 1}"),
+	        BAD("{\"a\":\"\t\"}"),
+	        BAD("{\"a\":\"\x01\"}"),
+	        BAD("{\"a\":\"\x1f\"}"),
+	        GOOD("{\"a\":\"\x7f\"}"),
+	        BAD("{\"a\":\"x\0y\"}"),
+	        BAD("{\"a\":1\0}"),
+	        BAD("{\"a\t\":1}"),
+	};
+
+	run(state, cases, ARRAY_LEN(cases));
+}
+
+static void trap_20_depth(void **state)
+{
+	char text[256];
+
+	for (int depth = 30; depth <= 40; depth++) {
+		/* The root is one level, each bracket another. */
+		int n = snprintf(text, sizeof(text), "{\"a\":%.*s%.*s}", depth - 1,
+		                 "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", depth - 1,
+		                 "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]");
+
+		assert_int_equal(read_slice(*state, (struct slice){text, (size_t)n}, NULL),
+		                 depth <= 32 ? 0 : -EBADMSG);
+	}
+}
+
+static void trap_20_duplicates(void **state)
+{
+	static const struct bytes_case cases[] = {
+	        BAD("{\"a\":1,\"a\":1}"),
+	        GOOD("{\"a\":{\"a\":{\"a\":1}}}"),
+	        BAD("{\"a\":1,\"b\":{\"c\":1,\"c\":2}}"),
+	        BAD("{\"a\":1,\"\\u0061\":2}"),
+	        GOOD("{\"a\":1,\"A\":2}"),
+	        BAD("{\"\":1,\"\":2}"),
+	        GOOD("{\"x\":[{\"a\":1},{\"a\":1}]}"),
+	        BAD("{\"a\":{\"b\":1},\"a\":{}}"),
+	};
+
+	run(state, cases, ARRAY_LEN(cases));
+}
+
+static void many_members(struct buf *b, int n, int again)
+{
+	buf_clear(b);
+	assert_int_equal(buf_append_char(b, '{'), 0);
+	for (int i = 0; i < n; i++)
+		assert_int_equal(buf_printf(b, "\"m%d\":{\"m%d\":0},", i, i), 0);
+	assert_int_equal(buf_printf(b, "\"m%d\":1}", again), 0);
+}
+
+/* Around the size where comparing ends and the table begins, and far beyond. */
+static void duplicates_among_many(void **state)
+{
+	static const int sizes[] = {1, 31, 32, 33, 34, 64, 127, 128, 129, 1000, 100000};
+	_cleanup_(buf_free) struct buf b = BUF_INIT(16 * 1024 * 1024);
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		int n = sizes[i];
+
+		many_members(&b, n, n);
+		assert_int_equal(read_slice(*state, buf_slice(&b), NULL), 0);
+		many_members(&b, n, 0);
+		assert_int_equal(read_slice(*state, buf_slice(&b), NULL), -EBADMSG);
+		many_members(&b, n, n - 1);
+		assert_int_equal(read_slice(*state, buf_slice(&b), NULL), -EBADMSG);
+	}
+}
+
+/* What is not one object. */
+static void one_object(void **state)
+{
+	static const struct bytes_case cases[] = {
+	        BAD(""),
+	        BAD(" "),
+	        BAD("[]"),
+	        BAD("1"),
+	        BAD("\"a\""),
+	        BAD("null"),
+	        BAD("{"),
+	        BAD("{\"a\""),
+	        BAD("{\"a\":"),
+	        BAD("{\"a\":1"),
+	        BAD("{\"a\":\"x"),
+	        BAD("{\"a\":[1}"),
+	        BAD("{}{}"),
+	        BAD("{} 1"),
+	        BAD("{} x"),
+	        BAD("{}}"),
+	        BAD("{},"),
+	        BAD("{} \""),
+	        BAD("{\"a\":1,}"),
+	        BAD("{,}"),
+	        BAD("{\"a\":1 \"b\":2}"),
+	        BAD("{a:1}"),
+	        BAD("{'a':1}"),
+	        BAD("{1:1}"),
+	        BAD("{\"a\":01}"),
+	        BAD("{\"a\":1.}"),
+	        BAD("{\"a\":.5}"),
+	        BAD("{\"a\":+1}"),
+	        BAD("{\"a\":-}"),
+	        BAD("{\"a\":1e}"),
+	        BAD("{\"a\":NaN}"),
+	        BAD("{\"a\":tru}"),
+	        BAD("{\"a\":True}"),
+	        BAD("{\"a\":/**/1}"),
+	        BAD("{\"a\":\"\\x\"}"),
+	        BAD("{\"a\":\"\\u12g4\"}"),
+	        BAD("{\"a\":[1,]}"),
+	        GOOD("{}"),
+	        GOOD("{\"a\":-0}"),
+	};
+
+	run(state, cases, ARRAY_LEN(cases));
+}
+
+static struct slice raw_of(const struct json_doc *doc, const char *name)
+{
+	const struct json_node *node = json_member(doc, &doc->nodes[0], name);
+
+	assert_non_null(node);
+	return json_raw(doc, node);
+}
+
+static void assert_slice(struct slice s, const char *wanted)
+{
+	if (!slice_eq(s, slice_of(wanted)))
+		fail_msg("got %.*s, wanted %s", SLICE_ARG(s), wanted);
+}
+
+/* Trap 21: every value's bytes as written. */
+static void trap_21_raw_slices(void **state)
+{
+	static const char text[] =
+	        " { \"n\" :1e400, \"big\":9223372036854775808 ,\"z\":-0,\"f\":1.10,\"t\":true,\"nu\":null , "
+	        "\"s\":\"a\\u00e9\\n\" ,\"e\":\"\", \"o\":{ \"x\" : [ ] } ,\"a\":[ 1 , "
+	        "\"\\\"\",{}],\"k\\u0065y\":false} ";
+	const struct json_doc *doc;
+
+	assert_int_equal(read_slice(*state, SLICE_LIT(text), &doc), 0);
+	assert_slice(raw_of(doc, "n"), "1e400");
+	assert_slice(raw_of(doc, "big"), "9223372036854775808");
+	assert_slice(raw_of(doc, "z"), "-0");
+	assert_slice(raw_of(doc, "f"), "1.10");
+	assert_slice(raw_of(doc, "t"), "true");
+	assert_slice(raw_of(doc, "nu"), "null");
+	assert_slice(raw_of(doc, "s"), "\"a\\u00e9\\n\"");
+	assert_slice(json_value(doc, json_member(doc, &doc->nodes[0], "s")), "a\xc3\xa9\n");
+	assert_slice(raw_of(doc, "e"), "\"\"");
+	assert_slice(raw_of(doc, "o"), "{ \"x\" : [ ] }");
+	assert_slice(raw_of(doc, "a"), "[ 1 , \"\\\"\",{}]");
+	assert_slice(raw_of(doc, "key"), "false");
+	assert_int_equal(doc->nodes[0].count, 11);
+	assert_int_equal(doc->nodes[0].end, doc->n);
+	assert_null(json_member(doc, &doc->nodes[0], "k"));
+}
+
+static void escapes_are_decoded(void **state)
+{
+	const struct json_doc *doc;
+
+	assert_int_equal(read_text(*state, "{\"a\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\ud83d\\ude00\"}"), 0);
+	assert_int_equal(
+	        read_slice(*state, SLICE_LIT("{\"a\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\ud83d\\ude00\"}"), &doc),
+	        0);
+	assert_slice(json_value(doc, &doc->nodes[1]), "\"\\/\b\f\n\r\tA\xf0\x9f\x98\x80");
+	assert_int_equal(read_slice(*state, SLICE_LIT("{\"a\":\"x\\u0000y\"}"), &doc), 0);
+	assert_true(slice_eq(json_value(doc, &doc->nodes[1]), SLICE_LIT("x\0y")));
+}
+
+/* A million elements, then small lines: nothing is left from the large one. */
+static void large_then_small(void **state)
+{
+	_cleanup_(buf_free) struct buf b = BUF_INIT(16 * 1024 * 1024);
+	const struct json_doc *doc;
+
+	assert_int_equal(buf_printf(&b, "{\"a\":[\"\\n\""), 0);
+	for (int i = 0; i < 300000; i++)
+		assert_int_equal(buf_append_slice(&b, SLICE_LIT(",1")), 0);
+	assert_int_equal(buf_append_slice(&b, SLICE_LIT("]}")), 0);
+	assert_int_equal(read_slice(*state, buf_slice(&b), &doc), 0);
+	assert_int_equal(doc->n, 300003);
+	assert_int_equal(doc->nodes[1].count, 300001);
+	assert_int_equal(read_slice(*state, SLICE_LIT("{\"a\":\"\\n\"}"), &doc), 0);
+	assert_int_equal(doc->n, 2);
+}
+
+static void errors_say_where(void **state)
+{
+	struct err err;
+	const struct json_doc *doc;
+
+	assert_int_equal(json_in_read(*state, SLICE_LIT("{\"a\":1,\"a\":2}"), &doc, &err), -EBADMSG);
+	assert_non_null(strstr(err.text, "byte 8"));
+	assert_int_equal(json_in_read(*state, SLICE_LIT("{\"a\":\xff}"), &doc, &err), -EBADMSG);
+	assert_non_null(strstr(err.text, "byte 6"));
+	assert_int_equal(json_in_read(*state, SLICE_LIT("{\"a\":1} x"), &doc, &err), -EBADMSG);
+	assert_non_null(strstr(err.text, "byte 9"));
+}
+
+static struct slice written(struct buf *b, struct json_out *j)
+{
+	assert_non_null(j);
+	assert_int_equal(json_out_end(j), 0);
+	return buf_slice(b);
+}
+
+static void json_is_written(void **state)
+{
+	_cleanup_(buf_free) struct buf b = BUF_INIT(4096);
+	struct json_out *j = json_out_begin(&b);
+
+	(void)state;
+	json_out_object(j);
+	json_out_kv_str(j, "s", "a\"\\\n/\xc3\xa9");
+	json_out_kv_str(j, "none", NULL);
+	json_out_kv_i64(j, "i", INT64_MIN);
+	json_out_kv_bool(j, "b", true);
+	json_out_kv_double(j, "d", 0.1);
+	json_out_kv_double(j, "nan", 0.0 / 0.0);
+	json_out_key(j, "bad");
+	json_out_slice(j, SLICE_LIT("a\xff\xc3"));
+	json_out_key(j, "raw");
+	json_out_raw(j, SLICE_LIT("{\"x\":[1.10]}"));
+	json_out_key(j, "empty");
+	json_out_array(j);
+	assert_slice(written(&b, j),
+	             "{\"s\":\"a\\\"\\\\\\n/\xc3\xa9\",\"none\":null,\"i\":-9223372036854775808,\"b\":true,"
+	             "\"d\":0.1,\"nan\":null,\"bad\":\"a\xef\xbf\xbd\xef\xbf\xbd\",\"raw\":{\"x\":[1.10]},"
+	             "\"empty\":[]}");
+}
+
+static void writing_fails_whole(void **state)
+{
+	_cleanup_(buf_free) struct buf b = BUF_INIT(16);
+	struct json_out *j;
+
+	(void)state;
+	assert_int_equal(buf_append_slice(&b, SLICE_LIT("before")), 0);
+	j = json_out_begin(&b);
+	json_out_array(j);
+	json_out_str(j, "too long for sixteen");
+	assert_int_equal(json_out_end(j), -ENOBUFS);
+	assert_slice(buf_slice(&b), "before");
+	j = json_out_begin(&b);
+	json_out_close(j); /* nothing is open */
+	assert_int_equal(json_out_end(j), -EINVAL);
+	assert_slice(buf_slice(&b), "before");
+}
+
+static void members_are_walked(void **state)
+{
+	struct json_text_member m;
+
+	(void)state;
+	assert_false(json_text_first(SLICE_LIT("{ }"), &m));
+	assert_false(json_text_first(SLICE_LIT(""), &m));
+	assert_false(json_text_first(SLICE_LIT("[1]"), &m));
+	assert_true(json_text_first(SLICE_LIT(" { \"a\\\"\" : { \"}\":[\"]\"] } , \"b\":1.5}"), &m));
+	assert_slice(m.key, "\"a\\\"\"");
+	assert_slice(m.value, "{ \"}\":[\"]\"] }");
+	assert_true(json_text_next(&m));
+	assert_slice(m.key, "\"b\"");
+	assert_slice(m.value, "1.5");
+	assert_false(json_text_next(&m));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(trap_19_utf8_and_surrogates),
+	        cmocka_unit_test(trap_20_white_space),
+	        cmocka_unit_test(trap_20_depth),
+	        cmocka_unit_test(trap_20_duplicates),
+	        cmocka_unit_test(duplicates_among_many),
+	        cmocka_unit_test(one_object),
+	        cmocka_unit_test(trap_21_raw_slices),
+	        cmocka_unit_test(escapes_are_decoded),
+	        cmocka_unit_test(large_then_small),
+	        cmocka_unit_test(errors_say_where),
+	        cmocka_unit_test(json_is_written),
+	        cmocka_unit_test(writing_fails_whole),
+	        cmocka_unit_test(members_are_walked),
+	};
+
+	return cmocka_run_group_tests(tests, up, down);
+}
