@@ -69,8 +69,10 @@ static void write_shown(struct json_out *j, const struct row_view *row)
 	json_out_raw(j, row->tries.n ? row->tries : SLICE_LIT("[]"));
 	if (row->answer.n)
 		kv_slice(j, "answer", row->answer);
-	if (!row->code)
-		return;
+}
+
+static void write_rejected(struct json_out *j, const struct row_view *row)
+{
 	json_out_kv_str(j, "code", row->code);
 	kv_slice(j, "field", row->field);
 	kv_slice(j, "message", row->message);
@@ -103,6 +105,8 @@ int row_write(struct buf *out, const struct row_view *row)
 		kv_slice(j, "line", line);
 	if (row->with_tries)
 		write_shown(j, row);
+	if (row->code)
+		write_rejected(j, row);
 	r = json_out_end(j);
 	if (r == 0)
 		r = buf_append_char(out, '\n');

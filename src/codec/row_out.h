@@ -32,7 +32,7 @@ struct row_view {
 	bool with_tries;
 	struct slice tries;  /* JSON array; n 0: [] */
 	struct slice answer; /* n 0: left out */
-	/* show, of a rejected line; code NULL: it is an event */
+	/* a rejected line; code NULL: it is an event */
 	const char *code;
 	struct slice field, message;
 	uint32_t uid, pid;

@@ -75,7 +75,7 @@ static void say_result(const struct acting *a)
 		       (unsigned long long)a->refused, (unsigned long long)a->unknown);
 		return;
 	}
-	printf("%s %s event%s", text_count(a->changed, changed), a->done, a->changed == 1 ? "" : "s");
+	printf("%s event%s %s", text_count(a->changed, changed), a->changed == 1 ? "" : "s", a->done);
 	if (a->refused)
 		printf("; %s in flight left alone", text_count(a->refused, refused));
 	putchar('\n');
@@ -106,7 +106,7 @@ static enum ctl_exit act(struct ctl *ctl, const char *command, const char *done,
 
 enum ctl_exit ctl_retry(struct ctl *ctl)
 {
-	return act(ctl, "retry", "due", false);
+	return act(ctl, "retry", "due now", false);
 }
 
 enum ctl_exit ctl_hold(struct ctl *ctl)

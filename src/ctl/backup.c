@@ -67,6 +67,17 @@ static void say_done(const struct ctl *ctl, const char *path, int fd)
 		printf("%.*s\n", (int)safe.len, safe.data);
 }
 
+/* What looking into the copy left beside it. */
+static void tidy(const char *path)
+{
+	static const char *const beside[] = {"-wal", ".lock"};
+	char name[4096];
+
+	for (size_t i = 0; i < ARRAY_LEN(beside); i++)
+		if (snprintf(name, sizeof(name), "%s%s", path, beside[i]) < (int)sizeof(name))
+			(void)unlink(name);
+}
+
 enum ctl_exit ctl_backup(struct ctl *ctl)
 {
 	const char *path = ctl->args.n_words ? ctl->args.words[0] : NULL;
@@ -86,6 +97,7 @@ enum ctl_exit ctl_backup(struct ctl *ctl)
 	code = copy(ctl, fd);
 	if (code == CTL_DONE)
 		code = offline_verify(ctl, path, true);
+	tidy(path);
 	if (code == CTL_DONE)
 		say_done(ctl, path, fd);
 	else

@@ -188,8 +188,7 @@ static int load_as_daemon(const char *path, struct err *err)
 			_exit(0); /* in a container without that right there is nothing to tell */
 		if (conf_load(&conf, path, err) == 0)
 			_exit(0);
-		(void)fd_write_all(pipe_fds[1], err->text, strlen(err->text));
-		_exit(1);
+		_exit(fd_write_all(pipe_fds[1], err->text, strlen(err->text)) == 0 ? 1 : 0);
 	}
 	fd_close(pipe_fds[1]);
 	n = pid > 0 ? read(pipe_fds[0], err->text, sizeof(err->text) - 1) : 0;

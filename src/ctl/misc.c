@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/parse.h"
 #include "conf/conf.h"
 #include "ctl/client.h"
 #include "ctl/offline.h"
@@ -124,6 +125,8 @@ static void print_check(const struct ctl *ctl, const struct json_doc *end)
 	const struct json_node *events = json_member(end, end->nodes, "events");
 	char n[32];
 
+	if (!events || events->type != JSON_OBJECT)
+		return;
 	if (ctl->args.json) {
 		struct slice text = json_raw(end, events);
 
@@ -134,9 +137,12 @@ static void print_check(const struct ctl *ctl, const struct json_doc *end)
 	}
 	printf("every row could be read: %s events\n",
 	       text_count((uint64_t)answer_i64(end, end->nodes, "rows", 0), n));
-	for (const struct json_node *m = json_first(end, events); m; m = json_next(end, events, m))
-		printf("  %-10.*s %s\n", SLICE_ARG(json_key(end, m)),
-		       text_count((uint64_t)answer_i64(end, m, "", 0), n));
+	for (const struct json_node *m = json_first(end, events); m; m = json_next(end, events, m)) {
+		uint64_t count;
+
+		if (m->type == JSON_NUMBER && parse_u64(json_value(end, m), &count) == 0)
+			printf("  %-10.*s %s\n", SLICE_ARG(json_key(end, m)), text_count(count, n));
+	}
 }
 
 enum ctl_exit ctl_check(struct ctl *ctl)

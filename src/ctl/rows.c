@@ -113,8 +113,9 @@ static int list_row(struct rows *rows, const struct json_doc *d)
 	const struct json_node *o = d->nodes;
 	int64_t accepted_us = answer_i64(d, o, "accepted_micros", 0);
 	struct slice reason = answer_text(d, o, "reason"), word = answer_text(d, o, "state");
+	struct slice message = answer_text(d, o, "message"), code;
 	size_t widths[ARRAY_LEN(list_widths)];
-	char id[24], state[32], accepted[16], age[16];
+	char id[24], state[32], accepted[16], age[16], what[256];
 	bool rejected = slice_eq(word, SLICE_LIT("rejected"));
 	struct slice columns[7];
 	int r;
@@ -133,7 +134,10 @@ static int list_row(struct rows *rows, const struct json_doc *d)
 	columns[5] = or_dash(answer_text(d, o, "name"));
 	columns[6] = or_dash(answer_text(d, o, "client"));
 	if (rejected) { /* it never became an event: what was wrong is all there is */
-		columns[4] = or_dash(answer_text(d, o, "last_error"));
+		code = answer_text(d, o, "code");
+		snprintf(what, sizeof(what), "%.*s%s%.*s", SLICE_ARG(code), code.n ? ": " : "",
+		         message.n > 200 ? 200 : (int)message.n, message.p);
+		columns[4] = slice_of(what);
 		widths[4] = widths[4] + widths[5] + widths[6] + 2;
 	}
 	r = buf_printf(&rows->line, "%s", text_color_on(rows->ctl->color, color_of(slice_of(state))));

@@ -18,7 +18,7 @@ static void print_safe(struct slice s)
 {
 	_cleanup_(buf_free) struct buf safe = BUF_INIT(CLIENT_LINE_MAX);
 
-	if (text_safe(&safe, s) == 0)
+	if (text_safe(&safe, s) == 0 && safe.len > 0)
 		fwrite(safe.data, 1, safe.len, stdout);
 }
 

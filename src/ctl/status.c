@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/parse.h"
 #include "ctl/client.h"
 #include "ctl/rows.h"
 #include "ctl/text.h"
@@ -105,13 +106,13 @@ static void counts(struct screen *s, const struct json_doc *d, const char *name,
 	for (const struct json_node *m = json_first(d, o); m; m = json_next(d, o, m)) {
 		struct slice key = json_key(d, m);
 		char text[80], count[32];
-		int64_t n = answer_i64(d, o, "", 0);
+		uint64_t n;
 
-		snprintf(text, sizeof(text), "%.*s", SLICE_ARG(key));
-		n = answer_i64(d, o, text, 0);
+		if (m->type != JSON_NUMBER || parse_u64(json_value(d, m), &n) < 0)
+			continue;
 		if (n == 0 && !zeros && !slice_eq(key, SLICE_LIT("queued")))
 			continue;
-		snprintf(text, sizeof(text), "%.*s %s", SLICE_ARG(key), text_count((uint64_t)n, count));
+		snprintf(text, sizeof(text), "%.*s %s", SLICE_ARG(key), text_count(n, count));
 		piece(s, text, slice_eq(key, SLICE_LIT("dead")) && n > 0 ? COLOR_RED : COLOR_PLAIN);
 		any = true;
 	}

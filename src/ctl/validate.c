@@ -84,7 +84,7 @@ static void print_safe(struct slice s)
 {
 	_cleanup_(buf_free) struct buf safe = BUF_INIT(TEXT_MAX);
 
-	if (text_safe(&safe, s) == 0)
+	if (text_safe(&safe, s) == 0 && safe.len > 0)
 		fwrite(safe.data, 1, safe.len, stdout);
 }
 
@@ -167,14 +167,17 @@ static bool remote_is_good(const struct json_doc *d, const struct json_node *rem
 {
 	struct slice answer = answer_text(d, remote, "answer");
 	struct json_in *json = json_in_new(32);
-	const struct json_node *list = NULL;
 	const struct json_doc *verdict;
+	bool good = false;
 	struct err err;
 
-	if (json && json_in_read(json, answer, &verdict, &err) == 0)
-		list = json_member(verdict, verdict->nodes, "validationMessages");
+	if (json && json_in_read(json, answer, &verdict, &err) == 0) {
+		const struct json_node *list = json_member(verdict, verdict->nodes, "validationMessages");
+
+		good = list && list->type == JSON_ARRAY && list->count == 0;
+	}
 	json_in_free(json);
-	return list && list->count == 0;
+	return good;
 }
 
 static void print_json(struct validating *v, const struct json_doc *d, const struct json_node *local,

@@ -24,9 +24,9 @@ struct control_context {
 	struct delivery *delivery;
 	const struct streams *streams; /* control_set_streams() after a reload */
 	struct counters *counters;
-	struct tap *tap;               /* the control fills it in while somebody follows */
+	struct tap *tap; /* the control fills it in while somebody follows */
 	int64_t started_mono_us;
-	const char *set_aside;         /* a corrupt outbox was set aside under this name; "" : none */
+	const char *set_aside;                     /* a corrupt outbox was set aside under this name; "" : none */
 	int (*reload)(void *arg, struct err *err); /* as SIGHUP */
 	void *arg;
 };

@@ -12,7 +12,8 @@ struct pause_op {
 	struct op op;
 	struct job_pause job;
 	struct delivery *delivery;
-	uint32_t sid;     /* being remembered */
+	uint32_t sid; /* being remembered */
+	char name[STORE_NAME_MAX + 1];
 	bool one, paused; /* one: that stream only */
 	uint64_t n;       /* streams done */
 };
@@ -51,7 +52,7 @@ static void on_remembered(struct job *job)
 
 	if (r == 0) {
 		delivery_pause(p->delivery, p->sid, p->paused);
-		log_info("operator: stream %u %s", p->sid, p->paused ? "paused" : "resumed");
+		log_info("operator: stream %s %s", p->name, p->paused ? "paused" : "resumed");
 	}
 	if (!op_back(&p->op))
 		return;
@@ -72,6 +73,7 @@ static void pause_slice(struct op *op)
 {
 	struct pause_op *p = CONTAINER_OF(op, struct pause_op, op);
 
+	memcpy(p->name, op->session->control->names[p->sid], sizeof(p->name));
 	job_pause_init(&p->job, p->sid, p->paused ? PAUSE_PAUSED : PAUSE_RESUMED, on_remembered);
 	(void)op_submit(op, &p->job.job);
 }
