@@ -310,8 +310,10 @@ int http_client_new(struct http_client **ret, struct loop *loop, const struct ht
 	if (r < 0)
 		return r;
 	c = calloc(1, sizeof(*c));
-	if (!c)
+	if (!c) {
+		curl_global_cleanup();
 		return err_set(err, -ENOMEM, "no memory for the HTTP client");
+	}
 	c->loop = loop;
 	TAILQ_INIT(&c->active);
 	TAILQ_INIT(&c->cancelled);
