@@ -17,9 +17,9 @@ static void assert_slice_at(struct slice s, const char *wanted, const char *file
 
 /* Up to four events of one envelope, each of a submission of its own. */
 struct batch {
-	struct {
+	union {
 		struct submission sub;
-		struct event event;
+		char room[sizeof(struct submission) + sizeof(struct event)];
 	} rows[4];
 	struct payload_event events[4];
 	size_t n;
