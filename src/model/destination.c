@@ -74,12 +74,20 @@ static bool denial_confirmed(const struct destination *d, const struct batch_pas
 	       d->latest_success_us >= past->last_failed_us;
 }
 
+/* Others got through after the latest refusal, and nothing but that refusal itself took the destination down since.
+ */
+static bool refusal_confirmed(const struct destination *d, const struct batch_past *past)
+{
+	return past->refused_last && d->trouble_us <= past->last_failed_us &&
+	       d->latest_answer_us >= past->last_failed_us;
+}
+
 struct destination_recent destination_recent(const struct destination *d, const struct batch_past *past,
                                              int64_t started_us)
 {
 	struct destination_recent recent = {.failed_before = past->failed};
 	recent.success_since_first_refusal = past->refused && d->latest_answer_us >= past->first_refused_us;
-	recent.success_since_last_refusal = past->refused && d->latest_answer_us >= past->last_refused_us;
+	recent.success_since_last_refusal = refusal_confirmed(d, past);
 	/* Only a request that started later proves that the destination worked then: answers to requests that were
 	 * in flight together come in any order. */
 	recent.others_succeed =
@@ -98,12 +106,12 @@ void batch_past_failed(struct batch_past *past, const struct destination_recent 
 		past->first_failed_us = now_us;
 	past->failed = true;
 	past->last_failed_us = now_us;
-	if (!outcome_status_refuses(status))
+	past->refused_last = outcome_status_refuses(status);
+	if (!past->refused_last)
 		return;
 	if (!past->refused)
 		past->first_refused_us = now_us;
 	past->refused = true;
-	past->last_refused_us = now_us;
 }
 
 /* What an outcome says about the destination. */
@@ -185,7 +193,6 @@ static enum destination_change settle_probe(struct destination *d, const struct 
 	}
 	if (says == SAYS_UP || says == SAYS_ANSWERS) {
 		d->failures = 0;
-		d->trouble_us = end->now_us;
 		window_restart(&d->window);
 		set_state(d, DESTINATION_UP);
 		return CHANGE_UP;

@@ -26,16 +26,16 @@ struct destination {
 	uint64_t probe_seq;          /* while probing: the one request; 0: to be started */
 	int64_t latest_success_us;   /* start of the latest started request that got 2xx; INT64_MIN: none */
 	int64_t latest_answer_us;    /* when the latest 2xx came */
-	int64_t trouble_us;          /* the latest time at which it was not up */
+	int64_t trouble_us;          /* when it last failed: went down, or a probe came to nothing */
 };
 
 /* What one batch went through; zero is a new one. Halves of a batch inherit it. */
 struct batch_past {
 	unsigned waits;   /* own backoffs in a row */
 	unsigned denials; /* after which the destination stayed up and others got through */
-	bool failed, refused, denied_last;
-	int64_t first_failed_us, last_failed_us;   /* when failed */
-	int64_t first_refused_us, last_refused_us; /* when refused */
+	bool failed, refused, denied_last, refused_last;
+	int64_t first_failed_us, last_failed_us; /* when failed */
+	int64_t first_refused_us;                /* when refused */
 };
 
 enum destination_change {
