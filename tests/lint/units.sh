@@ -16,7 +16,8 @@ done
 out=$(systemd-analyze verify --man=no "$tree/ga4relay.service" "$tree/ga4relay.socket" 2>&1)
 rc=$?
 # "ignoring": what this version of systemd does not know falls back silently, a Type= too.
-if [ $rc -ne 0 ] || grep -E 'ga4relay\.(service|socket)' <<<"$out" | grep -qiE 'ignoring|unknown|failed'; then
+ours=$(grep -E 'ga4relay\.(service|socket)' <<<"$out")
+if [ $rc -ne 0 ] || grep -qiE 'ignoring|unknown|failed' <<<"$ours"; then
 	echo "systemd-analyze verify: $out"
 	exit 1
 fi
