@@ -1,145 +1,15 @@
-/* http_client.c - POSTs over curl-multi on libevent: sockets and the timer in, finished requests out
+/* http_client.c - POSTs over curl-multi: requests go in here, and come out in one place, http_client_reap()
  *
- * libevent's callbacks drive libcurl, libcurl's callbacks only record; requests end in one place,
- * http_client_reap(). libcurl's timer callback arms a timer and calls nothing (trap 14). */
+ * Everything in between is in http_client_events.c (libevent), _options.c (what libcurl is told) and _answer.c (what
+ * came back). */
 #include "net/http_client.h"
 
 #include <errno.h>
-#include <event2/event.h>
-#include <event2/event_struct.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "net/http_client_priv.h"
-
-/* After an answer's head, for the rest of the transfer when nobody wants the answer's body. libcurl 7.88 lets HTTP/2
- * streams stall that were answered before their body was read (trap 11), and a body may come a byte at a time. */
-#define ANSWER_REST_US (1 * US_PER_S)
-
-/* A descriptor that libcurl wants watched. Kept for the next one when libcurl lets go: it does so after each request.
- */
-struct http_socket {
-	struct http_client *client;
-	SLIST_ENTRY(http_socket) link;
-	struct event event;
-};
-SLIST_HEAD(http_socket_list, http_socket);
-
-struct http_client {
-	struct loop *loop;
-	CURLM *multi;
-	struct curl_slist *headers;
-	struct loop_timer *timer;
-	struct loop_timer *rest_timer;
-	bool rest_due;                    /* rest_timer fired: http_client_reap() looks at who is late */
-	struct http_client_config config; /* strings are our own copies */
-	uint64_t config_version;
-	struct http_request_list active;    /* libcurl has them */
-	struct http_request_list cancelled; /* taken back, done() is due */
-	struct http_request_list idle;      /* to be used again, with their handles */
-	unsigned in_flight, n_idle;
-	bool lost_answer; /* the last HTTP/2 stream that failed was reset without a status */
-	struct http_socket_list watched, spare;
-};
-
-/* ---- libevent and libcurl ---- */
-
-static void drive(struct http_client *c, curl_socket_t fd, int what)
-{
-	int running;
-
-	/* Fails only without memory or on a bad handle; transfers then end by their timeout. */
-	(void)curl_multi_socket_action(c->multi, fd, what, &running);
-}
-
-static void on_socket_event(evutil_socket_t fd, short what, void *arg)
-{
-	struct http_socket *s = arg;
-
-	drive(s->client, fd, (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0));
-}
-
-static void on_timer(void *arg)
-{
-	struct http_client *c = arg;
-
-	drive(c, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static void on_rest_timer(void *arg)
-{
-	struct http_client *c = arg;
-
-	c->rest_due = true;
-}
-
-void http_client_answered(struct http_client *c)
-{
-	if (!loop_timer_is_set(c->rest_timer))
-		loop_timer_set(c->rest_timer, ANSWER_REST_US);
-}
-
-static int timer_wanted(CURLM *multi, long timeout_ms, void *arg)
-{
-	struct http_client *c = arg;
-
-	(void)multi;
-	if (timeout_ms < 0)
-		loop_timer_cancel(c->timer);
-	else
-		loop_timer_set(c->timer, timeout_ms * US_PER_MS);
-	return 0;
-}
-
-static struct http_socket *socket_new(struct http_client *c)
-{
-	struct http_socket *s = SLIST_FIRST(&c->spare);
-
-	if (s)
-		SLIST_REMOVE_HEAD(&c->spare, link);
-	else
-		s = calloc(1, sizeof(*s));
-	if (!s)
-		return NULL;
-	s->client = c;
-	SLIST_INSERT_HEAD(&c->watched, s, link);
-	return s;
-}
-
-static void socket_release(struct http_client *c, struct http_socket *s)
-{
-	event_del(&s->event);
-	SLIST_REMOVE(&c->watched, s, http_socket, link);
-	SLIST_INSERT_HEAD(&c->spare, s, link);
-}
-
-/* Never fails towards libcurl: an error here would make the whole multi handle unusable. A socket that cannot be
- * watched costs its own transfer a timeout. */
-static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
-{
-	struct http_client *c = arg;
-	struct http_socket *s = socket_arg;
-	short events =
-	        (short)(EV_PERSIST | (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
-
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		if (s)
-			socket_release(c, s);
-		return 0;
-	}
-	if (s)
-		event_del(&s->event);
-	else
-		s = socket_new(c);
-	if (!s)
-		return 0;
-	if (event_assign(&s->event, loop_base(c->loop), fd, events, on_socket_event, s) < 0 ||
-	    event_add(&s->event, NULL) < 0 || curl_multi_assign(c->multi, fd, s) != CURLM_OK)
-		socket_release(c, s);
-	return 0;
-}
 
 /* ---- configuration ---- */
 
@@ -277,26 +147,11 @@ static struct curl_slist *make_headers(void)
 	return list;
 }
 
-static int set_multi_callbacks(struct http_client *c)
-{
-	CURLMcode code = curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, socket_wanted);
-
-	if (code == CURLM_OK)
-		code = curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
-	if (code == CURLM_OK)
-		code = curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, timer_wanted);
-	if (code == CURLM_OK)
-		code = curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
-	return code == CURLM_OK ? 0 : -EINVAL;
-}
-
 static int client_init(struct http_client *c, const struct http_client_config *config, struct err *err)
 {
 	c->multi = curl_multi_init();
 	c->headers = make_headers();
-	c->timer = loop_timer_new(c->loop, on_timer, c);
-	c->rest_timer = loop_timer_new(c->loop, on_rest_timer, c);
-	if (!c->multi || !c->headers || !c->timer || !c->rest_timer || set_multi_callbacks(c) < 0)
+	if (!c->multi || !c->headers || http_events_init(c) < 0)
 		return err_set(err, -ENOMEM, "no memory for the HTTP client");
 	return http_client_set(c, config, err);
 }
@@ -318,8 +173,6 @@ int http_client_new(struct http_client **ret, struct loop *loop, const struct ht
 	TAILQ_INIT(&c->active);
 	TAILQ_INIT(&c->cancelled);
 	TAILQ_INIT(&c->idle);
-	SLIST_INIT(&c->watched);
-	SLIST_INIT(&c->spare);
 	r = client_init(c, config, err);
 	if (r < 0) {
 		http_client_free(c);
@@ -344,16 +197,6 @@ static void list_clear(struct http_request_list *list)
 	}
 }
 
-static void sockets_clear(struct http_socket_list *list)
-{
-	struct http_socket *s;
-
-	while ((s = SLIST_FIRST(list))) {
-		SLIST_REMOVE_HEAD(list, link);
-		free(s);
-	}
-}
-
 struct http_client *http_client_free(struct http_client *c)
 {
 	if (!c)
@@ -364,12 +207,8 @@ struct http_client *http_client_free(struct http_client *c)
 	/* Calls socket_wanted() for the connections that it still keeps. */
 	if (c->multi)
 		(void)curl_multi_cleanup(c->multi);
-	while (!SLIST_EMPTY(&c->watched))
-		socket_release(c, SLIST_FIRST(&c->watched));
-	sockets_clear(&c->spare);
+	http_events_free(c);
 	curl_slist_free_all(c->headers);
-	loop_timer_free(c->timer);
-	loop_timer_free(c->rest_timer);
 	config_clear(&c->config);
 	curl_global_cleanup();
 	free(c);
@@ -495,7 +334,7 @@ static void reap_finished(struct http_client *c)
 /* Answered, but not finished in good time: the status is all that matters. Looks at every request, once a second. */
 static void reap_late(struct http_client *c)
 {
-	int64_t limit = clock_mono_us() - ANSWER_REST_US;
+	int64_t limit = clock_mono_us() - HTTP_REST_US;
 	struct http_request *r, *next;
 
 	if (!c->rest_due)

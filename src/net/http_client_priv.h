@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "net/http_client.h"
 
 /* An answer may not grow without end: GA4's has no body at all, and a validation answer has some 10 KiB. */
@@ -31,7 +32,7 @@ struct http_request {
 	size_t head_bytes, body_bytes;
 	int status;               /* last status line that is not 1xx */
 	int64_t retry_after_us;   /* of that answer's head */
-	int64_t answered_mono_us; /* when that answer\'s head was whole; 0: not yet */
+	int64_t answered_mono_us; /* when that answer's head was whole; 0: not yet */
 	bool cut;                 /* we stopped reading a too long answer */
 	char answer[sizeof(((struct attempt *)0)->answer)];
 	size_t answer_len;
@@ -42,14 +43,42 @@ TAILQ_HEAD(http_request_list, http_request);
 
 /* Before any other use of libcurl; again and again is allowed. */
 int http_options_global(struct err *err) MUST_CHECK;
-/* Everything that stays the same from request to request. user_headers outlives the handle. */
+/* Everything that stays the same from request to request. headers outlive the handle. */
 int http_options_set(struct http_request *r, const struct http_client_config *config, struct curl_slist *headers,
                      struct err *err) MUST_CHECK;
 /* What differs. 0, -ENOMEM, -EINVAL. */
 int http_options_request(struct http_request *r, const char *url, struct slice body, bool http2,
                          bool fresh) MUST_CHECK;
 
-/* An answer's head is whole: http_client.c sees to it that the rest does not take for ever. */
+/* After an answer's head, for the rest of the transfer when nobody wants the answer's body. libcurl 7.88 lets HTTP/2
+ * streams stall that were answered before their body was read (trap 11), and a body may come a byte at a time. */
+#define HTTP_REST_US (1 * US_PER_S)
+
+struct http_socket; /* a descriptor that libcurl wants watched */
+SLIST_HEAD(http_socket_list, http_socket);
+
+struct http_client {
+	struct loop *loop;
+	CURLM *multi;
+	struct curl_slist *headers;
+	struct loop_timer *timer;
+	struct loop_timer *rest_timer;
+	bool rest_due;                    /* rest_timer fired: http_client_reap() looks at who is late */
+	struct http_client_config config; /* strings are our own copies */
+	uint64_t config_version;
+	struct http_request_list active;    /* libcurl has them */
+	struct http_request_list cancelled; /* taken back, done() is due */
+	struct http_request_list idle;      /* to be used again, with their handles */
+	unsigned in_flight, n_idle;
+	bool lost_answer; /* the last HTTP/2 stream that failed was reset without a status */
+	struct http_socket_list watched, spare;
+};
+
+/* Before any transfer; what of it failed is cleaned up by http_events_free(). 0, -ENOMEM, -EINVAL. */
+int http_events_init(struct http_client *c) MUST_CHECK;
+/* After curl_multi_cleanup(), which still lets go of sockets. */
+void http_events_free(struct http_client *c);
+/* An answer's head is whole: http_client_reap() shall see to it that the rest does not take for ever. */
 void http_client_answered(struct http_client *c);
 
 /* Callbacks, set by http_options_set(). They only record. */
