@@ -18,8 +18,9 @@ struct line_context {
 	size_t n_streams;      /* at least 1 */
 	size_t default_stream; /* index */
 	bool limits_360;
-	int64_t max_age_us;    /* delivery.max_age */
-	/* A payload whose stream is already known (HTTP door): index, or -1. A `stream` member is then VALUE_INVALID. */
+	int64_t max_age_us; /* delivery.max_age */
+	/* A payload whose stream is already known (HTTP door): index, or -1. A `stream` member is then VALUE_INVALID.
+	 */
 	int forced_stream;
 };
 
@@ -28,9 +29,9 @@ struct line_context {
 typedef void *event_in_alloc_fn(void *arg, size_t size);
 
 struct line_result {
-	struct submission *sub;  /* NULL when refused */
-	size_t stream;           /* index of the stream it belongs to, or SIZE_MAX when it was not found out */
-	struct finding refusal;  /* when refused */
+	struct submission *sub; /* NULL when refused */
+	size_t stream;          /* index of the stream it belongs to, or SIZE_MAX when it was not found out */
+	struct finding refusal; /* when refused */
 	/* Warnings as they go into the reply: "" or `,"warnings":[…]` with `,"warnings_omitted":N`; points into the
 	 * reader, valid until its next call. warning_counts: by code, also of those omitted. */
 	struct slice warnings_json;
@@ -39,7 +40,7 @@ struct line_result {
 
 struct event_in; /* owns the yajl handle and the scratch memory; one per thread */
 
-struct event_in *event_in_new(void);  /* NULL: no memory */
+struct event_in *event_in_new(void); /* NULL: no memory */
 struct event_in *event_in_free(struct event_in *in);
 
 /* The line without its LF (a CR at its end is allowed). wall_us stamps events without a time.

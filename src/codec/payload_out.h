@@ -21,6 +21,7 @@ size_t payload_envelope_size(const struct submission *sub);
 /* Appends the body. 0, -ENOBUFS, -ENOMEM. */
 int payload_write(struct buf *out, const struct payload_event *events, size_t n) MUST_CHECK;
 /* One line that the event socket accepts and that becomes this event again: `line` of show and export. */
-int payload_write_line(struct buf *out, const struct submission *sub, uint32_t index, struct slice stream_name) MUST_CHECK;
+int payload_write_line(struct buf *out, const struct submission *sub, uint32_t index,
+                       struct slice stream_name) MUST_CHECK;
 
 #endif

@@ -11,7 +11,8 @@
 #include "model/verdict.h"
 
 /* Each appends one line with its LF. warnings_json as in struct line_result. 0, -ENOBUFS, -ENOMEM. */
-int reply_write_ok(struct buf *out, uint64_t id, uint32_t count, bool duplicate, struct slice warnings_json) MUST_CHECK;
+int reply_write_ok(struct buf *out, uint64_t id, uint32_t count, bool duplicate,
+                   struct slice warnings_json) MUST_CHECK;
 int reply_write_refusal(struct buf *out, const struct finding *refusal) MUST_CHECK;
 
 /* Of a line that the two above made, or of its beginning. */

@@ -19,8 +19,8 @@ struct json_node {
 	uint8_t type;              /* enum json_type */
 	bool truth;                /* JSON_BOOL */
 	bool is_member : 1;
-	bool key_decoded : 1;      /* key lies in doc->decoded */
-	bool val_decoded : 1;      /* value lies in doc->decoded */
+	bool key_decoded : 1; /* key lies in doc->decoded */
+	bool val_decoded : 1; /* value lies in doc->decoded */
 };
 
 struct json_doc {
@@ -47,7 +47,8 @@ static inline const struct json_node *json_first(const struct json_doc *d, const
 {
 	return parent->count ? &d->nodes[(uint32_t)(parent - d->nodes) + 1] : NULL;
 }
-static inline const struct json_node *json_next(const struct json_doc *d, const struct json_node *parent, const struct json_node *at)
+static inline const struct json_node *json_next(const struct json_doc *d, const struct json_node *parent,
+                                                const struct json_node *at)
 {
 	return at->end < parent->end ? &d->nodes[at->end] : NULL;
 }
