@@ -23,28 +23,29 @@ void conn_touch(struct conn *c)
 	TAILQ_INSERT_TAIL(&c->l->conns, c, by_activity);
 }
 
-/* Input that was read already gives no event any more: a timer stands in. */
+/* In line for its turn to be read, without waiting for an event: it has input, here or in the kernel. */
 static void resume_later(struct conn *c)
 {
 	if (c->is_resuming)
 		return;
 	c->is_resuming = true;
 	TAILQ_INSERT_TAIL(&c->l->resuming, c, by_rest);
-	loop_timer_set(c->l->resume, 0);
+	if (!c->l->paused)
+		loop_timer_set(c->l->resume, 0);
 }
 
 void conn_update(struct conn *c)
 {
+	bool may_read = !c->eof && !c->holds;
 	unsigned interest = 0;
 
 	if (c->gone)
 		return;
-	if (!c->eof && !c->holds) {
-		if (c->rest.len > 0)
-			resume_later(c);
-		else
-			interest |= LOOP_READ;
-	}
+	if (may_read && c->rest.len > 0)
+		resume_later(c);
+	/* Who waits in line needs no event; but switching it off and on again costs more than ignoring it. */
+	if (may_read && (!c->is_resuming || (c->interest & LOOP_READ)))
+		interest |= LOOP_READ;
 	if (c->blocked && !c->dead)
 		interest |= LOOP_WRITE;
 	if (interest != c->interest) {
@@ -73,6 +74,19 @@ void conn_release(struct conn *c, enum hold why)
 	conn_update(c);
 }
 
+/* Behind those who wait in line already: a pause would else always find the same ones served first. */
+static void read_in_turn(struct conn *c)
+{
+	struct listener *l = c->l;
+
+	if (l->paused)
+		conn_hold(c, HOLD_PAUSE);
+	else if (TAILQ_EMPTY(&l->resuming))
+		conn_read(c);
+	else
+		resume_later(c);
+}
+
 static void on_ready(void *arg, int fd UNUSED, unsigned ready)
 {
 	struct conn *c = arg;
@@ -82,9 +96,8 @@ static void on_ready(void *arg, int fd UNUSED, unsigned ready)
 		conn_call_drained(c);
 	}
 	if (!c->gone && (ready & LOOP_READ))
-		conn_read(c);
-	if (!c->gone)
-		conn_settle(c);
+		read_in_turn(c);
+	conn_settle(c);
 }
 
 static void on_resume(void *arg)
@@ -93,15 +106,16 @@ static void on_resume(void *arg)
 	struct conn *last = TAILQ_LAST(&l->resuming, conn_list), *c;
 	bool end = !last;
 
-	while (!end && (c = TAILQ_FIRST(&l->resuming))) {
+	while (!end && !l->paused && (c = TAILQ_FIRST(&l->resuming))) {
 		end = c == last; /* who comes again meanwhile waits for the next turn */
 		TAILQ_REMOVE(&l->resuming, c, by_rest);
 		c->is_resuming = false;
 		if (!c->holds)
 			conn_read(c);
+		conn_update(c);
 		conn_settle(c);
 	}
-	if (!TAILQ_EMPTY(&l->resuming))
+	if (!TAILQ_EMPTY(&l->resuming) && !l->paused)
 		loop_timer_set(l->resume, 0);
 }
 
@@ -364,8 +378,12 @@ void listener_pause(struct listener *l, bool pause)
 	l->paused = pause;
 	for (c = pause ? NULL : TAILQ_FIRST(&l->held); c; c = next) {
 		next = TAILQ_NEXT(c, by_hold);
+		if (c->holds == HOLD_PAUSE)
+			resume_later(c); /* in the order in which they were held */
 		conn_release(c, HOLD_PAUSE);
 	}
+	if (!TAILQ_EMPTY(&l->resuming) && !pause)
+		loop_timer_set(l->resume, 0);
 }
 
 bool listener_paused(const struct listener *l)

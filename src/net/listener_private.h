@@ -39,7 +39,7 @@ struct conn {
 	TAILQ_ENTRY(conn) by_hold;     /* l->held, while holds != 0 */
 	TAILQ_ENTRY(conn) by_progress; /* l->big, while is_big */
 	TAILQ_ENTRY(conn) by_dirt;     /* l->dirty, while is_dirty */
-	TAILQ_ENTRY(conn) by_rest;     /* l->resuming, while is_resuming */
+	TAILQ_ENTRY(conn) by_rest;     /* l->resuming, while is_resuming: in line to be read */
 	struct listener *l;
 	uint64_t id;
 	struct loop_watch *watch;
@@ -82,8 +82,8 @@ struct listener {
 	struct conn_list conns, held, big, dirty, resuming;
 	unsigned n_conns;
 	uint64_t last_id;
-	size_t memory; /* bytes in all partial lines and unread replies */
-	char *chunk;   /* READ_MAX bytes that every connection reads into */
+	size_t memory;   /* bytes in all partial lines and unread replies */
+	char *chunk;     /* READ_MAX bytes that every connection reads into */
 	uint64_t exempt; /* while draining: the connection that reads on although memory is short; 0: none */
 	bool paused, draining, accepting, out_of_files /* an episode of EMFILE that was logged */;
 };

@@ -280,6 +280,43 @@ static void pause_in_the_middle_of_a_chunk(void **state)
 	assert_int_equal(f->n_lines, 10000);
 }
 
+/* Clients that always have more than is read of them: each gets its share. */
+static void a_pause_serves_nobody_first(void **state)
+{
+	struct fixture *f = *state;
+	enum { CLIENTS = 8, ROUNDS = 40 };
+	static char text[30000];
+	size_t served[CLIENTS + 1] = {0}, least = SIZE_MAX, most = 0;
+	int fds[CLIENTS];
+
+	for (size_t i = 0; i < sizeof(text); i += 30)
+		memcpy(text + i, "01234567890123456789012345678\n", 30);
+	for (int i = 0; i < CLIENTS; i++)
+		fds[i] = client(f);
+	for (int round = 0; round < ROUNDS; round++) {
+		for (int i = 0; i < CLIENTS; i++)
+			while (send(fds[i], text, sizeof(text), MSG_NOSIGNAL) == sizeof(text))
+				;
+		turn(f);
+		listener_pause(f->l, true);
+		for (int i = 0; i < CLIENTS; i++)
+			while (get(fds[i], (char[4096]){0}, 4096) > 0)
+				;
+		settle(f);
+		listener_pause(f->l, false);
+		for (size_t i = 0; i < f->n_lines; i++)
+			served[f->lines[i].conn]++;
+		forget_lines(f);
+	}
+	for (int i = 1; i <= CLIENTS; i++) {
+		least = served[i] < least ? served[i] : least;
+		most = served[i] > most ? served[i] : most;
+	}
+	assert_true(least * 2 >= most);
+	for (int i = 0; i < CLIENTS; i++)
+		close(fds[i]);
+}
+
 static void limit_lets_the_kernel_queue(void **state)
 {
 	struct fixture *f = *state;
@@ -530,6 +567,7 @@ int main(void)
 	        OPEN(reset_is_an_end_of_file),
 	        OPEN(pause_stops_reading_and_nothing_is_lost),
 	        OPEN(pause_in_the_middle_of_a_chunk),
+	        OPEN(a_pause_serves_nobody_first),
 	        OPEN(limit_lets_the_kernel_queue),
 	        OPEN(limit_closes_who_idled),
 	        OPEN(out_of_descriptors_waits),
