@@ -144,8 +144,8 @@ int control_log_level(struct session *s, const struct request *request, struct e
 	if (log_level_parse(name, &level) < 0)
 		return err_set(err, -EINVAL, "no level is called \"%.*s\"; levels: error warning info debug",
 		               word.n > 40 ? 40 : (int)word.n, word.p ? word.p : "");
+	log_info("operator: log level is %s from now on, until the next reload", log_level_name(level));
 	log_set_level(level);
-	log_write(LOG_LEVEL_WARNING, "operator: log level is now %s, until the next reload", log_level_name(level));
 	session_end_ok(s);
 	return 0;
 }

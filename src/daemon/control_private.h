@@ -28,7 +28,7 @@ enum {
 	CONTROL_HIGH = 256 << 10,      /* bytes unwritten above which the next slice waits … */
 	CONTROL_LOW = 64 << 10,        /* … until so few are left */
 	CONTROL_IDS_MAX = 1000,        /* a request */
-	SLICE_EXAMINED = 1000,         /* rows a slice looks at: well under a millisecond of the writer's thread */
+	SLICE_EXAMINED = 400,          /* rows a slice looks at: about a millisecond of the writer's thread */
 	SLICE_ROWS = 250,              /* rows a slice brings */
 	SLICE_ROWS_WITH_BODY = 64      /* bodies are 130,000 bytes at most */
 };
