@@ -88,8 +88,7 @@ void delivery_get_status(const struct delivery *d, const struct now *now, struct
 {
 	*ret = (struct delivery_status){
 	        .in_flight_events = d->dispatch.in_flight_events,
-	        .oldest_time_us = INT64_MAX,
-	        .first_expiry_us = -1,
+	        .expiry_suspended = d->expiry.mode == EXPIRY_SUSPENDED,
 	};
 	age_status(d, now, ret);
 	for (size_t i = 0; i < d->n_outlets; i++)

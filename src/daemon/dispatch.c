@@ -372,26 +372,37 @@ static void on_answer(void *arg, const struct attempt *attempt, struct slice bod
 	finish(r, &shown);
 }
 
-/* Events that grew too old while they waited never go out; while the clock is not trusted they wait. */
+/* What looks too old while the clock is not trusted waits; its neighbours go. */
+static struct batch *hold_back(struct dispatch *d, struct batch *b, uint32_t which)
+{
+	int64_t until = expiry_wait_until_us(d->expiry, &d->now);
+	if (which == 0)
+		return b;
+	struct batch *old = which == (UINT32_C(1) << b->n) - 1 ? b : batch_cut(b, which);
+	if (old && old != b) {
+		batch_park(old, until);
+		return b;
+	}
+	batch_park(b, until);
+	return NULL;
+}
+
+/* Events that grew too old while they waited never go out. */
 static struct batch *drop_expired(struct dispatch *d, struct batch *b)
 {
-	bool wait = false;
+	uint32_t wait = 0;
 	if (!d->expiry)
 		return b;
 	for (unsigned i = b->n; i-- > 0;) {
 		struct due *due = b->events[i];
 		enum expiry_word word = expiry_decide(d->expiry, due, &d->now);
-		wait |= word == EXPIRY_WAIT;
+		wait |= (uint32_t)(word == EXPIRY_WAIT) << i;
 		if (word != EXPIRY_YES)
 			continue;
 		batch_drop_event(b, i);
 		dispatch_expire(d, due);
 	}
-	if (wait) {
-		batch_park(b, expiry_wait_until_us(d->expiry, &d->now));
-		return NULL;
-	}
-	return b->n > 0 ? b : batch_free_empty(b);
+	return b->n > 0 ? hold_back(d, b, wait) : batch_free_empty(b);
 }
 
 static int write_body(struct request *r, const struct batch *b)

@@ -189,6 +189,9 @@ void batch_again(struct batch *b);                  /* when the destination allo
 void batch_park(struct batch *b, int64_t until_us); /* its own backoff */
 /* Two halves that go next; the batch is gone. -ENOMEM: it stays whole, to be parked. */
 int batch_split(struct batch *b) MUST_CHECK;
+/* The events of b, in flight, whose bits are set (not all) become a batch of their own, in flight too. NULL: no
+ * memory. */
+struct batch *batch_cut(struct batch *b, uint32_t which) MUST_CHECK;
 /* The batch is gone, its events are settling: each leaves by due_release(). */
 void batch_settling(struct batch *b);
 /* Takes one event out of a batch in flight or waiting, into settling (expired). */

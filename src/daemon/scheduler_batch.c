@@ -110,6 +110,25 @@ int batch_split(struct batch *b)
 	return 0;
 }
 
+struct batch *batch_cut(struct batch *b, uint32_t which)
+{
+	struct batch *out = malloc(sizeof(*out));
+	if (!out)
+		return NULL;
+	*out = *b;
+	unsigned n = b->n;
+	b->n = out->n = 0;
+	if (out->suspect)
+		b->lane->suspects_in_flight++;
+	for (unsigned i = 0; i < n; i++) {
+		struct batch *to = which >> i & 1 ? out : b;
+		struct due *d = b->events[i];
+		d->batch = to;
+		to->events[to->n++] = d;
+	}
+	return out;
+}
+
 void batch_settling(struct batch *b)
 {
 	batch_unlist(b);

@@ -187,8 +187,9 @@ static void run_settle(struct world *w, struct job_settle *j)
 		struct row *row = world_row(w, s->id);
 		assert_true(i == 0 || j->events[i - 1].id < s->id);
 		if (row->state != STATE_QUEUED) {
-			/* settled twice would be a lie; held or dropped meanwhile is not */
-			assert_true(row->settled == 0);
+			/* settled twice would be a lie; held or dropped meanwhile is not, nor expired by the search
+			 * and by the scheduler at the same time */
+			assert_true(row->settled == 0 || (row->reason == DEAD_EXPIRED && s->reason == DEAD_EXPIRED));
 			continue;
 		}
 		row->maybe_sent |= s->maybe_sent;

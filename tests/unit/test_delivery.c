@@ -54,12 +54,623 @@ static void a_backlog_drains(void **state UNUSED)
 	world_end(&w);
 }
 
+/* ---- what is sent, and in which order ---- */
+
+static void two_states_of_consent_never_meet_and_keep_their_order(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.conf.delivery.max_requests = 1;
+	world_start(&w);
+	for (unsigned i = 0; i < 60; i++)
+		world_put(&w, 1, 7, 1 + i % 3, 0); /* the fixture checks the envelopes of each request */
+	world_run(&w, 5 * US_PER_S);
+	assert_int_equal(count_state(STATE_DELIVERED), 60);
+	assert_int_equal(w.started, 3);
+	world_end(&w);
+}
+
+static uint64_t last_of_client[64];
+static bool in_order;
+
+static void note_order(struct world *world_, struct http_request *r)
+{
+	unsigned client = (unsigned)strtoul(r->client, NULL, 10);
+	in_order &= r->ids[0] > last_of_client[client];
+	last_of_client[client] = r->ids[0];
+	r->done_us = world_->now.mono_us + (int64_t)(world_random(world_) % 50000);
+}
+
+static void a_clients_requests_start_in_order(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.answer = note_order;
+	memset(last_of_client, 0, sizeof(last_of_client));
+	in_order = true;
+	for (int i = 0; i < 30000; i++)
+		world_stored(&w, 1, (unsigned)(world_random(&w) % 64), (unsigned)(world_random(&w) % 3), 20);
+	world_start(&w);
+	for (int i = 0; i < 20000; i++) {
+		world_put(&w, 1, (unsigned)(world_random(&w) % 64), (unsigned)(world_random(&w) % 3), 20);
+		if (i % 100 == 0)
+			world_step(&w, w.now.mono_us + 5 * US_PER_MS);
+	}
+	world_run(&w, 60 * US_PER_S);
+	assert_int_equal(count_state(STATE_DELIVERED), 50000);
+	assert_true(in_order);
+	world_end(&w);
+}
+
+/* Clients as Zipf has them (exponent 1 over n). */
+static unsigned zipf(double *cumulative, unsigned n)
+{
+	double x = world_chance() * cumulative[n - 1];
+	unsigned lo = 0, hi = n - 1;
+	while (lo < hi) {
+		unsigned mid = (lo + hi) / 2;
+		if (cumulative[mid] < x)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static void a_backlog_is_packed_well(void **state UNUSED)
+{
+	enum { CLIENTS = 10000, EVENTS = 300000 };
+	static double cumulative[CLIENTS];
+	static unsigned counts[CLIENTS];
+	double sum = 0;
+	size_t best = 0, window = 0, n_window = 0;
+	for (unsigned i = 0; i < CLIENTS; i++)
+		cumulative[i] = sum += 1.0 / (i + 1);
+	world_init(&w, 1);
+	for (unsigned i = 0; i < EVENTS; i++)
+		world_stored(&w, 1, zipf(cumulative, CLIENTS), 0, 200);
+	/* how many fit into the window is found out by filling it */
+	world_start(&w);
+	w.conf.streams[0].paused = false;
+	delivery_pause(w.d, 1, true);
+	world_run(&w, 5 * US_PER_S);
+	window = w.d->outlets[0]->lane->n_events;
+	assert_true(window > 10000);
+	/* the best possible: each window's events of a client in as few requests as they fit in */
+	for (size_t from = 0; from < EVENTS; from += window) {
+		memset(counts, 0, sizeof(counts));
+		n_window = from + window < EVENTS ? window : EVENTS - from;
+		for (size_t i = from; i < from + n_window; i++)
+			counts[strtoul(w.rows[i].sub->client.p, NULL, 10)]++;
+		for (unsigned i = 0; i < CLIENTS; i++)
+			best += (counts[i] + 24) / 25;
+	}
+	delivery_pause(w.d, 1, false);
+	world_run(&w, 120 * US_PER_S);
+	assert_int_equal(count_state(STATE_DELIVERED), EVENTS);
+	double ratio = (double)best / (double)w.started;
+	print_message("packing: %.1f events a request, %.2f of the best possible in windows of %zu\n",
+	              (double)EVENTS / (double)w.started, ratio, window);
+	assert_true(ratio >= 0.9);
+	world_end(&w);
+}
+
+static void large_events_fill_a_request_by_bytes(void **state UNUSED)
+{
+	world_init(&w, 1);
+	world_start(&w);
+	for (int i = 0; i < 100; i++)
+		world_put(&w, 1, 1, 0, 9000); /* the fixture checks that no body reaches the limit */
+	world_run(&w, 10 * US_PER_S);
+	assert_int_equal(count_state(STATE_DELIVERED), 100);
+	assert_in_range(w.started, 8, 9);
+	world_end(&w);
+}
+
+/* ---- memory ---- */
+
+static void down(struct world *world_ UNUSED, struct http_request *r)
+{
+	r->attempt.status = 503;
+}
+
+static void an_outage_is_a_probe_a_step_and_bounded_memory(void **state UNUSED)
+{
+	world_init(&w, 2);
+	w.answer = down;
+	world_start(&w);
+	for (int i = 0; i < 400000; i++) {
+		world_put(&w, 1 + (unsigned)i % 2, (unsigned)i % 5000, 0, 300);
+		if (i % 1000 == 0)
+			world_step(&w, w.now.mono_us + 100 * US_PER_MS);
+	}
+	world_run(&w, US_PER_H);
+	assert_true(w.d->scheduler.bytes <= SCHEDULER_SHARED_BYTES + SCHEDULER_OWN_BYTES);
+	assert_true(w.started < 120); /* about one in four minutes and a half for each, once it waits long */
+	assert_int_equal(count_state(STATE_QUEUED), 400000);
+	w.answer = NULL;
+	world_run(&w, 10 * US_PER_MIN);
+	assert_int_equal(count_state(STATE_DELIVERED), 400000);
+	world_end(&w);
+}
+
+static bool first_stream(const struct http_request *r)
+{
+	return world_row(&w, r->ids[0])->sub->sid == 1;
+}
+
+static void first_hangs(struct world *world_, struct http_request *r)
+{
+	if (first_stream(r)) {
+		r->attempt =
+		        (struct attempt){.transport = TRANSPORT_TIMEOUT, .retry_after_us = -1, .body_sent = true};
+		r->done_us = world_->now.mono_us + 30 * US_PER_S;
+	}
+}
+
+static void a_stream_that_hangs_holds_up_no_other(void **state UNUSED)
+{
+	world_init(&w, 2);
+	w.answer = first_hangs;
+	for (int i = 0; i < 200000; i++)
+		world_stored(&w, 1, (unsigned)i % 5000, 0, 300);
+	world_start(&w);
+	world_run(&w, 60 * US_PER_S);
+	for (int i = 0; i < 1000; i++) {
+		uint64_t id = world_put(&w, 2, (unsigned)i, 0, 300);
+		world_run(&w, 300 * US_PER_MS);
+		assert_int_equal(world_row(&w, id)->state, STATE_DELIVERED);
+	}
+	for (size_t i = 0; i < 200000; i++)
+		assert_int_equal(w.rows[i].state, STATE_QUEUED);
+	world_end(&w);
+}
+
+/* ---- outcomes ---- */
+
+static void culprit_hundred(struct world *world_ UNUSED, struct http_request *r)
+{
+	for (unsigned i = 0; i < r->n; i++)
+		if (r->ids[i] == 13)
+			r->attempt.status = 400;
+}
+
+static void one_culprit_of_25_dies_alone(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.answer = culprit_hundred;
+	world_start(&w);
+	for (int i = 0; i < 25; i++)
+		world_put(&w, 1, 1, 0, 0);
+	world_run(&w, 30 * US_PER_S);
+	assert_int_equal(count_state(STATE_DELIVERED), 24);
+	assert_int_equal(w.rows[12].reason, DEAD_REFUSED);
+	assert_int_equal(w.counters.dead[DEAD_REFUSED], 1);
+	assert_true(w.started <= 14);
+	world_end(&w);
+}
+
+static void refuse_all(struct world *world_ UNUSED, struct http_request *r)
+{
+	r->attempt.status = 400;
+}
+
+static void an_endpoint_that_refuses_everything_kills_nothing(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.answer = refuse_all;
+	world_start(&w);
+	for (unsigned i = 0; i < 5000; i++)
+		world_put(&w, 1, i % 300, 0, 0);
+	world_run(&w, 6 * US_PER_H);
+	assert_int_equal(count_state(STATE_QUEUED), 5000);
+	assert_true(w.started < 500);
+	w.answer = NULL;
+	world_run(&w, 10 * US_PER_MIN);
+	assert_int_equal(count_state(STATE_DELIVERED), 5000);
+	world_end(&w);
+}
+
+static void too_many(struct world *world_ UNUSED, struct http_request *r)
+{
+	for (unsigned i = 0; i < r->n; i++)
+		if (r->n > 3 || r->ids[i] == 7)
+			r->attempt.status = 413;
+}
+
+static void too_large_is_split(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.answer = too_many;
+	world_start(&w);
+	for (int i = 0; i < 25; i++)
+		world_put(&w, 1, 1, 0, 0);
+	world_run(&w, 30 * US_PER_S);
+	assert_int_equal(count_state(STATE_DELIVERED) + count_state(STATE_DEAD), 25);
+	assert_int_equal(w.rows[6].reason, DEAD_TOO_LARGE);
+	world_end(&w);
+}
+
+static void stale_once(struct world *world_, struct http_request *r)
+{
+	if (r->fresh)
+		return;
+	r->attempt = (struct attempt){.transport = TRANSPORT_STALE, .retry_after_us = -1, .body_sent = true};
+	r->done_us = world_->now.mono_us;
+}
+
+static void a_stale_connection_costs_nothing(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.answer = stale_once;
+	world_start(&w);
+	world_put(&w, 1, 1, 0, 0);
+	world_run(&w, 300 * US_PER_MS);
+	assert_int_equal(w.rows[0].state, STATE_DELIVERED);
+	assert_true(w.rows[0].maybe_sent);
+	assert_int_equal(w.started, 2);
+	assert_int_equal(w.counters.by_sid[1].requests[OUTCOME_RETRY_NOW], 1);
+	assert_int_equal(w.d->outlets[0]->destination.state, DESTINATION_UP);
+	world_end(&w);
+}
+
+static void time_out(struct world *world_, struct http_request *r)
+{
+	r->attempt = (struct attempt){.transport = TRANSPORT_TIMEOUT, .retry_after_us = -1, .body_sent = true};
+	r->done_us = world_->now.mono_us + 30 * US_PER_S;
+}
+
+static void ambiguous_ones_are_parked_where_asked_for(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.conf_streams[0].ambiguous = AMBIGUOUS_PARK;
+	w.answer = time_out;
+	world_start(&w);
+	world_put(&w, 1, 1, 0, 0);
+	world_run(&w, 40 * US_PER_S);
+	assert_int_equal(w.rows[0].reason, DEAD_AMBIGUOUS);
+	assert_true(w.rows[0].maybe_sent);
+	world_end(&w);
+}
+
+static void poison(struct world *world_ UNUSED, struct http_request *r)
+{
+	for (unsigned i = 0; i < r->n; i++)
+		if (world_row(&w, r->ids[i])->kind)
+			r->attempt.status = world_row(&w, r->ids[i])->kind;
+}
+
+static void two_poisoned_batches_cannot_wedge_a_stream(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.answer = poison;
+	world_start(&w);
+	world_put(&w, 1, 1, 0, 0);
+	world_put(&w, 1, 2, 0, 0);
+	w.rows[0].kind = 500;
+	w.rows[1].kind = 403;
+	for (unsigned i = 0; i < 100; i++) {
+		world_put(&w, 1, 3 + i, 0, 0);
+		world_run(&w, US_PER_S);
+	}
+	world_run(&w, 10 * US_PER_S);
+	assert_int_equal(count_state(STATE_DELIVERED), 100);
+	assert_int_equal(w.rows[1].reason, DEAD_REFUSED); /* five 403s while others passed */
+	assert_int_equal(w.rows[0].state, STATE_QUEUED);
+	world_end(&w);
+}
+
+/* ---- the outbox refuses ---- */
+
+static void with_too_many_uncommitted_outcomes_sending_stops(void **state UNUSED)
+{
+	world_init(&w, 1);
+	for (int i = 0; i < 60000; i++)
+		world_stored(&w, 1, (unsigned)i % 10, 0, 0);
+	world_start(&w);
+	world_run(&w, US_PER_S / 10);
+	w.fail_commits = true;
+	world_run(&w, 60 * US_PER_S);
+	size_t counted = 0;
+	for (size_t i = 0; i < w.n_rows; i++)
+		counted += w.rows[i].counted;
+	assert_in_range(counted - count_state(STATE_DELIVERED), UNCOMMITTED_MAX, UNCOMMITTED_MAX + 64 * 25);
+	w.fail_commits = false;
+	world_run(&w, 60 * US_PER_S);
+	assert_int_equal(count_state(STATE_DELIVERED), 60000);
+	for (size_t i = 0; i < w.n_rows; i++)
+		assert_int_equal(w.rows[i].counted, 1); /* none was sent again meanwhile */
+	world_end(&w);
+}
+
+/* ---- operators ---- */
+
+static void pause_resume_flush(void **state UNUSED)
+{
+	world_init(&w, 2);
+	w.conf_streams[1].paused = true;
+	world_start(&w);
+	delivery_pause(w.d, 1, true);
+	world_put(&w, 1, 1, 0, 0);
+	world_put(&w, 2, 1, 0, 0);
+	world_run(&w, 10 * US_PER_S);
+	assert_int_equal(w.started, 0);
+	struct delivery_status st;
+	delivery_get_status(w.d, &w.now, &st);
+	assert_int_equal(st.streams[0].state, DESTINATION_PAUSED);
+	assert_true(st.streams[1].paused);
+	delivery_pause(w.d, 0, false); /* over the file's word too */
+	world_run(&w, US_PER_S);
+	assert_int_equal(count_state(STATE_DELIVERED), 2);
+	w.answer = down;
+	world_put(&w, 1, 1, 0, 0);
+	world_run(&w, US_PER_H);
+	w.answer = NULL;
+	delivery_get_status(w.d, &w.now, &st);
+	assert_int_equal(st.streams[0].state, DESTINATION_BACKING_OFF);
+	assert_string_equal(st.streams[0].last_error, "status 503");
+	destination_flush(&w.d->outlets[0]->destination, w.now.mono_us);
+	world_run(&w, US_PER_S / 2);
+	assert_int_equal(count_state(STATE_DELIVERED), 3);
+	world_end(&w);
+}
+
+static void what_is_held_or_dropped_is_not_sent(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.answer = down;
+	world_start(&w);
+	for (unsigned i = 0; i < 30; i++)
+		world_put(&w, 1, i % 3, 0, 0);
+	world_run(&w, US_PER_S);
+	const uint64_t gone[] = {1, 2, 30, 999};
+	for (size_t i = 0; i < 3; i++) {
+		struct row *row = world_row(&w, gone[i]);
+		row->state = STATE_HELD;
+		w.queued[1]--;
+	}
+	delivery_forget(w.d, gone, 4);
+	w.answer = NULL;
+	world_run(&w, US_PER_MIN);
+	assert_int_equal(count_state(STATE_DELIVERED), 27);
+	assert_int_equal(count_state(STATE_HELD), 3);
+	for (size_t i = 0; i < 3; i++) {
+		world_row(&w, gone[i])->state = STATE_QUEUED;
+		w.queued[1]++;
+	}
+	w.settled_to = 0;
+	delivery_requeued(w.d, 1);
+	world_run(&w, US_PER_S);
+	assert_int_equal(count_state(STATE_DELIVERED), 30);
+	world_end(&w);
+}
+
+static void ids_in_flight_are_told(void **state UNUSED)
+{
+	uint64_t *ids;
+	size_t n;
+	world_init(&w, 1);
+	w.answer = time_out;
+	world_start(&w);
+	world_run(&w, US_PER_S);
+	for (unsigned i = 0; i < 26; i++)
+		world_put(&w, 1, 1, 0, 0);
+	world_run(&w, 100 * US_PER_MS);
+	assert_int_equal(delivery_in_flight_ids(w.d, &ids, &n), 0);
+	assert_int_equal(n, 25);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(ids[i], i + 1);
+	free(ids);
+	assert_true(delivery_is_in_flight(w.d, 25) && !delivery_is_in_flight(w.d, 26));
+	assert_int_equal(delivery_next_attempt_ms(w.d, 25, w.now.mono_us), -1);
+	assert_in_range(delivery_next_attempt_ms(w.d, 26, w.now.mono_us), 90, 100);
+	assert_int_equal(delivery_next_attempt_ms(w.d, 999, w.now.mono_us), -1);
+	assert_true(w.bound >= 25);
+	world_run(&w, US_PER_H);
+	w.answer = NULL;
+	world_run(&w, US_PER_H);
+	assert_int_equal(w.bound, 0); /* nothing in flight for long */
+	world_end(&w);
+}
+
+/* ---- the end ---- */
+
+static void a_drain_takes_what_is_free_and_leaves_the_rest(void **state UNUSED)
+{
+	world_init(&w, 1);
+	world_start(&w);
+	world_run(&w, US_PER_S);
+	world_put(&w, 1, 1, 0, 0);
+	world_run(&w, 10 * US_PER_MS);
+	assert_int_equal(w.started, 0); /* lingers */
+	delivery_drain(w.d, &w.now);
+	assert_false(delivery_drained(w.d) && w.started == 0 && count_state(STATE_DELIVERED) == 1);
+	world_run(&w, 100 * US_PER_MS);
+	assert_int_equal(count_state(STATE_DELIVERED), 1);
+	assert_true(delivery_drained(w.d));
+	for (unsigned i = 0; i < 1000; i++)
+		world_put(&w, 1, i, 0, 0);
+	world_run(&w, US_PER_S);
+	assert_in_range(w.started, 1, 4);
+	assert_true(delivery_drained(w.d));
+	world_end(&w);
+}
+
+static void an_abort_notes_what_may_have_been_sent(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.answer = time_out;
+	world_start(&w);
+	for (unsigned i = 0; i < 30; i++)
+		world_put(&w, 1, 1, 0, 0);
+	world_run(&w, US_PER_S);
+	assert_int_equal(w.started, 2);
+	delivery_drain(w.d, &w.now);
+	world_turn(&w);
+	assert_false(delivery_drained(w.d));
+	delivery_abort(w.d);
+	world_commit(&w);
+	assert_true(delivery_drained(w.d));
+	for (size_t i = 0; i < 30; i++)
+		assert_true(w.rows[i].maybe_sent && w.rows[i].state == STATE_QUEUED);
+	world_end(&w);
+}
+
+static void a_removed_stream_keeps_its_events(void **state UNUSED)
+{
+	struct err err;
+	world_init(&w, 2);
+	w.answer = down;
+	world_start(&w);
+	for (unsigned i = 0; i < 100; i++)
+		world_put(&w, 1 + i % 2, i, 0, 0);
+	world_run(&w, US_PER_MIN);
+	w.conf.n_streams = 1;
+	assert_int_equal(delivery_set_streams(w.d, &w.streams, &err), 0);
+	w.answer = NULL;
+	world_run(&w, 10 * US_PER_MIN);
+	assert_int_equal(count_state(STATE_DELIVERED), 50);
+	assert_int_equal(w.d->n_outlets, 1);
+	w.conf.n_streams = 2;
+	assert_int_equal(delivery_set_streams(w.d, &w.streams, &err), 0);
+	world_run(&w, US_PER_MIN);
+	assert_int_equal(count_state(STATE_DELIVERED), 100);
+	world_end(&w);
+}
+
+/* ---- age ---- */
+
+static void old_events_expire_and_stepped_clocks_do_not_matter(void **state UNUSED)
+{
+	world_init(&w, 2);
+	w.answer = down;
+	w.conf_streams[1].paused = true;
+	world_start(&w);
+	world_run(&w, US_PER_S);
+	world_put(&w, 1, 1, 0, 0);
+	world_put(&w, 2, 1, 0, 0); /* in a paused stream */
+	world_run(&w, US_PER_H);
+	w.now.wall_us += 400 * US_PER_DAY; /* somebody sets the clock */
+	world_put(&w, 1, 2, 0, 0);
+	world_run(&w, 70 * US_PER_H);
+	assert_int_equal(count_state(STATE_QUEUED), 3);
+	world_run(&w, US_PER_H + 10 * US_PER_S);
+	assert_int_equal(w.rows[0].reason, DEAD_EXPIRED);
+	assert_int_equal(w.rows[1].reason, DEAD_EXPIRED);
+	assert_int_equal(w.rows[2].state, STATE_QUEUED);
+	struct delivery_status st;
+	delivery_get_status(w.d, &w.now, &st);
+	assert_in_range(st.oldest_age_us, 71 * US_PER_H, 71 * US_PER_H + US_PER_MIN);
+	assert_in_range(st.first_expiry_us, US_PER_H - US_PER_MIN, US_PER_H);
+	w.now.wall_us -= 800 * US_PER_DAY;
+	world_run(&w, 59 * US_PER_MIN);
+	assert_int_equal(w.rows[2].state, STATE_QUEUED);
+	world_run(&w, 2 * US_PER_MIN);
+	assert_int_equal(w.rows[2].reason, DEAD_EXPIRED);
+	assert_int_equal(w.counters.dead[DEAD_EXPIRED], 3);
+	world_end(&w);
+}
+
+static void a_tenth_at_start_waits_ten_minutes(void **state UNUSED)
+{
+	world_init(&w, 1);
+	for (unsigned i = 0; i < 100; i++)
+		world_stored(&w, 1, i, 0, 0);
+	world_advance(&w, US_PER_H);
+	w.now.wall_us += 100 * US_PER_H; /* as wrong as it can be: or so it looks */
+	for (unsigned i = 0; i < 100; i++)
+		world_stored(&w, 1, i, 0, 0);
+	world_row(&w, 1)->no_expiry = true;
+	world_start(&w);
+	world_run(&w, US_PER_MIN);
+	struct delivery_status st;
+	delivery_get_status(w.d, &w.now, &st);
+	assert_true(st.expiry_suspended);
+	assert_int_equal(count_state(STATE_DEAD), 0);
+	assert_int_equal(count_state(STATE_DELIVERED), 101); /* what looks too old is held back, not sent */
+	world_run(&w, 10 * US_PER_MIN);
+	assert_int_equal(count_state(STATE_DEAD), 99);
+	assert_int_equal(w.counters.dead[DEAD_EXPIRED], 99);
+	delivery_get_status(w.d, &w.now, &st);
+	assert_false(st.expiry_suspended);
+	world_end(&w);
+}
+
+static void a_clock_put_right_meanwhile_saves_them(void **state UNUSED)
+{
+	world_init(&w, 1);
+	for (unsigned i = 0; i < 100; i++)
+		world_stored(&w, 1, i, 0, 0);
+	w.now.wall_us += 100 * US_PER_H;
+	world_start(&w);
+	world_run(&w, US_PER_MIN);
+	assert_int_equal(count_state(STATE_DELIVERED), 0);
+	w.now.wall_us -= 100 * US_PER_H;
+	world_run(&w, 10 * US_PER_MIN);
+	assert_int_equal(count_state(STATE_DELIVERED), 100);
+	world_end(&w);
+}
+
+static void less_than_a_tenth_expires_at_once(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.answer = down;
+	for (unsigned i = 0; i < 9; i++)
+		world_stored(&w, 1, i, 0, 0);
+	world_advance(&w, 73 * US_PER_H);
+	for (unsigned i = 0; i < 91; i++)
+		world_stored(&w, 1, i, 0, 0);
+	world_start(&w);
+	world_run(&w, 5 * US_PER_S);
+	assert_int_equal(count_state(STATE_DEAD), 9);
+	world_end(&w);
+}
+
+static void skew_is_remembered_by_first_id(void **state UNUSED)
+{
+	struct clock_skew s = {.base_us = 1000 * US_PER_S};
+	clock_skew_note(&s, 10, 1000 * US_PER_S + US_PER_S); /* drift */
+	assert_int_equal(s.n, 0);
+	clock_skew_note(&s, 20, 1500 * US_PER_S);
+	clock_skew_note(&s, 30, 900 * US_PER_S);
+	assert_int_equal(clock_skew_of(&s, 19), 0);
+	assert_int_equal(clock_skew_of(&s, 20), -500 * US_PER_S);
+	assert_int_equal(clock_skew_of(&s, 29), -500 * US_PER_S);
+	assert_int_equal(clock_skew_of(&s, 30), 100 * US_PER_S);
+	for (unsigned i = 0; i < 100; i++)
+		clock_skew_note(&s, 100 + i, (int64_t)(i % 2) * US_PER_H);
+	assert_int_equal(s.n, EXPIRY_EPOCHS);
+	assert_int_equal(clock_skew_of(&s, 199), 1000 * US_PER_S - US_PER_H);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(one_event_lingers_then_goes),
 	        cmocka_unit_test(a_full_batch_does_not_linger),
 	        cmocka_unit_test(a_backlog_drains),
+	        cmocka_unit_test(two_states_of_consent_never_meet_and_keep_their_order),
+	        cmocka_unit_test(a_clients_requests_start_in_order),
+	        cmocka_unit_test(a_backlog_is_packed_well),
+	        cmocka_unit_test(large_events_fill_a_request_by_bytes),
+	        cmocka_unit_test(an_outage_is_a_probe_a_step_and_bounded_memory),
+	        cmocka_unit_test(a_stream_that_hangs_holds_up_no_other),
+	        cmocka_unit_test(one_culprit_of_25_dies_alone),
+	        cmocka_unit_test(an_endpoint_that_refuses_everything_kills_nothing),
+	        cmocka_unit_test(too_large_is_split),
+	        cmocka_unit_test(a_stale_connection_costs_nothing),
+	        cmocka_unit_test(ambiguous_ones_are_parked_where_asked_for),
+	        cmocka_unit_test(two_poisoned_batches_cannot_wedge_a_stream),
+	        cmocka_unit_test(with_too_many_uncommitted_outcomes_sending_stops),
+	        cmocka_unit_test(pause_resume_flush),
+	        cmocka_unit_test(what_is_held_or_dropped_is_not_sent),
+	        cmocka_unit_test(ids_in_flight_are_told),
+	        cmocka_unit_test(a_drain_takes_what_is_free_and_leaves_the_rest),
+	        cmocka_unit_test(an_abort_notes_what_may_have_been_sent),
+	        cmocka_unit_test(a_removed_stream_keeps_its_events),
+	        cmocka_unit_test(old_events_expire_and_stepped_clocks_do_not_matter),
+	        cmocka_unit_test(a_tenth_at_start_waits_ten_minutes),
+	        cmocka_unit_test(a_clock_put_right_meanwhile_saves_them),
+	        cmocka_unit_test(less_than_a_tenth_expires_at_once),
+	        cmocka_unit_test(skew_is_remembered_by_first_id),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
