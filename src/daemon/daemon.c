@@ -85,6 +85,8 @@ static void on_drain_timeout(void *arg)
 {
 	struct daemon *d = arg;
 
+	if (delivery_drained(d->delivery))
+		return; /* it is intake that still has something to read or to say */
 	log_warning("requests still in flight after delivery.drain_timeout are cut off; their events stay queued, "
 	            "marked maybe-sent");
 	delivery_abort(d->delivery);
