@@ -282,6 +282,26 @@ def test_queue_full_by_events(make_relay):
         refused(c.ask(event()), "QUEUE_FULL", retry=True)
 
 
+@pytest.mark.parametrize("limit", [{"min_free_disk": "1024G"}, {"max_bytes": "1M"}])
+def test_queue_full_by_bytes(make_relay, limit):
+    relay = make_relay(outbox=limit, validation="off")
+    relay.allow("outbox", "disk", "full", "QUEUE_FULL")
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    big = event(blob="x" * 50000)
+    with relay.client() as c:
+        got = [c.ask(big) for _ in range(60)]
+        full = [r for r in got if not r["ok"]]
+        assert full and got[-1]["ok"] is False
+        for r in full:
+            refused(r, "QUEUE_FULL", retry=True)
+        if "max_bytes" in limit:
+            assert got[0]["ok"]
+            assert relay.db.stat().st_size < 4 << 20
+            relay.ctl("drop", "ALL", "--yes")
+            wait_until(lambda: c.ask(big)["ok"], "room")
+
+
 def test_delivery_makes_room(make_relay, collector):
     relay = make_relay(outbox={"max_events": 5}).start()
     collector.down()
