@@ -1,0 +1,203 @@
+# test_door.py - the HTTP door: what GA4's own address takes, answered after the events are safe
+import http.client
+import json
+import socket
+import threading
+
+import pytest
+
+from lib.relay import SECRET
+from lib.tls import free_port
+
+ID = "G-TEST000001"
+COLLECT = f"/mp/collect?measurement_id={ID}&api_secret={SECRET}"
+
+
+def payload(*transactions):
+    return json.dumps({"client_id": "1.2", "events": [
+        {"name": "refund", "params": {"transaction_id": t, "session_id": 1, "engagement_time_msec": 1}}
+        for t in transactions]})
+
+
+class Unix(http.client.HTTPConnection):
+    """As curl --unix-socket and axios' socketPath do."""
+
+    def __init__(self, path):
+        super().__init__("localhost")
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)
+
+
+class Door:
+    def __init__(self, relay, connection):
+        self.relay, self.connection = relay, connection
+
+    def ask(self, path, body=None, method=None, **headers):
+        c = self.connection()
+        c.request(method or ("POST" if body is not None else "GET"), path, body,
+                  {k.replace("_", "-"): v for k, v in headers.items()})
+        answer = c.getresponse()
+        text = answer.read().decode()
+        c.close()
+        return answer.status, text, answer
+
+
+@pytest.fixture
+def door(make_relay):
+    port = free_port()
+    relay = make_relay(http={"listen": f"127.0.0.1:{port}"}).start()
+    return Door(relay, lambda: http.client.HTTPConnection("127.0.0.1", port, timeout=20))
+
+
+@pytest.fixture
+def unix_door(make_relay):
+    relay = make_relay()
+    path = relay.dir / "http.sock"
+    relay.change(http={"listen": f"unix:{path}"}).start()
+    assert path.stat().st_mode & 0o777 == 0o660
+    return Door(relay, lambda: Unix(path))
+
+
+def test_a_payload_is_delivered(door, collector):
+    assert door.ask(COLLECT, payload("T-1", "T-2"))[:2] == (204, "")
+    door.relay.wait_until(lambda: collector.count() == 2, "both events")
+    assert [e["params"]["transaction_id"] for e in collector.events] == ["T-1", "T-2"]
+
+
+def test_204_is_only_said_of_what_is_stored(door, collector):
+    """The collector is down: a 204 says that the event is in the outbox, and it is still there after a kill."""
+    collector.down()
+    for n in range(20):
+        assert door.ask(COLLECT, payload(f"T-{n}"))[0] == 204
+    door.relay.allowed.append("destination web")
+    door.relay.kill()
+    collector.up()
+    door.relay.start()
+    door.relay.wait_until(lambda: {e["params"]["transaction_id"] for e in collector.events} ==
+                          {f"T-{n}" for n in range(20)}, "all twenty")
+
+
+@pytest.mark.parametrize("path,status", [
+    (f"/mp/collect?measurement_id={ID}", 401),
+    (f"/mp/collect?measurement_id={ID}&api_secret=", 403),
+    (f"/mp/collect?measurement_id={ID}&api_secret={SECRET}x", 403),
+    (f"/mp/collect?measurement_id={ID}&api_secret={SECRET[:-1]}", 403),
+    (f"/mp/collect?measurement_id=G-OTHER&api_secret={SECRET}", 404),
+    (f"/mp/collect?api_secret={SECRET}", 400),
+    (f"/mp/collect?measurement_id={ID}&firebase_app_id=1&api_secret={SECRET}", 400),
+    ("/mp/collect/", 404),
+    ("/", 404),
+])
+def test_refused_by_its_address(door, collector, path, status):
+    got, text, _ = door.ask(path, payload("T-1"))
+    assert got == status
+    assert json.loads(text)["ok"] is False and SECRET not in text
+    assert door.ask(COLLECT, payload("T-2"))[0] == 204
+    door.relay.wait_until(lambda: collector.count() == 1, "the good one")
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"},
+                                     {"Host": "localhost.evil.example:8125"}])
+def test_no_web_page_gets_in(door, headers):
+    got, _, answer = door.ask(COLLECT, payload("T-1"), **headers)
+    assert got == 403
+    assert not [h for h in answer.headers if h.lower().startswith("access-control-")]
+    assert door.ask("/metrics", **headers)[0] == 403
+
+
+def test_methods(door):
+    for method, path, allow in [("GET", COLLECT, "POST"), ("OPTIONS", COLLECT, "POST"), ("PUT", COLLECT, "POST"),
+                                ("DELETE", "/metrics", "GET, HEAD"), ("POST", "/healthz", "GET, HEAD")]:
+        got, _, answer = door.ask(path, body="", method=method)
+        assert (got, answer.headers["Allow"]) == (405, allow), method
+    assert door.ask("/healthz", method="HEAD")[:2] == (200, "")
+
+
+def test_a_wrong_payload_is_refused_with_its_reason(door):
+    got, text, _ = door.ask(COLLECT, '{"client_id":"1.2","events":[{"name":"session_start"}]}')
+    reason = json.loads(text)
+    assert got == 400
+    assert (reason["code"], reason["field"], reason["retry"]) == ("NAME_RESERVED", "events[0].name", False)
+    assert json.loads(door.ask(COLLECT, "{")[1])["code"] == "JSON_INVALID"
+    assert door.ask(COLLECT, "")[0] == 400
+    assert json.loads(door.ask(COLLECT, '{"stream":"web",' + payload("T-1")[1:])[1])["field"] == "stream"
+
+
+def test_too_large(make_relay):
+    port = free_port()
+    relay = make_relay(http={"listen": f"127.0.0.1:{port}"}, listen={"max_line": "64K"}).start()
+    door = Door(relay, lambda: http.client.HTTPConnection("127.0.0.1", port, timeout=20))
+    assert door.ask(COLLECT, "x" * 65537)[0] == 413
+    assert door.ask(COLLECT, " " * 60000 + payload("T-1"))[0] == 204
+
+
+def test_full(make_relay, collector):
+    port = free_port()
+    relay = make_relay(http={"listen": f"127.0.0.1:{port}"}, outbox={"max_events": 1000})
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.allowed.append("full")
+    relay.start()
+    door = Door(relay, lambda: http.client.HTTPConnection("127.0.0.1", port, timeout=20))
+    for _ in range(1000):
+        got, text, answer = door.ask(COLLECT, payload("T-1", "T-2", "T-3"))
+        if got != 204:
+            break
+    assert got == 503 and int(answer.headers["Retry-After"]) > 0
+    assert json.loads(text)["code"] == "QUEUE_FULL"
+
+
+def test_debug_stores_nothing(door, collector):
+    path = f"/debug/mp/collect?measurement_id={ID}&api_secret={SECRET}"
+    assert json.loads(door.ask(path, payload("T-1"))[1]) == {"validationMessages": []}
+    got, text, _ = door.ask(path, '{"client_id":"1.2","events":[{"name":"_badEventName","params":{}}]}')
+    assert got == 200
+    assert json.loads(text) == {"validationMessages": [{
+        "fieldPath": "events", "validationCode": "NAME_INVALID",
+        "description": "Event at index: [0] has invalid name [_badEventName]. "
+                       "Names must start with an alphabetic character."}]}
+    assert 'accepted_total{stream="web"} 0' in door.ask("/metrics")[1]
+
+
+def test_health_and_metrics(door):
+    assert door.ask("/healthz")[:2] == (200, "ok\n")
+    got, text, answer = door.ask("/metrics")
+    assert got == 200 and answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert "ga4relay_build_info" in text and SECRET not in text
+
+
+def test_unix_socket(unix_door, collector):
+    """Its permissions stand for the secret; a wrong one is still wrong."""
+    assert unix_door.ask(f"/mp/collect?measurement_id={ID}", payload("T-1"))[0] == 204
+    assert unix_door.ask(f"/mp/collect?measurement_id={ID}&api_secret=wrong", payload("T-2"))[0] == 403
+    unix_door.relay.wait_until(lambda: collector.count() == 1, "the event")
+
+
+def test_a_stop_loses_no_answer(door, collector):
+    """Clients post as fast as they can while it stops: as many events arrive as there were 204s."""
+    answered = []
+
+    def client(n):
+        for i in range(100000):
+            try:
+                if door.ask(COLLECT, payload(f"T-{n}-{i}"))[0] != 204:
+                    return
+            except (OSError, http.client.HTTPException):
+                return
+            answered.append(f"T-{n}-{i}")
+
+    threads = [threading.Thread(target=client, args=(n,)) for n in range(8)]
+    for t in threads:
+        t.start()
+    door.relay.wait_until(lambda: len(answered) > 200, "some traffic")
+    door.relay.stop()
+    for t in threads:
+        t.join()
+    door.relay.start()
+    door.relay.wait_until(lambda: set(answered) <= {e["params"]["transaction_id"] for e in collector.events},
+                          "every event that was answered 204")
+    sent = [e["params"]["transaction_id"] for e in collector.events]
+    assert len(sent) == len(set(sent))
+    assert len(set(sent) - set(answered)) == 0  # none was stored without its client hearing of it
