@@ -74,14 +74,14 @@ void conn_release(struct conn *c, enum hold why)
 	conn_update(c);
 }
 
-/* Behind those who wait in line already: a pause would else always find the same ones served first. */
+/* Behind those who wait in line already: else the same ones would be served first every time. */
 static void read_in_turn(struct conn *c)
 {
 	struct listener *l = c->l;
 
 	if (l->paused)
 		conn_hold(c, HOLD_PAUSE);
-	else if (TAILQ_EMPTY(&l->resuming))
+	else if (TAILQ_EMPTY(&l->resuming) && !listener_has_enough(l))
 		conn_read(c);
 	else
 		resume_later(c);
@@ -106,7 +106,7 @@ static void on_resume(void *arg)
 	struct conn *last = TAILQ_LAST(&l->resuming, conn_list), *c;
 	bool end = !last;
 
-	while (!end && !l->paused && (c = TAILQ_FIRST(&l->resuming))) {
+	while (!end && !listener_has_enough(l) && (c = TAILQ_FIRST(&l->resuming))) {
 		end = c == last; /* who comes again meanwhile waits for the next turn */
 		TAILQ_REMOVE(&l->resuming, c, by_rest);
 		c->is_resuming = false;

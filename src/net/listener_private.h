@@ -18,7 +18,7 @@ enum {
 	LINE_SMALL = 16 * 1024, /* longer lines are not read on while memory is short (protocol.md, Pressure) */
 	REPLY_TYPICAL = 48,     /* bytes of an ok: what an unanswered line will need */
 	REPLY_HEADROOM = 4096,  /* room kept for the reply that was not foreseen */
-	LINES_PER_TURN = 2048,  /* of one connection: however short, they shall not hold up the others */
+	LINES_PER_TURN = 2048,  /* so many, of all connections, end the reading of a turn: some 5 ms of work */
 	ACCEPTS_PER_TURN = 64
 };
 #define STALL_US (30 * US_PER_S)      /* a long partial line without progress while memory is short */
@@ -82,9 +82,10 @@ struct listener {
 	struct conn_list conns, held, big, dirty, resuming;
 	unsigned n_conns;
 	uint64_t last_id;
-	size_t memory;   /* bytes in all partial lines and unread replies */
-	char *chunk;     /* READ_MAX bytes that every connection reads into */
-	uint64_t exempt; /* while draining: the connection that reads on although memory is short; 0: none */
+	unsigned turn_lines; /* handed over since the last flush */
+	size_t memory;       /* bytes in all partial lines and unread replies */
+	char *chunk;         /* READ_MAX bytes that every connection reads into */
+	uint64_t exempt;     /* while draining: the connection that reads on although memory is short; 0: none */
 	bool paused, draining, accepting, out_of_files /* an episode of EMFILE that was logged */;
 };
 
@@ -135,6 +136,11 @@ void conn_exempt_next(struct conn *c);
 /* Closes c when everything is read, answered and written. */
 void conn_settle(struct conn *c);
 void conn_close(struct conn *c);
+/* The turn has had its share, or reading is paused. */
+static inline bool listener_has_enough(const struct listener *l)
+{
+	return l->paused || l->turn_lines >= LINES_PER_TURN;
+}
 static inline bool listener_memory_short(const struct listener *l)
 {
 	return l->memory >= l->config.max_memory;

@@ -29,6 +29,7 @@ static void hand_over(struct conn *c, enum line_kind kind, const char *p, size_t
 	struct listener *l = c->l;
 
 	c->unanswered++;
+	l->turn_lines++;
 	l->ops.on_line(l->ops.arg, c->id, kind, (struct slice){p, n}, &c->peer);
 }
 
@@ -114,13 +115,13 @@ static size_t feed(struct conn *c, const char *p, size_t n, bool may_stop)
 {
 	const char *start = p, *end = p + n;
 
-	for (unsigned lines = 0; p < end && !c->gone && !c->closing; lines++) {
+	while (p < end && !c->gone && !c->closing) {
 		const char *lf = memchr(p, '\n', (size_t)(end - p));
 		if (!lf) {
 			keep_piece(c, p, (size_t)(end - p));
 			return n;
 		}
-		if (may_stop && (lines == LINES_PER_TURN || c->l->paused || is_stuffed(c)))
+		if (may_stop && (listener_has_enough(c->l) || is_stuffed(c)))
 			return (size_t)(p - start);
 		size_t len = (size_t)(lf - p);
 		if (c->in.len == 0 && !c->skipping) {

@@ -158,6 +158,7 @@ void listener_flush(struct listener *l)
 	struct conn *last = TAILQ_LAST(&l->dirty, conn_list), *c;
 	bool end = !last;
 
+	l->turn_lines = 0;
 	while (!end && (c = TAILQ_FIRST(&l->dirty))) {
 		end = c == last; /* what is appended meanwhile (a streaming answer) waits for the next turn */
 		TAILQ_REMOVE(&l->dirty, c, by_dirt);

@@ -54,6 +54,7 @@ struct fixture {
 	char dir[64], path[96];
 	struct seen_line *lines;
 	size_t n_lines, n_long, closes, unsent_calls, unsent_lines, unread, fds;
+	size_t pause_at; /* lines; 0: never */
 	int last_fd;
 	bool keep_lines, answer; /* answer: every line at once with `reply` */
 	struct slice reply;
@@ -70,6 +71,8 @@ static void on_line(void *arg, uint64_t conn, enum line_kind kind, struct slice 
 	f->n_lines++;
 	f->n_long += kind == LINE_LONG;
 	f->peer = *peer;
+	if (f->pause_at && f->n_lines >= f->pause_at)
+		listener_pause(f->l, true);
 	if (f->answer && !listener_reply(f->l, conn, f->reply))
 		f->unread++;
 }
