@@ -96,6 +96,7 @@ static void trap_19_utf8_and_surrogates(void **state)
 	        BAD("{\"a\":\"\\udc00\\ud800\"}"),
 	        BAD("{\"a\":\"\\ud800\\n\"}"),
 	        BAD("{\"\\udfff\":1}"),
+	        BAD("{\"a\":\"\\udc00\\udc00\"}"),
 	        GOOD("{\"a\":\"\\ud7ff\\ue000\"}"),
 	        GOOD("{\"a\":\"\\\\ud800\"}"),
 	        BAD("{\"a\":\"\\\\\\ud800\"}"),
