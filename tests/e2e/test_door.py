@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from lib.relay import SECRET
+from lib.relay import SECRET, wait_until
 from lib.tls import free_port
 
 ID = "G-TEST000001"
@@ -63,7 +63,7 @@ def unix_door(make_relay):
 
 def test_a_payload_is_delivered(door, collector):
     assert door.ask(COLLECT, payload("T-1", "T-2"))[:2] == (204, "")
-    door.relay.wait_until(lambda: collector.count() == 2, "both events")
+    wait_until(lambda: collector.count() == 2, "both events")
     assert [e["params"]["transaction_id"] for e in collector.events] == ["T-1", "T-2"]
 
 
@@ -72,11 +72,11 @@ def test_204_is_only_said_of_what_is_stored(door, collector):
     collector.down()
     for n in range(20):
         assert door.ask(COLLECT, payload(f"T-{n}"))[0] == 204
-    door.relay.allowed.append("destination web")
-    door.relay.kill()
+    door.relay.allow("destination web", "did not end cleanly")
+    door.relay.kill9()
     collector.up()
     door.relay.start()
-    door.relay.wait_until(lambda: {e["params"]["transaction_id"] for e in collector.events} ==
+    wait_until(lambda: {e["params"]["transaction_id"] for e in collector.events} ==
                           {f"T-{n}" for n in range(20)}, "all twenty")
 
 
@@ -96,7 +96,7 @@ def test_refused_by_its_address(door, collector, path, status):
     assert got == status
     assert json.loads(text)["ok"] is False and SECRET not in text
     assert door.ask(COLLECT, payload("T-2"))[0] == 204
-    door.relay.wait_until(lambda: collector.count() == 1, "the good one")
+    wait_until(lambda: collector.count() == 1, "the good one")
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"},
@@ -138,7 +138,7 @@ def test_full(make_relay, collector):
     port = free_port()
     relay = make_relay(http={"listen": f"127.0.0.1:{port}"}, outbox={"max_events": 1000})
     relay.config["streams"] = [relay.stream(paused=True)]
-    relay.allowed.append("full")
+    relay.allow("full")
     relay.start()
     door = Door(relay, lambda: http.client.HTTPConnection("127.0.0.1", port, timeout=20))
     for _ in range(1000):
@@ -172,7 +172,7 @@ def test_unix_socket(unix_door, collector):
     """Its permissions stand for the secret; a wrong one is still wrong."""
     assert unix_door.ask(f"/mp/collect?measurement_id={ID}", payload("T-1"))[0] == 204
     assert unix_door.ask(f"/mp/collect?measurement_id={ID}&api_secret=wrong", payload("T-2"))[0] == 403
-    unix_door.relay.wait_until(lambda: collector.count() == 1, "the event")
+    wait_until(lambda: collector.count() == 1, "the event")
 
 
 def test_a_stop_loses_no_answer(door, collector):
@@ -191,12 +191,12 @@ def test_a_stop_loses_no_answer(door, collector):
     threads = [threading.Thread(target=client, args=(n,)) for n in range(8)]
     for t in threads:
         t.start()
-    door.relay.wait_until(lambda: len(answered) > 200, "some traffic")
+    wait_until(lambda: len(answered) > 200, "some traffic")
     door.relay.stop()
     for t in threads:
         t.join()
     door.relay.start()
-    door.relay.wait_until(lambda: set(answered) <= {e["params"]["transaction_id"] for e in collector.events},
+    wait_until(lambda: set(answered) <= {e["params"]["transaction_id"] for e in collector.events},
                           "every event that was answered 204")
     sent = [e["params"]["transaction_id"] for e in collector.events]
     assert len(sent) == len(set(sent))
