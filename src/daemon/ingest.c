@@ -181,6 +181,7 @@ void ingest_set_streams(struct ingest *in, const struct streams *streams, uint64
 void ingest_submit(struct ingest *in, const struct now *now)
 {
 	rejects_submit(in, now->mono_us);
+	unseen_log(in, now->mono_us);
 	if (!STAILQ_EMPTY(&in->puts))
 		writer_submit(in->writer, &in->puts);
 }

@@ -26,8 +26,8 @@ struct ingest_ops {
 
 /* config's sizes; the writer, counters and tap outlive it. */
 int ingest_new(struct ingest **ret, struct loop *loop, const struct listener_config *listener, struct writer *writer,
-               const struct streams *streams, uint64_t keep_rejected, struct counters *counters, const struct tap *tap,
-               const struct ingest_ops *ops, struct err *err) MUST_CHECK;
+               const struct streams *streams, uint64_t keep_rejected, struct counters *counters,
+               const struct tap *tap, const struct ingest_ops *ops, struct err *err) MUST_CHECK;
 /* After writer_stop(), whose done() calls need it. What never reached the writer is answered SHUTTING_DOWN. */
 struct ingest *ingest_free(struct ingest *in);
 /* For a reload. */
@@ -39,7 +39,8 @@ void ingest_flush(struct ingest *in);
 /* One line from elsewhere (the HTTP door): same judging, same commit; done() gets the outcome once.
  * refusal NULL: stored. It may come before ingest_payload() returns. -ENOMEM: it does not come at all. */
 typedef void ingest_done_fn(void *arg, const struct finding *refusal, uint64_t id, uint32_t count);
-int ingest_payload(struct ingest *in, struct slice text, int forced_stream, ingest_done_fn *done, void *arg) MUST_CHECK;
+int ingest_payload(struct ingest *in, struct slice text, int forced_stream, ingest_done_fn *done,
+                   void *arg) MUST_CHECK;
 /* Judges without storing (validate, the door's debug path). The result is valid until the next line. */
 int ingest_judge(struct ingest *in, struct slice text, int forced_stream, struct line_result *ret) MUST_CHECK;
 /* SIGTERM. */

@@ -72,6 +72,7 @@ struct ingest {
 	struct share share;
 	struct log_limit unseen_limit;
 	uint64_t unseen_logged;
+	struct peer unseen_peer; /* of the last one */
 	bool draining;
 };
 
@@ -92,6 +93,9 @@ void reply_put_refused(struct ingest *in, uint64_t conn, const struct finding *r
 void reply_refused(struct ingest *in, uint64_t conn, struct client *client, const struct finding *refusal);
 /* Replies that were queued and could not be written. */
 void replies_unsent(struct ingest *in, uint64_t conn, struct slice text);
+
+/* Refusals that nobody could read, at most once a minute. */
+void unseen_log(struct ingest *in, int64_t mono_us);
 
 /* ingest_rejects.c */
 void rejects_init(struct rejects *r, uint64_t keep);

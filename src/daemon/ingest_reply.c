@@ -57,18 +57,23 @@ void clients_free(struct ingest *in)
 	idmap_free(&in->clients);
 }
 
-/* A refusal that nobody could read. */
-static void note_unseen(struct ingest *in, const struct client *c)
+void unseen_log(struct ingest *in, int64_t mono_us)
 {
-	uint64_t now = ++in->counters->rejected_unseen;
+	uint64_t more = in->counters->rejected_unseen - in->unseen_logged;
 
-	if (!log_limit_allow(&in->unseen_limit, clock_mono_us(), NULL))
+	if (more == 0 || !log_limit_allow(&in->unseen_limit, mono_us, NULL))
 		return;
 	log_warning("refused lines whose replies nobody reads: %llu more, the last from pid %ld uid %ld; see "
 	            "ga4relay-ctl list --state rejected",
-	            (unsigned long long)(now - in->unseen_logged), c ? (long)c->peer.pid : -1L,
-	            c ? (long)c->peer.uid : -1L);
-	in->unseen_logged = now;
+	            (unsigned long long)more, (long)in->unseen_peer.pid, (long)in->unseen_peer.uid);
+	in->unseen_logged += more;
+}
+
+/* A refusal that nobody could read. */
+static void note_unseen(struct ingest *in, const struct client *c)
+{
+	in->counters->rejected_unseen++;
+	in->unseen_peer = c ? c->peer : (struct peer){.pid = -1, .uid = (uid_t)-1, .gid = (gid_t)-1};
 }
 
 static void send_text(struct ingest *in, uint64_t conn, const struct client *c, struct slice text)
