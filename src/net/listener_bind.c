@@ -69,14 +69,16 @@ static int bind_with_mode(int fd, const struct sockaddr_un *address, mode_t mode
 	const char *path = address->sun_path;
 	mode_t at_first = group ? mode & S_IRWXU : mode & 0777;
 	mode_t before = umask(0777 & ~at_first);
+	struct stat st;
 	int r = bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
 
 	umask(before);
 	if (r < 0 || !group)
 		return r;
-	/* A socket that is born with our own group needs no chown, which ga4relay.service's sandbox does not allow.
-	 */
-	if ((*group != getegid() && lchown(path, (uid_t)-1, *group) < 0) || chmod(path, mode & 0777) < 0) {
+	/* A socket that is born with the group needs no chown, which ga4relay.service's sandbox does not allow.
+	 * Looked up, not guessed: in a directory with the setgid bit the group is the directory's. */
+	if (lstat(path, &st) < 0 || (st.st_gid != *group && lchown(path, (uid_t)-1, *group) < 0) ||
+	    chmod(path, mode & 0777) < 0) {
 		r = -errno;
 		unlink(path);
 	}
