@@ -114,7 +114,6 @@ static void policy_apply(struct delivery *d, const struct conf *conf)
 	        .max_batch = conf->delivery.max_batch < SCHEDULER_BATCH_MAX ? conf->delivery.max_batch
 	                                                                    : SCHEDULER_BATCH_MAX,
 	        .linger_us = conf->delivery.linger_us,
-	        .retry_max_us = conf->delivery.retry_max_us,
 	};
 	d->dispatch.backoff = (struct backoff){conf->delivery.retry_min_us, conf->delivery.retry_max_us};
 	d->dispatch.max_per_stream = max_per_stream(conf);

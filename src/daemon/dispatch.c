@@ -42,51 +42,6 @@ void dispatch_init(struct dispatch *d)
 	LIST_INIT(&d->spare);
 }
 
-static int append_encoded(struct buf *b, const char *s)
-{
-	static const char hex[] = "0123456789ABCDEF";
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-		char enc[3] = {'%', hex[c >> 4], hex[c & 15]};
-		bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-		             strchr("-._~", c) != NULL;
-		int r = plain ? buf_append_char(b, *s) : buf_append(b, enc, sizeof(enc));
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int write_url(struct buf *b, const struct conf_stream *s)
-{
-	const char *join = strchr(s->endpoint, '?') ? "&" : "?";
-	const char *id = s->type == STREAM_WEB ? "measurement_id=" : "firebase_app_id=";
-	int r = buf_printf(b, "%s%s%s", s->endpoint, join, id);
-	if (r == 0)
-		r = append_encoded(b, s->id);
-	if (r == 0)
-		r = buf_append_slice(b, SLICE_LIT("&api_secret="));
-	if (r == 0)
-		r = append_encoded(b, s->secret);
-	return r < 0 ? r : buf_append_char(b, '\0');
-}
-
-char *dispatch_url(const struct conf_stream *stream)
-{
-	/* room for all of it from the start: no copy of the secret is left behind by growing */
-	size_t most = strlen(stream->endpoint) + 3 * (strlen(stream->id) + strlen(stream->secret)) + 64;
-	struct buf b = BUF_INIT(most);
-	int r = buf_reserve(&b, most);
-	if (r == 0)
-		r = write_url(&b, stream);
-	if (r == 0)
-		return b.data;
-	if (b.data)
-		explicit_bzero(b.data, b.cap);
-	buf_free(&b);
-	return NULL;
-}
-
 bool outlet_paused(const struct outlet *o)
 {
 	switch (o->pause_word) {
@@ -139,150 +94,6 @@ void dispatch_free(struct dispatch *d)
 	d->delivered = (struct settle_gather){0};
 }
 
-static void tap_batch(const struct dispatch *d, enum tap_what what, const struct batch *b, enum dead_reason reason,
-                      const struct attempt *a)
-{
-	if (!tap_wanted(d->tap))
-		return;
-	for (unsigned i = 0; i < b->n; i++) {
-		const struct due *due = b->events[i];
-		struct tap_event e = {
-		        .what = what,
-		        .sub = due_sub(due),
-		        .index = due->index,
-		        .id = due->id,
-		        .reason = reason,
-		        .attempts = due->attempts,
-		        .last_status = a ? a->status : 0,
-		        .last_error = a ? a->error : "",
-		        .next_attempt_ms = -1,
-		        .maybe_sent = due->maybe_sent,
-		};
-		d->tap->on_event(d->tap->arg, &e);
-	}
-}
-
-static struct settle_attempt settle_attempt(const struct attempt *a, enum outcome outcome)
-{
-	struct settle_attempt s = {.when_us = a->started_wall_us, .duration_us = a->duration_us, .status = a->status};
-	const char *error = a->error;
-	if (a->status != 0 && outcome != OUTCOME_DELIVERED && error[0] == '\0')
-		error = a->answer;
-	if (outcome == OUTCOME_DELIVERED)
-		error = "";
-	snprintf(s.error, sizeof(s.error), "%.*s", (int)sizeof(s.error) - 1, error);
-	if (outcome != OUTCOME_DELIVERED)
-		memcpy(s.answer, a->answer, sizeof(s.answer));
-	return s;
-}
-
-/* The events may have been counted: no answer that decides, and all of the body was written. */
-static bool ambiguous(const struct attempt *a)
-{
-	bool answered = a->status >= 200 && a->status <= 599;
-	return !answered && a->body_sent && a->transport != TRANSPORT_LOCAL;
-}
-
-/* What all failures have in common. */
-static void note_failure(struct dispatch *d, struct batch *b, const struct attempt *a, enum outcome outcome)
-{
-	struct settle_attempt s = settle_attempt(a, outcome);
-	settle_add(d, b, SETTLE_FAILED, DEAD_NONE, &s);
-	tap_batch(d, TAP_FAILED, b, DEAD_NONE, a);
-}
-
-static void deliver(struct dispatch *d, struct outlet *o, struct batch *b, const struct attempt *a)
-{
-	struct settle_attempt s = settle_attempt(a, OUTCOME_DELIVERED);
-	tap_batch(d, TAP_DELIVERED, b, DEAD_NONE, a);
-	d->counters->by_sid[o->sid].delivered += b->n;
-	rate_add(&d->counters->out, b->n);
-	settle_add(d, b, SETTLE_DELIVERED, DEAD_NONE, &s);
-	batch_settling(b);
-}
-
-static void bury(struct dispatch *d, struct batch *b, const struct attempt *a, enum dead_reason reason)
-{
-	struct settle_attempt s = settle_attempt(a, OUTCOME_DEAD_REFUSED);
-	tap_batch(d, TAP_DEAD, b, reason, a);
-	d->counters->dead[reason] += b->n;
-	settle_add(d, b, SETTLE_DEAD, reason, &s);
-	batch_settling(b);
-}
-
-static void park(struct dispatch *d, struct batch *b, const struct attempt *a)
-{
-	int64_t wait = backoff_wait_us(&d->backoff, ++b->past.waits, d->chance());
-	batch_park(b, d->now.mono_us + (wait > a->retry_after_us ? wait : a->retry_after_us));
-}
-
-/* Events that an operator held or dropped while they were in flight leave; false: nothing is left of the batch. */
-static bool let_forgotten_go(struct dispatch *d, struct batch *b)
-{
-	for (unsigned i = b->n; i-- > 0;) {
-		struct due *due = b->events[i];
-		if (!due->forgotten)
-			continue;
-		batch_drop_event(b, i);
-		due_release(d->scheduler, due);
-	}
-	if (b->n > 0)
-		return true;
-	batch_free_empty(b);
-	return false;
-}
-
-static void split(struct dispatch *d, struct batch *b, const struct attempt *a)
-{
-	if (b->n < 2 || batch_split(b) < 0)
-		park(d, b, a);
-}
-
-/* The batch goes where its outcome sends it. */
-static void apply(struct dispatch *d, struct outlet *o, struct batch *b, const struct attempt *a,
-                  enum outcome outcome)
-{
-	switch (outcome) {
-	case OUTCOME_DELIVERED:
-		deliver(d, o, b, a);
-		return;
-	case OUTCOME_DEAD_REFUSED:
-		bury(d, b, a, DEAD_REFUSED);
-		return;
-	case OUTCOME_DEAD_TOO_LARGE:
-		bury(d, b, a, DEAD_TOO_LARGE);
-		return;
-	case OUTCOME_DEAD_AMBIGUOUS:
-		bury(d, b, a, DEAD_AMBIGUOUS);
-		return;
-	case OUTCOME_RETRY_NOW:
-		/* what says nothing about the events is worth a note only when they may have been counted */
-		if (ambiguous(a))
-			note_failure(d, b, a, outcome);
-		b->fresh = true;
-		if (let_forgotten_go(d, b))
-			batch_again(b);
-		return;
-	case OUTCOME_RETRY_DESTINATION:
-	case OUTCOME_DESTINATION_WRONG:
-	case OUTCOME_RETRY_BATCH:
-	case OUTCOME_SPLIT:
-	case OUTCOME_BISECT:
-	case OUTCOME_COUNT:
-		break;
-	}
-	note_failure(d, b, a, outcome);
-	b->fresh = false;
-	if (!let_forgotten_go(d, b))
-		return;
-	if (outcome == OUTCOME_SPLIT || outcome == OUTCOME_BISECT)
-		split(d, b, a);
-	else if (outcome == OUTCOME_RETRY_BATCH)
-		park(d, b, a);
-	else
-		batch_again(b);
-}
-
 static void remember_error(struct outlet *o, const struct attempt *a, enum outcome outcome)
 {
 	if (outcome == OUTCOME_DELIVERED) {
@@ -327,7 +138,7 @@ static void mark_attempt(struct batch *b, const struct attempt *a, bool failed)
 	b->attempts++;
 	for (unsigned i = 0; i < b->n; i++) {
 		b->events[i]->attempts++;
-		if (failed && ambiguous(a))
+		if (failed && attempt_is_ambiguous(a))
 			b->events[i]->maybe_sent = true;
 	}
 }
@@ -355,7 +166,7 @@ static void finish(struct request *r, const struct attempt *a)
 		o->failed_envelope = b->envelope_hash;
 	}
 	settle_destination(d, o, r, a, outcome, recent.others_succeed);
-	apply(d, o, b, a, outcome);
+	outcome_apply(d, o, b, a, outcome);
 	request_put(d, r);
 }
 
@@ -420,7 +231,7 @@ static void body_failed(struct dispatch *d, struct batch *b, int error)
 	struct attempt a = {.transport = TRANSPORT_LOCAL, .retry_after_us = -1, .started_wall_us = d->now.wall_us};
 	if (error == -ENOBUFS && b->n == 1) {
 		snprintf(a.error, sizeof(a.error), "the request would reach %d bytes", REQUEST_BYTES);
-		bury(d, b, &a, DEAD_TOO_LARGE);
+		batch_bury(d, b, &a, DEAD_TOO_LARGE);
 		return;
 	}
 	if (error != -ENOBUFS || batch_split(b) < 0)
@@ -495,26 +306,6 @@ unsigned dispatch_start(struct dispatch *d, struct outlet *o, unsigned max)
 			started++;
 	}
 	return started;
-}
-
-void dispatch_expire(struct dispatch *d, struct due *due)
-{
-	struct settle_attempt s = {.when_us = d->now.wall_us};
-	struct tap_event e = {
-	        .what = TAP_DEAD,
-	        .sub = due_sub(due),
-	        .index = due->index,
-	        .id = due->id,
-	        .reason = DEAD_EXPIRED,
-	        .attempts = due->attempts,
-	        .last_error = "",
-	        .next_attempt_ms = -1,
-	        .maybe_sent = due->maybe_sent,
-	};
-	if (tap_wanted(d->tap))
-		d->tap->on_event(d->tap->arg, &e);
-	d->counters->dead[DEAD_EXPIRED]++;
-	settle_one(d, due, DEAD_EXPIRED, &s);
 }
 
 void dispatch_cancel(struct outlet *o, const struct dispatch *d)

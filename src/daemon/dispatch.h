@@ -116,6 +116,17 @@ int64_t dispatch_next_us(const struct dispatch *d);
 /* Frees requests without outcome; the batches' events are forgotten. */
 void outlet_abandon(struct dispatch *d, struct outlet *o);
 
+/* dispatch_apply.c */
+void tap_batch(const struct dispatch *d, enum tap_what what, const struct batch *b, enum dead_reason reason,
+               const struct attempt *a);
+/* The events may have been counted: no answer that decides, and all of the body was written. */
+bool attempt_is_ambiguous(const struct attempt *a);
+/* The batch goes where its outcome sends it. */
+void outcome_apply(struct dispatch *d, struct outlet *o, struct batch *b, const struct attempt *a,
+                   enum outcome outcome);
+/* All of it become dead letters. */
+void batch_bury(struct dispatch *d, struct batch *b, const struct attempt *a, enum dead_reason reason);
+
 /* dispatch_settle.c */
 void settle_add(struct dispatch *d, struct batch *b, enum settle_kind kind, enum dead_reason reason,
                 const struct settle_attempt *attempt);

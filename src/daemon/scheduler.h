@@ -134,7 +134,7 @@ struct lane {
 
 struct scheduler_config {
 	unsigned max_batch;
-	int64_t linger_us, retry_max_us;
+	int64_t linger_us;
 };
 
 struct scheduler {
