@@ -8,6 +8,7 @@ import pytest
 from lib.client import event, line
 from lib.collector import Answer, status
 from lib.relay import SECRET, wait_until
+from lib.tls import free_port
 
 
 def test_request(relay, collector):
@@ -350,3 +351,15 @@ def test_the_environment_s_proxy_is_not_obeyed(make_relay, collector):
     relay.wait_empty()
     assert collector.count() == 1
     assert not (relay.dir / "keys").exists()
+
+
+def test_a_relay_in_front_of_a_relay(make_relay, collector):
+    """Edge hosts without internet access behind a hub: its HTTP door is their endpoint."""
+    port = free_port()
+    hub = make_relay(http={"listen": f"127.0.0.1:{port}"}).start()
+    edge = make_relay(f"http://127.0.0.1:{port}/mp/collect").start()
+    with edge.client() as c:
+        c.send(*[event(n=i) for i in range(60)]).replies(60)
+    edge.wait_empty()
+    hub.wait_empty()
+    assert sorted(e["params"]["n"] for e in collector.events) == list(range(60))
