@@ -19,7 +19,10 @@ void buf_init(struct buf *b, size_t max);
 void buf_free(struct buf *b);
 /* The same for what held a secret: overwritten first. */
 void buf_wipe(struct buf *b);
-static inline void buf_clear(struct buf *b) { b->len = 0; }
+static inline void buf_clear(struct buf *b)
+{
+	b->len = 0;
+}
 /* Gives back memory beyond keep bytes when the content fits. */
 void buf_trim(struct buf *b, size_t keep);
 /* Room for n more bytes at data+len. 0, -ENOBUFS (past max) or -ENOMEM; content untouched on failure. */
@@ -33,6 +36,9 @@ int buf_append_i64(struct buf *b, int64_t v) MUST_CHECK;
 int buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3) MUST_CHECK;
 /* Drops the first n bytes (n <= len). */
 void buf_consume(struct buf *b, size_t n);
-static inline struct slice buf_slice(const struct buf *b) { return (struct slice){b->data, b->len}; }
+static inline struct slice buf_slice(const struct buf *b)
+{
+	return (struct slice){b->data, b->len};
+}
 
 #endif

@@ -14,8 +14,19 @@ struct slice {
 #define SLICE_LIT(s) ((struct slice){(s), sizeof(s) - 1})
 #define SLICE_ARG(s) (int)(s).n, (s).p /* for "%.*s" */
 
-static inline struct slice slice_of(const char *cstr) { return (struct slice){cstr, cstr ? strlen(cstr) : 0}; }
-static inline bool slice_eq(struct slice a, struct slice b) { return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0); }
-static inline bool slice_starts(struct slice s, struct slice prefix) { return s.n >= prefix.n && memcmp(s.p, prefix.p, prefix.n) == 0; }
+static inline struct slice slice_of(const char *cstr)
+{
+	return (struct slice){cstr, cstr ? strlen(cstr) : 0};
+}
+
+static inline bool slice_eq(struct slice a, struct slice b)
+{
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+static inline bool slice_starts(struct slice s, struct slice prefix)
+{
+	return s.n >= prefix.n && memcmp(s.p, prefix.p, prefix.n) == 0;
+}
 
 #endif

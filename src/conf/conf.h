@@ -17,17 +17,17 @@ enum conf_ambiguous { AMBIGUOUS_RETRY, AMBIGUOUS_PARK };
 struct conf_stream {
 	char *name;
 	enum stream_type type;
-	char *id;             /* measurement_id or firebase_app_id */
-	char *secret;         /* read at load; the only copy besides curl's URL; wiped by conf_free */
-	char *endpoint;       /* never NULL: the stream's or delivery.endpoint */
+	char *id;                  /* measurement_id or firebase_app_id */
+	char *secret;              /* read at load; the only copy besides curl's URL; wiped by conf_free */
+	char *endpoint;            /* never NULL: the stream's or delivery.endpoint */
 	char *validation_endpoint; /* never NULL */
 	enum validation_mode validation;
 	enum conf_ambiguous ambiguous;
-	bool paused;          /* the file's word; ctl's overrides it */
+	bool paused; /* the file's word; ctl's overrides it */
 };
 
 struct conf {
-	char *path;           /* the file it was read from; NULL: built in (sandbox) */
+	char *path; /* the file it was read from; NULL: built in (sandbox) */
 	struct conf_stream *streams;
 	size_t n_streams;
 	size_t default_stream; /* index */
@@ -81,7 +81,8 @@ struct conf *conf_free(struct conf *conf);
 
 /* What of `next` cannot be applied without a restart is copied back from `now` into `next`; each such option that
  * differs is named through warn(). */
-int conf_keep_fixed(const struct conf *now, struct conf *next, void (*warn)(void *arg, const char *option), void *arg) MUST_CHECK;
+int conf_keep_fixed(const struct conf *now, struct conf *next, void (*warn)(void *arg, const char *option),
+                    void *arg) MUST_CHECK;
 
 /* The option tables, for tests and documentation. Dotted names in the specification's order. */
 struct option_word;

@@ -12,9 +12,9 @@
  * A payload without events has one event with an empty body. */
 struct event {
 	struct slice body;
-	struct slice name;   /* inside body, without quotes; empty without events */
-	int64_t time_us;     /* when it happened, since 1970: sent as timestamp_micros */
-	int64_t props_us;    /* the payload's own timestamp_micros when it had one, else 0: dates user properties */
+	struct slice name; /* inside body, without quotes; empty without events */
+	int64_t time_us;   /* when it happened, since 1970: sent as timestamp_micros */
+	int64_t props_us;  /* the payload's own timestamp_micros when it had one, else 0: dates user properties */
 };
 
 /* Events that came in one line or one row, all of one envelope. One malloc: every slice points into it.

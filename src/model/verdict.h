@@ -34,8 +34,10 @@ enum { VERDICT_FIELD_MAX = 256, VERDICT_MESSAGE_MAX = 384 };
 
 struct finding {
 	enum code code;
-	char field[VERDICT_FIELD_MAX];     /* path into the line as written: "events[1].params.value"; "" when it has none */
-	char message[VERDICT_MESSAGE_MAX]; /* what is wrong, the limit, the offending name; valid UTF-8; never a secret */
+	char field[VERDICT_FIELD_MAX]; /* path into the line as written: "events[1].params.value"; "" when it has none
+	                                */
+	char message[VERDICT_MESSAGE_MAX]; /* what is wrong, the limit, the offending name; valid UTF-8; never a
+	                                      secret */
 };
 
 #endif
