@@ -18,7 +18,8 @@ class Early(Nginx):
         super()._configure(upstream, protocols, http2)
         conf = self.dir / "nginx.conf"
         text = re.sub(r"location / \{.*?\}", "location / { return 204; }", conf.read_text(), flags=re.S)
-        conf.write_text(text.replace("access_log off;", "log_format l '$status $server_protocol'; access_log access.log l;"))
+        conf.write_text(text.replace("access_log off;",
+                                     "log_format l '$status $server_protocol'; access_log access.log l;"))
 
     @property
     def answers(self):
