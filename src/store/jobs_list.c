@@ -66,9 +66,10 @@ static int scan(struct store *st, struct job_list_rows *j, enum sql q)
 	return r < 0 ? r : 0;
 }
 
-static int prepare(struct job_list_rows *j)
+static int prepare(struct store *st, struct job_list_rows *j)
 {
 	job_list_clear(j);
+	db_forget_trouble(&st->db); /* ctl runs the jobs without a writer, one after the other */
 	buf_init(&j->arena, ARENA_MAX);
 	j->rows = calloc(j->max_rows ? j->max_rows : 1, sizeof(*j->rows));
 	return j->rows ? 0 : -ENOMEM;
@@ -77,7 +78,7 @@ static int prepare(struct job_list_rows *j)
 static int run_list(struct store *st, struct job *job)
 {
 	struct job_list_rows *j = CONTAINER_OF(job, struct job_list_rows, job);
-	int r = prepare(j);
+	int r = prepare(st, j);
 
 	if (r < 0)
 		return r;
@@ -127,7 +128,7 @@ static int show_rejected(struct store *st, struct job_list_rows *j)
 static int run_show(struct store *st, struct job *job)
 {
 	struct job_list_rows *j = CONTAINER_OF(job, struct job_list_rows, job);
-	int r = prepare(j);
+	int r = prepare(st, j);
 
 	if (r == 0 && j->from > 0)
 		r = show_event(st, j);

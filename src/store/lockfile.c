@@ -35,6 +35,16 @@ static bool read_facts(struct lockfile *l)
 	return true;
 }
 
+/* The file that was locked must be the one that the next process opens. Sets errno. */
+static bool is_still_named(int fd, const char *path)
+{
+	struct stat ours, named;
+
+	errno = EWOULDBLOCK;
+	return fstat(fd, &ours) == 0 && lstat(path, &named) == 0 && ours.st_ino == named.st_ino &&
+	       ours.st_dev == named.st_dev;
+}
+
 int lockfile_take(struct lockfile *ret, const char *outbox_path, struct err *err)
 {
 	struct lockfile l = {.fd = -1};
@@ -48,7 +58,7 @@ int lockfile_take(struct lockfile *ret, const char *outbox_path, struct err *err
 		               "outbox %s: its lock file %s cannot be opened: %s; does the directory exist, and may "
 		               "this user write there?",
 		               outbox_path, path, strerror(errno));
-	if (flock(l.fd, LOCK_EX | LOCK_NB) < 0) {
+	if (flock(l.fd, LOCK_EX | LOCK_NB) < 0 || !is_still_named(l.fd, path)) {
 		int r = errno == EWOULDBLOCK ? -EBUSY : -errno;
 
 		fd_close(l.fd);
@@ -91,8 +101,12 @@ int lockfile_write(struct lockfile *l, uint64_t id_mark, bool suspect)
 	return 0;
 }
 
-void lockfile_release(struct lockfile *l)
+void lockfile_release(struct lockfile *l, const char *outbox_path)
 {
-	/* Never unlinked: a second process could hold a lock on the name's next file. */
+	char path[PATH_MAX];
+
+	/* One that this process made without anything to note in it (reading offline) leaves no trace. */
+	if (!l->known && lock_path(path, sizeof(path), outbox_path) == 0)
+		(void)unlink(path);
 	l->fd = fd_close(l->fd);
 }

@@ -24,6 +24,6 @@ int lockfile_take(struct lockfile *ret, const char *outbox_path, struct err *err
 bool lockfile_exists(const char *outbox_path);
 /* Writes and syncs both facts. */
 int lockfile_write(struct lockfile *l, uint64_t id_mark, bool suspect) MUST_CHECK;
-void lockfile_release(struct lockfile *l);
+void lockfile_release(struct lockfile *l, const char *outbox_path);
 
 #endif

@@ -76,7 +76,7 @@ int store_set_aside(const struct store_config *config, int64_t wall_us, char *re
 		r = -ENAMETOOLONG;
 	if (r == 0)
 		r = move_all(config, &lock, aside, wall_us);
-	lockfile_release(&lock);
+	lockfile_release(&lock, config->path);
 	if (r < 0)
 		return err_set(err, r, "outbox %s: damaged, and it cannot be renamed: %s", config->path,
 		               strerror(-r));

@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -264,6 +267,17 @@ static int note_stop(struct store *st, void *arg UNUSED)
 	return 0;
 }
 
+/* SQLite makes one to read a database in WAL mode; with what a crash left in it, it stays. */
+static void remove_empty_wal(const struct store *st)
+{
+	char path[PATH_MAX];
+	struct stat wal;
+
+	if (st->lock.fd >= 0 && snprintf(path, sizeof(path), "%s-wal", st->path) < (int)sizeof(path) &&
+	    lstat(path, &wal) == 0 && wal.st_size == 0)
+		(void)unlink(path);
+}
+
 struct store *store_close(struct store *st)
 {
 	bool sound;
@@ -276,10 +290,12 @@ struct store *store_close(struct store *st)
 		sound = store_transaction(st, note_stop, NULL) == 0 && db_checkpoint(&st->db, true) == 0;
 	/* After a failed sync recovery decides: nothing is copied by us. */
 	db_close(&st->db, sound);
+	if (st->config.read_only)
+		remove_empty_wal(st);
 	envelopes_free(&st->envelopes);
 	space_close(st);
 	if (st->lock.fd >= 0)
-		lockfile_release(&st->lock);
+		lockfile_release(&st->lock, st->path);
 	free(st->gone);
 	free(st->path);
 	free(st->dir);

@@ -14,6 +14,8 @@
 #define BACKUP_EVERY_US (10 * US_PER_S)
 /* An outbox so long without writes is quiet: envelopes are swept then, not between two events of a client. */
 #define QUIET_US (5 * US_PER_S)
+/* … or after so many rows have left, when it never is. */
+#define SWEEP_BUSY_LEAST 250000
 
 static int64_t sooner(int64_t a, int64_t b)
 {
@@ -171,8 +173,12 @@ static int64_t upkeep_sweep(struct store *st, int64_t mono_us, bool idle)
 
 	if (!sweep_is_due(st))
 		return INT64_MAX;
-	if (idle && !st->upkeep.erase && st->upkeep.sweep == SWEEP_IDLE && quiet_us > 0)
-		return quiet_us;
+	if (st->upkeep.sweep == SWEEP_IDLE && !st->upkeep.erase) {
+		if (!idle && st->upkeep.gone_since_sweep < SWEEP_BUSY_LEAST)
+			return INT64_MAX;
+		if (idle && quiet_us > 0)
+			return quiet_us;
+	}
 	sweep_step(st);
 	return 0;
 }

@@ -362,7 +362,7 @@ static void set_aside_without_a_mark_goes_by_the_clock(void **state)
 	assert_int_equal(store_set_aside(&f->config, T0, aside, sizeof(aside), &f->err), 0);
 	assert_int_equal(lockfile_take(&l, f->path, &f->err), 0);
 	assert_int_equal(l.id_mark, T0 / 1000);
-	lockfile_release(&l);
+	lockfile_release(&l, f->path);
 	assert_int_equal(fixture_open(f), 0);
 	assert_true(put(f, f->web, "1.2", "refund") >= (uint64_t)(T0 / 1000));
 }
@@ -481,6 +481,28 @@ static void offline_reads_what_only_the_wal_has(void **state)
 	assert_int_equal(count_of(f, f->web, STATE_QUEUED), 20);
 }
 
+static void offline_leaves_nothing_behind(void **state)
+{
+	static const char *const suffixes[] = {"-wal", "-shm", "-journal", ".lock"};
+	struct fixture *f = *state;
+	struct store_check check;
+	char path[128];
+
+	fill(f, 20);
+	fixture_close(f);
+	snprintf(path, sizeof(path), "%s.lock", f->path);
+	assert_int_equal(unlink(path), 0); /* a copy somewhere else has none */
+	f->config.read_only = true;
+	assert_int_equal(fixture_open(f), 0);
+	store_check(f->st, &check);
+	assert_true(check.sound);
+	fixture_close(f);
+	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+		snprintf(path, sizeof(path), "%s%s", f->path, suffixes[i]);
+		assert_int_equal(access(path, F_OK), -1);
+	}
+}
+
 static void offline_needs_the_lock_and_the_file(void **state)
 {
 	struct fixture *f = *state;
@@ -542,6 +564,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(false_alarm_is_forgotten, setup, teardown),
 	        cmocka_unit_test_setup_teardown(offline_reads_around_damage, setup, teardown),
 	        cmocka_unit_test_setup_teardown(offline_reads_what_only_the_wal_has, setup, teardown),
+	        cmocka_unit_test_setup_teardown(offline_leaves_nothing_behind, setup, teardown),
 	        cmocka_unit_test_setup_teardown(offline_needs_the_lock_and_the_file, setup, teardown),
 	        cmocka_unit_test_setup_teardown(interrupted_creation_leaves_no_trace, setup_closed, teardown),
 	};
