@@ -7,6 +7,7 @@
 #include "codec/json_in.h"
 
 #include <errno.h>
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,8 @@ struct json_in {
 	struct json_doc doc;
 	struct buf decoded; /* strings and names that had escapes */
 	struct json_dup dup;
+
+	jmp_buf no_memory; /* valid while yajl runs */
 
 	/* The line being read. */
 	const char *problem; /* first violation found in a callback; NULL: none, or no memory */
@@ -310,11 +313,39 @@ static void drop_handle(struct json_in *in)
 	in->yajl = NULL;
 }
 
+/* yajl does not look at what its allocations return: where there is no memory we leave it by a jump. What it holds is
+ * consistent then (it stores a pointer only after the call), and is freed with the handle. */
+static void *give_or_leave(struct json_in *in, void *p)
+{
+	if (!p)
+		longjmp(in->no_memory, 1);
+	return p;
+}
+
+static void *yajl_malloc(void *ctx, size_t n)
+{
+	return give_or_leave(ctx, malloc(n));
+}
+
+static void *yajl_realloc(void *ctx, void *p, size_t n)
+{
+	return give_or_leave(ctx, realloc(p, n));
+}
+
+static void yajl_release(void *ctx UNUSED, void *p)
+{
+	free(p);
+}
+
 static int make_handle(struct json_in *in)
 {
+	yajl_alloc_funcs memory = {yajl_malloc, yajl_realloc, yajl_release, in};
+
 	if (in->yajl)
 		return 0;
-	in->yajl = yajl_alloc(&callbacks, NULL, in);
+	if (setjmp(in->no_memory))
+		return -ENOMEM;
+	in->yajl = yajl_alloc(&callbacks, &memory, in);
 	if (!in->yajl)
 		return -ENOMEM;
 	if (yajl_config(in->yajl, yajl_allow_multiple_values, 1) &&
@@ -333,8 +364,11 @@ static int not_json(struct err *err, size_t at, const char *problem)
 static int yajl_problem(struct json_in *in, struct err *err)
 {
 	size_t at = yajl_get_bytes_consumed(in->yajl);
-	char *words = (char *)yajl_get_error(in->yajl, 0, NULL, 0);
+	char *words;
 
+	if (setjmp(in->no_memory))
+		return -ENOMEM;
+	words = (char *)yajl_get_error(in->yajl, 0, NULL, 0);
 	if (!words)
 		return -ENOMEM;
 	words[strcspn(words, "\n")] = '\0';
@@ -357,8 +391,11 @@ static int check_tail(const struct json_in *in, struct err *err)
 
 static int run_parser(struct json_in *in, struct err *err)
 {
-	yajl_status status = yajl_parse(in->yajl, (const unsigned char *)in->doc.text.p, in->doc.text.n);
+	yajl_status status;
 
+	if (setjmp(in->no_memory))
+		return -ENOMEM;
+	status = yajl_parse(in->yajl, (const unsigned char *)in->doc.text.p, in->doc.text.n);
 	if (in->error == -EBADMSG)
 		return not_json(err, in->problem_at, in->problem);
 	if (in->error < 0)

@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "codec/json_in.h"
@@ -26,6 +29,13 @@ static int down(void **state)
 {
 	json_in_free(*state);
 	return 0;
+}
+
+static UNUSED int read_slice_quietly(struct json_in *in, struct slice text)
+{
+	const struct json_doc *doc;
+
+	return json_in_read(in, text, &doc, NULL);
 }
 
 static int read_slice(struct json_in *in, struct slice text, const struct json_doc **ret)
@@ -311,6 +321,49 @@ static void large_then_small(void **state)
 	assert_int_equal(doc->n, 2);
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/* In a child with little memory left: yajl's buffers, ours, and then the next line. */
+static int read_with_little_memory(struct json_in *in, struct slice text)
+{
+	struct rlimit limit = {0, 0};
+	struct rusage before;
+
+	if (getrusage(RUSAGE_SELF, &before) < 0)
+		return 1;
+	limit.rlim_cur = limit.rlim_max = ((rlim_t)before.ru_maxrss << 10) + (24u << 20);
+	if (setrlimit(RLIMIT_AS, &limit) < 0)
+		return 2;
+	if (read_slice_quietly(in, text) != -ENOMEM)
+		return 3;
+	return read_slice_quietly(in, SLICE_LIT("{\"a\":\"\\n\"}")) == 0 ? 0 : 4;
+}
+
+static void memory_runs_out(void **state)
+{
+	_cleanup_(buf_free) struct buf b = BUF_INIT(128 * 1024 * 1024);
+	int status;
+	pid_t child;
+
+	assert_int_equal(buf_reserve(&b, 64 * 1024 * 1024 + 16), 0);
+	assert_int_equal(buf_append_slice(&b, SLICE_LIT("{\"a\":\"")), 0);
+	while (b.len < 64 * 1024 * 1024)
+		assert_int_equal(buf_append_slice(&b, SLICE_LIT("\\nxxxxxxxxxxxxxx")), 0);
+	assert_int_equal(buf_append_slice(&b, SLICE_LIT("\"}")), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		_exit(read_with_little_memory(*state, buf_slice(&b)));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+#else
+static void memory_runs_out(void **state)
+{
+	(void)state; /* the sanitizers need the address space themselves */
+}
+#endif
+
 static void errors_say_where(void **state)
 {
 	struct err err;
@@ -403,6 +456,7 @@ int main(void)
 	        cmocka_unit_test(trap_21_raw_slices),
 	        cmocka_unit_test(escapes_are_decoded),
 	        cmocka_unit_test(large_then_small),
+	        cmocka_unit_test(memory_runs_out),
 	        cmocka_unit_test(errors_say_where),
 	        cmocka_unit_test(json_is_written),
 	        cmocka_unit_test(writing_fails_whole),
