@@ -41,7 +41,7 @@ static const struct ctl_command commands[] = {
         {"flush", "", "end the waiting (linger and backoff) now", NULL, 0, 0, ctl_flush},
         {"tap", "", "follow events as they are accepted, sent and settled",
          "A reader that is too slow misses lines, and is told how many.\n", OPT_STREAM | OPT_NAME, 0, ctl_tap},
-        {"send", "[FILE]", "send lines, or what show and export printed, to the event socket",
+        {"send", "[FILE]", "lines, or what export printed, to the event socket",
          "FILE is - or left out: standard input. Prints what was refused with its line number, then a summary.\n",
          OPT_EVENT_SOCKET, 1, ctl_send},
         {"validate", "[FILE]", "check lines against the rules without storing them",

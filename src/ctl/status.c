@@ -245,7 +245,7 @@ static void stream(struct screen *s, const struct json_doc *d, const struct json
 	if (s->error == 0)
 		s->error = text_cell(&s->out, state, 12, false);
 	paint(s, COLOR_PLAIN);
-	add(s, "%11lld %9lld %9lld %9lld   %lld of %lld\n", (long long)count_of(d, o, "queued"),
+	add(s, "%10lld %9lld %9lld %9lld   %lld of %lld\n", (long long)count_of(d, o, "queued"),
 	    (long long)count_of(d, o, "inflight"), (long long)count_of(d, o, "held"),
 	    (long long)count_of(d, o, "dead"), (long long)answer_i64(d, o, "in_flight", 0),
 	    (long long)answer_i64(d, o, "window", 0));
@@ -260,7 +260,7 @@ static void streams(struct screen *s, const struct json_doc *d)
 		return;
 	add(s, "\n");
 	paint(s, COLOR_BOLD);
-	add(s, "%-16s %-12s%11s %9s %9s %9s   %s", "STREAM", "STATE", "QUEUED", "INFLIGHT", "HELD", "DEAD",
+	add(s, "%-16s %-12s%10s %9s %9s %9s   %s", "STREAM", "STATE", "QUEUED", "INFLIGHT", "HELD", "DEAD",
 	    "REQUESTS");
 	paint(s, COLOR_PLAIN);
 	add(s, "\n");

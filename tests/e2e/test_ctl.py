@@ -1,243 +1,581 @@
-# test_ctl.py - ctl.md: what ga4relay-ctl prints, does, and exits with
+# test_ctl.py - ga4relay-ctl against a running relay: every command, its fields, its exit codes, its output on a terminal
 import json
 import os
-import signal
+import pty
+import re
+import socket
 import subprocess
 import threading
+import time
 
 import pytest
 
 from lib.client import event, line
-from lib.collector import Answer, status
-from lib.relay import BUILD, wait_until
+from lib.collector import status
+from lib.relay import BUILD, SECRET, wait_until
 
-LIST = {"id", "state", "reason", "stream", "client", "name", "accepted_micros", "event_micros", "attempts", "last_status",
-        "last_error", "next_attempt_ms", "maybe_sent", "bytes"}
-STATUS = {"version", "uptime_s", "events", "oldest_age_s", "first_expiry_s", "streams", "dead", "rates", "outbox",
-          "connections", "maybe_twice"}
+LIST = ["id", "state", "reason", "stream", "client", "name", "accepted_micros", "event_micros", "attempts",
+        "last_status", "last_error", "next_attempt_ms", "maybe_sent", "bytes"]
+STATUS = ["version", "uptime_s", "events", "oldest_age_s", "first_expiry_s", "streams", "dead", "rates", "outbox",
+          "connections", "maybe_twice"]
 
 
-@pytest.fixture
-def filled(paused):
-    """Ten queued events of two clients and names, ids 1 to 10."""
+def put(relay, n, **kw):
+    with relay.client() as c:
+        return [c.ask(event(transaction_id=f"T-{i}", **kw))["id"] for i in range(n)]
+
+
+def run(relay, *args, stdin=None):
+    r = relay.ctl_raw(*args, stdin=stdin)
+    return r.returncode, r.stdout, r.stderr
+
+
+# ---- looking ----
+
+def test_status_fields(paused):
+    put(paused, 3)
+    s = paused.status()
+    assert list(s) == STATUS
+    assert s["events"] == {"queued": 3, "inflight": 0, "held": 0, "dead": 0, "delivered": 0, "rejected": 0}
+    assert list(s["streams"][0]) == ["name", "state", "retry_in_ms", "window", "in_flight", "last_error"]
+    assert s["streams"][0]["state"] == "paused"
+    assert s["dead"] == {"refused": 0, "too-large": 0, "expired": 0, "ambiguous": 0, "corrupt": 0}
+    assert set(s["outbox"]) == {"bytes", "limit"} and s["outbox"]["bytes"] > 0
+    assert 0 <= s["oldest_age_s"] < 60 and s["first_expiry_s"] > 71 * 3600
+    assert s["maybe_twice"] == 0
+
+
+def test_status_while_down(relay, collector):
+    collector.next(*[status(503)] * 1000)
+    relay.allow("destination web")
+    put(relay, 1)
+    s = wait_until(lambda: (lambda s: s["streams"][0]["last_error"] and s)(relay.status()), "an error in status")
+    assert s["streams"][0]["state"] in ("backing-off", "probing")
+    assert "503" in s["streams"][0]["last_error"]
+    code, out, _ = run(relay, "status")
+    assert code == 0 and "503" in out
+    assert all(len(x) <= 80 for x in out.splitlines()), out
+
+
+def test_list_fields_order_limit(paused):
+    ids = put(paused, 30)
+    rows = paused.ctl("list")
+    assert [list(r) for r in rows] == [LIST] * 20
+    assert [r["id"] for r in rows] == ids[:20]
+    r = rows[0]
+    assert (r["state"], r["reason"], r["stream"], r["client"], r["name"]) == ("queued", None, "web", "1.2", "refund")
+    assert (r["attempts"], r["last_status"], r["last_error"], r["maybe_sent"]) == (0, None, None, False)
+    assert r["accepted_micros"] >= r["event_micros"] > 1e15
+    assert [r["id"] for r in paused.ctl("list", "--reverse", "--limit", 5)] == ids[:-6:-1]
+    assert [r["id"] for r in paused.ctl("list", "--limit", 0)] == ids
+
+
+def test_filters(paused):
+    a = put(paused, 3, client="1.1")
+    b = put(paused, 2, client="2.2", name="purchase")
+    assert [r["id"] for r in paused.ctl("list", "--client", "1.1")] == a
+    assert [r["id"] for r in paused.ctl("list", "--name", "purchase")] == b
+    assert paused.ctl("list", "--name", "purch") == []
+    assert paused.ctl("list", "--older", "1h") == []
+    assert paused.ctl("list", "--state", "inflight") == []
+    assert [r["id"] for r in paused.ctl("list", "--state", "queued,held", "--stream", "web")] == a + b
+    assert paused.ctl("count") == [{"key": "total", "count": 5}]
+    assert paused.ctl("count", "--by", "name") == [{"key": "refund", "count": 3}, {"key": "purchase", "count": 2}]
+    assert paused.ctl("count", "--by", "state") == [{"key": "queued", "count": 5}]
+    assert paused.ctl("count", "--by", "stream", "--client", "2.2") == [{"key": "web", "count": 2}]
+    assert paused.ctl("count", "--by", "age") == [{"key": "<1m", "count": 5}]
+    assert paused.ctl("count", "--state", "dead", "--by", "reason") == []
+
+
+def test_many_rows_come_once_and_in_order(paused):
     with paused.client() as c:
-        c.send(*[event("odd" if i % 2 else "even", client=f"{i % 2}.5", n=i) for i in range(1, 11)]).replies(10)
-    return paused
+        for first in range(0, 5000, 1000):
+            c.ask({"client_id": "1.2", "events": [{"name": "x", "params": {"i": first + i, "t": "y" * 90}}
+                                                  for i in range(1000)]})
+    ids = [r["id"] for r in paused.ctl("list", "--limit", 0)]
+    assert ids == sorted(set(ids)) and len(ids) == 5000
+    assert [r["id"] for r in paused.ctl("list", "--limit", 0, "--reverse")] == ids[::-1]
+    exported = paused.ctl("export")
+    assert [r["id"] for r in exported] == ids
+    assert [json.loads(r["line"])["params"]["i"] for r in exported] == list(range(5000))
 
 
-def ids(rows):
-    return [r["id"] for r in rows]
+def test_a_reader_that_stops_reading_holds_up_nobody(paused):
+    big = {"client_id": "1.2", "events": [{"name": "x", "params": {"t": "y" * 90, "u": "z" * 90}}] * 1000}
+    for _ in range(10):
+        assert paused.ask(big)["ok"]
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(str(paused.control))
+    s.sendall(b'{"command":"export"}\n')
+    before = paused.rss_kib()
+    for _ in range(20):
+        assert paused.ask(event())["ok"]
+        assert paused.status()["events"]["queued"] > 10000
+    assert paused.rss_kib() - before < 8192
+    n = 0
+    with s.makefile() as f:
+        for x in f:
+            if x.startswith('{"end":'):
+                assert json.loads(x)["ok"]
+                break
+            n += 1
+    assert n >= 10000
+    s.close()
 
 
-def test_public_fields(filled):
-    s = filled.status()
-    assert STATUS <= set(s), STATUS - set(s)
-    assert {"name", "state", "retry_in_ms", "window", "in_flight", "last_error"} <= set(s["streams"][0])
-    assert {"bytes", "limit"} <= set(s["outbox"])
-    assert s["events"]["queued"] == 10
-    row = filled.list()[0]
-    assert LIST <= set(row), LIST - set(row)
-    assert (row["state"], row["reason"], row["stream"], row["client"], row["name"]) == ("queued", None, "web", "1.5", "odd")
-    assert isinstance(row["id"], int) and row["id"] < 2 ** 53
-    shown = filled.ctl("show", 1)[0]
-    assert LIST | {"line", "tries"} <= set(shown)
-    exported = filled.ctl("export")
-    assert len(exported) == 10 and LIST | {"line"} <= set(exported[0])
-    counted = filled.ctl("count", "--by", "name")
-    assert {c["key"]: c["count"] for c in counted} == {"odd": 5, "even": 5}
-
-
-def test_filters(filled):
-    assert ids(filled.list()) == list(range(1, 11))
-    assert ids(filled.list("--reverse")) == list(range(10, 0, -1))
-    assert ids(filled.ctl("list", "--limit", 3)) == [1, 2, 3]
-    assert ids(filled.list("--client", "0.5")) == [2, 4, 6, 8, 10]
-    assert ids(filled.list("--name", "odd")) == [1, 3, 5, 7, 9]
-    assert ids(filled.list("--stream", "web")) == list(range(1, 11))
-    assert filled.list("--older", "1h") == []
-    assert filled.list("--state", "dead") == []
-    assert len(filled.ctl("list")) == 10  # the default limit is 20
-    with filled.client() as c:
-        c.send(*[event()] * 30).replies(30)
-    assert len(filled.ctl("list")) == 20
-
-
-def test_hold_release_drop(filled, collector):
-    filled.ctl("hold", 1, 2)
-    assert filled.states() == {"queued": 8, "held": 2}
-    filled.ctl("drop", 3)
-    assert filled.ctl_raw("drop", "--client", "0.5").returncode == 2     # needs --yes
-    assert filled.states() == {"queued": 7, "held": 2}
-    filled.ctl("drop", "--client", "0.5", "--yes")
-    assert filled.list("--client", "0.5") == []
-    filled.ctl("resume", "web")
-    filled.wait_empty()
-    assert sorted(e["params"]["n"] for e in collector.events) == [5, 7, 9]
-    filled.ctl("release", 1)
-    wait_until(lambda: collector.count() == 4, "the released one")
-    assert filled.states() == {}
-
-
-def test_exit_codes(filled):
-    def code(*args):
-        return filled.ctl_raw(*args).returncode
-    assert code("status") == 0
-    assert code("list", "--state", "dead") == 0
-    assert code("show", "999") == 1
-    assert code("drop", "999") == 1
-    assert code("drop", "--client", "nobody", "--yes") == 0
-    assert code("count", "--state", "dead") == 0
-    assert code("export", "--client", "nobody") == 0
-    assert code("frobnicate") == 2
-    assert code("list", "--limit", "many") == 2
-    assert code("show") == 2
-    assert code("--help") == 0 and code("list", "--help") == 0
-    assert subprocess.run([BUILD / "ga4relay-ctl", "-s", "/nonexistent", "status"], capture_output=True).returncode == 3
-
-
-def test_ids_from_a_pipe(filled):
-    rows = filled.ctl_raw("--json", "list", "--name", "odd").stdout
-    piped = "".join(f"{json.loads(x)['id']}\n" for x in rows.splitlines())
-    assert filled.ctl_raw("drop", "-", stdin=piped).returncode == 0
-    assert ids(filled.list()) == [2, 4, 6, 8, 10]
-
-
-def test_export_and_send(filled, collector):
-    """What export wrote, send accepts; the event's time stays."""
-    before = filled.list()
-    exported = filled.ctl_raw("--json", "export").stdout
-    assert filled.ctl_raw("drop", "ALL", "--yes").returncode == 0
-    assert filled.states() == {}
-    r = filled.ctl_raw("send", stdin=exported)
-    assert r.returncode == 0, r
-    after = filled.list()
-    assert [(x["client"], x["name"], x["event_micros"]) for x in after] == \
-           [(x["client"], x["name"], x["event_micros"]) for x in before]
-
-
-def test_human_output(filled):
-    r = filled.ctl_raw("list")
-    lines = r.stdout.splitlines()
-    assert len(lines) == 11 and "\x1b" not in r.stdout        # a head; no colour outside a terminal
-    s = filled.ctl_raw("status").stdout
-    assert "web" in s and "10" in s and "\x1b" not in s
-
-
-def test_retry_is_due_now(make_relay, collector):
-    relay = make_relay(delivery={"retry_min": "1h", "retry_max": "1h"}).allow("destination web").start()
-    collector.next(status(503))
-    assert relay.ask(event())["ok"]
-    wait_until(lambda: relay.status()["streams"][0]["retry_in_ms"], "backing off")
-    relay.ctl("flush")
+def test_inflight(relay, collector):
+    collector.next(status(204, delay=3))
+    i, = put(relay, 1)
+    wait_until(lambda: relay.status()["events"]["inflight"] == 1, "in flight")
+    assert [r["state"] for r in relay.list()] == ["inflight"]
+    assert [r["id"] for r in relay.ctl("list", "--state", "inflight")] == [i]
+    assert relay.ctl("list", "--state", "queued") == []
+    assert relay.ctl("count", "--by", "state") == [{"key": "inflight", "count": 1}]
+    for command in ("drop", "hold", "retry"):
+        code, out, err = run(relay, command, i)
+        assert code == 1 and f"event {i}: in flight" in err
+    code, out, _ = run(relay, "drop", "ALL", "--yes", "--json")
+    assert code == 0 and json.loads(out) == {"changed": 0, "in_flight": 1, "unknown": 0}
     relay.wait_empty()
     assert collector.count() == 1
 
 
-def test_drop_in_flight_is_refused(relay, collector):
-    release = threading.Event()
-    collector.next(Answer(hang=release))
-    id_ = relay.ask(event())["id"]
-    wait_until(lambda: relay.states().get("inflight") == 1, "in flight")
-    assert [r["state"] for r in relay.list()] == ["inflight"]
-    assert relay.ctl_raw("drop", id_).returncode == 1
-    release.set()
+def test_show(relay, collector):
+    collector.next(status(503, body=b"busy"))
+    relay.allow("destination web")
+    relay.change(outbox={"keep_delivered": "1h"})
+    relay.restart()
+    i, = put(relay, 1)
     relay.wait_empty()
+    r, = relay.ctl("show", i)
+    assert list(r)[:len(LIST)] == LIST and set(r) >= {"line", "tries"}
+    assert r["state"] == "delivered"
+    assert [t["status"] for t in r["tries"]] == [503, 204]
+    assert set(r["tries"][0]) == {"when_micros", "status", "error", "ms"}
+    assert json.loads(r["line"])["name"] == "refund"
+    code, out, _ = run(relay, "show", i)
+    assert code == 0 and "delivered" in out and "503" in out and "ago)" in out
 
 
-def test_metrics(relay, collector):
-    with relay.client() as c:
-        c.send(event(), event("ad_click"), {**event(), "dedup_key": "k"}, {**event(), "dedup_key": "k"}).replies(4)
-    relay.wait_empty()
-    text = relay.ctl_raw("metrics").stdout
-    values = {}
-    for x in text.splitlines():
-        if x and not x.startswith("#"):
-            name, _, value = x.rpartition(" ")
-            values[name] = float(value)
-    assert values['ga4relay_events_accepted_total{stream="web"}'] == 2
-    assert values['ga4relay_events_delivered_total{stream="web"}'] == 2
-    assert values['ga4relay_events_rejected_total{code="NAME_RESERVED"}'] == 1
-    assert values["ga4relay_events_duplicate_total"] == 1
-    assert values['ga4relay_destination_up{stream="web"}'] == 1
-    for name in ("request_duration_seconds", "batch_events", "commit_duration_seconds", "commit_rows"):
-        assert f"ga4relay_{name}_count" in text and f'ga4relay_{name}_bucket{{le="+Inf"}}' in text, name
-    for name in ("outbox_events", "outbox_bytes", "oldest_event_age_seconds", "requests_in_flight", "connections",
-                 "paused_reading", "replies_unsent_total", "slow_loops_total", "build_info"):
-        assert f"ga4relay_{name}" in text, name
+def test_rejected(paused):
+    bad = paused.ask({"client_id": "1.2", "name": "session_start"})
+    assert not bad["ok"]
+    r, = wait_until(lambda: paused.ctl("list", "--state", "rejected"), "the rejected line")
+    assert r["state"] == "rejected" and r["code"] == "NAME_RESERVED" and r["uid"] == os.getuid()
+    s, = paused.ctl("show", r["id"])
+    assert json.loads(s["line"]) == {"client_id": "1.2", "name": "session_start"}
+    code, out, _ = run(paused, "list", "--state", "rejected")
+    assert "NAME_RESERVED" in out
+    assert run(paused, "drop", "--state", "rejected", "--yes")[0] == 0
+    assert paused.ctl("list", "--state", "rejected") == []
 
 
-def test_tap(relay, collector):
-    p = subprocess.Popen([BUILD / "ga4relay-ctl", "-s", relay.control, "--json", "tap"], stdout=subprocess.PIPE, text=True)
-    try:
-        got = []
-        threading.Thread(target=lambda: got.extend(iter(p.stdout.readline, "")), daemon=True).start()
-        # it follows from when it is connected: events are sent until the first one shows
-        wait_until(lambda: relay.ask(event("tapped"))["ok"] and got, "a line of tap")
-        wait_until(lambda: len({json.loads(x)["state"] for x in got if "state" in x}) >= 2, "an event on its way")
-        assert all(json.loads(x)["name"] == "tapped" for x in got if '"name"' in x)
-    finally:
-        p.terminate()
-        p.wait(10)
+# ---- acting ----
 
-
-def test_validate(paused):
-    bad = line(event("ad_click")).decode()
-    r = paused.ctl_raw("validate", stdin=line(event()).decode() + bad)
-    assert "NAME_RESERVED" in r.stdout + r.stderr
+def test_hold_release_drop(paused):
+    ids = put(paused, 4)
+    assert paused.ctl("hold", *ids[:2]) == [{"changed": 2, "in_flight": 0, "unknown": 0}]
+    assert paused.states() == {"queued": 2, "held": 2}
+    code, out, err = run(paused, "hold", ids[2], 999999)
+    assert code == 1 and "event 999999: unknown id" in err
+    paused.ctl("release", "--state", "held")
+    assert paused.states() == {"queued": 4}
+    assert paused.ctl("drop", ids[0])[0]["changed"] == 1
+    code, _, err = run(paused, "drop", "--client", "1.2")
+    assert code == 2 and "--yes" in err
+    assert run(paused, "drop", "ALL")[0] == 2
+    assert paused.states() == {"queued": 3}
+    assert paused.ctl("drop", "--client", "1.2", "--yes")[0]["changed"] == 3
+    assert paused.ctl("drop", "ALL", "--yes")[0]["changed"] == 0
     assert paused.states() == {}
 
 
-def test_backup(filled):
-    target = filled.dir / "copy.db"
-    r = filled.ctl_raw("backup", target)
-    assert r.returncode == 0, r
-    assert (target.stat().st_mode & 0o777) == 0o600
-    r = subprocess.run([BUILD / "ga4relay-ctl", "--json", "--offline", target, "count"], capture_output=True, text=True)
-    assert r.returncode == 0 and json.loads(r.stdout.splitlines()[0])["count"] == 10, r
+def test_dead_letters_again_with_ids_from_stdin(relay, collector):
+    relay.allow("too-large")
+    collector.next(status(413), status(413))
+    a, = put(relay, 1)
+    wait_until(lambda: relay.states() == {"dead": 1}, "a dead letter")
+    b, = put(relay, 1)
+    wait_until(lambda: relay.states() == {"dead": 2}, "another")
+    rows = relay.ctl("list", "--state", "dead")
+    assert [(r["id"], r["reason"], r["last_status"]) for r in rows] == [(a, "too-large", 413), (b, "too-large", 413)]
+    assert relay.ctl("count", "--by", "reason", "--state", "dead") == [{"key": "too-large", "count": 2}]
+    assert relay.ctl("list", "--reason", "refused", "--state", "dead") == []
+    assert relay.status()["dead"]["too-large"] == 2
+    assert relay.ctl_raw("retry", "-", stdin=f"{a}\n").returncode == 0
+    wait_until(lambda: relay.states() == {"dead": 1}, "the first one delivered")
+    assert relay.ctl("retry", "--dead") == [{"changed": 1, "in_flight": 0, "unknown": 0}]
+    wait_until(lambda: relay.states() == {}, "the second one delivered")
+    assert relay.ctl("retry", "--dead") == [{"changed": 0, "in_flight": 0, "unknown": 0}]
+    assert len(collector.accepted) == 2
 
 
-def test_offline_needs_a_stopped_daemon(filled):
-    cmd = [BUILD / "ga4relay-ctl", "--json", "--offline", filled.db, "list"]
-    assert subprocess.run(cmd, capture_output=True).returncode != 0
-    assert filled.stop() == 0
-    r = subprocess.run(cmd, capture_output=True, text=True)
-    assert r.returncode == 0 and len(r.stdout.splitlines()) == 10, r
-    r = subprocess.run([BUILD / "ga4relay-ctl", "--offline", filled.db, "check"], capture_output=True, text=True)
-    assert r.returncode == 0, r
+def test_more_ids_than_a_request_takes(paused):
+    with paused.client() as c:
+        c.ask({"client_id": "1.2", "events": [{"name": "x"}] * 1000})
+        c.ask({"client_id": "1.2", "events": [{"name": "x"}] * 500})
+    ids = "".join(f"{r['id']}\n" for r in paused.ctl("list", "--limit", 0))
+    code, out, err = run(paused, "--json", "hold", "-", stdin=ids)
+    assert code == 0 and json.loads(out)["changed"] == 1500
+    assert paused.states() == {"held": 1500}
+    code, _, err = run(paused, "release", "-", stdin="1\nnonsense\n")
+    assert code == 2 and "line 2" in err
 
 
-def test_log_level_and_version(relay):
-    assert relay.ctl_raw("log-level", "debug").returncode == 0
-    assert relay.ask(event())["ok"]
+def test_pause_survives_a_restart(relay, collector):
+    assert relay.ctl_raw("pause").returncode == 0
+    put(relay, 2)
+    relay.restart()
+    assert relay.status()["streams"][0]["state"] == "paused"
+    assert collector.count() == 0
+    assert relay.ctl_raw("resume", "web").returncode == 0
     relay.wait_empty()
-    wait_until(lambda: " debug: " in relay.log, "a debug line")
-    assert relay.ctl_raw("log-level", "loud").returncode == 2
-    assert relay.ctl("version")
+    assert collector.count() == 2
+    code, _, err = run(relay, "pause", "nix")
+    assert code == 1 and "nix" in err
 
 
-def test_sandbox_main_job():
-    """README's first command: no configuration, no network, no account."""
-    p = subprocess.Popen([BUILD / "ga4relay", "--sandbox"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def test_flush_ends_the_waiting(make_relay, collector):
+    relay = make_relay(delivery={"retry_min": "1m", "retry_max": "5m"}).start()
+    relay.allow("destination web")
+    collector.next(status(503))
+    put(relay, 1)
+    wait_until(lambda: relay.status()["streams"][0]["retry_in_ms"] > 10000, "backing off")
+    assert relay.ctl_raw("flush").returncode == 0
+    relay.wait_empty()
+    assert collector.count() == 1
+
+
+def test_reload_and_log_level(relay):
+    relay.change(log={"level": "debug"})
+    relay.write_config()
+    assert relay.ctl_raw("reload").returncode == 0
+    relay.allow("not reloaded")
+    relay.write_config("nonsense = 1;\n")
+    code, _, err = run(relay, "reload")
+    assert code == 1 and "nonsense" in err
+    assert relay.ctl_raw("log-level", "info").returncode == 0
+    code, _, err = run(relay, "log-level", "loud")
+    assert code == 2 and "debug" in err
+
+
+# ---- sending ----
+
+def test_send_numbers_what_was_refused(paused):
+    lines = [event(transaction_id="1"), None, {"client_id": "1.2", "name": "session_start"}, event(transaction_id="2")]
+    text = "".join(json.dumps(x) + "\n" if x else "\n" for x in lines)
+    code, out, err = run(paused, "send", stdin=text)
+    assert code == 1
+    assert re.search(r"^line 3: NAME_RESERVED name: ", out, re.M), out
+    assert "2 events stored, 1 refused" in out
+    code, out, _ = run(paused, "--json", "send", "-", stdin=text)
+    refused, summary = map(json.loads, out.splitlines())
+    assert (refused["line"], refused["code"], refused["retry"]) == (3, "NAME_RESERVED", False)
+    assert (summary["lines"], summary["events"], summary["refused"], summary["unanswered"]) == (3, 2, 1, 0)
+
+
+def test_send_ten_thousand(paused):
+    text = "".join(json.dumps(event(transaction_id=str(i))) + "\n" for i in range(10000))
+    summary = json.loads(paused.ctl_raw("--json", "send", stdin=text).stdout)
+    assert (summary["events"], summary["last_id"] - summary["first_id"]) == (10000, 9999)
+    assert paused.states() == {"queued": 10000}
+
+
+def test_export_comes_back_the_same(paused):
+    paused.ask({"client_id": "1.2", "user_id": "u", "consent": {"ad_user_data": "GRANTED"},
+                "user_properties": {"tier": {"value": "gold"}}, "timestamp_micros": int((time.time() - 60) * 1e6),
+                "events": [{"name": "purchase", "params": {"value": 1.50, "currency": "EUR", "big": 123456789012345678901}},
+                           {"name": "refund", "params": {"text": "ä\u2028\"\\ \x7f"}}]})
+    before = paused.ctl("export")
+    out = paused.ctl_raw("export").stdout
+    assert json.loads(paused.ctl_raw("--json", "send", stdin=out).stdout)["events"] == 2
+    after = paused.ctl("export")[2:]
+    assert [r["line"] for r in after] == [r["line"] for r in before]
+    assert "1.5" in before[0]["line"] and "123456789012345678901" in before[0]["line"]
+    assert [r["event_micros"] for r in after] == [r["event_micros"] for r in before]
+
+
+def test_send_without_a_daemon(make_relay):
+    relay = make_relay()
+    r = relay.ctl_raw("send", "--socket", relay.sock, stdin="{}\n")
+    assert r.returncode == 3 and str(relay.sock) in r.stderr
+
+
+def test_validate(relay, collector):
+    text = line(event()).decode() + '{"client_id":"1.2","name":"error"}\n'
+    code, out, err = run(relay, "validate", stdin=text)
+    assert code == 1 and "local   ok" in out and "NAME_RESERVED" in out
+    code, out, _ = run(relay, "validate", "--config", relay.conf, "--json", stdin=text)
+    first, second = map(json.loads, out.splitlines())
+    assert first["local"]["ok"] and first["remote"] is None and second["local"]["code"] == "NAME_RESERVED"
+    assert relay.states() == {} and collector.count() == 0
+    body = json.dumps({"validationMessages": [{"fieldPath": "events[0]", "description": "too odd",
+                                               "validationCode": "VALUE_INVALID"}]}).encode()
+    collector.next(status(200, body=body), status(200, body=b'{"validationMessages":[]}'))
+    code, out, err = run(relay, "validate", "--remote", stdin=line(event()).decode())
+    assert code == 1 and "remote  VALUE_INVALID events[0]: too odd" in out, out + err
+    assert collector.requests[-1].path == "/debug/mp/collect"
+    assert collector.requests[-1].body["validation_behavior"] == "ENFORCE_RECOMMENDATIONS"
+    assert SECRET not in str(collector.requests[-1].query)
+    code, out, err = run(relay, "validate", "--remote", "--relaxed", stdin=line(event()).decode())
+    assert code == 0 and "remote  ok" in out, out + err
+    assert "validation_behavior" not in collector.requests[-1].body
+
+
+# ---- keeping ----
+
+def test_backup_and_offline(paused):
+    ids = put(paused, 7)
+    paused.ctl("hold", ids[0])
+    copy = paused.dir / "copy.db"
+    code, out, err = run(paused, "backup", copy)
+    assert code == 0 and "checked" in out, err
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert sorted(p.name for p in paused.dir.glob("copy*")) == ["copy.db"]
+    code, _, err = run(paused, "backup", copy)
+    assert code == 1 and "exists" in err
+    live = paused.ctl("list")
+    offline = paused.ctl("--offline", copy, "list")
+    assert [(r["id"], r["state"], r["client"], r["bytes"]) for r in offline] == \
+        [(r["id"], r["state"], r["client"], r["bytes"]) for r in live]
+    assert paused.ctl("--offline", copy, "count", "--by", "state") == [{"key": "queued", "count": 6},
+                                                                      {"key": "held", "count": 1}]
+    assert [r["line"] for r in paused.ctl("--offline", copy, "export")] == [r["line"] for r in paused.ctl("export")]
+    assert paused.ctl("--offline", copy, "check")[0]["ok"]
+    assert [r["id"] for r in paused.ctl("--offline", copy, "show", ids[3])] == [ids[3]]
+    code, _, err = run(paused, "--offline", copy, "show", 99)
+    assert code == 1 and "event 99: unknown id" in err
+    code, _, err = run(paused, "--offline", paused.db, "list")
+    assert code == 1 and "without --offline" in err
+
+
+def test_check(paused):
+    put(paused, 5)
+    code, out, _ = run(paused, "check")
+    assert code == 0 and "5 events" in out
+    assert paused.ctl("check")[0]["rows"] == 5
+
+
+def test_offline_of_a_damaged_file(paused):
+    with paused.client() as c:
+        for _ in range(20):
+            c.ask({"client_id": "1.2", "events": [{"name": "x", "params": {"t": "y" * 90}}] * 1000})
+    paused.stop()
+    data = bytearray(paused.db.read_bytes())
+    middle = len(data) // 2 // 4096 * 4096
+    data[middle:middle + 4096] = os.urandom(4096)
+    damaged = paused.dir / "damaged.db"
+    damaged.write_bytes(data)
+    code, out, err = run(paused, "--offline", damaged, "check")
+    assert code == 1 and "damaged" in out, out + err
+    rows = paused.ctl_raw("--offline", damaged, "--json", "export").stdout.splitlines()
+    assert 19500 < len(rows) < 20000
+
+
+# ---- the figures ----
+
+def test_metrics(relay, collector):
+    put(relay, 3)
+    relay.wait_empty()
+    relay.ask({"client_id": "1.2", "name": "error"})
+    text = relay.ctl_raw("metrics").stdout
+    samples = dict(re.findall(r"^(ga4relay_\S+) (\S+)$", text, re.M))
+    assert samples['ga4relay_events_accepted_total{stream="web"}'] == "3"
+    assert samples['ga4relay_events_delivered_total{stream="web"}'] == "3"
+    assert samples['ga4relay_events_rejected_total{code="NAME_RESERVED"}'] == "1"
+    assert samples['ga4relay_destination_up{stream="web"}'] == "1"
+    assert samples["ga4relay_batch_events_sum"] == "3"
+    assert float(samples["ga4relay_commit_rows_sum"]) >= 3
+    names = set(re.findall(r"^# TYPE ga4relay_(\S+) ", text, re.M))
+    for name in ("events_accepted_total events_rejected_total events_duplicate_total events_delivered_total "
+                 "events_dead_total requests_total request_duration_seconds batch_events commit_duration_seconds "
+                 "commit_rows outbox_events outbox_bytes oldest_event_age_seconds destination_up requests_in_flight "
+                 "connections paused_reading replies_unsent_total slow_loops_total build_info").split():
+        assert name in names, name
+    assert len(samples) == len(re.findall(r"^ga4relay_", text, re.M)), "a sample twice"
+
+
+def test_tap(relay, collector):
+    p = subprocess.Popen([str(BUILD / "ga4relay-ctl"), "-s", str(relay.control), "--json", "tap", "--name", "refund"],
+                         stdout=subprocess.PIPE, text=True)
     try:
-        import re
-        sock = None
-        for x in p.stderr:
-            m = re.search(r"events that you send to (\S+)", x)
-            sock = m.group(1) if m else sock
-            if sock and "ready" in x:
-                break
-        from lib.client import Client
-        with Client(sock) as c:
-            assert c.ask(event("renewal"))["ok"]
-        for x in p.stdout:
-            if "renewal" in x:
-                break
-        p.send_signal(signal.SIGTERM)
-        assert p.wait(30) == 0
-        assert not os.path.exists(os.path.dirname(sock))
+        seen = []
+        reader = threading.Thread(target=lambda: seen.extend(json.loads(next(p.stdout)) for _ in range(3)))
+        reader.start()
+        # It follows from the moment the daemon has its request: other names do not show, so they can be sent until then.
+        wait_until(lambda: follows(relay), "the tap")
+        put(relay, 1, name="purchase")
+        put(relay, 1)
+        reader.join(20)
+        assert [r["state"] for r in seen] == ["queued", "inflight", "delivered"]
+        assert all(list(r) == LIST and r["name"] == "refund" for r in seen)
+        assert seen[2]["last_status"] == 204 and seen[2]["attempts"] == 1
     finally:
-        if p.poll() is None:
-            p.kill()
-            p.wait()
-        p.stdout.close()
-        p.stderr.close()
+        p.kill()
+        p.wait()
+
+
+def follows(relay):
+    """The control socket itself and a connection to it."""
+    with open("/proc/net/unix") as f:
+        return sum(x.rstrip().endswith(" " + str(relay.control)) for x in f) >= 2
+
+
+def test_tap_slow_reader_misses_and_never_slows(paused):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(str(paused.control))
+    s.sendall(b'{"command":"tap"}\n')
+    big = {"client_id": "1.2", "events": [{"name": "x"}] * 1000}
+    for _ in range(12):
+        assert paused.ask(big)["ok"]
+    f = s.makefile()
+    missed = got = 0
+    while missed + got < 12000:
+        x = json.loads(next(f))
+        missed += x.get("missed", 0)
+        got += "id" in x
+    assert missed > 0 and missed + got == 12000
+    s.close()
+
+
+# ---- usage ----
+
+@pytest.mark.parametrize("args, code, says", [
+    (["lst"], 2, 'did you mean "list"'),
+    (["list", "--sate", "dead"], 2, "did you mean --state"),
+    (["list", "--state", "ded"], 2, "states: queued"),
+    (["list", "--reason", "x"], 2, "reasons: refused"),
+    (["count", "--by", "colour"], 2, "by: stream"),
+    (["list", "--stream", "nix"], 1, "nix"),
+    (["show"], 2, "of which events"),
+    (["show", "x"], 2, "not an id"),
+    (["show", "99"], 1, "event 99: unknown id"),
+    (["retry"], 2, "of which events"),
+    (["retry", "1", "--dead"], 2, "not both"),
+    (["drop", "ALL"], 2, "--yes"),
+    (["backup"], 2, "into which file"),
+    (["send", "/nowhere"], 2, "No such file"),
+    ([], 2, "no command"),
+])
+def test_usage(paused, args, code, says):
+    r = paused.ctl_raw(*args)
+    assert (r.returncode, r.stdout) == (code, ""), r
+    assert says in r.stderr
+
+
+def test_every_command_without_a_daemon(make_relay):
+    relay = make_relay()
+    for args in (["status"], ["list"], ["show", 1], ["count"], ["retry", 1], ["drop", 1], ["pause"], ["metrics"],
+                 ["export"], ["tap"], ["check"], ["reload"], ["version"], ["flush"], ["validate"], ["status", "--watch"]):
+        r = relay.ctl_raw(*args, stdin="")
+        assert r.returncode == 3 and "systemctl start ga4relay" in r.stderr, (args, r)
+
+
+def test_help_of_every_command(make_relay):
+    relay = make_relay()
+    out = relay.ctl_raw("--help").stdout
+    commands = re.findall(r"^  ([a-z-]+) ", out, re.M)
+    assert len(commands) >= 23
+    for c in commands:
+        r = relay.ctl_raw(c, "--help")
+        assert r.returncode == 0 and r.stdout.startswith(f"usage: ga4relay-ctl {c}")
+        assert "--json" in r.stdout
+    completion = (BUILD.parents[1] if BUILD.parent.name == "build" else None)
+    if completion:
+        text = (completion / "src/ctl/ga4relay-ctl.bash").read_text()
+        assert all(c in text for c in commands)
+
+
+def on_a_terminal(relay, *args, **env):
+    master, slave = pty.openpty()
+    p = subprocess.Popen([str(BUILD / "ga4relay-ctl"), "-s", str(relay.control), *args], stdout=slave, stderr=slave,
+                         stdin=subprocess.DEVNULL, env={"TERM": "xterm", "PATH": os.environ["PATH"], **env})
+    os.close(slave)
+    out = b""
+    while True:
+        try:
+            part = os.read(master, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        out += part
+    os.close(master)
+    assert p.wait() == 0
+    return out
+
+
+def test_a_terminal_is_not_steered_by_events(paused):
+    paused.ask({"client_id": "1\x1b[2J\x9b31m\x7f\u202e", "name": "x", "params": {"t": "\x1b]0;title\x07"}})
+    i = paused.list()[0]["id"]
+    for args in (["list"], ["show", str(i)], ["--json", "list"], ["--json", "show", str(i)], ["export"]):
+        out = on_a_terminal(paused, *args, NO_COLOR="1")
+        text = out.decode().replace("\r\n", "\n")
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text), (args, out)
+    assert json.loads(on_a_terminal(paused, "--json", "list"))["client"] == "1\x1b[2J\x9b31m\x7f\u202e"
+
+
+def test_colour_only_on_a_terminal(paused):
+    put(paused, 1)
+    for args in (["status"], ["list"]):
+        assert b"\x1b[" in on_a_terminal(paused, *args)
+        assert b"\x1b[" not in on_a_terminal(paused, *args, NO_COLOR="1")
+        assert "\x1b" not in run(paused, *args)[1]
+        for x in on_a_terminal(paused, *args, NO_COLOR="1").decode().splitlines():
+            assert len(x.rstrip("\r")) <= 80
+
+
+def test_doctor(relay):
+    code, out, err = run(relay, "doctor", "--config", relay.conf)
+    results = relay.ctl_raw("--json", "doctor", "--config", relay.conf).stdout
+    checks = {(x["check"], x["result"]) for x in map(json.loads, results.splitlines())}
+    assert code == 0, out + err
+    assert {("daemon", "ok"), ("configuration", "ok"), ("event socket", "ok"), ("disk", "ok"), ("outbox", "ok"),
+            ("secret", "note")} <= checks
+    os.chmod(relay.sock, 0o600)
+    code, out, _ = run(relay, "doctor", "--config", relay.conf)
+    assert code == 1 and "mode 0600, the configuration says 0660" in out
+
+
+def test_doctor_finds_what_is_planted(make_relay, collector):
+    relay = make_relay(endpoint="https://nowhere.invalid/mp/collect").start()
+    relay.allow("destination web")
+    code, out, _ = run(relay, "doctor", "--config", relay.conf)
+    assert code == 1 and re.search(r"FAILED +DNS .*nowhere.invalid", out), out
+    relay.stop()
+    code, out, _ = run(relay, "doctor", "--config", relay.conf)
+    assert code == 3 and "systemctl start ga4relay" in out
+    relay.write_config(relay.conf.read_text().replace("linger", "lingr"))
+    code, out, _ = run(relay, "doctor", "--config", relay.conf)
+    assert code == 3 and "lingr" in out and "linger" in out
+    relay.write_config()
+    with open(relay.db, "r+b") as f:
+        f.seek(4096)
+        f.write(b"\xff" * 4096)
+    code, out, _ = run(relay, "doctor", "--config", relay.conf)
+    assert re.search("FAILED +outbox", out), out
+    relay.secret_file.unlink()
+    code, out, _ = run(relay, "doctor", "--config", relay.conf)
+    assert re.search("FAILED +configuration .*secret", out), out
+
+
+def test_control_socket_is_for_its_owner(relay):
+    assert relay.control.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("request_line", [
+    b"{}", b"null", b"[]", b'{"command":5}', b'{"command":"nix"}', b'{"command":"list","states":5}',
+    b'{"command":"list","states":["x"]}', b'{"command":"show","ids":[1.5]}', b'{"command":"show","ids":"x"}',
+    b'{"command":"list","limit":-1}', b'{"command":"list","limit":1e999}', b"\xff\xfe", b"{" * 2000,
+    b'{"command":"backup"}', b'{"command":"probe","stream":"x"}', b'{"command":"drop"}', b'{"command":"validate"}',
+])
+def test_the_daemon_survives_any_request(paused, request_line):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(20)
+    s.connect(str(paused.control))
+    s.sendall(request_line + b"\n")
+    with s.makefile() as f:
+        end = json.loads(f.readline())
+    assert end["end"] is True
+    s.close()
+    assert paused.ask(event())["ok"]
