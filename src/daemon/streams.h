@@ -12,8 +12,8 @@
 /* Built at start and at every reload from (conf, sids[i] of conf->streams[i]); conf must outlive it. */
 struct streams {
 	const struct conf *conf;
-	struct stream_rules *rules;   /* [conf->n_streams]; sid in each */
-	struct line_context context;  /* points at rules */
+	struct stream_rules *rules;  /* [conf->n_streams]; sid in each */
+	struct line_context context; /* points at rules */
 };
 int streams_init(struct streams *s, const struct conf *conf, const uint32_t *sids) MUST_CHECK;
 void streams_free(struct streams *s);

@@ -14,13 +14,13 @@ enum tap_what { TAP_ACCEPTED, TAP_SENT, TAP_DELIVERED, TAP_DEAD, TAP_FAILED };
 struct tap_event {
 	enum tap_what what;
 	const struct submission *sub;
-	uint32_t index;           /* of sub->events */
+	uint32_t index; /* of sub->events */
 	uint64_t id;
 	enum dead_reason reason;
 	uint32_t attempts;
 	int last_status;
-	const char *last_error;   /* "" : none */
-	int64_t next_attempt_ms;  /* -1: none */
+	const char *last_error;  /* "" : none */
+	int64_t next_attempt_ms; /* -1: none */
 	bool maybe_sent;
 };
 
@@ -29,6 +29,9 @@ struct tap {
 	void (*on_event)(void *arg, const struct tap_event *e);
 	void *arg;
 };
-static inline bool tap_wanted(const struct tap *t) { return t->on_event != NULL; }
+static inline bool tap_wanted(const struct tap *t)
+{
+	return t->on_event != NULL;
+}
 
 #endif
