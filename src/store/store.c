@@ -84,6 +84,9 @@ static int load_envelopes(struct store *st)
 /* What the last process left; says from now on that one is running. */
 static int note_start(struct store *st, void *arg UNUSED)
 {
+	/* Also before the first event: a counter that is there tells a used outbox from one that was just made, whose
+	 * ids begin at the lock file's mark. */
+	ledger_set(&st->ledger, LEDGER_NEXT_ID, st->ledger.now[LEDGER_NEXT_ID]);
 	ledger_set(&st->ledger, LEDGER_HASH_K0, (int64_t)st->envelopes.key.k0);
 	ledger_set(&st->ledger, LEDGER_HASH_K1, (int64_t)st->envelopes.key.k1);
 	ledger_set(&st->ledger, LEDGER_CLEAN, 0);
