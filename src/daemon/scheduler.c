@@ -41,7 +41,6 @@ struct lane *scheduler_lane_new(struct scheduler *s, uint32_t sid, bool from_dis
 	l->scheduler = s;
 	l->sid = sid;
 	l->disk_more = from_disk;
-	l->filling = from_disk;
 	TAILQ_INIT(&l->full);
 	TAILQ_INIT(&l->again);
 	s->n_lanes++;
@@ -234,7 +233,7 @@ static struct group *pick_group(struct lane *l, int64_t mono_us)
 	const struct due *d = TAILQ_FIRST(&oldest->events);
 	if (full && (l->picks++ % OLDEST_EVERY || mono_us - d->since_us < OLDEST_AFTER_US))
 		return full;
-	if (!full && l->filling && !l->scheduler->draining)
+	if (!full && l->thin && !l->scheduler->draining)
 		return NULL;
 	return full || due_lingered(l->scheduler, d, mono_us) ? oldest : NULL;
 }
@@ -321,7 +320,7 @@ int64_t lane_next_us(const struct lane *l, int64_t mono_us)
 {
 	int64_t next = INT64_MAX;
 	const struct group *oldest = group_oldest(l);
-	if (oldest && !l->filling) {
+	if (oldest && !l->thin) {
 		const struct due *d = TAILQ_FIRST(&oldest->events);
 		next = due_lingered(l->scheduler, d, mono_us) ? mono_us
 		                                              : d->since_us + l->scheduler->config.linger_us;

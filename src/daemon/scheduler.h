@@ -23,7 +23,7 @@
 enum {
 	SCHEDULER_BATCH_MAX = 25,          /* events of a request; GA4's limit */
 	SCHEDULER_LANE_EVENTS = 65536,     /* events of a stream in memory */
-	SCHEDULER_SHARED_BYTES = 20 << 20, /* of all streams together … */
+	SCHEDULER_SHARED_BYTES = 16 << 20, /* of all streams together … */
 	SCHEDULER_OWN_BYTES =
 	        8 << 20, /* … but an even part of this is every stream's own, whatever the others hold */
 	SCHEDULER_PARKED_EVENTS = 16384, /* in batches that wait for their own next try */
@@ -123,6 +123,7 @@ struct lane {
 	/* what is not in memory */
 	uint64_t cursor; /* queued events with higher ids are on disk only */
 	bool disk_more, filling, refilling, rewound;
+	bool thin;          /* filling, and so little is here that what is not full waits */
 	uint64_t rewind_to; /* while a refill is on its way and rewound */
 	int64_t refill_not_before_us;
 	struct submission **pending; /* committed while a refill was on its way, in id order */

@@ -96,7 +96,7 @@ static void reach_end(struct lane *l, int64_t mono_us)
 {
 	if (l->pending_overflow)
 		return;
-	l->disk_more = l->filling = false;
+	l->disk_more = l->filling = l->thin = false;
 	for (size_t i = 0; i < l->n_pending; i++) {
 		if (l->disk_more)
 			break;
@@ -110,14 +110,14 @@ static void refill_apply(struct lane *l, struct refill *r)
 	struct job_refill *j = &r->job;
 	if (j->job.result < 0) {
 		l->refill_not_before_us = r->mono_us + REFILL_AGAIN_US;
-		l->filling = false;
+		l->filling = l->thin = false;
 		return;
 	}
 	for (size_t i = 0; i < j->n; i++)
 		if (!take_row(l, &j->rows[i], r->mono_us)) {
 			l->cursor = j->rows[i].id - 1;
 			l->refill_not_before_us = r->mono_us + REFILL_AGAIN_US;
-			l->filling = false;
+			l->filling = l->thin = false;
 			return;
 		}
 	l->cursor = j->examined_to > l->cursor ? j->examined_to : l->cursor;
@@ -163,30 +163,34 @@ static void revisit_evicted(struct lane *l, int64_t mono_us)
 	lane_rewind(l, l->evicted_low);
 }
 
-/* Filling begins when less than half is here and more is on disk, and ends when nothing fits or nothing is left. */
+/* Filling begins when a quarter of the window is free and more is on disk, and ends when nothing fits or nothing is
+ * left. Below a half the window is thin: partial batches wait for what will make them fuller. */
 static void review_filling(struct lane *l)
 {
 	struct lane_room room = lane_room(l);
 	if (!l->disk_more || room.events == 0 || room.bytes < REQUEST_BYTES)
 		l->filling = l->disk_more && l->n_events == 0;
-	else if (room.events >= SCHEDULER_LANE_EVENTS / 2 && room.bytes >= l->bytes)
+	else if (room.events >= SCHEDULER_LANE_EVENTS / 4 && room.bytes >= l->bytes / 3)
 		l->filling = true;
+	l->thin = l->filling && room.events >= SCHEDULER_LANE_EVENTS / 2 && room.bytes >= l->bytes;
 }
 
 void lane_refill(struct lane *l, int64_t mono_us, bool nothing_queued)
 {
+	if (l->refilling)
+		review_filling(l);
 	if (l->removed || l->refilling || mono_us < l->refill_not_before_us)
 		return;
 	revisit_evicted(l, mono_us);
 	if (nothing_queued)
-		l->disk_more = l->filling = false;
+		l->disk_more = l->filling = l->thin = false;
 	review_filling(l);
 	if (!l->filling)
 		return;
 	struct refill *r = calloc(1, sizeof(*r));
 	if (!r) {
 		l->refill_not_before_us = mono_us + REFILL_AGAIN_US;
-		l->filling = false;
+		l->filling = l->thin = false;
 		return;
 	}
 	struct lane_room room = lane_room(l);
