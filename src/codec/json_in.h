@@ -11,7 +11,8 @@
 
 struct json_in;
 
-/* max_depth counts objects and arrays; max_nodes bounds memory (0: by the text alone). NULL: no memory. */
+/* max_depth counts objects and arrays, 32 at most. Memory is bounded by the text: a node of 36 bytes for each two
+ * bytes at worst, given back with the next line. NULL: no memory. */
 struct json_in *json_in_new(unsigned max_depth);
 struct json_in *json_in_free(struct json_in *in);
 /* Reads one object. *ret stays valid until the next call. The text must stay in place as long as *ret is used.
