@@ -13,10 +13,14 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/utf8.h"
 #include "ctl/text.h"
 
 #define DAEMON_USER "ga4relay"
-enum { CONSTANT_ID_EVENTS = 100 /* recent events before a share means anything */ };
+enum {
+	INDENT = 22,             /* where details begin */
+	CONSTANT_ID_EVENTS = 100 /* recent events before a share means anything */
+};
 
 static const struct {
 	const char *word, *json;
@@ -44,17 +48,45 @@ static void print_json(enum doctor_result result, const char *what, const char *
 		printf("%.*s\n", (int)out.len, out.data);
 }
 
+/* Words up to the screen's width, going on below the first one. */
+static void print_wrapped(struct slice text)
+{
+	size_t column = INDENT, n, gap;
+
+	for (size_t i = 0; i < text.n; i += n + gap) {
+		const char *space = memchr(text.p + i, ' ', text.n - i);
+		size_t width;
+
+		n = space ? (size_t)(space - (text.p + i)) : text.n - i;
+		gap = space ? 1 : 0;
+		width = utf8_count(text.p + i, n);
+		if (column > INDENT && column + 1 + width > TEXT_WIDTH) {
+			printf("\n%*s", INDENT, "");
+			column = INDENT;
+		} else if (column > INDENT) {
+			putchar(' ');
+			column++;
+		}
+		printf("%.*s", (int)n, text.p + i);
+		column += width;
+	}
+	putchar('\n');
+}
+
 static void print_text(const struct ctl *ctl, enum doctor_result result, const char *what, const char *advice,
                        const char *detail)
 {
-	_cleanup_(buf_free) struct buf safe = BUF_INIT(1 << 14);
+	_cleanup_(buf_free) struct buf safe = BUF_INIT(1 << 14), todo = BUF_INIT(1 << 14);
 
 	if (text_safe(&safe, slice_of(detail)) < 0)
 		return;
-	printf("%s%-8s%s%-14s%.*s\n", text_color_on(ctl->color, results[result].color), results[result].word,
-	       text_color_off(ctl->color), what, (int)safe.len, safe.data);
-	if (advice)
-		printf("%-22s→ %s\n", "", advice);
+	printf("%s%-8s%s%-14s", text_color_on(ctl->color, results[result].color), results[result].word,
+	       text_color_off(ctl->color), what);
+	print_wrapped(buf_slice(&safe));
+	if (!advice || buf_printf(&todo, "→ %s", advice) < 0)
+		return;
+	printf("%*s", INDENT, "");
+	print_wrapped(buf_slice(&todo));
 }
 
 void doctor_say(struct doctor *d, enum doctor_result result, const char *what, const char *advice, const char *fmt,

@@ -525,38 +525,69 @@ def test_colour_only_on_a_terminal(paused):
             assert len(x.rstrip("\r")) <= 80
 
 
+def doctor(relay):
+    """Exit code and what it says, without the line breaks inside of a finding."""
+    code, out, _ = run(relay, "doctor", "--config", relay.conf)
+    assert all(len(x) <= 80 or " " not in x.strip() for x in out.splitlines()), out
+    return code, re.sub(r"\n {22}", " ", out), ""
+
+
 def test_doctor(relay):
-    code, out, err = run(relay, "doctor", "--config", relay.conf)
+    code, out, err = doctor(relay)
     results = relay.ctl_raw("--json", "doctor", "--config", relay.conf).stdout
     checks = {(x["check"], x["result"]) for x in map(json.loads, results.splitlines())}
     assert code == 0, out + err
     assert {("daemon", "ok"), ("configuration", "ok"), ("event socket", "ok"), ("disk", "ok"), ("outbox", "ok"),
             ("secret", "note")} <= checks
     os.chmod(relay.sock, 0o600)
-    code, out, _ = run(relay, "doctor", "--config", relay.conf)
+    code, out, _ = doctor(relay)
     assert code == 1 and "mode 0600, the configuration says 0660" in out
 
 
 def test_doctor_finds_what_is_planted(make_relay, collector):
     relay = make_relay(endpoint="https://nowhere.invalid/mp/collect").start()
     relay.allow("destination web")
-    code, out, _ = run(relay, "doctor", "--config", relay.conf)
+    code, out, _ = doctor(relay)
     assert code == 1 and re.search(r"FAILED +DNS .*nowhere.invalid", out), out
     relay.stop()
-    code, out, _ = run(relay, "doctor", "--config", relay.conf)
+    code, out, _ = doctor(relay)
     assert code == 3 and "systemctl start ga4relay" in out
     relay.write_config(relay.conf.read_text().replace("linger", "lingr"))
-    code, out, _ = run(relay, "doctor", "--config", relay.conf)
+    code, out, _ = doctor(relay)
     assert code == 3 and "lingr" in out and "linger" in out
     relay.write_config()
     with open(relay.db, "r+b") as f:
         f.seek(4096)
         f.write(b"\xff" * 4096)
-    code, out, _ = run(relay, "doctor", "--config", relay.conf)
+    code, out, _ = doctor(relay)
     assert re.search("FAILED +outbox", out), out
     relay.secret_file.unlink()
-    code, out, _ = run(relay, "doctor", "--config", relay.conf)
+    code, out, _ = doctor(relay)
     assert re.search("FAILED +configuration .*secret", out), out
+
+
+def test_doctor_finds_a_full_disk(make_relay):
+    relay = make_relay(outbox={"min_free_disk": "1000G"}).start()
+    relay.allow("full", "disk", "outbox")
+    code, out, _ = doctor(relay)
+    assert code == 1 and re.search("FAILED +disk .*left", out), out
+    assert re.search("FAILED +intake", out), out
+    assert relay.ask(event())["code"] == "QUEUE_FULL"
+    assert "full" in relay.status()
+
+
+def test_doctor_finds_an_unknown_ca(make_relay, make_tls):
+    relay = make_relay(endpoint=make_tls().url).start()
+    code, out, _ = doctor(relay)
+    assert code == 1 and re.search("FAILED +TLS ", out) and "delivery.ca_file" in out, out
+    assert SECRET not in out
+
+
+def test_doctor_finds_a_constant_id(paused):
+    for i in range(150):
+        paused.ask(event(client="1.1" if i % 3 else f"{i}.2"))
+    out = doctor(paused)[1]
+    assert re.search("WARNING +client_id", out) and "joins no session" in out, out
 
 
 def test_control_socket_is_for_its_owner(relay):
