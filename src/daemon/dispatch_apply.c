@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "daemon/dispatch.h"
+#include "daemon/expiry.h"
 
 void tap_batch(const struct dispatch *d, enum tap_what what, const struct batch *b, enum dead_reason reason,
                const struct attempt *a)
@@ -165,5 +166,7 @@ void dispatch_expire(struct dispatch *d, struct due *due)
 	if (tap_wanted(d->tap))
 		d->tap->on_event(d->tap->arg, &e);
 	d->counters->dead[DEAD_EXPIRED]++;
+	if (d->expiry)
+		d->expiry->unreported++;
 	settle_one(d, due, DEAD_EXPIRED, &s);
 }

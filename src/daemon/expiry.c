@@ -13,7 +13,9 @@ enum {
 	SMALL_GAP_US = 30 * 1000,
 	SCAN_GAP_US = 1000 * 1000, /* between two searches */
 	CHECK_GAP_US = 60 * 1000 * 1000,
-	DOUBT_US = 1000 * 1000, /* an event that looks too old waits so long while the search goes on */
+	DOUBT_US = 1000 * 1000,           /* an event that looks too old waits so long while the search goes on */
+	EXEMPT_GAP_US = 30 * 1000 * 1000, /* what is left and old may not expire: it is not looked at every second */
+	REPORT_GAP_US = 60 * 1000 * 1000,
 };
 static const int64_t suspend_us = 10 * US_PER_MIN;
 
@@ -67,6 +69,7 @@ void expiry_unknown(struct expiry *e)
 {
 	e->first_us = INT64_MIN;
 	e->again = e->scanning;
+	e->next_slice_us = 0;
 }
 
 enum expiry_word expiry_decide(const struct expiry *e, const struct due *d, const struct now *now)
@@ -134,6 +137,12 @@ static void suspend(struct expiry *e, const struct now *now)
 	          e->scan_expired, e->scan_seen);
 }
 
+static bool scan_is_due(const struct expiry *e, const struct now *now)
+{
+	return e->first_us == INT64_MIN ||
+	       (e->first_us != INT64_MAX && expiry_now_us(e, now) - e->first_us >= e->max_age_us);
+}
+
 static void end_scan(struct expiry *e, const struct now *now)
 {
 	e->scanning = false;
@@ -147,10 +156,8 @@ static void end_scan(struct expiry *e, const struct now *now)
 		e->mode = EXPIRY_RUNNING;
 		e->again |= e->scan_expired > 0; /* now in earnest */
 		e->next_slice_us = now->mono_us;
-	} else if (e->scan_expired > 0) {
-		log_warning("%" PRIu64
-		            " events were older than delivery.max_age and are dead letters now (reason expired)",
-		            e->scan_expired);
+	} else if (e->scan_expired == 0 && scan_is_due(e, now)) {
+		e->next_slice_us = now->mono_us + EXEMPT_GAP_US;
 	}
 	if (e->again)
 		e->first_us = INT64_MIN;
@@ -162,8 +169,10 @@ static void forget_expired(struct expiry *e, const struct job_expire *j)
 {
 	for (size_t i = 0; i < j->n_expired; i++) {
 		const struct due *d = scheduler_find(e->scheduler, j->expired_ids[i]);
-		if (!d || d->state != DUE_SETTLING)
+		if (!d || d->state != DUE_SETTLING) {
 			e->dispatch->counters->dead[DEAD_EXPIRED]++;
+			e->unreported++;
+		}
 		scheduler_forget(e->scheduler, j->expired_ids[i]);
 	}
 }
@@ -240,12 +249,6 @@ static void submit_slice(struct expiry *e, const struct now *now)
 	writer_submit(e->writer, &jobs);
 }
 
-static bool scan_is_due(const struct expiry *e, const struct now *now)
-{
-	return e->first_us == INT64_MIN ||
-	       (e->first_us != INT64_MAX && expiry_now_us(e, now) - e->first_us >= e->max_age_us);
-}
-
 /* The wall clock was given time to become right: what it says now is what counts for the old events. */
 static void resume(struct expiry *e, const struct now *now)
 {
@@ -300,11 +303,22 @@ static void check_age(struct expiry *e, const struct now *now)
 	e->warned = late;
 }
 
+static void report(struct expiry *e, const struct now *now)
+{
+	if (e->unreported == 0 || now->mono_us < e->next_report_us)
+		return;
+	log_warning("%" PRIu64 " events were older than delivery.max_age and are dead letters now (reason expired)",
+	            e->unreported);
+	e->unreported = 0;
+	e->next_report_us = now->mono_us + REPORT_GAP_US;
+}
+
 void expiry_pump(struct expiry *e, const struct now *now)
 {
 	if (e->mode == EXPIRY_SUSPENDED && now->mono_us >= e->suspended_until_us)
 		resume(e, now);
 	check_age(e, now);
+	report(e, now);
 	if (e->slice_out || e->mode == EXPIRY_SUSPENDED || now->mono_us < e->next_slice_us)
 		return;
 	if (!e->scanning) {

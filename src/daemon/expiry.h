@@ -53,6 +53,8 @@ struct expiry {
 	int64_t next_slice_us;                   /* monotonic: also when the next scan may start */
 	int64_t next_check_us;                   /* of the two-thirds warning */
 	bool warned;
+	uint64_t unreported;    /* expired since the last line about it */
+	int64_t next_report_us; /* at most one a minute */
 };
 
 void expiry_init(struct expiry *e, struct writer *writer, struct scheduler *scheduler, struct dispatch *dispatch,

@@ -266,7 +266,7 @@ static void run_expire(struct world *w, struct job_expire *j)
 		int64_t t = row->sub->events[0].time_us + j->skew_of(j->skew_arg, id);
 		bool stays = row->no_expiry || t > j->expire_before_us || (j->skip && j->skip(j->skip_arg, id));
 		if (stays) {
-			if (!row->no_expiry && t < j->oldest_time_us)
+			if (t < j->oldest_time_us) /* exempt ones too, as in the store */
 				j->oldest_time_us = t;
 			continue;
 		}

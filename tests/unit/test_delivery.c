@@ -624,6 +624,25 @@ static void less_than_a_tenth_expires_at_once(void **state UNUSED)
 	world_end(&w);
 }
 
+static void an_exempt_event_is_not_searched_for_every_second(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.answer = down;
+	world_stored(&w, 1, 1, 0, 0);
+	world_row(&w, 1)->no_expiry = true;
+	world_advance(&w, 100 * US_PER_H);
+	world_start(&w);
+	world_run(&w, US_PER_MIN);
+	unsigned jobs = w.jobs_seen;
+	world_run(&w, US_PER_H);
+	assert_true(w.jobs_seen - jobs < 300);
+	assert_int_equal(w.rows[0].state, STATE_QUEUED);
+	w.answer = NULL;
+	world_run(&w, 10 * US_PER_MIN);
+	assert_int_equal(w.rows[0].state, STATE_DELIVERED);
+	world_end(&w);
+}
+
 static void skew_is_remembered_by_first_id(void **state UNUSED)
 {
 	struct clock_skew s = {.base_us = 1000 * US_PER_S};
@@ -670,6 +689,7 @@ int main(void)
 	        cmocka_unit_test(a_tenth_at_start_waits_ten_minutes),
 	        cmocka_unit_test(a_clock_put_right_meanwhile_saves_them),
 	        cmocka_unit_test(less_than_a_tenth_expires_at_once),
+	        cmocka_unit_test(an_exempt_event_is_not_searched_for_every_second),
 	        cmocka_unit_test(skew_is_remembered_by_first_id),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
