@@ -25,7 +25,8 @@ struct job_class {
 	const char *name;
 	enum job_kind kind;
 	bool grows; /* stores something: refused when the disk is full, while the others still get through */
-	/* In jobs_*.c; on the writer's thread. A write may run twice: the group is tried again when the disk was full. */
+	/* In jobs_*.c; on the writer's thread. A write may run twice: the group is tried again when the disk was
+	 * full. */
 	int (*run)(struct store *st, struct job *job);
 	size_t (*rows)(const struct job *job);  /* what it adds to a group; NULL: 1 */
 	size_t (*bytes)(const struct job *job); /* NULL: little */
@@ -48,13 +49,13 @@ struct job_put {
 	uint64_t first_id;
 	uint32_t count;
 	bool duplicate;
-	const char *why;        /* static text for -EDQUOT */
+	const char *why; /* static text for -EDQUOT */
 };
 void job_put_init(struct job_put *j, struct submission *sub, int64_t wall_us, void (*done)(struct job *));
 
 /* REJECT: refused lines to keep (only the newest keep_rejected stay). Coalesced by the submitter. */
 struct rejected_line {
-	struct slice line;   /* as received, cut at 8 KiB */
+	struct slice line; /* as received, cut at 8 KiB */
 	enum code code;
 	const char *field, *message;
 	int64_t wall_us;
@@ -72,11 +73,11 @@ enum settle_kind { SETTLE_DELIVERED, SETTLE_DEAD, SETTLE_FAILED /* stays queued;
 struct settle {
 	uint64_t id;
 	enum settle_kind kind;
-	enum dead_reason reason;     /* for SETTLE_DEAD */
-	bool has_note;               /* an earlier attempt was noted for this event */
+	enum dead_reason reason; /* for SETTLE_DEAD */
+	bool has_note;           /* an earlier attempt was noted for this event */
 	bool maybe_sent;
 };
-struct settle_attempt { /* what all events of one batch share */
+struct settle_attempt {               /* what all events of one batch share */
 	int64_t when_us, duration_us; /* wall; duration */
 	int status;                   /* 0: none */
 	char error[160];              /* or the answer's first bytes for a refusal */
@@ -92,35 +93,35 @@ void job_settle_init(struct job_settle *j, void (*done)(struct job *));
 
 /* REFILL: the next queued events of a stream in id order, examined rows bounded. */
 struct refilled {
-	struct submission *sub;  /* one event, refs == 1; the receiver takes it (or unrefs); NULL: the row does not parse
-	                          * (the job has made it a dead letter, reason corrupt) */
+	struct submission *sub; /* one event, refs == 1; the receiver takes it (or unrefs); NULL: the row does not
+	                         * parse (the job has made it a dead letter, reason corrupt) */
 	uint64_t id;
 	uint32_t attempts;
 	bool has_note, maybe_sent;
-	bool no_expiry;          /* a retried dead letter: exempt from expiry once */
+	bool no_expiry; /* a retried dead letter: exempt from expiry once */
 };
 struct job_refill {
 	struct job job;
 	uint32_t sid;
-	uint64_t after;          /* ids > after */
+	uint64_t after; /* ids > after */
 	size_t max_rows, max_bytes, max_examined;
 	/* result */
-	struct refilled *rows;   /* malloc; freed by job_refill_clear() */
+	struct refilled *rows; /* malloc; freed by job_refill_clear() */
 	size_t n;
-	uint64_t examined_to;    /* go on from here */
-	bool end;                /* nothing queued beyond it when this ran */
+	uint64_t examined_to; /* go on from here */
+	bool end;             /* nothing queued beyond it when this ran */
 };
 void job_refill_init(struct job_refill *j, uint32_t sid, uint64_t after, void (*done)(struct job *));
 void job_refill_clear(struct job_refill *j); /* rows not taken are released */
 
 /* A filter as list, count, export and the actions take it. All that is set must match. */
 struct event_filter {
-	uint32_t states;           /* bit 1u << enum event_state; 0: all but delivered */
-	bool rejected;             /* the rejected lines instead of events */
-	uint32_t sid;              /* 0: any */
-	const char *client, *name; /* NULL: any; exact */
-	int reason;                /* enum dead_reason or -1 */
-	int64_t accepted_before_us;/* 0: any */
+	uint32_t states;            /* bit 1u << enum event_state; 0: all but delivered */
+	bool rejected;              /* the rejected lines instead of events */
+	uint32_t sid;               /* 0: any */
+	const char *client, *name;  /* NULL: any; exact */
+	int reason;                 /* enum dead_reason or -1 */
+	int64_t accepted_before_us; /* 0: any */
 };
 
 /* One row as shown. Slices point into the job's own arena. */
@@ -132,11 +133,11 @@ struct event_row {
 	struct slice client, name, envelope, body;
 	int64_t accepted_us, time_us, props_us;
 	uint32_t attempts;
-	int last_status;           /* 0: none */
+	int last_status; /* 0: none */
 	struct slice last_error, answer;
 	bool maybe_sent;
-	uint32_t bytes;            /* of body and envelope */
-	struct slice tries;        /* JSON array of the last 10: [{"when_micros","status","error","ms"}…] or empty */
+	uint32_t bytes;     /* of body and envelope */
+	struct slice tries; /* JSON array of the last 10: [{"when_micros","status","error","ms"}…] or empty */
 	/* rejected lines only */
 	bool is_rejected;
 	enum code code;
@@ -149,7 +150,7 @@ struct job_list_rows {
 	struct job job;
 	struct event_filter filter; /* strings must live until done */
 	bool reverse, want_body;
-	uint64_t from;              /* first id to look at; 0: the beginning (or the end, in reverse) */
+	uint64_t from; /* first id to look at; 0: the beginning (or the end, in reverse) */
 	size_t max_rows, max_examined;
 	/* result */
 	struct event_row *rows;
@@ -172,7 +173,7 @@ struct job_act {
 	enum act_verb verb;
 	/* by ids … */
 	const uint64_t *ids;
-	uint8_t *id_results;        /* enum act_result each; same length as ids */
+	uint8_t *id_results; /* enum act_result each; same length as ids */
 	size_t n_ids;
 	/* … or by filter, from id `from`, at most max_examined rows a slice */
 	struct event_filter filter;
@@ -183,8 +184,8 @@ struct job_act {
 	size_t n_in_flight;
 	/* result */
 	uint64_t changed, refused_in_flight;
-	uint64_t lowest_queued;     /* least id that became queued, or 0: the scheduler's cursor goes back there */
-	uint64_t *changed_ids;      /* malloc'd, freed by job_act_clear(): so that the scheduler forgets them */
+	uint64_t lowest_queued; /* least id that became queued, or 0: the scheduler's cursor goes back there */
+	uint64_t *changed_ids;  /* malloc'd, freed by job_act_clear(): so that the scheduler forgets them */
 	size_t n_changed;
 	uint64_t next;
 	bool end;
@@ -198,8 +199,8 @@ struct job_expire {
 	struct job job;
 	uint64_t from;
 	size_t max_examined;
-	int64_t expire_before_us;   /* event time; an event at or before it dies */
-	bool dry_run;               /* only count: what start asks first */
+	int64_t expire_before_us; /* event time; an event at or before it dies */
+	bool dry_run;             /* only count: what start asks first */
 	/* an event accepted by this process while the clock was stepped: added to its time before comparing */
 	int64_t (*skew_of)(void *arg, uint64_t id);
 	void *skew_arg;
@@ -207,9 +208,9 @@ struct job_expire {
 	void *skip_arg;
 	/* result */
 	uint64_t expired, queued_seen;
-	int64_t oldest_time_us;     /* of queued events seen that stay; INT64_MAX: none */
+	int64_t oldest_time_us; /* of queued events seen that stay; INT64_MAX: none */
 	int64_t oldest_accepted_us;
-	uint64_t *expired_ids;      /* malloc'd */
+	uint64_t *expired_ids; /* malloc'd */
 	uint32_t *expired_sids;
 	size_t n_expired;
 	uint64_t next;
@@ -261,8 +262,8 @@ void job_limits_init(struct job_limits *j, const struct store_config *config, vo
 /* BACKUP: one step of a consistent copy into a descriptor (ctl's). -EAGAIN in result: submit again. */
 struct job_backup {
 	struct job job;
-	int fd;                     /* receives the file; not closed */
-	void *state;                /* NULL at first; the job's own */
+	int fd;      /* receives the file; not closed */
+	void *state; /* NULL at first; the job's own */
 	uint64_t pages_done, pages_total;
 	struct err err;
 };

@@ -26,9 +26,9 @@ enum ledger_key {
 };
 
 struct ledger {
-	int64_t now[LEDGER_COUNT];       /* with the open transaction's changes */
+	int64_t now[LEDGER_COUNT]; /* with the open transaction's changes */
 	int64_t committed[LEDGER_COUNT];
-	uint16_t changed[LEDGER_COUNT];  /* keys that differ, or did */
+	uint16_t changed[LEDGER_COUNT]; /* keys that differ, or did */
 	bool is_changed[LEDGER_COUNT];
 	size_t n_changed;
 	int64_t rows; /* events in all states */
@@ -41,7 +41,10 @@ static inline int ledger_event_key(uint32_t sid, enum event_state state)
 }
 int ledger_load(struct ledger *l, struct db *db) MUST_CHECK;
 void ledger_set(struct ledger *l, int key, int64_t n);
-static inline void ledger_add(struct ledger *l, int key, int64_t n) { ledger_set(l, key, l->now[key] + n); }
+static inline void ledger_add(struct ledger *l, int key, int64_t n)
+{
+	ledger_set(l, key, l->now[key] + n);
+}
 void ledger_event(struct ledger *l, uint32_t sid, enum event_state state, int64_t n);
 /* Writes what changed, before COMMIT. */
 int ledger_write(struct ledger *l, struct db *db) MUST_CHECK;

@@ -7,8 +7,8 @@
 #include "store/db.h"
 #include "store/store.h"
 
-/* Makes an empty outbox at config->path, whole or not at all: under another name first, then renamed. The caller holds
- * the lock and knows that there is none (or an empty file). */
+/* Makes an empty outbox at config->path, whole or not at all: under another name first, then renamed. The caller
+ * holds the lock and knows that there is none (or an empty file). */
 int new_outbox_create(const struct store_config *config, struct err *err) MUST_CHECK;
 /* Opens the file that is there. */
 int new_outbox_open(struct db *db, const struct store_config *config, struct err *err) MUST_CHECK;

@@ -9,8 +9,8 @@
 
 struct store;
 
-/* A scan up by `q` (first parameter: the least id) failed looking for ids from `from` on: the least id above from which
- * it works again. False: nothing more can be read, or the trouble was none of a damaged page. */
+/* A scan up by `q` (first parameter: the least id) failed looking for ids from `from` on: the least id above from
+ * which it works again. False: nothing more can be read, or the trouble was none of a damaged page. */
 bool salvage_skip(struct store *st, enum sql q, uint64_t from, uint64_t *ret);
 
 #endif

@@ -35,7 +35,8 @@ int store_open(struct store **ret, const struct store_config *config, int64_t wa
 struct store *store_close(struct store *st);
 /* Renames a corrupt outbox (and its WAL) to PATH.corrupt-YYYYMMDDTHHMMSSZ; the next store_open() starts a new one
  * whose ids go on above the old. ret_name gets the new name. */
-int store_set_aside(const struct store_config *config, int64_t wall_us, char *ret_name, size_t size, struct err *err) MUST_CHECK;
+int store_set_aside(const struct store_config *config, int64_t wall_us, char *ret_name, size_t size,
+                    struct err *err) MUST_CHECK;
 /* What a reload may change. */
 void store_set_limits(struct store *st, const struct store_config *config);
 
@@ -50,20 +51,20 @@ struct store_stats {
 	uint64_t events[STORE_STREAMS_MAX][STATE_COUNT]; /* by sid */
 	uint64_t dead[DEAD_COUNT];
 	uint64_t rejected;
-	uint64_t bytes_used;      /* pages in use and WAL frames not yet checkpointed */
-	uint64_t disk_free;       /* of the file system, free pages of the database included */
+	uint64_t bytes_used; /* pages in use and WAL frames not yet checkpointed */
+	uint64_t disk_free;  /* of the file system, free pages of the database included */
 	uint64_t next_id;
-	uint64_t dropped_total;   /* by operators, since the outbox was made */
-	uint64_t purged_dead;     /* after outbox.keep_dead, since this process started */
-	bool full;                /* new events are answered QUEUE_FULL */
+	uint64_t dropped_total; /* by operators, since the outbox was made */
+	uint64_t purged_dead;   /* after outbox.keep_dead, since this process started */
+	bool full;              /* new events are answered QUEUE_FULL */
 	char full_why[128];
-	bool unclean_start;       /* the last process did not close the outbox */
-	uint64_t maybe_twice;     /* the most events that were in flight when it died */
+	bool unclean_start;   /* the last process did not close the outbox */
+	uint64_t maybe_twice; /* the most events that were in flight when it died */
 };
 void store_get_stats(struct store *st, struct store_stats *ret);
 
-/* What is wrong with an outbox, and what of it can be read: SQLite's own check, then every row, around destroyed pages.
- * Takes seconds with millions of rows: for ctl --offline, on a store that was opened read_only. */
+/* What is wrong with an outbox, and what of it can be read: SQLite's own check, then every row, around destroyed
+ * pages. Takes seconds with millions of rows: for ctl --offline, on a store that was opened read_only. */
 struct store_check {
 	bool sound;
 	char problem[256];            /* the first one; "" : none */

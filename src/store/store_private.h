@@ -11,28 +11,28 @@
 
 /* Room on the disk and within the limits (space.c). */
 struct space {
-	int ballast_fd;       /* -1: none configured, or it cannot be made */
-	bool ballast_out;     /* given back to the file system, or not yet made */
-	bool disk_full;       /* a write met a full disk; nothing new until there is room again */
-	const char *refusal;  /* static; NULL: there is room */
-	uint64_t bytes_used;  /* pages in use and WAL frames not yet copied */
+	int ballast_fd;      /* -1: none configured, or it cannot be made */
+	bool ballast_out;    /* given back to the file system, or not yet made */
+	bool disk_full;      /* a write met a full disk; nothing new until there is room again */
+	const char *refusal; /* static; NULL: there is room */
+	uint64_t bytes_used; /* pages in use and WAL frames not yet copied */
 	uint64_t file_system_free;
-	uint64_t disk_free;   /* that and the database's free pages */
+	uint64_t disk_free; /* that and the database's free pages */
 	int64_t checked_mono_us;
-	uint64_t put_bytes;   /* since then */
+	uint64_t put_bytes; /* since then */
 };
 
 /* Rows whose time is over and envelopes that nothing needs (upkeep.c, sweep.c). */
 enum sweep_phase { SWEEP_IDLE, SWEEP_MARK, SWEEP_DELETE };
 struct upkeep {
-	int64_t active_mono_us;    /* last write job */
-	int64_t keys_due_mono_us;  /* when dedup keys are looked at; INT64_MAX: there are none */
-	int64_t settled_due_us;    /* wall clock: no dead or kept row is due before; INT64_MAX: there is none */
-	int64_t settled_mono_us;   /* when they were looked at last */
-	uint64_t settled_cursor;   /* of the present look; 0: none is on */
-	int64_t settled_found_us;  /* least due time seen by it */
-	uint64_t purged_dead;      /* since start */
-	bool erase;                /* an operator dropped rows: their envelopes go soon, and what the WAL holds of them */
+	int64_t active_mono_us;   /* last write job */
+	int64_t keys_due_mono_us; /* when dedup keys are looked at; INT64_MAX: there are none */
+	int64_t settled_due_us;   /* wall clock: no dead or kept row is due before; INT64_MAX: there is none */
+	int64_t settled_mono_us;  /* when they were looked at last */
+	uint64_t settled_cursor;  /* of the present look; 0: none is on */
+	int64_t settled_found_us; /* least due time seen by it */
+	uint64_t purged_dead;     /* since start */
+	bool erase; /* an operator dropped rows: their envelopes go soon, and what the WAL holds of them */
 	enum sweep_phase sweep;
 	uint64_t sweep_cursor;     /* event id or envelope id */
 	uint64_t sweep_next_base;  /* envelopes from here on are for the next window */
@@ -135,7 +135,8 @@ int note_add_try(struct buf *b, struct slice tries, const struct settle_attempt 
 /* As a JSON array. */
 int note_tries_json(struct buf *b, struct slice tries) MUST_CHECK;
 /* An event's state becomes dead or kept; counters follow. */
-int store_set_state(struct store *st, uint64_t id, uint32_t sid, enum event_state from, enum event_state to) MUST_CHECK;
+int store_set_state(struct store *st, uint64_t id, uint32_t sid, enum event_state from,
+                    enum event_state to) MUST_CHECK;
 /* 1: found; 0: no such event. */
 int store_get_state(struct store *st, uint64_t id, uint32_t *ret_sid, enum event_state *ret_state) MUST_CHECK;
 /* Makes a dead letter of a row without an attempt (expired, corrupt). */

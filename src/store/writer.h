@@ -14,7 +14,8 @@
 
 struct writer;
 
-/* Takes the store. inline_: no thread; writer_submit() only queues and writer_run_inline() works: deterministic tests. */
+/* Takes the store. inline_: no thread; writer_submit() only queues and writer_run_inline() works: deterministic
+ * tests. */
 int writer_start(struct writer **ret, struct store *take_store, bool inline_, struct err *err) MUST_CHECK;
 /* Readable when completions wait: for the loop. -1 when inline. */
 int writer_fd(const struct writer *w);
@@ -30,10 +31,10 @@ void writer_run_inline(struct writer *w);
 struct writer_stats {
 	uint64_t commits, rows, failed_commits;
 	uint64_t commit_us_sum;
-	uint64_t commit_us_buckets[16]; /* upper bounds 100us·2^i; the last is +Inf */
+	uint64_t commit_us_buckets[16];   /* upper bounds 100us·2^i; the last is +Inf */
 	uint64_t commit_rows_buckets[16]; /* upper bounds 2^i; the last is +Inf */
-	struct store_stats store;       /* as of the last group */
-	bool fatal;                     /* a sync failed: nothing more is promised; the daemon must exit (trap 5) */
+	struct store_stats store;         /* as of the last group */
+	bool fatal;                       /* a sync failed: nothing more is promised; the daemon must exit (trap 5) */
 	char fatal_why[256];
 };
 void writer_get_stats(struct writer *w, struct writer_stats *ret);
