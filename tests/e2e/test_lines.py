@@ -351,3 +351,38 @@ def test_rejected_lines_are_kept(paused):
     assert any("ad_click" in json.dumps(s) for s in shown)
     assert any("NAME_RESERVED" in json.dumps(s) for s in shown)
     assert any("JSON_INVALID" in json.dumps(s) for s in shown)
+
+
+@pytest.mark.parametrize("keep", [0, 3])
+def test_only_the_last_rejected_lines_are_kept(make_relay, keep):
+    relay = make_relay(outbox={"keep_rejected": keep}).start()
+    with relay.client() as c:
+        for i in range(10):
+            refused(c.ask(event("ad_click", n=f"number-{i}")), "NAME_RESERVED")
+        ok(c.ask(event()))
+
+    def are_the_last():
+        shown = [relay.ctl_raw("show", r["id"]) for r in relay.list("--state", "rejected")]
+        return len(shown) == keep and all(r.returncode == 0 and f"number-{10 - keep + i}" in r.stdout
+                                          for i, r in enumerate(shown))  # a row may go between list and show
+
+    wait_until(are_the_last, f"the last {keep}")
+
+
+def test_rejected_lines_are_cut(paused):
+    with paused.client() as c:
+        refused(c.ask(event("ad_click", blob="x" * 20000)), "NAME_RESERVED")
+    row = wait_until(lambda: paused.list("--state", "rejected"), "the rejected line")[0]
+    assert 8000 < len(str(paused.ctl("show", row["id"])[0]["line"])) <= 8192 + 10
+
+
+def test_dedup_window_runs_from_acceptance(make_relay):
+    relay = make_relay(outbox={"dedup_window": "1s"})
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    with relay.client() as c:
+        first = ok(c.ask({**event(), "dedup_key": "k"}))
+        assert c.ask({**event(), "dedup_key": "k"})["duplicate"] is True
+        later = wait_until(lambda: [r for r in [c.ask({**event(), "dedup_key": "k"})] if "duplicate" not in r],
+                           "the end of the window")[0]
+        assert later["id"] > first["id"]
