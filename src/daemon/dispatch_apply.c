@@ -45,8 +45,7 @@ static struct settle_attempt settle_attempt(const struct attempt *a, enum outcom
 /* The events may have been counted: no answer that decides, and all of the body was written. */
 bool attempt_is_ambiguous(const struct attempt *a)
 {
-	bool answered = a->status >= 200 && a->status <= 599;
-	return !answered && a->body_sent && a->transport != TRANSPORT_LOCAL;
+	return !outcome_status_decides(a->status) && a->body_sent && a->transport != TRANSPORT_LOCAL;
 }
 
 /* What all failures have in common. */

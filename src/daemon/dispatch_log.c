@@ -53,7 +53,7 @@ void log_batch(struct dispatch *d, struct outlet *o, const struct batch *b, cons
                enum outcome outcome)
 {
 	/* what may have been counted, and may be counted twice, is said */
-	bool maybe = b->events[0]->maybe_sent && a->status == 0;
+	bool maybe = b->events[0]->maybe_sent && !outcome_status_decides(a->status);
 	enum log_level level = batch_level(outcome);
 	if (maybe && level == LOG_LEVEL_DEBUG)
 		level = LOG_LEVEL_INFO;

@@ -35,6 +35,11 @@ static enum meaning status_meaning(int status)
 	return MEANS_NOTHING;
 }
 
+bool outcome_status_decides(int status)
+{
+	return status_meaning(status) != MEANS_NOTHING;
+}
+
 bool outcome_status_refuses(int status)
 {
 	return status_meaning(status) == MEANS_REFUSED;

@@ -60,6 +60,8 @@ enum outcome {
 
 /* Pure: the table of delivery.md, Outcomes. */
 enum outcome outcome_decide(const struct attempt *attempt, const struct destination_recent *recent);
+/* A status came that decides. No, and the body was sent: the events may have been counted. */
+bool outcome_status_decides(int status);
 /* Such a status is about the content, if it is not the endpoint that is wrong: 400, 422 and other 4xx. */
 bool outcome_status_refuses(int status);
 /* 401, 403, 404, 405, 407, 3xx. */
