@@ -4,6 +4,7 @@ import warnings
 import pytest
 
 from lib.collector import Collector
+from lib.daemons import Certificates
 from lib.relay import BUILD, Relay
 from lib.tls import Nginx, nginx_path
 
@@ -69,3 +70,25 @@ def make_tls(collector):
     yield make
     for n in made:
         n.stop()
+
+
+@pytest.fixture(scope="session")
+def certs():
+    """Good and bad certificates of a CA of our own."""
+    c = Certificates()
+    yield c
+    c.stop()
+
+
+@pytest.fixture
+def begin():
+    """begin(Class, ...): a server or a proxy that is stopped at the end."""
+    made = []
+
+    def make(kind, *args, **kw):
+        made.append(kind(*args, **kw))
+        return made[-1]
+
+    yield make
+    for x in made:
+        x.stop()
