@@ -215,7 +215,9 @@ uninstall:
 	rm -f $(DESTDIR)$(unitdir)/ga4relay.service $(DESTDIR)$(unitdir)/ga4relay.socket \
 	  $(DESTDIR)$(sysusersdir)/ga4relay.conf $(DESTDIR)$(tmpfilesdir)/ga4relay.conf \
 	  $(DESTDIR)$(completiondir)/ga4relay-ctl
-	rm -rf $(DESTDIR)$(docdir)
+	rm -f $(addprefix $(DESTDIR)$(exampledir)/,ga4relay.conf $(notdir $(EXAMPLES))) \
+	  $(addprefix $(DESTDIR)$(docdir)/,README.md LICENSE)
+	-rmdir $(DESTDIR)$(exampledir) $(DESTDIR)$(docdir)
 	@echo "kept: $(DESTDIR)$(confdir) and the outbox under $(localstatedir)/lib/ga4relay"
 
 # ---- releasing ----
