@@ -16,7 +16,7 @@
 	"and the exit code is 1.\n" IDS_FROM_STDIN
 
 static const struct ctl_command commands[] = {
-        {"status", "", "one screen: queue, rates, destinations, outbox, dead letters",
+        {"status", "", "one screen: queue, rates, destinations, outbox, dead",
          "With --watch it repeats every second until interrupted.\n", OPT_WATCH, 0, ctl_status},
         {"list", "", "events in the order of their ids",
          "Without --state: queued, inflight and held. Rejected lines: --state rejected.\n",
@@ -26,7 +26,7 @@ static const struct ctl_command commands[] = {
         {"count", "", "how many, with list's filters",
          "Without --state: queued, inflight and held. Ages are counted in doubling buckets.\n",
          OPTS_FILTER | OPT_BY | OPT_OFFLINE, 0, ctl_count},
-        {"retry", "ID…", "due now; a dead letter goes back to the queue under its id",
+        {"retry", "ID…", "due now; dead letters go back to the queue, same id",
          "retry --dead takes all dead letters.\n" ACTS_ON_FILTER, OPTS_FILTER | OPT_DEAD, ANY_NUMBER, ctl_retry},
         {"hold", "ID…", "keep from being sent", ACTS_ON_FILTER, OPTS_FILTER, ANY_NUMBER, ctl_hold},
         {"release", "ID…", "let go what was held", ACTS_ON_FILTER, OPTS_FILTER, ANY_NUMBER, ctl_release},
