@@ -69,6 +69,7 @@ static void on_tick(void *arg)
 	rate_tick(&d->counters.in, elapsed_s);
 	rate_tick(&d->counters.out, elapsed_s);
 	d->last_tick_us = mono_us;
+	storage_log_tick(&d->storage_log, d->writer, mono_us);
 	control_tick(d->control);
 	loop_timer_set(d->tick, US_PER_S);
 }

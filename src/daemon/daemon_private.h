@@ -14,6 +14,7 @@
 #include "daemon/door.h"
 #include "daemon/ingest.h"
 #include "daemon/sandbox.h"
+#include "daemon/storage_log.h"
 #include "daemon/streams.h"
 #include "daemon/tap.h"
 #include "model/counters.h"
@@ -35,6 +36,7 @@ struct daemon {
 	struct collector *collector; /* sandbox only */
 	struct counters counters;
 	struct tap tap;
+	struct storage_log storage_log;
 
 	struct loop_watch *completions; /* the writer's: the tail reaps them */
 	struct loop_timer *tick;        /* once a second */

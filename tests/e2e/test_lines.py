@@ -269,7 +269,7 @@ def test_ids_grow_and_are_never_used_again(make_relay, collector):
 
 
 def test_queue_full_by_events(make_relay):
-    relay = make_relay(outbox={"max_events": 3})
+    relay = make_relay(outbox={"max_events": 3}).allow("outbox full")
     relay.config["streams"] = [relay.stream(paused=True)]
     relay.start()
     with relay.client() as c:
@@ -280,6 +280,7 @@ def test_queue_full_by_events(make_relay):
         relay.ctl("drop", 1)
         ok(c.ask(event()))
         refused(c.ask(event()), "QUEUE_FULL", retry=True)
+    wait_until(lambda: "warning: outbox full" in relay.log, "the operator's line")
 
 
 @pytest.mark.parametrize("limit", [{"min_free_disk": "1024G"}, {"max_bytes": "1M"}])
@@ -305,7 +306,7 @@ def test_queue_full_by_bytes(make_relay, limit):
 def test_delivery_makes_room(make_relay, collector):
     relay = make_relay(outbox={"max_events": 5}).start()
     collector.down()
-    relay.allow("destination web")
+    relay.allow("destination web", "outbox full")
     with relay.client() as c:
         assert sum(r["ok"] for r in c.send(*[event()] * 8).replies(8)) == 5
         collector.up()

@@ -1,0 +1,36 @@
+/* storage_log.c - what an operator should hear of the outbox: that it is full, has room again, or purged */
+#include "daemon/storage_log.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+/* An outbox at its limit has room for a moment after each delivery: that is one episode, not many. */
+enum { ROOM_TICKS = 10 };
+
+static void tell_full(struct storage_log *log, const struct store_stats *stats, int64_t mono_us)
+{
+	log->room_ticks = stats->full ? 0 : log->room_ticks + 1;
+	if (stats->full && !log->full) {
+		log->full = true;
+		log->full_since_us = mono_us;
+		log_warning("outbox full (%s): new events are answered QUEUE_FULL until delivery makes room, or: "
+		            "ga4relay-ctl status, drop, or a higher outbox limit",
+		            stats->full_why);
+	}
+	if (!log->full || log->room_ticks < ROOM_TICKS)
+		return;
+	log->full = false;
+	log_info("outbox has room again after %lld s", (long long)((mono_us - log->full_since_us) / US_PER_S));
+}
+
+void storage_log_tick(struct storage_log *log, struct writer *writer, int64_t mono_us)
+{
+	struct writer_stats stats;
+
+	writer_get_stats(writer, &stats);
+	tell_full(log, &stats.store, mono_us);
+	if (stats.store.purged_dead > log->purged_dead)
+		log_warning("purged %llu dead letters older than outbox.keep_dead",
+		            (unsigned long long)(stats.store.purged_dead - log->purged_dead));
+	log->purged_dead = stats.store.purged_dead;
+}

@@ -1,0 +1,21 @@
+/* storage_log.h - what an operator should hear of the outbox: that it is full, has room again, or purged */
+#ifndef DAEMON_STORAGE_LOG_H
+#define DAEMON_STORAGE_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/writer.h"
+
+/* What was last said. Zeroed at start. */
+struct storage_log {
+	bool full;
+	unsigned room_ticks; /* in a row */
+	uint64_t purged_dead;
+	int64_t full_since_us; /* monotonic */
+};
+
+/* Once a second: one line a change, none while nothing changes. */
+void storage_log_tick(struct storage_log *log, struct writer *writer, int64_t mono_us);
+
+#endif
