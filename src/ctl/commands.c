@@ -12,8 +12,8 @@
 #define ANY_NUMBER SIZE_MAX
 #define IDS_FROM_STDIN "IDs are decimal numbers; `-` reads them from standard input, one a line.\n"
 #define ACTS_ON_FILTER                                                                                               \
-	"Instead of ids it takes list's filters. Events in flight are left alone: those given by id are named\n"     \
-	"and the exit code is 1.\n" IDS_FROM_STDIN
+	"Instead of ids it takes list's filters. Events in flight are left alone: those\n"                           \
+	"given by id are named and the exit code is 1.\n" IDS_FROM_STDIN
 
 static const struct ctl_command commands[] = {
         {"status", "", "one screen: queue, rates, destinations, outbox, dead",
@@ -31,7 +31,8 @@ static const struct ctl_command commands[] = {
         {"hold", "ID…", "keep from being sent", ACTS_ON_FILTER, OPTS_FILTER, ANY_NUMBER, ctl_hold},
         {"release", "ID…", "let go what was held", ACTS_ON_FILTER, OPTS_FILTER, ANY_NUMBER, ctl_release},
         {"drop", "ID…|ALL", "remove for good",
-         "Anything but ids needs --yes. ALL takes everything that is not in flight, dead letters included.\n"
+         "Anything but ids needs --yes. ALL takes everything that is not in flight, dead\n"
+         "letters included.\n"
          "Without --state a filter takes events of every state: drop --client X --yes erases a "
          "person's.\n" ACTS_ON_FILTER,
          OPTS_FILTER | OPT_DEAD | OPT_YES, ANY_NUMBER, ctl_drop},
@@ -42,7 +43,8 @@ static const struct ctl_command commands[] = {
         {"tap", "", "follow events as they are accepted, sent and settled",
          "A reader that is too slow misses lines, and is told how many.\n", OPT_STREAM | OPT_NAME, 0, ctl_tap},
         {"send", "[FILE]", "lines, or what export printed, to the event socket",
-         "FILE is - or left out: standard input. Prints what was refused with its line number, then a summary.\n",
+         "FILE is - or left out: standard input. Prints what was refused with its line\n"
+         "number, then a summary.\n",
          OPT_EVENT_SOCKET, 1, ctl_send},
         {"validate", "[FILE]", "check lines against the rules without storing them",
          "By the running daemon's configuration, or by --config FILE without a daemon.\n",
