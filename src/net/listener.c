@@ -2,6 +2,7 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -208,18 +209,25 @@ static void end_stalled_lines(struct listener *l, int64_t mono_us)
 		conn_give_up_line(c);
 }
 
-/* Nobody can write to a connection any more that a drain has shut down, so that each has an end within what the
- * kernel holds of it: one after the other reads on however short memory is, instead of all of them waiting for each
- * other. */
+/* Whether no more can come than the kernel holds of it: the peer has closed or half-closed, or a drain has shut it.
+ */
+static bool is_finite(const struct conn *c)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+
+	return c->l->draining || (poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)));
+}
+
+/* One after the other of those reads on to its end however short memory is, instead of all waiting for each other. */
 static void exempt_one(struct listener *l)
 {
 	struct conn *c;
 
-	if (!l->draining || l->exempt)
+	if (l->exempt)
 		return;
 	TAILQ_FOREACH(c, &l->held, by_hold)
 	{
-		if (c->holds & HOLD_MEMORY) {
+		if ((c->holds & HOLD_MEMORY) && is_finite(c)) {
 			l->exempt = c->id;
 			conn_release(c, HOLD_MEMORY);
 			return;

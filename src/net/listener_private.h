@@ -85,7 +85,7 @@ struct listener {
 	unsigned turn_lines; /* handed over since the last flush */
 	size_t memory;       /* bytes in all partial lines and unread replies */
 	char *chunk;         /* READ_MAX bytes that every connection reads into */
-	uint64_t exempt;     /* while draining: the connection that reads on although memory is short; 0: none */
+	uint64_t exempt;     /* the connection that reads to its near end although memory is short; 0: none */
 	bool paused, draining, accepting, out_of_files /* an episode of EMFILE that was logged */;
 };
 
@@ -131,7 +131,7 @@ void conn_update(struct conn *c);
 void conn_touch(struct conn *c);
 /* Corrects l->memory after a buffer changed. */
 void conn_account(struct conn *c);
-/* While draining: c was the one exempt from the shortage of memory and needs it no more: the next one's turn. */
+/* If c was the one exempt from the shortage of memory: it needs it no more, the next one's turn. */
 void conn_exempt_next(struct conn *c);
 /* Closes c when everything is read, answered and written. */
 void conn_settle(struct conn *c);
