@@ -24,7 +24,7 @@ static const struct ctl_command commands[] = {
         {"show", "ID…", "one event whole: payload, times, attempts", IDS_FROM_STDIN, OPT_OFFLINE, ANY_NUMBER,
          ctl_show},
         {"count", "", "how many, with list's filters",
-         "Without --state: queued, inflight and held. Ages are counted in doubling buckets.\n",
+         "Without --state: queued, inflight and held. Ages: in doubling buckets.\n",
          OPTS_FILTER | OPT_BY | OPT_OFFLINE, 0, ctl_count},
         {"retry", "ID…", "due now; dead letters go back to the queue, same id",
          "retry --dead takes all dead letters.\n" ACTS_ON_FILTER, OPTS_FILTER | OPT_DEAD, ANY_NUMBER, ctl_retry},
