@@ -33,8 +33,8 @@ static const struct ctl_command commands[] = {
         {"drop", "ID…|ALL", "remove for good",
          "Anything but ids needs --yes. ALL takes everything that is not in flight, dead\n"
          "letters included.\n"
-         "Without --state a filter takes events of every state: drop --client X --yes erases a "
-         "person's.\n" ACTS_ON_FILTER,
+         "Without --state a filter takes events of every state: drop --client X\n"
+         "--yes erases a person's.\n" ACTS_ON_FILTER,
          OPTS_FILTER | OPT_DEAD | OPT_YES, ANY_NUMBER, ctl_drop},
         {"pause", "[STREAM]", "stop delivering, of one stream or all; intake goes on",
          "Survives a restart, and overrides the file's `paused` until resume.\n", 0, 1, ctl_pause},
