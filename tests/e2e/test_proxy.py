@@ -1,0 +1,137 @@
+# test_proxy.py - delivery.proxy against real ones, and an environment that wants another
+import re
+
+import pytest
+
+from lib.client import event
+from lib.collector import Collector
+from lib.daemons import Squid, Tinyproxy
+from lib.relay import SECRET, wait_until
+from lib.tls import free_port
+from lib.wire import RawServer, fine
+
+PASSWORD = "CANARY-proxy-7c1"
+
+
+def everything_said(relay):
+    """All that an operator can see: the log, status, events, metrics, the outbox's bytes."""
+    out = [relay.log]
+    for args in (["status"], ["--json", "status"], ["--json", "list", "--limit", "1000"], ["metrics"], ["--json", "export"],
+                 ["doctor"], ["show", "1"]):
+        r = relay.ctl_raw(*args)
+        out += [r.stdout, r.stderr]
+    out += [f.read_bytes().decode(errors="replace") for f in relay.dir.glob("outbox.db*")]
+    for what in ("cmdline", "environ"):
+        with open(f"/proc/{relay.pid}/{what}", "rb") as f:
+            out.append(f.read().decode(errors="replace"))
+    return "\n".join(out)
+
+
+@pytest.mark.parametrize("kind", [Tinyproxy, Squid])
+def test_connect(make_relay, certs, begin, kind):
+    """https goes through CONNECT, and the certificate is the endpoint's: the proxy sees neither secret nor event."""
+    server = begin(RawServer, fine, tls=certs.context())
+    proxy = begin(kind)
+    relay = make_relay(server.tls_url, delivery={"proxy": f"http://127.0.0.1:{proxy.port}", "ca_file": certs.ca}).start()
+    with relay.client() as c:
+        for i in range(3):
+            assert c.ask(event(n=i))["ok"]
+            relay.wait_empty()
+    assert server.answered == 3
+    assert server.n_conns == 1            # one tunnel, kept
+    relay.stop()
+    wait_until(lambda: "CONNECT" in proxy.log, "the proxy's own log")
+    assert SECRET not in proxy.log
+
+
+def test_a_bad_certificate_behind_a_proxy(make_relay, certs, begin):
+    server = begin(RawServer, fine, tls=certs.context("wrong-name"))
+    proxy = begin(Tinyproxy)
+    relay = make_relay(server.tls_url, delivery={"proxy": f"http://127.0.0.1:{proxy.port}", "ca_file": certs.ca})
+    relay.allow("destination web").start()
+    assert relay.ask(event())["ok"]
+    wait_until(lambda: "destination web: tls: " in relay.log, "a failure")
+    assert not server.heads
+
+
+def test_authentication(make_relay, certs, begin):
+    server = begin(RawServer, fine, tls=certs.context())
+    proxy = begin(Tinyproxy, auth=("relay", PASSWORD))
+    relay = make_relay(server.tls_url, delivery={"proxy": f"http://relay:{PASSWORD}@127.0.0.1:{proxy.port}",
+                                                 "ca_file": certs.ca})
+    relay.change(log={"level": "debug"}).start()
+    assert relay.ask(event())["ok"]
+    relay.wait_empty()
+    assert server.answered == 1
+    assert relay.ask(event())["ok"]
+    relay.wait_empty()
+    assert PASSWORD not in everything_said(relay)
+    relay.stop()
+    assert PASSWORD not in relay.log
+
+
+@pytest.mark.parametrize("user", ["", "relay:wrong-%s@" % PASSWORD])
+def test_authentication_that_fails(make_relay, certs, begin, user):
+    """407 of the proxy: the destination waits, nothing dies, nothing was sent; the right password mends it."""
+    server = begin(RawServer, fine, tls=certs.context())
+    proxy = begin(Tinyproxy, auth=("relay", PASSWORD))
+    relay = make_relay(server.tls_url, delivery={"proxy": f"http://{user}127.0.0.1:{proxy.port}", "ca_file": certs.ca})
+    relay.change(log={"level": "debug"}).allow("destination web").start()
+    assert relay.ask(event())["ok"]
+    wait_until(lambda: relay.log.count("outcome=") >= 3, "some tries")
+    assert re.search("40[17]", relay.log)  # tinyproxy says 401 of a wrong password
+    assert not server.heads
+    one, = relay.list()
+    assert one["maybe_sent"] is False
+    assert "dead" not in relay.states()
+    assert PASSWORD not in everything_said(relay)
+    relay.change(delivery={"proxy": f"http://relay:{PASSWORD}@127.0.0.1:{proxy.port}"}).reload()
+    relay.wait_empty()
+    assert server.answered == 1
+    assert PASSWORD not in everything_said(relay)
+
+
+def test_plain_http_through_a_proxy(make_relay, collector, begin):
+    """A loopback endpoint too goes through a proxy that is configured (no_proxy is not obeyed)."""
+    proxy = begin(Tinyproxy)
+    relay = make_relay(delivery={"proxy": f"http://127.0.0.1:{proxy.port}"})
+    relay.env = {"no_proxy": "*", "NO_PROXY": "127.0.0.1,localhost"}
+    relay.start()
+    assert relay.ask(event())["ok"]
+    relay.wait_empty()
+    assert collector.count() == 1
+    assert any("via" in r.headers for r in collector.requests)
+
+
+def test_a_proxy_that_is_not_there(make_relay, collector):
+    """Never around it."""
+    relay = make_relay(delivery={"proxy": f"http://relay:{PASSWORD}@127.0.0.1:{free_port()}"}).allow("destination web")
+    relay.start()
+    assert relay.ask(event())["ok"]
+    wait_until(lambda: "destination web: connect: " in relay.log, "a failure")
+    assert not collector.requests
+    assert PASSWORD not in everything_said(relay)
+    relay.change(delivery={"proxy": ""}).reload()
+    relay.wait_empty()
+    assert collector.count() == 1
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_hostile_environment_changes_nothing(make_relay, certs, begin, tls):
+    """traps.md 12: a proxy that listens, is asked for nothing, and no key is written."""
+    server = begin(RawServer, fine, tls=certs.context() if tls else None)
+    evil = Collector()
+    relay = make_relay(server.tls_url if tls else server.url, delivery={"ca_file": certs.ca})
+    proxy = f"http://127.0.0.1:{evil.port}"
+    relay.env = {k: proxy for x in ("http_proxy", "https_proxy", "all_proxy") for k in (x, x.upper())}
+    relay.env |= {"SSLKEYLOGFILE": str(relay.dir / "keys"), "CURL_HOME": str(relay.dir), "NETRC": str(relay.dir / "netrc")}
+    (relay.dir / ".curlrc").write_text(f"proxy = {proxy}\n")
+    (relay.dir / ".netrc").write_text("machine 127.0.0.1 login evil password evil\nmachine localhost login evil password e\n")
+    relay.start()
+    assert relay.ask(event())["ok"]
+    relay.wait_empty()
+    assert server.answered == 1
+    assert "authorization" not in server.heads[0]
+    assert evil.n_conns == 0
+    assert not (relay.dir / "keys").exists()
+    evil.down()
