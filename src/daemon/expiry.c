@@ -294,7 +294,8 @@ static void check_age(struct expiry *e, const struct now *now)
 	struct expiry_oldest oldest = expiry_get_oldest(e);
 	bool late = oldest.expirable_us <= limit;
 	if (late && !e->warned) {
-		int64_t us = (expiry_now_us(e, now) - oldest.expirable_us) / US_PER_S * US_PER_S;
+		int64_t us = expiry_now_us(e, now) - oldest.expirable_us;
+		us -= us % (us < 2 * US_PER_H ? US_PER_MIN : US_PER_H); /* as a person says it */
 		log_warning(
 		        "the oldest queued event is %s old, past two thirds of delivery.max_age: events that are not "
 		        "delivered in time become dead letters (reason expired)",

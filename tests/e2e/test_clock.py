@@ -1,0 +1,271 @@
+# test_clock.py - delivery.md, "Time", with clocks that the test steps while the relay runs (lib/clock_shim.c)
+import mmap
+import re
+import struct
+import time
+import warnings
+
+import pytest
+
+from lib.client import event, line
+from lib.relay import BUILD, wait_until
+
+SHIM = BUILD / "tests" / "clock_shim.so"
+MIN, HOUR, DAY = 60, 3600, 86400
+MICROS = 10**6
+OUTAGE = "destination web"
+
+
+class Clock:
+    """What is added to the relay's clocks: the wall clock, and those that only run forward."""
+
+    def __init__(self, relay):
+        self.path = relay.dir / "clock"
+        self.path.write_bytes(bytes(16))
+        with open(self.path, "r+b") as f:
+            self.map = mmap.mmap(f.fileno(), 16)
+        self.wall_ns = self.forward_ns = 0
+        relay.env["GA4RELAY_TEST_CLOCK"] = str(self.path)
+        relay.env["LD_PRELOAD"] = str(SHIM)
+        relay.env["ASAN_OPTIONS"] = "verify_asan_link_order=0"
+        self.relay = relay
+
+    def _set(self):
+        self.map[:] = struct.pack("=qq", self.wall_ns, self.forward_ns)
+        if self.relay.alive():
+            self.relay.status()           # the loop wakes and looks at its clocks
+
+    def step(self, seconds):
+        """Somebody sets the clock; no time goes by."""
+        self.wall_ns += int(seconds * 10**9)
+        self._set()
+
+    def passes(self, seconds):
+        """Time goes by, on all clocks."""
+        self.forward_ns += int(seconds * 10**9)
+        self.step(seconds)
+
+    def now(self):
+        return time.time() + self.wall_ns / 10**9
+
+
+@pytest.fixture
+def timed(make_relay):
+    """timed(...): a relay, not started, and its clock."""
+    if not SHIM.exists():
+        warnings.warn(f"{SHIM} IS MISSING: no test with a stepped clock was run (make e2e builds it)")
+        pytest.skip("the clock cannot be stepped")
+
+    def make(**changes):
+        relay = make_relay(**changes)
+        return relay, Clock(relay)
+
+    return make
+
+
+def put(relay, *names, **changes):
+    with relay.client() as c:
+        for name in names:
+            r = c.ask({**event(name), **changes})
+            assert r["ok"], r
+
+
+def dead(relay):
+    return {e["name"]: e["reason"] for e in relay.list("--state", "dead")}
+
+
+def queued(relay):
+    return {e["name"] for e in relay.list("--state", "queued")}
+
+
+def test_the_shim_shifts_what_the_relay_sees(timed):
+    relay, clock = timed()
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    clock.step(-50 * DAY)
+    put(relay, "then")
+    (e,) = relay.list()
+    assert abs(e["accepted_micros"] / MICROS - clock.now()) < 5
+    assert relay.status()["uptime_s"] < 60
+    clock.passes(HOUR)
+    assert relay.status()["uptime_s"] >= HOUR
+
+
+def test_steps_while_events_wait_lose_expire_and_delay_nothing(timed, collector):
+    relay, clock = timed()
+    relay.allow(OUTAGE)
+    relay.start()
+    collector.down()
+    times = {}
+    for name, step in [("first", 0), ("ahead", 100 * DAY), ("behind", -200 * DAY), ("right", 100 * DAY)]:
+        clock.step(step)
+        times[name] = clock.now()
+        put(relay, name)
+    status = relay.status()
+    assert status["oldest_age_s"] < 60 and status["first_expiry_s"] > 71 * HOUR, status
+    time.sleep(1.5)                       # a search for old events would have found them
+    assert queued(relay) == set(times) and dead(relay) == {}
+    collector.up()
+    began = time.monotonic()
+    relay.wait_empty()
+    assert time.monotonic() - began < 10  # retry_max is one second: no wait became longer by a step
+    assert relay.states() == {}
+    got = {e["name"]: e["timestamp_micros"] / MICROS for e in collector.events}
+    assert set(got) == set(times)
+    assert all(abs(got[name] - times[name]) < 5 for name in times), (got, times)
+
+
+@pytest.mark.parametrize("step", [30 * DAY, -30 * DAY])
+def test_a_step_neither_ends_nor_stretches_a_wait(timed, collector, step):
+    """Linger and backoff run on the monotonic clock."""
+    relay, clock = timed(delivery={"linger": "2s"})
+    relay.start()
+    began = time.monotonic()
+    put(relay, "lingering")
+    clock.step(step)
+    relay.wait_empty()
+    assert 1.9 < collector.requests[0].at - began < 8
+
+
+def test_expiry_and_its_warning(timed, collector):
+    """Queued events expire, in paused and removed streams too, held ones only after their release; a retried one is
+    exempt."""
+    relay, clock = timed(delivery={"max_age": "1h"})
+    relay.allow(OUTAGE, "past two thirds of delivery.max_age", "older than delivery.max_age and are dead letters",
+                "not in the configuration")
+    shop, old = (relay.stream(name=n, measurement_id=f"G-{n.upper()}000001") for n in ("shop", "old"))
+    relay.config["streams"] = [relay.stream(), {**shop, "paused": True}, {**old, "paused": True}]
+    relay.config["default_stream"] = "web"
+    relay.start()
+    collector.down()
+    born = clock.now()
+    put(relay, "plain", "kept")
+    put(relay, "in_paused", stream="shop")
+    put(relay, "in_removed", stream="old")
+    relay.ctl("hold", *[e["id"] for e in relay.list() if e["name"] == "kept"])
+    relay.config["streams"] = relay.config["streams"][:2]
+    relay.reload()
+    clock.passes(39 * MIN)
+    time.sleep(0.3)
+    assert "two thirds" not in relay.log
+    clock.passes(2 * MIN)
+    wait_until(lambda: "warning: the oldest queued event is 41m old" in relay.log, "the warning")
+    assert 0 < relay.status()["first_expiry_s"] <= 19 * MIN
+    clock.passes(18 * MIN)
+    time.sleep(1.2)
+    assert dead(relay) == {}
+    clock.passes(2 * MIN)
+    wait_until(lambda: len(dead(relay)) == 3, "three dead letters")
+    assert dead(relay) == dict.fromkeys(["plain", "in_paused", "in_removed"], "expired")
+    assert [e["name"] for e in relay.list("--state", "held")] == ["kept"]
+    assert relay.status()["dead"]["expired"] == 3
+    wait_until(lambda: "older than delivery.max_age and are dead letters" in relay.log, "a line in the log")
+    relay.ctl("release", *[e["id"] for e in relay.list("--state", "held")])
+    wait_until(lambda: dead(relay).get("kept") == "expired", "the released one expires")
+    ids = {e["id"] for e in relay.list("--state", "dead") if e["name"] in ("plain", "kept")}
+    collector.up()
+    relay.ctl("retry", *ids)
+    wait_until(lambda: collector.count() == 2, "the retried ones arrive")
+    assert {e["name"] for e in collector.events} == {"plain", "kept"}
+    assert all(abs(e["timestamp_micros"] / MICROS - born) < 5 for e in collector.events)
+    relay.wait_empty()
+    assert set(dead(relay)) == {"in_paused", "in_removed"}
+
+
+def test_a_retried_dead_letter_outlives_more_searches(timed, collector):
+    relay, clock = timed(delivery={"max_age": "1h"})
+    relay.allow(OUTAGE, "delivery.max_age")
+    relay.start()
+    collector.down()
+    put(relay, "old")
+    clock.passes(61 * MIN)
+    wait_until(lambda: dead(relay), "a dead letter")
+    relay.ctl("retry", "--dead")
+    for _ in range(3):
+        clock.passes(5 * HOUR)
+        time.sleep(0.5)
+    assert queued(relay) == {"old"} and dead(relay) == {}
+    collector.up()
+    relay.wait_empty()
+    assert collector.count() == 1
+
+
+SUSPENDED = "of 20 queued events would expire at once"
+
+
+def stored(timed, n_old, n_new, gap=0):
+    """A stopped relay with n_old events and, gap later, n_new."""
+    relay, clock = timed()
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    put(relay, *[f"old{i}" for i in range(n_old)])
+    clock.passes(gap)
+    put(relay, *[f"new{i}" for i in range(n_new)])
+    assert relay.stop() == 0
+    relay.config["streams"] = [relay.stream()]
+    return relay, clock
+
+
+def test_a_tenth_at_start_waits_ten_minutes_and_then_expires(timed, collector):
+    relay, clock = stored(timed, 2, 18)
+    relay.allow(SUSPENDED, "expiry goes on", "delivery.max_age")
+    clock.step(100 * HOUR)                # a machine that booted with a wrong clock
+    relay.start()
+    wait_until(lambda: SUSPENDED in relay.log, "the loud word")
+    assert re.search(r"error: 20 " + SUSPENDED, relay.log)
+    clock.passes(9 * MIN)
+    time.sleep(1.2)
+    assert len(queued(relay)) == 20 and dead(relay) == {} and collector.count() == 0
+    clock.passes(2 * MIN)
+    wait_until(lambda: len(dead(relay)) == 20, "twenty dead letters")
+    assert set(dead(relay).values()) == {"expired"}
+    assert "expiry goes on" in relay.log and collector.count() == 0
+
+
+def test_a_clock_put_right_within_ten_minutes_saves_all(timed, collector):
+    relay, clock = stored(timed, 2, 18)
+    relay.allow(SUSPENDED, "expiry goes on")
+    clock.step(100 * HOUR)
+    relay.start()
+    wait_until(lambda: SUSPENDED in relay.log, "the loud word")
+    clock.step(-100 * HOUR)
+    clock.passes(11 * MIN)
+    relay.wait_empty()
+    assert collector.count() == 20 and dead(relay) == {}
+
+
+@pytest.mark.parametrize("n_new, at_once", [(18, False), (19, True)])
+def test_the_tenth_is_a_tenth(timed, collector, n_new, at_once):
+    """2 of 20 wait, 2 of 21 do not."""
+    relay, clock = stored(timed, 2, n_new, gap=70 * HOUR)
+    relay.allow(r"queued events would expire at once", "delivery.max_age")
+    clock.passes(3 * HOUR)
+    relay.start()
+    if at_once:
+        wait_until(lambda: len(dead(relay)) == 2, "two dead letters")
+        assert set(dead(relay)) == {"old0", "old1"} and "would expire at once" not in relay.log
+    else:
+        wait_until(lambda: "2 of 20 queued events would expire at once" in relay.log, "the loud word")
+    wait_until(lambda: collector.count() == n_new, "the young ones are delivered")
+    assert {e["name"] for e in collector.events} == {f"new{i}" for i in range(n_new)}
+    assert queued(relay) == (set() if at_once else {"old0", "old1"})
+
+
+def test_the_window_at_intake_follows_the_clock(timed):
+    relay, clock = timed(validation="strict")
+    relay.allow("past two thirds of delivery.max_age")
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    clock.step(-40 * DAY)
+    now = int(clock.now() * MICROS)
+    second = MICROS
+    with relay.client() as c:
+        def ask(t):
+            r = c.ask(line({**event(), "timestamp_micros": t}))
+            return "ok" if r["ok"] else r["code"]
+        assert ask(now - 72 * HOUR * second + 10 * second) == "ok"
+        assert ask(now - 72 * HOUR * second - second) == "TIMESTAMP_EXPIRED"
+        assert ask(str(now + 300 * second - second)) == "ok"
+        assert ask(now + 300 * second + 10 * second) == "VALUE_OUT_OF_BOUNDS"
+        assert ask(int(time.time() * MICROS)) == "VALUE_OUT_OF_BOUNDS"
+    wait_until(lambda: "oldest queued event is 71h old" in relay.log, "the warning, in hours")
