@@ -123,6 +123,10 @@ e2e: $(PROGRAMS) $B/tests/judge $B/tests/clock_shim.so
 	  $(PYTHON) -m pytest -p no:cacheprovider -ra $(PYTEST_ARGS) tests/e2e
 PYTHON ?= /usr/bin/python3
 
+# In a booted container, as root; PYTEST_ARGS as above, FULL=1 for the long run.
+system: $(PROGRAMS)
+	@PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -p no:cacheprovider -ra -rP --tb=short $(PYTEST_ARGS) tests/system
+
 lint: $(PROGRAMS) $B/lint/options
 	@tests/lint/lint.sh $B
 
@@ -251,6 +255,7 @@ help:
 #: make check            install what is needed, build, run unit tests, end-to-end tests and lint
 #: make unit             the unit tests; make unit-NAME runs tests/unit/test_NAME.c
 #: make e2e              the end-to-end tests; PYTEST_ARGS='-k NAME -x' picks
+#: make system           the units and the package in a booted container (root, debootstrap, systemd-nspawn)
 #: make lint             format, layers, function lengths, options against sample and manual, scripts, manuals, units
 #: make proof            build the attackers of the storage: build/VARIANT/proof/powercut and others
 #: make bench            the benchmarks; BENCH=small or full
@@ -266,5 +271,5 @@ help:
 
 -include $(PROOF_SRC:%.c=$B/%.d)
 
-.PHONY: all lib unit e2e proof lint check demo setup bench install uninstall dist clean distclean help FORCE
+.PHONY: all lib unit e2e system proof lint check demo setup bench install uninstall dist clean distclean help FORCE
 .SECONDARY:
