@@ -106,6 +106,8 @@ void log_destination(struct dispatch *d, struct outlet *o, enum destination_chan
                      const char *why)
 {
 	char lasted[32];
+	if (d->aborting) /* what the relay itself cut off says nothing about the destination */
+		return;
 	switch (change) {
 	case CHANGE_DOWN:
 		o->down_since_wall_us = d->now.wall_us;
