@@ -68,7 +68,7 @@ def fine(conn):
 class RawServer:
     """on_conn(Conn) is called in a thread for each connection; what it leaves open is closed."""
 
-    def __init__(self, on_conn=fine, host="127.0.0.1", tls=None, receive_buffer=None):
+    def __init__(self, on_conn=fine, host="127.0.0.1", tls=None, receive_buffer=None, port=0):
         self.lock = threading.Condition()
         self.heads, self.bodies = [], []
         self.answered = self.n_conns = self.refused_tls = 0
@@ -78,7 +78,8 @@ class RawServer:
         s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         if receive_buffer:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        s.bind((host, 0))
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind((host, port))
         s.listen(256)
         self.listener, self.port = s, s.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
