@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/nearest.h"
 #include "base/utf8.h"
 
 static uint32_t number_of(const struct judge *j, const struct json_node *node)
@@ -83,10 +84,14 @@ static bool bad_number_is_first(const struct judge *j, struct place at)
 
 static bool refuse_number(struct judge *j)
 {
+	char name[QUOTED_MAX];
+	const struct json_node *node = &j->doc->nodes[j->bad_number];
+
 	j->refusal->code = CODE_VALUE_INVALID;
-	write_path(j->refusal->field, j, AT(&j->doc->nodes[j->bad_number]));
+	write_path(j->refusal->field, j, AT(node));
 	snprintf(j->refusal->message, VERDICT_MESSAGE_MAX,
-	         "this number is too large for a double (about 1.8e308 at most): GA4 would refuse the whole request");
+	         "%s is too large for a double (about 1.8e308 at most): GA4 would refuse the whole request",
+	         name_of(name, j, node));
 	return false;
 }
 
@@ -131,15 +136,28 @@ const char *quoted(char buf[QUOTED_MAX], struct slice name)
 	return buf;
 }
 
-const char *did_you_mean(char buf[QUOTED_MAX], const struct name_index *known, struct slice name)
+const char *name_of(char buf[QUOTED_MAX], const struct judge *j, const struct json_node *node)
 {
-	const char *nearest = name_index_nearest(known, name);
+	return node->is_member ? quoted(buf, json_key(j->doc, node)) : "this value";
+}
 
+static const char *ask_for(char buf[QUOTED_MAX], const char *nearest)
+{
 	if (nearest)
 		snprintf(buf, QUOTED_MAX, "; did you mean '%s'?", nearest);
 	else
 		buf[0] = '\0';
 	return buf;
+}
+
+const char *did_you_mean(char buf[QUOTED_MAX], const struct name_index *known, struct slice name)
+{
+	return ask_for(buf, name_index_nearest(known, name));
+}
+
+const char *did_you_mean_one_of(char buf[QUOTED_MAX], const char *const known[], size_t n, struct slice name)
+{
+	return ask_for(buf, nearest_name(name, known, n));
 }
 
 bool longer_than(struct slice s, size_t max_chars)

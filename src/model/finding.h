@@ -29,8 +29,12 @@ static inline bool tier_is_off(const struct judge *j, enum tier tier)
 /* A name from the line, fit for a message: cut after 40 characters, control characters as '?'. */
 enum { QUOTED_MAX = 200, QUOTED_CHARS = 40 };
 const char *quoted(char buf[QUOTED_MAX], struct slice name);
+/* A member's name, quoted; "this value" where there is none. */
+const char *name_of(char buf[QUOTED_MAX], const struct judge *j, const struct json_node *node);
 /* "; did you mean 'x'?" or "". */
 const char *did_you_mean(char buf[QUOTED_MAX], const struct name_index *known, struct slice name);
+
+const char *did_you_mean_one_of(char buf[QUOTED_MAX], const char *const known[], size_t n, struct slice name);
 
 /* validate_event.c: events, whether in an Event line (the root) or in events[]. */
 bool judge_event(struct judge *j, struct judged_event *e); /* all of it, members in document order */

@@ -195,6 +195,9 @@ static bool judge_unknown(struct judge *j, const struct json_node *node)
 
 	if (tier_is_off(j, TIER_E))
 		return true;
+	if (node == j->root[ROOT_PARAMS])
+		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
+		               "GA4 knows no member 'params' here: it stands in an event, or beside name");
 	if (name_index_find(&j->rules->param, key) >= 0 && j->shape != SHAPE_PAYLOAD)
 		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
 		               "%s is an event parameter: put it into params", quoted(name, key));

@@ -161,18 +161,20 @@ static bool judge_kind(struct judge *j, const struct json_node *node, enum value
 
 static bool judge_scalar(struct judge *j, const struct json_node *node, unsigned max_chars, enum value_kind kind)
 {
+	char name[QUOTED_MAX];
 	struct slice value = json_value(j->doc, node);
 
 	if (!is_scalar(node))
 		return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
 		               "a parameter is a string, a number or true or false (only items is an array): GA4 "
-		               "ignores this one");
+		               "ignores %s",
+		               name_of(name, j, node));
 	if (max_chars == 0)
 		max_chars = j->limits_360 ? LIMIT_PARAM_VALUE_CHARS_360 : LIMIT_PARAM_VALUE_CHARS;
 	if (node->type == JSON_STRING && longer_than(value, max_chars) &&
 	    !finding(j, TIER_W, CODE_VALUE_OUT_OF_BOUNDS, AT(node),
-	             "the value has %zu characters; GA4 takes %u at most here", utf8_count(value.p, value.n),
-	             max_chars))
+	             "%s has %zu characters; GA4 takes %u at most here", name_of(name, j, node),
+	             utf8_count(value.p, value.n), max_chars))
 		return false;
 	return judge_kind(j, node, kind);
 }
@@ -381,12 +383,15 @@ bool judge_event_end(struct judge *j, struct judged_event *e)
 
 static bool judge_stranger(struct judge *j, const struct json_node *node)
 {
-	char name[QUOTED_MAX];
+	static const char *const known[] = {"name", "params", "timestamp_micros"};
+	char name[QUOTED_MAX], hint[QUOTED_MAX];
 	struct slice key = json_key(j->doc, node);
 
 	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
 	               "an event has name, params and timestamp_micros; GA4 knows no %s in it%s", quoted(name, key),
-	               name_index_find(&j->rules->param, key) >= 0 ? ": put it into params" : "");
+	               name_index_find(&j->rules->param, key) >= 0
+	                       ? ": put it into params"
+	                       : did_you_mean_one_of(hint, known, ARRAY_LEN(known), key));
 }
 
 enum event_member { EVENT_NAME, EVENT_PARAMS, EVENT_TIMESTAMP, EVENT_OTHER };

@@ -22,18 +22,19 @@ static bool judge_stranger(struct judge *j, const struct json_node *node, const 
 
 /* ---- user_properties ---- */
 
-static bool judge_property_value(struct judge *j, const struct json_node *node)
+static bool judge_property_value(struct judge *j, const struct json_node *property, const struct json_node *node)
 {
+	char name[QUOTED_MAX];
 	struct slice value = json_value(j->doc, node);
 
 	if (node->type == JSON_NULL || node->type == JSON_OBJECT || node->type == JSON_ARRAY)
-		return finding(
-		        j, TIER_W, CODE_VALUE_INVALID, AT(node),
-		        "a user property's value must be a string, a number or true or false: GA4 ignores this one");
+		return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
+		               "a user property's value must be a string, a number or true or false: GA4 ignores %s",
+		               name_of(name, j, property));
 	if (node->type == JSON_STRING && longer_than(value, LIMIT_PROPERTY_VALUE_CHARS))
 		return finding(j, TIER_W, CODE_VALUE_OUT_OF_BOUNDS, AT(node),
-		               "the value has %zu characters; GA4 takes %d at most here",
-		               utf8_count(value.p, value.n), LIMIT_PROPERTY_VALUE_CHARS);
+		               "the value of %s has %zu characters; GA4 takes %d at most here",
+		               name_of(name, j, property), utf8_count(value.p, value.n), LIMIT_PROPERTY_VALUE_CHARS);
 	return true;
 }
 
@@ -67,19 +68,22 @@ static bool judge_property_name(struct judge *j, const struct json_node *node)
 	        LIMIT_PROPERTY_NAME_CHARS, quoted(name, key));
 }
 
-static bool judge_property_member(struct judge *j, const struct json_node *node, bool *has_value)
+static bool judge_property_member(struct judge *j, const struct json_node *property, const struct json_node *node,
+                                  bool *has_value)
 {
-	char name[QUOTED_MAX];
+	static const char *const known[] = {"value", "timestamp_micros"};
+	char name[QUOTED_MAX], hint[QUOTED_MAX];
 	struct slice key = json_key(j->doc, node);
 
 	if (slice_eq(key, SLICE_LIT("value"))) {
 		*has_value = true;
-		return judge_property_value(j, node);
+		return judge_property_value(j, property, node);
 	}
 	if (slice_eq(key, SLICE_LIT("timestamp_micros")))
 		return judge_property_time(j, node);
 	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
-	               "a user property has value and timestamp_micros; GA4 knows no %s in it", quoted(name, key));
+	               "a user property has value and timestamp_micros; GA4 knows no %s in it%s", quoted(name, key),
+	               did_you_mean_one_of(hint, known, ARRAY_LEN(known), key));
 }
 
 static bool judge_property(struct judge *j, const struct json_node *node)
@@ -94,7 +98,7 @@ static bool judge_property(struct judge *j, const struct json_node *node)
 		               "a user property is an object: %s must be {\"value\": …}, never a bare value",
 		               quoted(name, json_key(j->doc, node)));
 	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m))
-		if (!judge_property_member(j, m, &has_value))
+		if (!judge_property_member(j, node, m, &has_value))
 			return false;
 	return has_value || finding(j, TIER_E, CODE_VALUE_INVALID, MISSING(node, "value"),
 	                            "the user property %s has no value", quoted(name, json_key(j->doc, node)));
@@ -132,11 +136,13 @@ static bool is_sha256(const struct judge *j, const struct json_node *node)
 
 static bool judge_hash(struct judge *j, const struct json_node *node)
 {
+	char name[QUOTED_MAX];
+
 	return is_sha256(j, node) || finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
-	                                     "this must be a SHA-256 as %d lower-case hexadecimal digits; a plain "
+	                                     "%s must be a SHA-256 as %d lower-case hexadecimal digits; a plain "
 	                                     "address or number is personal data "
 	                                     "and never leaves this host",
-	                                     LIMIT_SHA256_DIGITS);
+	                                     name_of(name, j, node), LIMIT_SHA256_DIGITS);
 }
 
 static bool judge_address(struct judge *j, const struct json_node *node)
