@@ -2,7 +2,6 @@
 #include "model/cookie.h"
 
 #include <errno.h>
-#include <math.h>
 
 #include "base/parse.h"
 
@@ -118,12 +117,13 @@ static int micros_from_double(struct slice text, int64_t *ret)
 
 	if (r < 0)
 		return -EINVAL;
-	if (v != floor(v))
-		return -EINVAL;
+	/* beyond 2^63 every double is whole, and far out of any window */
 	if (v >= 9223372036854775808.0)
 		*ret = INT64_MAX;
 	else if (v < -9223372036854775808.0)
 		*ret = INT64_MIN;
+	else if (v != (double)(int64_t)v)
+		return -EINVAL;
 	else
 		*ret = (int64_t)v;
 	return 0;
