@@ -240,6 +240,17 @@ dist: configure
 	  --numeric-owner --exclude=__pycache__ --exclude=.pytest_cache --exclude=src/config.mk $(DIST_FILES)
 	@echo $(DIST).tar.gz
 
+# A Debian package, from what install installs.
+DEB_REVISION ?= 1
+DEB := build/ga4relay_$(VERSION)-$(DEB_REVISION)_$(shell dpkg --print-architecture 2>/dev/null).deb
+deb: $(PROGRAMS)
+	@command -v dpkg-deb >/dev/null || { echo >&2 "make deb is for Debian and its like: there is no dpkg-deb here"; exit 1; }
+	rm -rf build/deb
+	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/build/deb prefix=/usr sysconfdir=/etc localstatedir=/var \
+	  unitdir=/lib/systemd/system >/dev/null
+	systemd/debian/build.sh build/deb $(VERSION)-$(DEB_REVISION) $(DEB)
+	rm -rf build/deb
+
 # ---- cleaning ----
 
 clean:
@@ -262,6 +273,7 @@ help:
 #: make setup            install the packages that `check` needs, nothing else
 #: make install          DESTDIR, prefix and sysconfdir are honoured; a configuration is never overwritten
 #: make uninstall        remove what install put there; configuration and outbox stay
+#: make deb              build/ga4relay_VERSION-1_ARCH.deb, the Debian package; DEB_REVISION=2 the next
 #: make dist             ga4relay-VERSION.tar.gz, with configure
 #: make clean            remove build/; distclean: also what configure made
 #:
@@ -271,5 +283,5 @@ help:
 
 -include $(PROOF_SRC:%.c=$B/%.d)
 
-.PHONY: all lib unit e2e system proof lint check demo setup bench install uninstall dist clean distclean help FORCE
+.PHONY: all lib unit e2e system proof lint check demo setup bench install uninstall dist deb clean distclean help FORCE
 .SECONDARY:

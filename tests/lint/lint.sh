@@ -48,7 +48,8 @@ unfinished() {
 }
 
 scripts() {
-	find tests .ci -type f \( -name '*.sh' -o -name run \) -print0 | xargs -0 shellcheck
+	find tests .ci systemd -type f \( -name '*.sh' -o -name run -o -name postinst -o -name prerm -o -name postrm \) -print0 |
+		xargs -0 shellcheck
 	local rc=$? completion
 	for completion in src/ctl/*.bash; do
 		if [ -e "$completion" ]; then shellcheck -s bash "$completion" || rc=1; fi
