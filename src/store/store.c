@@ -107,7 +107,8 @@ static int load(struct store *st)
 		r = load_envelopes(st);
 	st->unclean_start = !fresh && st->ledger.now[LEDGER_CLEAN] == 0;
 	st->maybe_twice = st->unclean_start ? (uint64_t)st->ledger.now[LEDGER_IN_FLIGHT] : 0;
-	st->upkeep.gone_since_sweep = st->unclean_start ? (uint64_t)st->ledger.kept + 1 : 0;
+	/* An empty outbox: envelopes that are there were left by a stop before the sweep. */
+	st->upkeep.gone_since_sweep = st->unclean_start ? (uint64_t)st->ledger.kept + 1 : st->ledger.rows == 0;
 	return r;
 }
 
