@@ -121,8 +121,11 @@ static int64_t outlet_next_us(const struct outlet *o, int64_t mono_us)
 	if (o->destination.state == DESTINATION_BACKING_OFF)
 		return o->destination.until_us;
 	int64_t next = lane_next_us(o->lane, mono_us);
-	/* what is ready and was not started waits for a place: an answer wakes us, not a clock */
-	return next <= mono_us ? INT64_MAX : next;
+	/* what is ready and was not started waits for a place: an answer wakes us, or the time at which what is in
+	 * flight is old */
+	if (next > mono_us)
+		return next;
+	return o->in_flight > 0 ? mono_us + DISPATCH_SLOW_US : INT64_MAX;
 }
 
 int64_t delivery_next_us(const struct delivery *d, const struct now *now)

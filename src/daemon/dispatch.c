@@ -270,6 +270,24 @@ static bool start_request(struct dispatch *d, struct outlet *o, struct batch *b)
 	return true;
 }
 
+/* The one envelope of all that is in flight, when all of it is old (batches that failed before do not count); else 0.
+ * The endpoint may hang on just this one. */
+static uint64_t crowding_envelope(const struct dispatch *d, const struct outlet *o)
+{
+	const struct request *r;
+	uint64_t envelope = 0;
+	LIST_FOREACH(r, &o->requests, link)
+	{
+		if (r->batch->suspect)
+			continue;
+		if (d->now.mono_us - r->started_us < DISPATCH_SLOW_US ||
+		    (envelope && r->batch->envelope_hash != envelope))
+			return 0;
+		envelope = r->batch->envelope_hash;
+	}
+	return envelope;
+}
+
 /* What may be picked now. A batch that failed before never takes every place: it may be what makes requests fail, or
  * hang; hence one more request may start when only such are in flight. */
 static struct pick_choice choose(const struct dispatch *d, const struct outlet *o)
@@ -282,6 +300,9 @@ static struct pick_choice choose(const struct dispatch *d, const struct outlet *
 	choice.clean =
 	        slots > 0 || (o->destination.state == DESTINATION_UP && o->in_flight > 0 && suspects == o->in_flight);
 	choice.suspects = slots > 0 && suspects < most;
+	/* nor does one envelope that hangs: one more request may start, for another */
+	if (o->destination.state == DESTINATION_UP)
+		choice.crowding = crowding_envelope(d, o);
 	if (o->in_flight >= d->max_per_stream)
 		choice = (struct pick_choice){0};
 	return choice;
@@ -294,7 +315,7 @@ unsigned dispatch_start(struct dispatch *d, struct outlet *o, unsigned max)
 		return 0;
 	while (started < max && d->uncommitted < UNCOMMITTED_MAX) {
 		struct pick_choice choice = choose(d, o);
-		if (!choice.clean && !choice.suspects && !choice.probe)
+		if (!choice.clean && !choice.suspects && !choice.probe && !choice.crowding)
 			break;
 		if (!o->lane->n_events || !bound_allows(d, SCHEDULER_BATCH_MAX))
 			break;

@@ -30,6 +30,8 @@ struct dispatch_net {
 	void (*reap)(struct http_client *c);
 };
 
+enum { DISPATCH_SLOW_US = 1000 * 1000 }; /* a request that is in flight for so long may hang */
+
 struct expiry;
 struct request;
 

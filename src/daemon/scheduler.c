@@ -276,13 +276,13 @@ static struct batch *other_batch(struct lane *l, const struct pick_choice *choic
 	return same_envelope;
 }
 
-/* Any group, of another envelope than the one that failed last where there is one. */
-static struct group *other_group(struct lane *l, const struct pick_choice *choice)
+/* Any group, of another envelope than this one where there is one. */
+static struct group *other_group(struct lane *l, uint64_t envelope)
 {
 	struct group *full = TAILQ_FIRST(&l->full), *oldest = group_oldest(l);
-	if (full && full->node.hash != choice->failed_envelope)
+	if (full && full->node.hash != envelope)
 		return full;
-	if (oldest && oldest->node.hash == choice->failed_envelope && oldest->by_id.child)
+	if (oldest && oldest->node.hash == envelope && oldest->by_id.child)
 		return CONTAINER_OF(oldest->by_id.child, struct group, by_id);
 	return oldest;
 }
@@ -292,7 +292,7 @@ static struct group *other_group(struct lane *l, const struct pick_choice *choic
 static struct batch *pick_probe(struct lane *l, const struct pick_choice *choice, int64_t mono_us)
 {
 	struct batch *b = other_batch(l, choice);
-	struct group *g = other_group(l, choice);
+	struct group *g = other_group(l, choice->failed_envelope);
 	if (g && (!b || g->node.hash != choice->failed_envelope || b->envelope_hash == choice->failed_envelope))
 		return take_group(l, g);
 	if (!b)
@@ -303,14 +303,26 @@ static struct batch *pick_probe(struct lane *l, const struct pick_choice *choice
 	return b;
 }
 
+/* Past an envelope that hangs: a group of another one that is ready, and its client's oldest. */
+static struct group *pick_past(struct lane *l, uint64_t crowding, int64_t mono_us)
+{
+	struct group *g = other_group(l, crowding);
+	if (!g || g->node.hash == crowding || g->client->groups.top != &g->of_client)
+		return NULL;
+	return group_is_full(g) || due_lingered(l->scheduler, TAILQ_FIRST(&g->events), mono_us) ? g : NULL;
+}
+
 struct batch *lane_pick(struct lane *l, const struct pick_choice *choice, int64_t mono_us)
 {
 	if (choice->probe)
 		return pick_probe(l, choice, mono_us);
+	struct group *g = choice->crowding ? pick_past(l, choice->crowding, mono_us) : NULL;
+	if (g)
+		return take_group(l, g);
 	struct batch *b = pick_again(l, choice);
 	if (b)
 		return b;
-	struct group *g = choice->clean ? pick_group(l, mono_us) : NULL;
+	g = choice->clean ? pick_group(l, mono_us) : NULL;
 	if (g)
 		return take_group(l, g);
 	return choice->suspects ? pick_parked(l, mono_us) : NULL;

@@ -179,6 +179,8 @@ struct pick_choice {
 	bool probe;    /* prefer what did not fail last, and another envelope than that; linger does not count */
 	const struct batch *failed_last; /* compared, never looked into */
 	uint64_t failed_envelope;
+	uint64_t crowding; /* nothing but this envelope is in flight, and it hangs: one of another goes first,
+	                    * whatever else may be picked; 0: none */
 };
 /* The next batch, BATCH_IN_FLIGHT and the caller's, or NULL. */
 struct batch *lane_pick(struct lane *l, const struct pick_choice *choice, int64_t mono_us);

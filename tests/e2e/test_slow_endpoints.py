@@ -118,3 +118,22 @@ def test_a_hanging_stream_holds_up_no_other(make_relay, begin, collector):
     s = {x["name"]: x for x in relay.status()["streams"]}
     assert s["eu"]["state"] == "up" and s["web"]["in_flight"] >= 1
     assert relay.stop() == 0
+
+
+def test_a_slow_client_s_envelope_holds_up_no_other(make_relay, collector):
+    """Requests of one envelope hang; the same stream's others pass."""
+    release = threading.Event()
+    collector.rule = lambda r: Answer(hang=release) if b"666.1" in r.raw else None
+    relay = make_relay(delivery={"timeout": "60s"}).start()
+    try:
+        with relay.client() as c:
+            c.send(*[event("stuck", client="666.1") for _ in range(200)]).replies(200)
+            wait_until(lambda: len(collector.requests) >= 2, "some that hang")
+            c.send(*[event("fine", client=f"{i % 30}.1") for i in range(600)]).replies(600)
+        wait_until(lambda: collector.count("fine") == 600, "the others")
+        assert collector.count("stuck") == 0
+    finally:
+        release.set()
+    collector.rule = None
+    relay.wait_empty()
+    assert collector.count("stuck") == 200
