@@ -227,7 +227,7 @@ static int judge_and_accept(struct event_in *in, const struct line_context *ctx,
 		return tell_refusal(in, SIZE_MAX, ret);
 	rules = &ctx->streams[stream];
 	in->judge.type = rules->type;
-	in->judge.mode = rules->mode;
+	in->judge.mode = ctx->delivery_only ? VALIDATION_OFF : rules->mode;
 	if (!judge_line(&in->judge))
 		return tell_refusal(in, stream, ret);
 	r = event_text_build(&in->text, &in->judge);

@@ -22,6 +22,7 @@ struct line_context {
 	/* A payload whose stream is already known (HTTP door): index, or -1. A `stream` member is then VALUE_INVALID.
 	 */
 	int forced_stream;
+	bool delivery_only; /* judged as with validation off, whatever the stream says */
 };
 
 /* Where a good line's bytes go: returns room for size bytes, aligned for any type, or NULL. The block may

@@ -215,6 +215,8 @@ static void print_verdicts(struct validating *v, const struct json_doc *d, const
 		good = print_local(v->ctl, d, local);
 		if (asked)
 			good = print_remote(v->ctl, d, remote) && good;
+		else if (v->ctl->args.remote)
+			puts("  remote  not asked: the line cannot be sent, or holds user_data that was not checked");
 	}
 	v->good += good;
 	v->refused += !good;

@@ -173,11 +173,29 @@ static int judge(struct validate_op *v, const struct request *request, struct li
 	return r < 0 ? err_set(err, r, "validate: out of memory") : 0;
 }
 
+/* A line that is refused here is asked about too, when it can be sent at all: what GA4 says of it is what one wants
+ * to know. But personal data never leaves this host, and what user_data holds then was not judged. */
+static int rejudge(struct validate_op *v, const struct request *request, struct line_result *result, struct err *err)
+{
+	struct slice line = request_text(request, "line");
+	struct ingest *ingest = v->op.session->control->context->ingest;
+	int r;
+
+	if (result->sub)
+		return 0;
+	r = ingest_judge_off(ingest, line, result);
+	if (r < 0)
+		return err_set(err, r, "validate: out of memory");
+	if (result->sub && memmem(result->sub->envelope.p, result->sub->envelope.n, "\"user_data\"", 11))
+		result->sub = NULL;
+	return 0;
+}
+
 int control_validate(struct session *s, const struct request *request, struct err *err)
 {
 	struct validate_op *v = calloc(1, sizeof(*v));
 	struct line_result result = {0};
-	bool asking;
+	bool asking = request_flag(request, "remote");
 	int r;
 
 	if (!v)
@@ -186,7 +204,9 @@ int control_validate(struct session *s, const struct request *request, struct er
 	buf_init(&v->body, BODY_MAX);
 	op_start(s, &v->op, NULL, validate_destroy);
 	r = judge(v, request, &result, err);
-	asking = r == 0 && request_flag(request, "remote") && result.sub;
+	if (r == 0 && asking)
+		r = rejudge(v, request, &result, err);
+	asking = r == 0 && asking && result.sub;
 	if (asking)
 		r = ask(v, &result, request_flag(request, "relaxed"), err);
 	if (r < 0)

@@ -231,6 +231,14 @@ int ingest_judge(struct ingest *in, struct slice text, int forced_stream, struct
 	return event_in_read(in->reader, text, &context, clock_wall_us(), alloc_scratch, &in->scratch, ret);
 }
 
+int ingest_judge_off(struct ingest *in, struct slice text, struct line_result *ret)
+{
+	struct line_context context = in->streams->context;
+
+	context.delivery_only = true;
+	return event_in_read(in->reader, text, &context, clock_wall_us(), alloc_scratch, &in->scratch, ret);
+}
+
 void ingest_drain(struct ingest *in)
 {
 	in->draining = true;

@@ -43,6 +43,8 @@ int ingest_payload(struct ingest *in, struct slice text, int forced_stream, inge
                    void *arg) MUST_CHECK;
 /* Judges without storing (validate, the door's debug path). The result is valid until the next line. */
 int ingest_judge(struct ingest *in, struct slice text, int forced_stream, struct line_result *ret) MUST_CHECK;
+/* The same as with validation off: what can be sent of a line that the rules refuse. */
+int ingest_judge_off(struct ingest *in, struct slice text, struct line_result *ret) MUST_CHECK;
 /* SIGTERM. */
 void ingest_drain(struct ingest *in);
 /* Every line that was written to us is stored (or refused) and answered. */
