@@ -4,7 +4,9 @@
  *                  what was accepted or refused, the warnings, and what was made of it.
  *                  MODE standard|strict|off, TYPE web|app, LIMITS standard|360, DOOR 0|1
  * judge -n N FILE  reads FILE's plain lines N times over, and says how many were accepted
- * judge -p N FILE  only parses them */
+ * judge -p N FILE  only parses them
+ * judge -v N FILE  parses and validates them
+ * judge -i N FILE  reads them and interns their envelopes, in memory */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,9 @@
 #include "codec/json_in.h"
 #include "codec/json_out.h"
 #include "codec/payload_out.h"
+#include "model/validate.h"
+#include "store/envelopes.h"
+#include "store/schema.h"
 
 enum { N_STREAMS = 2, OUT_MAX = 64 * 1024 * 1024 };
 
@@ -176,34 +181,98 @@ static int answer_lines(struct bench *b)
 
 /* ---- counting ---- */
 
-static int count_lines(struct bench *b, bool parse_only, unsigned long rounds, const char *path)
+/* What one phase needs beside the bench. */
+struct counting {
+	char phase;
+	struct json_in *json;
+	struct rules rules;
+	struct judged_event events[LIMIT_EVENTS_PER_LINE];
+	struct finding refusal;
+	struct envelopes envelopes;
+	struct db db;
+};
+
+static void warn_nobody(void *arg UNUSED, const struct finding *warning UNUSED) {}
+
+static bool parse_and_validate(struct bench *b, struct counting *c, struct slice line)
 {
-	struct json_in *json = json_in_new(32);
+	const struct json_doc *doc;
+	struct judge j = {.rules = &c->rules,
+	                  .type = STREAM_WEB,
+	                  .mode = VALIDATION_STANDARD,
+	                  .wall_us = b->wall_us,
+	                  .max_age_us = b->ctx.max_age_us,
+	                  .events = c->events,
+	                  .refusal = &c->refusal,
+	                  .warn = warn_nobody};
+
+	if (json_in_read(c->json, line, &doc, NULL) < 0)
+		return false;
+	j.doc = doc;
+	judge_scan(&j);
+	return judge_line(&j);
+}
+
+static bool do_phase(struct bench *b, struct counting *c, struct slice line)
+{
 	const struct json_doc *doc;
 	struct line_result r;
+	uint64_t id;
+
+	if (c->phase == 'p')
+		return json_in_read(c->json, line, &doc, NULL) == 0;
+	if (c->phase == 'v')
+		return parse_and_validate(b, c, line);
+	if (event_in_read(b->in, line, &b->ctx, b->wall_us, get_room, b, &r) < 0 || !r.sub)
+		return false;
+	return c->phase != 'i' ||
+	       envelopes_intern(&c->envelopes, &c->db, r.sub->sid, r.sub->envelope, r.sub->client, &id) == 0;
+}
+
+static int set_up_counting(struct counting *c, char phase)
+{
+	static const struct hash_key key = {1, 2}; /* the same chains in every run */
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY;
+	struct err err;
+
+	c->phase = phase;
+	c->json = json_in_new(32);
+	rules_init(&c->rules);
+	if (!c->json || envelopes_init(&c->envelopes, &key, 1) < 0)
+		return -1;
+	if (sqlite3_open_v2(":memory:", &c->db.conn, flags, NULL) != SQLITE_OK || schema_migrate(&c->db, 0, &err) < 0)
+		return -1;
+	return db_prepare(&c->db, &err);
+}
+
+static void end_counting(struct counting *c)
+{
+	json_in_free(c->json);
+	envelopes_free(&c->envelopes);
+	db_close(&c->db, false);
+}
+
+static int count_lines(struct bench *b, char phase, unsigned long rounds, const char *path)
+{
+	static struct counting counting;
 	unsigned long good = 0;
 	char *text = NULL;
 	size_t cap = 0;
 	FILE *f = fopen(path, "r");
 	ssize_t n;
 
-	if (!f || !json)
+	if (!f || set_up_counting(&counting, phase) < 0)
 		return 2;
 	while ((n = getline(&text, &cap, f)) > 0) {
 		struct slice line = {text, (size_t)n - (text[n - 1] == '\n')};
 
-		for (unsigned long i = 0; i < rounds; i++) {
-			if (parse_only)
-				good += json_in_read(json, line, &doc, NULL) == 0;
-			else
-				good += event_in_read(b->in, line, &b->ctx, b->wall_us, get_room, b, &r) == 0 &&
-				        r.sub;
-		}
+		for (unsigned long i = 0; i < rounds; i++)
+			good += do_phase(b, &counting, line);
 	}
 	printf("%lu accepted\n", good);
 	fclose(f);
 	free(text);
-	json_in_free(json);
+	end_counting(&counting);
 	return 0;
 }
 
@@ -215,7 +284,7 @@ int main(int argc, char **argv)
 	if (set_up(&b) < 0)
 		return 1;
 	if (argc == 4)
-		rc = count_lines(&b, !strcmp(argv[1], "-p"), strtoul(argv[2], NULL, 10), argv[3]);
+		rc = count_lines(&b, argv[1][1], strtoul(argv[2], NULL, 10), argv[3]);
 	else
 		rc = answer_lines(&b);
 	event_in_free(b.in);
