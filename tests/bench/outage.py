@@ -205,8 +205,9 @@ def title(svg, data):
     probes = sum(1 for at in failed if at > data["down"] + 0.25)
     svg.text(LEFT, 22, f"ga4relay through an outage of {data['up'] - data['down']:.0f} s: {data['sent']} events at {RATE} a "
              f"second, each delivered once", font_size="16", font_weight="bold")
-    svg.text(LEFT, 40, f"{len(failed) - probes} requests failed that were on their way, then {probes} probes; {data['lines']} lines in "
-             f"the log; {outage[-1] - outage[0]:.2f} s of CPU in the outage, intake included; retry_min 500 ms, retry_max 8 s", fill=GREY)
+    svg.text(LEFT, 40, f"{len(failed) - probes} requests failed that were on their way, then {probes} probes; {data['lines']} lines "
+             f"in the log; {outage[-1] - outage[0]:.2f} s of CPU in the outage, intake included; retry_min 500 ms, "
+             f"retry_max 8 s", fill=GREY)
     commit = run("git", "rev-parse", "--short", "HEAD")
     svg.text(LEFT, 56, f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} × {cpu_model()}, Linux {platform.release()}, "
              f"commit {commit}; made by tests/bench/outage.py", fill=GREY)
