@@ -1,4 +1,5 @@
 # test_readme.py - what README.md and ga4relay-protocol(7) print is run as printed, but for the socket's path
+import http.server
 import json
 import os
 import re
@@ -6,6 +7,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -28,13 +31,13 @@ def wait_until(what, condition):
 class Sandbox:
     """ga4relay --sandbox and what its collector printed"""
 
-    def __init__(self, directory):
+    def __init__(self, directory, args=None):
         self.socket = directory / "ga4relay.sock"
         self.received = directory / "received"
         self.log = directory / "log"
         with open(self.received, "wb") as out, open(self.log, "wb") as err:
             self.process = subprocess.Popen(
-                [BUILD / "ga4relay", f"--sandbox={directory}"], stdout=out, stderr=err, stdin=subprocess.DEVNULL)
+                [BUILD / "ga4relay", *(args or [f"--sandbox={directory}"])], stdout=out, stderr=err, stdin=subprocess.DEVNULL)
         wait_until("the event socket", self.answers)
 
     def answers(self):
@@ -130,6 +133,86 @@ def test_recipe(number, sandbox):
     assert reply["ok"] is True, reply
     if not reply.get("duplicate"):
         wait_until("its delivery", lambda: sandbox.arrived() > before)
+
+
+class Recorder(http.server.BaseHTTPRequestHandler):
+    """Stands in for GA4 and keeps what it got."""
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.server.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(name="sent", scope="module")
+def sent_fixture(tmp_path_factory):
+    """What the README's recipes became, by event name, and the replies."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
+    server.bodies = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with tempfile.TemporaryDirectory(prefix="ga4-") as name:
+        directory = Path(name)
+        (directory / "secret").write_text("s3cret\n")
+        (directory / "secret").chmod(0o600)
+        conf = directory / "conf"
+        conf.write_text(f"""
+streams = ( {{ name = "web"; measurement_id = "G-ABC1234567"; api_secret_file = "{directory}/secret"; }} );
+listen = {{ socket = "{directory}/ga4relay.sock"; }};
+control = {{ socket = "{directory}/control.sock"; }};
+outbox = {{ path = "{directory}/outbox.db"; min_free_disk = "1M"; ballast = "1M"; }};
+delivery = {{ endpoint = "http://127.0.0.1:{server.server_port}/mp/collect"; linger = "10ms"; }};
+""")
+        relay = Sandbox(directory, ["-c", conf])
+        replies = [exchange(relay, line) for block in blocks("json") for line in block.splitlines()]
+        wait_until("three events", lambda: sum(len(body["events"]) for body in server.bodies) == 3)
+        relay.stop()
+    server.shutdown()
+    server.server_close()
+    yield {e["name"]: {**body, "event": e} for body in server.bodies for e in body["events"]}, replies
+
+
+def test_the_refund_carries_its_purchase_s_id(sent):
+    bodies, replies = sent
+    params = bodies["refund"]["event"]["params"]
+    assert params == {"transaction_id": "T-1001", "currency": "EUR", "value": 59.9}
+    assert bodies["refund"]["client_id"] == "123.456" and "dedup_key" not in bodies["refund"]
+    assert replies[0]["ok"]
+
+
+def test_the_renewal_is_the_customer_s_and_warns_of_the_session_only(sent):
+    bodies, replies = sent
+    assert bodies["purchase"]["user_id"] == "u-42"
+    assert abs(bodies["purchase"]["event"]["timestamp_micros"] / 1e6 - time.time()) < 120
+    assert [w["field"] for w in replies[1]["warnings"]] == ["params.session_id"]
+
+
+def test_the_conversion_joins_the_session_of_its_cookies(sent):
+    bodies, replies = sent
+    assert bodies["generate_lead"]["client_id"] == "123.456"
+    assert bodies["generate_lead"]["event"]["params"]["session_id"] == "1795000000"
+    assert "warnings" not in replies[2]
+
+
+def test_the_page_hands_over_both_ids(tmp_path):
+    """The README's script, with a gtag and a document that are ours."""
+    if not shutil.which("node"):
+        pytest.skip("node is not installed")
+    (page,) = blocks("html")
+    fields = re.findall(r'<input type="hidden" name="(\w+)">', page)
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.S)
+    (tmp_path / "page.js").write_text("""
+const elements = {%s};
+const gtag = (what, id, field, then) => then(what + " " + id + " " + field);
+const document = {getElementById: (id) => ({lead: {elements}})[id]};
+%s
+console.log(JSON.stringify(elements));
+""" % (",".join(name + ":{}" for name in fields), script))
+    assert json.loads(run(["node", tmp_path / "page.js"])) == {
+        name: {"value": f"get G-ABC1234567 {name}"} for name in ("client_id", "session_id")}
 
 
 def test_recipes_are_there():
