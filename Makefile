@@ -12,7 +12,7 @@ $(error VARIANT=$(VARIANT) is not one of: $(VARIANTS))
 endif
 
 # These work before anything is installed, hence before configure can run.
-BARE_GOALS := help clean distclean setup check demo
+BARE_GOALS := help clean distclean setup bench-deps check demo
 GOALS := $(or $(MAKECMDGOALS),all)
 
 all:
@@ -158,8 +158,12 @@ demo:
 setup:
 	@tests/lib/setup.sh check
 
+# BENCH=small (under a minute) or full; PARTS='drain latency' picks some.
 bench: $(PROGRAMS) $(BENCH_BIN)
-	@tests/bench/run.sh $B
+	@BENCH=$(BENCH) tests/bench/run.sh $B $(PARTS)
+BENCH ?= small
+bench-deps:
+	@tests/lib/setup.sh bench
 
 # Programs of the benchmarks, one a file: tests/bench/NAME.c.
 $B/bench/%: $B/tests/bench/%.o $(LIB)
@@ -269,7 +273,8 @@ help:
 #: make system           the units and the package in a booted container (root, debootstrap, systemd-nspawn)
 #: make lint             format, layers, function lengths, options against sample and manual, scripts, manuals, units
 #: make proof            build the attackers of the storage: build/VARIANT/proof/powercut and others
-#: make bench            the benchmarks; BENCH=small or full
+#: make bench            the benchmarks; BENCH=small or full, PARTS='NAME NAME' picks
+#: make bench-deps       install the daemons that they compare with, without starting them
 #: make setup            install the packages that `check` needs, nothing else
 #: make install          DESTDIR, prefix and sysconfdir are honoured; a configuration is never overwritten
 #: make uninstall        remove what install put there; configuration and outbox stay
@@ -283,5 +288,5 @@ help:
 
 -include $(PROOF_SRC:%.c=$B/%.d)
 
-.PHONY: all lib unit e2e system proof lint check demo setup bench install uninstall dist deb clean distclean help FORCE
+.PHONY: all lib unit e2e system proof lint check demo setup bench bench-deps install uninstall dist deb clean distclean help FORCE
 .SECONDARY:

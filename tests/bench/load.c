@@ -1,4 +1,7 @@
-/* load.c - writes events to the relay's socket and counts the replies: rate, latencies, refusals as one JSON line */
+/* load.c - writes events to a socket and counts the replies: rate, latencies, refusals as one JSON line
+ *
+ * Two ways: as fast as the other side takes them (the latency then is that of a full pipe), or at a rate, whatever
+ * the replies do; there the latency counts from when a line should have gone, so that a stall is not told away. */
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -9,35 +12,43 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/macros.h"
+#include "lines.h"
 
-enum { POOL_LINES = 4096, DEPTH_MAX = 1 << 16, BUCKETS = 512, READ_SIZE = 1 << 18 };
+enum { POOL_LINES = 4096, DEPTH_MAX = 1 << 16, BUCKETS = 512, READ_SIZE = 1 << 18, NAP_US = 50 };
 
 static const char usage[] =
-        "usage: load [-s SOCKET] [-c CONNECTIONS] [-d DEPTH] [-n LINES] [-k CLIENTS] [-b BYTES]\n"
+        "usage: load [-s SOCKET] [-c CONNECTIONS] [-d DEPTH] [-n LINES] [-k CLIENTS] [-z] [-p POOL] [-b BYTES]\n"
+        "            [-r RATE] [-f relay|silent|beanstalk]\n"
         "  -d  lines in flight a connection (1: wait for each reply; 0: as many as the relay takes)\n"
-        "  -k  different client_ids (default 1000)   -b  bytes a line (default 320)\n";
+        "  -k  different client_ids (default 1000)   -z  drawn by Zipf's law   -p  different lines (default 4096)\n"
+        "  -b  bytes a line (default 320)            -r  lines a second, all connections together\n";
+
+static const struct {
+	const char *word, *good; /* how a good reply begins */
+} frames[] = {[FRAME_LINE] = {"relay", "{\"ok\":t"},
+              [FRAME_SILENT] = {"silent", ""},
+              [FRAME_BEANSTALK] = {"beanstalk", "INSERTE"}};
 
 struct options {
 	const char *socket;
 	unsigned connections, depth, clients, bytes;
-	uint64_t lines;
-};
-
-/* Lines one behind the other, so that many go out with one send(). */
-struct pool {
-	char *text;
-	size_t start[POOL_LINES + 1];
+	uint64_t lines, rate;
+	size_t pool;
+	bool zipf;
+	enum frame frame;
 };
 
 struct conn {
 	int fd;
 	size_t line, at; /* next byte to write: of which line of the pool */
 	uint64_t sent, answered, quota;
-	char head[8]; /* the beginning of a reply, across reads */
+	uint64_t allowed; /* of the quota, by now; all of it without a rate */
+	char head[8];     /* the beginning of a reply, across reads */
 	size_t n_head;
 	int64_t *sent_us; /* ring of DEPTH_MAX */
 	bool wants_write;
@@ -45,13 +56,13 @@ struct conn {
 
 struct load {
 	struct options o;
-	struct pool pool;
+	struct lines pool;
 	struct conn *conns;
 	int epoll;
 	unsigned open;
 	uint64_t ok, refused;
 	uint64_t buckets[BUCKETS]; /* log-linear: 16 steps an octave of microseconds */
-	int64_t longest_us;
+	int64_t longest_us, start_us;
 	char *input;
 };
 
@@ -61,35 +72,13 @@ static void die(const char *what)
 	exit(1);
 }
 
-static size_t write_line(char *to, size_t room, unsigned i, const struct options *o)
-{
-	int n = snprintf(
-	        to, room,
-	        "{\"client_id\":\"%u.%u\",\"name\":\"purchase\",\"params\":{\"transaction_id\":\"T-%07u\","
-	        "\"currency\":\"EUR\",\"value\":%u.99,\"session_id\":\"1700000000\",\"engagement_time_msec\":100,"
-	        "\"items\":[{\"item_id\":\"SKU_%u\",\"item_name\":\"",
-	        1000000 + i % o->clients, 1700000000 + i % o->clients, i, i % 500, i % 97);
-	static const char tail[] = "\",\"price\":9.99,\"quantity\":1}]}}\n";
-	size_t pad = o->bytes > (size_t)n + sizeof(tail) - 1 ? o->bytes - (size_t)n - (sizeof(tail) - 1) : 1;
-
-	memset(to + n, 'x', pad > 100 ? 100 : pad); /* an item_name has at most 100 characters */
-	n += pad > 100 ? 100 : (int)pad;
-	memcpy(to + n, tail, sizeof(tail) - 1);
-	return (size_t)n + sizeof(tail) - 1;
-}
-
 static void fill_pool(struct load *l)
 {
-	size_t at = 0;
+	struct lines_config config = {
+	        .n = l->o.pool, .clients = l->o.clients, .bytes = l->o.bytes, .zipf = l->o.zipf, .frame = l->o.frame};
 
-	l->pool.text = malloc((size_t)POOL_LINES * 1024);
-	if (!l->pool.text)
+	if (lines_make(&l->pool, &config) < 0)
 		die("memory");
-	for (unsigned i = 0; i < POOL_LINES; i++) {
-		l->pool.start[i] = at;
-		at += write_line(l->pool.text + at, 1024, i, &l->o);
-	}
-	l->pool.start[POOL_LINES] = at;
 }
 
 static unsigned bucket_of(int64_t us)
@@ -130,16 +119,26 @@ static void set_interest(struct load *l, struct conn *c, bool write)
 		die("epoll");
 }
 
-static void note_sent(struct conn *c, const struct pool *pool, size_t n, int64_t now_us)
+/* When it should have gone: now, or by the rate. The connections take turns. */
+static int64_t due_us(const struct load *l, const struct conn *c, int64_t now_us)
 {
+	uint64_t nth = c->sent * l->o.connections + (uint64_t)(c - l->conns);
+
+	return l->o.rate ? l->start_us + (int64_t)(nth * 1000000 / l->o.rate) : now_us;
+}
+
+static void note_sent(const struct load *l, struct conn *c, size_t n, int64_t now_us)
+{
+	const struct lines *pool = &l->pool;
 	size_t at = c->at + n;
 
-	while (c->line < POOL_LINES && at >= pool->start[c->line + 1]) {
-		c->sent_us[c->sent++ % DEPTH_MAX] = now_us;
+	while (c->line < pool->n && at >= pool->start[c->line + 1]) {
+		c->sent_us[c->sent % DEPTH_MAX] = due_us(l, c, now_us);
+		c->sent++;
 		c->line++;
 	}
 	c->at = at;
-	if (c->line == POOL_LINES)
+	if (c->line == pool->n)
 		c->line = c->at = 0;
 }
 
@@ -148,9 +147,9 @@ static void fill(struct load *l, struct conn *c)
 	uint64_t depth = l->o.depth ? l->o.depth : DEPTH_MAX - 1;
 
 	for (;;) {
-		uint64_t room = depth - (c->sent - c->answered), left = c->quota - c->sent;
+		uint64_t room = depth - (c->sent - c->answered), left = c->allowed - c->sent;
 		uint64_t lines = room < left ? room : left;
-		size_t last = c->line + lines < POOL_LINES ? c->line + lines : POOL_LINES;
+		size_t last = c->line + lines < l->pool.n ? c->line + lines : l->pool.n;
 		if (lines == 0)
 			break;
 		int64_t now_us = clock_mono_us();
@@ -162,7 +161,9 @@ static void fill(struct load *l, struct conn *c)
 		}
 		if (n < 0)
 			die("send");
-		note_sent(c, &l->pool, (size_t)n, now_us);
+		note_sent(l, c, (size_t)n, now_us);
+		if (l->o.frame == FRAME_SILENT)
+			c->answered = c->sent;
 	}
 	set_interest(l, c, false);
 }
@@ -171,7 +172,7 @@ static void note_reply(struct load *l, struct conn *c, int64_t now_us)
 {
 	int64_t us = now_us - c->sent_us[c->answered++ % DEPTH_MAX];
 
-	if (memcmp(c->head, "{\"ok\":t", 7) == 0)
+	if (memcmp(c->head, frames[l->o.frame].good, 7) == 0)
 		l->ok++;
 	else
 		l->refused++;
@@ -229,7 +230,8 @@ static void open_conns(struct load *l)
 		struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
 		c->fd = connect_to(l->o.socket);
 		c->quota = l->o.lines / l->o.connections + (i < l->o.lines % l->o.connections);
-		c->line = (size_t)i * 61 % POOL_LINES;
+		c->allowed = l->o.rate ? 0 : c->quota;
+		c->line = (size_t)i * 61 % l->pool.n;
 		c->at = l->pool.start[c->line];
 		c->sent_us = malloc(DEPTH_MAX * sizeof(*c->sent_us));
 		if (!c->sent_us || epoll_ctl(l->epoll, EPOLL_CTL_ADD, c->fd, &e) < 0)
@@ -238,27 +240,53 @@ static void open_conns(struct load *l)
 	}
 }
 
+static void end_if_done(struct load *l, struct conn *c)
+{
+	if (c->fd < 0 || c->answered < c->quota)
+		return;
+	epoll_ctl(l->epoll, EPOLL_CTL_DEL, c->fd, NULL);
+	close(c->fd);
+	c->fd = -1;
+	l->open--;
+}
+
 static void serve(struct load *l, struct conn *c, uint32_t events)
 {
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		read_replies(l, c);
-	if (c->answered == c->quota) {
-		epoll_ctl(l->epoll, EPOLL_CTL_DEL, c->fd, NULL);
-		l->open--;
-		return;
+	if (c->answered < c->quota)
+		fill(l, c);
+	end_if_done(l, c);
+}
+
+static void allow_by_rate(struct load *l)
+{
+	uint64_t all = (uint64_t)(clock_mono_us() - l->start_us) * l->o.rate / 1000000;
+
+	for (unsigned i = 0; i < l->o.connections; i++) {
+		struct conn *c = &l->conns[i];
+		uint64_t now = all / l->o.connections + (i < all % l->o.connections);
+		c->allowed = now < c->quota ? now : c->quota;
+		if (c->fd >= 0 && c->allowed > c->sent && !c->wants_write)
+			fill(l, c);
 	}
-	fill(l, c);
 }
 
 static void run(struct load *l)
 {
+	const struct timespec nap = {.tv_nsec = NAP_US * 1000}, minute = {.tv_sec = 60};
 	struct epoll_event events[64];
 
-	for (unsigned i = 0; i < l->o.connections; i++)
+	l->start_us = clock_mono_us();
+	for (unsigned i = 0; i < l->o.connections; i++) {
 		fill(l, &l->conns[i]);
+		end_if_done(l, &l->conns[i]);
+	}
 	while (l->open > 0) {
-		int n = epoll_wait(l->epoll, events, ARRAY_LEN(events), 60000);
-		if (n == 0) {
+		if (l->o.rate)
+			allow_by_rate(l);
+		int n = epoll_pwait2(l->epoll, events, ARRAY_LEN(events), l->o.rate ? &nap : &minute, NULL);
+		if (n == 0 && !l->o.rate) {
 			errno = ETIMEDOUT;
 			die("no reply for a minute");
 		}
@@ -267,43 +295,73 @@ static void run(struct load *l)
 	}
 }
 
+static int find_frame(const char *word)
+{
+	for (size_t i = 0; i < ARRAY_LEN(frames); i++)
+		if (strcmp(word, frames[i].word) == 0)
+			return (int)i;
+	return -1;
+}
+
+static void set_number(struct options *o, int option, uint64_t n)
+{
+	switch (option) {
+	case 'c':
+		o->connections = (unsigned)n;
+		break;
+	case 'd':
+		o->depth = (unsigned)n;
+		break;
+	case 'n':
+		o->lines = n;
+		break;
+	case 'k':
+		o->clients = (unsigned)n;
+		break;
+	case 'b':
+		o->bytes = (unsigned)n;
+		break;
+	case 'p':
+		o->pool = n;
+		break;
+	default:
+		o->rate = n;
+		break;
+	}
+}
+
 static int read_options(struct options *o, int argc, char **argv)
 {
-	int c;
+	int c, frame = FRAME_LINE;
 
-	*o = (struct options){
-	        .socket = "/run/ga4relay.sock", .connections = 1, .clients = 1000, .bytes = 320, .lines = 100000};
-	while ((c = getopt(argc, argv, "s:c:d:n:k:b:h")) != -1) {
-		switch (c) {
-		case 's':
-			o->socket = optarg;
-			break;
-		case 'c':
-			o->connections = (unsigned)strtoul(optarg, NULL, 10);
-			break;
-		case 'd':
-			o->depth = (unsigned)strtoul(optarg, NULL, 10);
-			break;
-		case 'n':
-			o->lines = strtoull(optarg, NULL, 10);
-			break;
-		case 'k':
-			o->clients = (unsigned)strtoul(optarg, NULL, 10);
-			break;
-		case 'b':
-			o->bytes = (unsigned)strtoul(optarg, NULL, 10);
-			break;
-		default:
+	*o = (struct options){.socket = "/run/ga4relay.sock",
+	                      .connections = 1,
+	                      .clients = 1000,
+	                      .bytes = 320,
+	                      .lines = 100000,
+	                      .pool = POOL_LINES};
+	while ((c = getopt(argc, argv, "s:c:d:n:k:b:p:r:f:zh")) != -1) {
+		if (c == '?' || c == 'h')
 			return -1;
-		}
+		if (c == 's')
+			o->socket = optarg;
+		else if (c == 'z')
+			o->zipf = true;
+		else if (c == 'f')
+			frame = find_frame(optarg);
+		else
+			set_number(o, c, strtoull(optarg, NULL, 10));
 	}
-	return o->connections && o->lines && o->clients && o->depth < DEPTH_MAX && o->bytes < 400 ? 0 : -1;
+	if (frame < 0)
+		return -1;
+	o->frame = (enum frame)frame;
+	return o->connections && o->lines && o->clients && o->pool && o->depth < DEPTH_MAX && o->bytes < 400 ? 0 : -1;
 }
 
 int main(int argc, char **argv)
 {
 	static struct load l;
-	int64_t start_us, us;
+	int64_t us;
 
 	if (read_options(&l.o, argc, argv) < 0) {
 		fputs(usage, stderr);
@@ -311,13 +369,13 @@ int main(int argc, char **argv)
 	}
 	fill_pool(&l);
 	open_conns(&l);
-	start_us = clock_mono_us();
 	run(&l);
-	us = clock_mono_us() - start_us;
-	printf("{\"connections\":%u,\"depth\":%u,\"lines\":%" PRIu64
+	us = clock_mono_us() - l.start_us;
+	printf("{\"connections\":%u,\"depth\":%u,\"lines\":%" PRIu64 ",\"start_us\":%" PRId64
 	       ",\"seconds\":%.3f,\"lines_per_s\":%.0f,\"refused\":%" PRIu64
 	       ",\"p50_us\":%.0f,\"p99_us\":%.0f,\"p999_us\":%.0f,\"max_us\":%" PRId64 "}\n",
-	       l.o.connections, l.o.depth, l.o.lines, (double)us / 1e6, (double)l.o.lines * 1e6 / (double)us,
-	       l.refused, quantile(&l, 0.5), quantile(&l, 0.99), quantile(&l, 0.999), l.longest_us);
+	       l.o.connections, l.o.depth, l.o.lines, l.start_us, (double)us / 1e6,
+	       (double)l.o.lines * 1e6 / (double)us, l.refused, quantile(&l, 0.5), quantile(&l, 0.99),
+	       quantile(&l, 0.999), l.longest_us);
 	return l.refused ? 1 : 0;
 }

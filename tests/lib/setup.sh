@@ -1,5 +1,6 @@
 #!/bin/bash
-# setup.sh - installs what a make target needs: setup.sh build | demo | check | ci (each includes the ones before it)
+# setup.sh - installs what a make target needs: setup.sh build | demo | check | bench | ci (each includes those before it,
+# ci without bench)
 # Does nothing when everything is there. On systems without apt it prints what they call the packages and goes on.
 set -euo pipefail
 
@@ -10,9 +11,10 @@ case $want in
 build) sets='build' ;;
 demo) sets='build demo' ;;
 check) sets='build demo check' ;;
+bench) sets='build demo check bench' ;;
 ci) sets='build demo check ci' ;;
 *)
-	echo "usage: setup.sh build|demo|check|ci" >&2
+	echo "usage: setup.sh build|demo|check|bench|ci" >&2
 	exit 2
 	;;
 esac

@@ -1,0 +1,578 @@
+"""run.py - each figure of the design beside its limit or its peer, in alternation in one run; README says how to read it"""
+import bisect
+import heapq
+import json
+import os
+import pathlib
+import random
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+import parts
+from parts import Beanstalkd, Failed, Nginx, Place, Relay, Rsyslog, Sink, SyslogNg
+
+SIZES = {  # what differs between the two; everything else is the same
+    "small": dict(rounds=3, lines=60000, singles=1500, many=20000, through=40000, drain=60000, deep=100000,
+                  packing=131072, seconds=1.0, curve=[1000, 10000, 100000], ladder=False),
+    "full": dict(rounds=5, lines=400000, singles=5000, many=60000, through=400000, drain=1000000, deep=10000000,
+                 packing=262144, seconds=4.0, curve=[1000, 10000, 100000, 1000000, 10000000], ladder=True),
+}
+POOL = 4096  # load's different lines
+WINDOW = 24000  # events of ours in the 16 MiB that the scheduler may hold in memory (SCHEDULER_SHARED_BYTES)
+
+
+class Bench:
+    def __init__(self, build):
+        self.size = os.environ.get("BENCH", "small")
+        if self.size not in SIZES:
+            sys.exit(f"BENCH={self.size}: small or full")
+        self.__dict__.update(SIZES[self.size])
+        self.place = Place(build)
+        self.rows, self.missing = [], []
+        self.results = open(self.place.build / "bench" / f"{self.size}.jsonl", "w", encoding="utf-8")
+        self.names = 0
+
+    def emit(self, **row):
+        line = json.dumps(row)
+        print(line, flush=True)
+        self.results.write(line + "\n")
+        self.results.flush()
+
+    def figure(self, name, ours, unit, limit=None, against="", target=None, most=False, note=""):
+        """ours, limit: what was measured, round by round. The ratio is the median of the rounds' ratios; a figure
+        without limit is held against its target as it is."""
+        ours = list(ours)
+        value = statistics.median(ours)
+        row = dict(figure=name, value=round(value, 2), unit=unit)
+        held = value
+        if limit is not None:
+            limit = list(limit)
+            held = statistics.median(a / b for a, b in zip(ours, limit))
+            row.update(against=against, reference=round(statistics.median(limit), 2), ratio=round(held, 3))
+        if target is not None:
+            row.update(target=target, bound="most" if most else "least",
+                       met=held <= target if most else held >= target)
+        if note:
+            row["note"] = note
+        row["rounds"] = [round(x, 2) for x in ours]
+        self.rows.append(row)
+        self.emit(**row)
+
+    def alternate(self, *measures):
+        """Each in turn, in every round from another one on."""
+        got = [[] for _ in measures]
+        for r in range(self.rounds):
+            for i in range(len(measures)):
+                k = (i + r) % len(measures)
+                got[k].append(measures[k]())
+        return got
+
+    def relay(self):
+        self.names += 1
+        return Relay(self.place, f"r{self.names}")
+
+    def name(self, kind):
+        self.names += 1
+        return f"{kind}{self.names}"
+
+    def raw(self, rows, group):
+        return self.place.tool("raw_sqlite", self.place.dir / "raw.db", rows, group)["rows_per_s"]
+
+    def peer(self, kind):
+        if kind.program:
+            return True
+        self.missing.append(kind.__name__)
+        return False
+
+    def table(self):
+        print(f"\n{'figure':58} {'value':>12}  {'against':32} {'ratio':>7}  {'target':>8}")
+        for r in self.rows:
+            held = r.get("ratio", "")
+            sign = "" if "target" not in r else ("<= " if r["bound"] == "most" else ">= ") + str(r["target"])
+            word = "" if "met" not in r else "met" if r["met"] else "MISSED"
+            against = f"{r['against']} {r['reference']:g}" if "against" in r else ""
+            print(f"{r['figure']:58} {r['value']:>12g}  {against:32} {held:>7}  {sign:>8}  {word} {r.get('note', '')}")
+        if self.missing:
+            print(f"not measured, not installed (make bench-deps): {', '.join(sorted(set(self.missing)))}")
+
+
+def check_all_arrived(sink, sent, what):
+    """sent: [(first line of the pool, lines)] of each connection. Each must be there exactly as often as it was sent."""
+    want = [0] * POOL
+    for first, n in sent:
+        for i in range(POOL):
+            want[i] += n // POOL
+        for i in range(n % POOL):
+            want[(first + i) % POOL] += 1
+    got = sink.counts()
+    got += [0] * (POOL - len(got))
+    if got != want:
+        lost = sum(max(0, w - g) for w, g in zip(want, got))
+        twice = sum(max(0, g - w) for w, g in zip(want, got))
+        raise Failed(f"{what}: {lost} events did not arrive, {twice} arrived more than once")
+
+
+def one_connection(lines):
+    return [(0, lines)]
+
+
+# ---- intake ----
+
+def intake(b):
+    """Acked and synced, against SQLite alone. The stream is paused: nothing but intake runs."""
+    relay = b.relay().start(paused=True)
+    before = relay.metric("ga4relay_slow_loops_total") if b.ladder else 0
+    pipelined = lambda c: lambda: relay.load("-c", c, "-n", b.lines)["lines_per_s"]
+    one, many, raw = b.alternate(pipelined(1), pipelined(64), lambda: b.raw(b.lines, 1000))
+    b.figure("intake, 1 connection pipelined, lines/s", one, "1/s", raw, "SQLite by 1000", 0.6)
+    b.figure("intake, 64 connections pipelined, lines/s", many, "1/s", one, "1 connection", 0.9)
+    single = lambda c, n: lambda: relay.load("-c", c, "-d", 1, "-n", n)["lines_per_s"]
+    one, many, raw = b.alternate(single(1, b.singles), single(64, b.many), lambda: b.raw(b.singles, 1))
+    b.figure("intake, 1 connection, one in flight, lines/s", one, "1/s", raw, "SQLite by 1", 0.8)
+    b.figure("intake, 64 connections, one in flight each, lines/s", many, "1/s", one, "1 connection", 20)
+    if before:
+        b.emit(figure="slow turns in intake", value=relay.metric("ga4relay_slow_loops_total") - before)
+    relay.remove()
+    yajl = [b.place.tool("raw_yajl", b.lines)["lines_per_s"] for _ in range(b.rounds)]
+    b.figure("limit: yajl over the same lines, lines/s", yajl, "1/s")
+
+
+def intake_normal(b):
+    """What outbox.sync = "normal" would gain, and a power cut lose."""
+    full, normal = b.relay().start(paused=True), b.relay().start(paused=True, sync="normal")
+    at = lambda relay, *args: lambda: relay.load(*args)["lines_per_s"]
+    got = b.alternate(at(full, "-n", b.lines), at(normal, "-n", b.lines), at(full, "-d", 1, "-n", b.singles),
+                      at(normal, "-d", 1, "-n", b.singles))
+    b.figure('sync = "normal", 1 connection pipelined, lines/s', got[1], "1/s", got[0], "full")
+    b.figure('sync = "normal", one in flight, lines/s', got[3], "1/s", got[2], "full")
+    full.remove()
+    normal.remove()
+
+
+def intake_peers(b):
+    """The peers only take and keep: their destination refuses connections, as the relay's stream is paused."""
+    relay = b.relay().start(paused=True)
+    if b.peer(SyslogNg):
+        peer = SyslogNg(b.place, "http://127.0.0.1:9/mp/collect", b.name("sng"))
+        ours, theirs = b.alternate(lambda: relay.load("-n", b.lines)["lines_per_s"],
+                                   lambda: b.place.tool("load", "-s", peer.socket, "-f", "silent", "-n",
+                                                        b.lines)["lines_per_s"])
+        peer.stop()
+        b.figure("intake against syslog-ng (neither syncs nor acks)", ours, "1/s", theirs, "syslog-ng", 2)
+    if b.peer(Beanstalkd):
+        peer = Beanstalkd(b.place, b.name("bs"))
+        ours, theirs = b.alternate(lambda: relay.load("-c", 64, "-d", 1, "-n", b.many)["lines_per_s"],
+                                   lambda: b.place.tool("load", "-s", peer.socket, "-f", "beanstalk", "-c", 64, "-d",
+                                                        1, "-n", b.many // 4)["lines_per_s"])
+        peer.stop()
+        b.figure("64 connections, one in flight each, against beanstalkd", ours, "1/s", theirs, "beanstalkd -f 0", 5)
+    if b.peer(Rsyslog):
+        peer, n, had = Rsyslog(b.place, b.name("rs")), b.singles, 0
+
+        def through_queue():
+            nonlocal had
+            start = time.monotonic()
+            b.place.tool("load", "-s", peer.socket, "-f", "silent", "-n", n)
+            had += n
+            parts.wait_for("rsyslog", lambda: peer.lines() >= had, 120)
+            return n / (time.monotonic() - start)
+        ours, theirs = b.alternate(lambda: relay.load("-d", 1, "-n", n)["lines_per_s"], through_queue)
+        peer.stop()
+        b.figure("1 connection, one in flight, against rsyslog's synced queue", ours, "1/s", theirs, "rsyslog")
+    relay.remove()
+
+
+def ladder(b):
+    """For the plot: intake by connections and by lines in flight."""
+    if not b.ladder:
+        return
+    relay = b.relay().start(paused=True)
+    for depth in (1, 8, 64, 0):
+        for conns in (1, 4, 16, 64, 256):
+            n = min(b.lines, max(b.singles, 1500 * conns * (depth or 256)))
+            got = [relay.load("-c", conns, "-d", depth, "-n", n)["lines_per_s"] for _ in range(3)]
+            b.emit(plot="intake", connections=conns, depth=depth, lines_per_s=statistics.median(got))
+    relay.remove()
+
+
+# ---- through ----
+
+def through(b):
+    """First line written to last event received, both into the same sink, 25 events a request."""
+    sink = Sink(b.place)
+
+    def ours():
+        relay = b.relay().start(url=sink.url)
+        sink.reset()
+        start = relay.load("-n", b.through)["start_us"]
+        last = sink.wait(b.through)["last_us"]
+        check_all_arrived(sink, one_connection(b.through), "end to end")
+        relay.remove()
+        return b.through / ((last - start) / 1e6)
+
+    def theirs():
+        peer = SyslogNg(b.place, sink.url, b.name("sng"))
+        sink.reset()
+        start = b.place.tool("load", "-s", peer.socket, "-f", "silent", "-n", b.through)["start_us"]
+        last = sink.wait(b.through)["last_us"]
+        peer.stop()
+        return b.through / ((last - start) / 1e6)
+    if b.peer(SyslogNg):
+        a, c = b.alternate(ours, theirs)
+        b.figure("end to end, events/s", a, "1/s", c, "syslog-ng", 1.5)
+    else:
+        b.figure("end to end, events/s", [ours() for _ in range(b.rounds)], "1/s")
+
+
+def backlog(b, n, *args):
+    """An outbox with n events, nothing sent."""
+    relay = b.relay().start(paused=True)
+    relay.load("-n", n, *args)
+    relay.stop()
+    return relay
+
+
+def drain_once(b, sink, n, **conf):
+    relay = backlog(b, n)
+    sink.reset()
+    relay.start(**conf)
+    s = sink.wait(n)
+    slow = relay.metric("ga4relay_slow_loops_total")
+    relay.stop()
+    check_all_arrived(sink, one_connection(n), "drain")
+    relay.remove()
+    return n / ((s["last_us"] - s["first_us"]) / 1e6), s["requests"], slow
+
+
+def drain(b):
+    sink = Sink(b.place)
+    nginx = Nginx(b.place, sink)
+    kinds = [("TLS, HTTP/1.1", nginx.url, dict(ca=nginx.ca), ["-a", nginx.ca], 0.7),
+             ("plain, HTTP/1.1", sink.url, {}, [], None)]
+    if b.ladder:
+        kinds.insert(1, ("TLS, HTTP/2", nginx.url, dict(ca=nginx.ca, http2=True), ["-a", nginx.ca, "-2"], None))
+    for words, url, conf, flags, target in kinds:
+        slow = []
+
+        def ours():
+            rate, _, turns = drain_once(b, sink, b.drain, url=url, **conf)
+            slow.append(turns)
+            return rate
+
+        def bare():
+            n = b.drain // 25
+            return max(b.place.tool("raw_curl", "-n", n, "-c", c, *flags, url)["events_per_s"] for c in (16, 64))
+        a, c = b.alternate(ours, bare)
+        b.figure(f"drain of {b.drain} events, {words}, events/s", a, "1/s", c, "bare curl-multi", target,
+                 note=f"slow turns {max(slow):g}")
+
+
+def best_packing(lines, window):
+    """Requests of the best scheduler over a window: a full one when there is any, else the fullest."""
+    have, full, requests, next_line, inside = {}, [], 0, 0, 0
+    heap = []
+    while next_line < len(lines) or inside:
+        while inside < window and next_line < len(lines):
+            c = lines[next_line]
+            have[c] = have.get(c, 0) + 1
+            if have[c] % 25 == 0:
+                full.append(c)
+            heapq.heappush(heap, (-have[c], c))
+            next_line += 1
+            inside += 1
+        if full:
+            have[full.pop()] -= 25
+            inside -= 25
+        else:
+            n, c = heapq.heappop(heap)
+            if have[c] != -n or n == 0:
+                if have[c]:
+                    heapq.heappush(heap, (-have[c], c))
+                continue
+            have[c] = 0
+            inside += n
+        requests += 1
+    return requests
+
+
+def zipf_lines(n, pool, clients):
+    """The clients of load -z -p POOL -k CLIENTS, as lines.h draws them."""
+    state, total, cumulated = 88172645463325252, 0.0, []
+    for k in range(clients):
+        total += 1.0 / (k + 1)
+        cumulated.append(total)
+    cumulated = [c / total for c in cumulated]
+    mask, drawn = (1 << 64) - 1, []
+    for _ in range(pool):
+        state ^= state >> 12
+        state = (state ^ (state << 25)) & mask
+        state ^= state >> 27
+        drawn.append(bisect.bisect_left(cumulated, ((state * 2685821657736338717 & mask) >> 11) / 9007199254740992.0))
+    return [drawn[i % pool] for i in range(n)]
+
+
+def packing(b):
+    n, pool, clients = b.packing, 65536, 10000
+    drawn = zipf_lines(n, pool, clients)
+    best = n / best_packing(drawn, WINDOW)
+    sink = Sink(b.place)
+    relay = backlog(b, n, "-z", "-k", clients, "-p", pool)
+    sink.reset()
+    relay.start(url=sink.url)
+    s = sink.wait(n)
+    relay.remove()
+    b.figure("packing, 10,000 clients by Zipf, events a request", [n / s["requests"]], "", [best], "best in the window",
+             0.9)
+
+
+# ---- size of the backlog ----
+
+def first_ok(relay, **conf):
+    """Seconds from exec to the first ok."""
+    line = b'{"client_id":"1.2","name":"refund","params":{"transaction_id":"T-0000000"}}\n'
+    path = relay.configure(**conf)
+    start = time.monotonic()
+    relay.process = relay.place.spawn(relay.place.build / "ga4relay", "-c", path)
+    s = parts.wait_for("relay", lambda: parts.connects(relay.socket), 60, 0.0005)
+    s.settimeout(60)
+    s.sendall(line)
+    reply = s.recv(4096)
+    took = time.monotonic() - start
+    s.close()
+    if not reply.startswith(b'{"ok":true'):
+        raise Failed(f"first ok: {reply}")
+    return took
+
+
+def settle_rss(relay):
+    time.sleep(0.7)
+    return relay.rss_mib()
+
+
+def depth(b):
+    """The same with ever more queued: memory, start, first ok, drain, and ctl's reads beside intake."""
+    sink = Sink(b.place)
+    relay = b.relay().start(paused=True)
+    rss = settle_rss(relay)
+    b.figure("memory, idle, MiB", [rss], "MiB", target=12, most=True,
+             note=f"{relay.rss_mib('RssFile'):.1f} of them pages of libraries")
+    have, at_10k = 0, None
+    for n in b.curve:
+        intake_rate = relay.load("-n", n - have)["lines_per_s"]
+        have, rss = n, settle_rss(relay)
+        relay.stop()
+        starts = []
+        for _ in range(b.rounds):
+            starts.append(first_ok(relay, paused=True))
+            relay.stop()
+            have += 1
+        rates = []
+        for _ in range(3):
+            rates.append(drain_some(relay, sink, n))
+            relay.start(paused=True)
+            full_rss = settle_rss(relay)
+            have = int(relay.metric("ga4relay_outbox_events"))
+            if have < n:
+                relay.load("-n", n - have)
+                have = n
+            relay.stop()
+        rate = statistics.median(rates)
+        relay.start(paused=True)
+        b.emit(plot="depth", queued=n, intake_lines_per_s=intake_rate, rss_mib=round(rss, 2),
+               rss_after_start_mib=round(full_rss, 2), first_ok_ms=round(statistics.median(starts) * 1e3, 2),
+               drain_events_per_s=round(rate))
+        if n == 10000:
+            at_10k = rate
+    words = f"{b.curve[-1]:,} queued"
+    b.figure(f"memory, {words}, MiB", [max(rss, full_rss)], "MiB", target=48, most=True)
+    b.figure(f"from exec to first ok, {words}, ms", [s * 1e3 for s in starts], "ms", target=100, most=True)
+    b.figure(f"drain, {words}, events/s", [rate], "1/s", [at_10k], "10,000 queued", 0.9)
+    ctl_beside(b, relay, words)
+    relay.remove()
+
+
+def drain_some(relay, sink, n):
+    """The rate over the first 200,000 of a backlog, or four fifths of it. Stopped soon after."""
+    want = min(n * 4 // 5, 200000)
+    sink.reset()
+    relay.start(url=sink.url)
+    sink.wait(want)
+    s = sink.stats()
+    relay.stop()
+    marks = sink.marks()
+    if want < 1000:
+        return s["events"] / max((s["last_us"] - s["first_us"]) / 1e6, 1e-6)
+    return want // 1000 * 1000 / ((marks[want // 1000 - 1] - s["first_us"]) / 1e6)
+
+
+def ctl_beside(b, relay, words):
+    """ack p99 at a moderate rate, alone and while ctl counts and lists all the time."""
+    rate = 5000
+    quiet, busy = [], []
+    for _ in range(3):
+        quiet.append(relay.load("-c", 16, "-r", rate, "-n", int(rate * b.seconds))["p99_us"])
+        over = threading.Event()
+
+        def read_on():
+            while not over.is_set():
+                relay.ctl("count")
+                relay.ctl("list", "--limit", "1000")
+        t = threading.Thread(target=read_on)
+        t.start()
+        busy.append(relay.load("-c", 16, "-r", rate, "-n", int(rate * b.seconds))["p99_us"])
+        over.set()
+        t.join()
+    b.figure(f"ack p99 beside ctl count and list, {words}, us", busy, "us", quiet, "without ctl", 2, most=True)
+
+
+# ---- latency ----
+
+def fdatasync_us(b):
+    path = b.place.dir / "sync"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT)
+    took = []
+    for i in range(200):
+        os.pwrite(fd, os.urandom(4096), i * 4096)
+        start = time.monotonic()
+        os.fdatasync(fd)
+        took.append((time.monotonic() - start) * 1e6)
+    os.close(fd)
+    path.unlink()
+    return statistics.median(took)
+
+
+def latency(b):
+    """Offered at a rate, 64 connections; the latency counts from when a line should have gone."""
+    relay = b.relay().start(paused=True)
+    peak = statistics.median(relay.load("-c", 64, "-n", b.lines)["lines_per_s"] for _ in range(3))
+    turns = relay.metric("ga4relay_slow_loops_total")
+    ours, sync = b.alternate(
+        lambda: relay.load("-c", 64, "-r", int(peak / 2), "-n", int(peak / 2 * b.seconds))["p99_us"],
+        lambda: fdatasync_us(b))
+    turns = relay.metric("ga4relay_slow_loops_total") - turns
+    b.figure(f"ack p99 at half the peak ({int(peak / 2)}/s), us", ours, "us", sync, "fdatasync", 10, most=True,
+             note=f"slow turns {turns:g}")
+    for share in (0.02, 0.05, 0.1, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9) if b.ladder else ():
+        rate = int(peak * share)
+        got = relay.load("-c", 64, "-r", rate, "-n", int(rate * b.seconds))
+        b.emit(plot="latency", offered=rate, share=share, p50_us=got["p50_us"], p99_us=got["p99_us"],
+               p999_us=got["p999_us"], max_us=got["max_us"])
+    relay.remove()
+
+
+# ---- crowd ----
+
+def crowd(b):
+    """1000 connections that each write a line of 1 MiB, an endpoint that never answers, and events queued for it."""
+    hang = socket.socket()
+    hang.bind(("127.0.0.1", 0))
+    hang.listen(512)
+    relay = b.relay().start(url=f"http://127.0.0.1:{hang.getsockname()[1]}/mp/collect")
+    relay.load("-n", min(b.deep, 200000))
+    text = b'{"client_id":"1.2","name":"refund","params":{"x":"' + b"x" * ((1 << 20) - 60)
+    conns = []
+    for _ in range(1000):
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(str(relay.socket))
+        s.setblocking(False)
+        conns.append([s, 0])
+    end, most = time.monotonic() + 2 * b.seconds + 1, 0
+    while time.monotonic() < end:
+        for c in conns:
+            try:
+                c[1] += c[0].send(text[c[1]:c[1] + 65536]) if c[1] < len(text) else 0
+            except BlockingIOError:
+                pass
+        most = max(most, relay.rss_mib())
+    for s, _ in conns:
+        s.close()
+    most = max(most, relay.rss_mib("VmHWM"))
+    relay.process.kill()
+    relay.process.wait()
+    relay.remove()
+    hang.close()
+    b.figure("memory, 1000 connections of 1 MiB lines, endpoint hangs, MiB", [most], "MiB", target=128, most=True)
+
+
+# ---- cost ----
+
+def cost(b):
+    """What an event costs beside time: system calls, bytes to the disk, allocations are in README."""
+    if not shutil.which("strace") or not b.ladder:
+        return
+    relay = b.relay().start(paused=True)
+    n = 20000
+    log = b.place.dir / "strace"
+    tracer = subprocess.Popen(["strace", "-c", "-f", "-o", str(log), "-p", str(relay.process.pid)],
+                              stderr=subprocess.DEVNULL)
+    time.sleep(0.5)
+    before = written(relay)
+    relay.load("-n", n)
+    after = written(relay)
+    tracer.send_signal(2)
+    tracer.wait()
+    calls = {f[-1]: int(f[3]) for f in (line.split() for line in log.read_text().splitlines())
+             if len(f) >= 5 and f[3].isdigit() and f[-1] != "total"}
+    b.emit(figure="system calls per 1000 events, pipelined", value={k: round(v * 1000 / n, 2) for k, v in calls.items()})
+    b.emit(figure="bytes written to the disk per byte accepted", value=round((after - before) / (n * 320), 2))
+    relay.remove()
+
+
+def written(relay):
+    for line in open(f"/proc/{relay.process.pid}/io"):
+        if line.startswith("write_bytes:"):
+            return int(line.split()[1])
+    return 0
+
+
+PARTS = [intake, intake_normal, intake_peers, ladder, through, drain, packing, depth, latency, crowd, cost]
+
+
+def describe(b):
+    def of(*args):
+        r = subprocess.run(args, capture_output=True, text=True, cwd=pathlib.Path(__file__).parent)
+        return r.stdout.strip()
+    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "")
+    b.emit(run=b.size, date=time.strftime("%Y-%m-%d %H:%M", time.gmtime()), commit=of("git", "rev-parse", "--short", "HEAD"),
+           machine=f"{os.cpu_count()} x {model}, {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') >> 30} GiB, "
+           f"Linux {os.uname().release}", load=[round(x, 2) for x in os.getloadavg()])
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit("usage: run.sh BUILD_DIR [PART...]")
+    wanted = sys.argv[2:]
+    if wanted == ["-l"]:
+        print("\n".join(f"{p.__name__:14} {(p.__doc__ or '').splitlines()[0]}" for p in PARTS))
+        return
+    unknown = set(wanted) - {p.__name__ for p in PARTS}
+    if unknown:
+        sys.exit(f"no such part: {', '.join(unknown)} (run.sh BUILD_DIR -l lists them)")
+    random.seed(1)
+    b = Bench(sys.argv[1])
+    failed = []
+    try:
+        describe(b)
+        for part in PARTS:
+            if wanted and part.__name__ not in wanted:
+                continue
+            start = time.monotonic()
+            try:
+                part(b)
+            except (Failed, OSError, subprocess.SubprocessError) as e:
+                failed.append(part.__name__)
+                print(f"{part.__name__}: {e}\n{b.place.output()}", file=sys.stderr)
+            print(f"# {part.__name__}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
+        b.table()
+    finally:
+        b.place.close()
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+main()
