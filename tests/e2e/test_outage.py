@@ -16,7 +16,7 @@ from lib.collector import Answer, status
 from lib.relay import BUILD, PATIENCE, SANITIZED, wait_until
 from lib.wire import RawServer, fine
 
-BACKLOG = int(os.environ.get("BACKLOG", "20000"))
+BACKLOG = int(os.environ.get("BACKLOG", "10000"))
 QUEUED = int(os.environ.get("QUEUED", "1000000"))  # 10000000: the issue's own number, some minutes
 TICKS = os.sysconf("SC_CLK_TCK")
 

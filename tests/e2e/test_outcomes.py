@@ -330,7 +330,7 @@ def test_413_splits_down_to_one(lingering, collector):
     assert sorted(e["params"]["n"] for e in collector.events if e["name"] == "fine") == [i for i in range(25) if i != 11]
 
 
-@pytest.mark.parametrize("code", [400, 422, 402, 406, 409, 410, 411, 414, 415, 418, 451, 499])
+@pytest.mark.parametrize("code", [400, 422, 402, 409, 410, 418, 451, 499])
 def test_one_culprit_costs_its_24_neighbours_nothing(lingering, collector, code):
     relay = lingering.allow("refused")
     collector.rule = lambda r: status(code, body=b"no \x1b[31msuch\x07 thing") if b"poison" in r.raw else None
@@ -385,7 +385,7 @@ def test_an_endpoint_that_refuses_everything_kills_nothing(make_relay, collector
 @pytest.mark.parametrize("code", [300, 301, 302, 303, 304, 307, 308, 401, 403, 404, 405, 407])
 def test_a_wrong_destination(make_relay, collector, code):
     """Backs off, loudly, and nothing dies. Redirects are not followed: the secret is in the URL."""
-    relay = make_relay(delivery={"retry_max": "200ms"}).start()
+    relay = make_relay(delivery={"retry_max": "100ms"}).start()
     collector.rule = lambda r: Answer(status=code, headers={"Location": f"{collector.url}/elsewhere",
                                                             "WWW-Authenticate": "Basic realm=x"})
     relay.allow("destination web")
