@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "daemon/daemon_private.h"
 #include "net/http_client.h"
 #include "net/notify.h"
@@ -78,7 +79,7 @@ static void on_watchdog(void *arg)
 {
 	struct daemon *d = arg;
 
-	notify_send("WATCHDOG=1");
+	notify_send(d->notify_fd, "WATCHDOG=1");
 	loop_timer_set(d->watchdog, d->watchdog_us);
 }
 
@@ -98,7 +99,7 @@ static void start_draining(struct daemon *d)
 	struct now now;
 
 	log_info("stopping: reading what was written to the socket, finishing what is in flight");
-	notify_send("STOPPING=1");
+	notify_send(d->notify_fd, "STOPPING=1");
 	d->phase = PHASE_DRAINING;
 	clock_now(&now);
 	if (d->door)
@@ -183,7 +184,7 @@ static void run(struct daemon *d)
 	loop_timer_set(d->tick, US_PER_S);
 	if (d->watchdog)
 		loop_timer_set(d->watchdog, 0);
-	notify_send("READY=1\nSTATUS=taking events");
+	notify_send(d->notify_fd, "READY=1\nSTATUS=taking events");
 	log_info("ready: events on %s, control on %s, outbox %s", d->conf->listen.socket, d->conf->control.socket,
 	         d->conf->outbox.path);
 	if (loop_run(d->loop) < 0) {
@@ -194,7 +195,7 @@ static void run(struct daemon *d)
 
 enum exit_code daemon_run(const struct daemon_options *options)
 {
-	struct daemon d = {.exit_code = EXIT_OK};
+	struct daemon d = {.exit_code = EXIT_OK, .notify_fd = -1};
 	enum exit_code code;
 	struct err err;
 
@@ -209,6 +210,7 @@ enum exit_code daemon_run(const struct daemon_options *options)
 	                                     .arg = &d,
 	                                     .set_aside = d.set_aside,
 	                                     .started_mono_us = clock_mono_us()};
+	d.notify_fd = notify_open();
 	code = prepare_loop(&d);
 	if (code == EXIT_OK)
 		code = start_configuration(&d, options);
@@ -221,6 +223,7 @@ enum exit_code daemon_run(const struct daemon_options *options)
 		code = d.exit_code;
 	}
 	stop_everything(&d);
+	fd_close(d.notify_fd);
 	if (code == EXIT_OK)
 		log_info("stopped");
 	return code;

@@ -43,6 +43,7 @@ struct daemon {
 	struct loop_timer *watchdog;    /* NULL: systemd does not ask */
 	struct loop_timer *drain;       /* delivery.drain_timeout */
 	int64_t watchdog_us, last_tick_us;
+	int notify_fd; /* -1: not started by systemd */
 
 	enum daemon_phase phase;
 	enum exit_code exit_code;

@@ -191,8 +191,8 @@ int daemon_reload(struct daemon *d, struct err *err)
 
 	/* Type=notify's reload protocol as systemd 252 has it (traps.md 24). */
 	snprintf(ready, sizeof(ready), "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_mono_us());
-	notify_send(ready);
+	notify_send(d->notify_fd, ready);
 	r = reload(d, err);
-	notify_send("READY=1");
+	notify_send(d->notify_fd, "READY=1");
 	return r;
 }

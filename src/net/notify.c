@@ -32,21 +32,32 @@ static int notify_address(const char *name, struct sockaddr_un *ret, socklen_t *
 	return 0;
 }
 
-void notify_send(const char *text)
+int notify_open(void)
+{
+	const char *name = getenv("NOTIFY_SOCKET");
+	int fd;
+
+	if (!name || !*name)
+		return -1;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		log_warning("systemd cannot be told how we are: %s", strerror(errno));
+	return fd;
+}
+
+void notify_send(int fd, const char *text)
 {
 	const char *name = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un address;
 	socklen_t size;
 
-	if (!name || !*name)
+	if (fd < 0 || !name)
 		return;
 	if (notify_address(name, &address, &size) < 0) {
 		log_warning("NOTIFY_SOCKET is neither a path nor an abstract name: systemd is not told how we are");
 		return;
 	}
-	_cleanup_(fd_closep) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 ||
-	    sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address, size) < 0)
+	if (sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address, size) < 0)
 		log_warning("systemd could not be told '%.20s': %s", text, strerror(errno));
 }
 

@@ -7,8 +7,11 @@
 #include "base/err.h"
 #include "base/macros.h"
 
-/* Sends to $NOTIFY_SOCKET when it is set ("READY=1", "STATUS=…"); silent when it is not. */
-void notify_send(const char *text);
+/* A descriptor for notify_send(), held from the start so that the watchdog is fed when none are left; -1 when
+ * $NOTIFY_SOCKET is not set. */
+int notify_open(void);
+/* Sends to $NOTIFY_SOCKET ("READY=1", "STATUS=…"); silent when fd is -1. */
+void notify_send(int fd, const char *text);
 /* Half of $WATCHDOG_USEC when it is for this process, or 0. */
 int64_t notify_watchdog_interval_us(void);
 /* Inherited descriptors (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES): the one named or of type stream-unix for our
