@@ -71,7 +71,7 @@ static uint32_t allowed_by(const struct ctl_command *command)
 
 static int unknown_option(const struct ctl_command *command, const char *word, struct err *err)
 {
-	const char *names[OPTION_NAMES_MAX], *near, *of = command ? command->name : "ga4relay-ctl";
+	const char *names[OPTION_NAMES_MAX], *near, *of = command ? command->name : "", *colon = command ? ": " : "";
 	size_t n = 0, length = strcspn(word, "=");
 
 	for (size_t i = 0; i < ARRAY_LEN(options); i++)
@@ -79,9 +79,10 @@ static int unknown_option(const struct ctl_command *command, const char *word, s
 			names[n++] = options[i].name;
 	near = nearest_name((struct slice){word, length}, names, n);
 	if (near)
-		return err_set(err, -EINVAL, "%s: there is no option --%.*s; did you mean --%s?", of, (int)length,
-		               word, near);
-	return err_set(err, -EINVAL, "%s: there is no option --%.*s; --help lists them", of, (int)length, word);
+		return err_set(err, -EINVAL, "%s%sthere is no option --%.*s; did you mean --%s?", of, colon,
+		               (int)length, word, near);
+	return err_set(err, -EINVAL, "%s%sthere is no option --%.*s; --help lists them", of, colon, (int)length,
+	               word);
 }
 
 static int set_older(struct ctl_args *args, const char *value, struct err *err)

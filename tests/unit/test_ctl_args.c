@@ -61,6 +61,7 @@ static void refuses_with_a_hint(void **state UNUSED)
 		assert_int_equal(parse(&args, &err, cases[i].line, copy, sizeof(copy)), -EINVAL);
 		if (!strstr(err.text, cases[i].says))
 			fail_msg("\"%s\" says: %s", cases[i].line, err.text);
+		assert_null(strstr(err.text, "ga4relay-ctl: ")); /* ctl_complain() says that */
 	}
 }
 
