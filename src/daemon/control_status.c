@@ -92,7 +92,8 @@ static bool is_configured(const struct picture *p, uint32_t sid)
 }
 
 /* A stream that is no longer configured keeps its events, undelivered and visible (configuration.md). */
-static void write_removed(struct json_out *j, const struct control *c, const struct picture *p, uint32_t sid)
+static void write_removed(struct json_out *j, const struct control *c, const struct picture *p, uint32_t sid,
+                          bool detail)
 {
 	const uint64_t *states = p->writer.store.events[sid];
 	struct delivery_stream_status removed = {.sid = sid, .name = c->names[sid], .paused = true};
@@ -102,7 +103,7 @@ static void write_removed(struct json_out *j, const struct control *c, const str
 	if (states[STATE_QUEUED] + states[STATE_HELD] + states[STATE_DEAD] == 0)
 		return;
 	strcpy(removed.last_error, "no longer in the configuration: its events wait");
-	write_stream(j, p, &removed, true);
+	write_stream(j, p, &removed, detail);
 }
 
 static void write_streams(struct json_out *j, const struct control *c, const struct picture *p, bool detail)
@@ -111,8 +112,8 @@ static void write_streams(struct json_out *j, const struct control *c, const str
 	json_out_array(j);
 	for (size_t i = 0; i < p->delivery.n_streams; i++)
 		write_stream(j, p, &p->delivery.streams[i], detail);
-	for (uint32_t sid = 1; detail && sid < STORE_STREAMS_MAX; sid++)
-		write_removed(j, c, p, sid);
+	for (uint32_t sid = 1; sid < STORE_STREAMS_MAX; sid++)
+		write_removed(j, c, p, sid, detail);
 	json_out_close(j);
 }
 
