@@ -1,4 +1,4 @@
-/* storage_log.c - what an operator should hear of the outbox: that it is full, has room again, or purged */
+/* storage_log.c - what an operator should hear of the outbox: that it is full, failed, has room again, or purged */
 #include "daemon/storage_log.h"
 
 #include "base/clock.h"
@@ -6,6 +6,7 @@
 
 /* An outbox at its limit has room for a moment after each delivery: that is one episode, not many. */
 enum { ROOM_TICKS = 10 };
+#define FAILED_EVERY_US (60 * US_PER_S)
 
 static void tell_full(struct storage_log *log, const struct store_stats *stats, int64_t mono_us)
 {
@@ -23,12 +24,26 @@ static void tell_full(struct storage_log *log, const struct store_stats *stats, 
 	log_info("outbox has room again after %lld s", (long long)((mono_us - log->full_since_us) / US_PER_S));
 }
 
+/* A disk that fails once a second is said once a minute. A fatal failure has its own line. */
+static void tell_failed(struct storage_log *log, const struct writer_stats *stats, int64_t mono_us)
+{
+	if (stats->failed_commits == log->failed_commits || stats->fatal)
+		return;
+	if (log->failed_said_us && mono_us - log->failed_said_us < FAILED_EVERY_US)
+		return;
+	log_error("outbox could not be written (%s): %llu commits failed, their lines were answered STORAGE_ERROR",
+	          stats->failed_why, (unsigned long long)(stats->failed_commits - log->failed_commits));
+	log->failed_commits = stats->failed_commits;
+	log->failed_said_us = mono_us;
+}
+
 void storage_log_tick(struct storage_log *log, struct writer *writer, int64_t mono_us)
 {
 	struct writer_stats stats;
 
 	writer_get_stats(writer, &stats);
 	tell_full(log, &stats.store, mono_us);
+	tell_failed(log, &stats, mono_us);
 	if (stats.store.purged_dead > log->purged_dead)
 		log_warning("purged %llu dead letters older than outbox.keep_dead",
 		            (unsigned long long)(stats.store.purged_dead - log->purged_dead));

@@ -1,4 +1,4 @@
-/* storage_log.h - what an operator should hear of the outbox: that it is full, has room again, or purged */
+/* storage_log.h - what an operator should hear of the outbox: that it is full, failed, has room again, or purged */
 #ifndef DAEMON_STORAGE_LOG_H
 #define DAEMON_STORAGE_LOG_H
 
@@ -11,8 +11,9 @@
 struct storage_log {
 	bool full;
 	unsigned room_ticks; /* in a row */
-	uint64_t purged_dead;
-	int64_t full_since_us; /* monotonic */
+	uint64_t purged_dead, failed_commits;
+	int64_t full_since_us;  /* monotonic */
+	int64_t failed_said_us; /* monotonic; 0: never */
 };
 
 /* Once a second: one line a change, none while nothing changes. */

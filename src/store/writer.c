@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -89,6 +90,8 @@ static void publish(struct writer *w, struct job_list *done, const struct writer
 		store_get_stats(w->store, &w->stats.store);
 		w->stats.commits += group->commits;
 		w->stats.failed_commits += group->failed_commits;
+		if (group->failed_commits)
+			snprintf(w->stats.failed_why, sizeof(w->stats.failed_why), "%s", w->store->db.trouble_text);
 		w->stats.rows += group->rows;
 		w->stats.commit_us_sum += group->commit_us_sum;
 		w->stats.commit_us_buckets[bucket_of(group->commit_us_sum, 100)]++;

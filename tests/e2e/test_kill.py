@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 import sqlite3
+import subprocess
 import threading
 import time
 
@@ -146,6 +147,25 @@ def test_kill_at_a_system_call(make_relay, collector, call):
         load.stop()
     n, twice = judge(relay, collector, loads)
     print(f"{call}: died {died} times, {n} acknowledged, {twice} twice")
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is missing: a failing disk is not tested")
+@pytest.mark.skipif(SANITIZED, reason="strace and the sanitizers do not go together")
+def test_a_disk_that_fails_is_said(make_relay):
+    relay = make_relay().allow("could not be written", "last run did not end")
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    trace = subprocess.Popen(["strace", "-f", "-o", "/dev/null", "-e", "trace=pwrite64", "-e",
+                              "inject=pwrite64:error=EIO", "-p", str(relay.pid)], stderr=subprocess.PIPE, text=True)
+    assert "attached" in trace.stderr.readline()
+    r = relay.ask(event())
+    assert (r["code"], r["retry"]) == ("STORAGE_ERROR", True)
+    wait_until(lambda: "error: outbox could not be written (disk I/O error" in relay.log, "a word in the log")
+    trace.terminate()
+    trace.wait()
+    trace.stderr.close()
+    assert relay.ask(event())["ok"]
+    assert relay.states() == {"queued": 1}
 
 
 def stop_traced(relay):
