@@ -17,14 +17,14 @@ static int add_line(struct store *st, const struct rejected_line *line)
 	return db_run(db, SQL_ADD_REJECTED);
 }
 
-static int trim(struct store *st)
+int store_trim_rejected(struct store *st, void *arg UNUSED)
 {
 	int64_t over = st->ledger.now[LEDGER_REJECTED] - (int64_t)st->config.keep_rejected;
 	int r;
 
 	if (over <= 0)
 		return 0;
-	/* After keep_rejected was lowered much: a slice with each job. */
+	/* After keep_rejected was lowered much: a slice at a time, upkeep takes the next. */
 	if (over > STORE_SLICE_ROWS)
 		over = STORE_SLICE_ROWS;
 	db_int(&st->db, SQL_TRIM_REJECTED, 1, over);
@@ -45,7 +45,7 @@ static int run_reject(struct store *st, struct job *job)
 		return 0;
 	for (; r == 0 && i < j->n; i++)
 		r = add_line(st, &j->lines[i]);
-	return r < 0 ? r : trim(st);
+	return r < 0 ? r : store_trim_rejected(st, NULL);
 }
 
 static size_t reject_rows(const struct job *job)

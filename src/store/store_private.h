@@ -102,6 +102,9 @@ int store_delete_run(struct store *st, uint64_t first, uint64_t last) MUST_CHECK
 /* jobs_put.c */
 void job_put_refuse(struct job *job, const char *why);
 
+/* jobs_reject.c: deletes a slice of what is over keep_rejected, the oldest first; for store_transaction() */
+int store_trim_rejected(struct store *st, void *arg) MUST_CHECK;
+
 /* jobs_backup.c */
 void store_end_backup(struct store *st);
 void store_end_abandoned_backup(struct store *st, int64_t mono_us);

@@ -12,6 +12,7 @@
 #define SETTLED_US_PER_NOTE 50
 #define ROOM_EVERY_US US_PER_S
 #define BACKUP_EVERY_US (10 * US_PER_S)
+#define REJECTED_EVERY_US (10 * US_PER_S) /* after it failed */
 /* An outbox so long without writes is quiet: envelopes are swept then, not between two events of a client. */
 #define QUIET_US (5 * US_PER_S)
 /* … or after so many rows have left, when it never is. */
@@ -167,6 +168,14 @@ static int64_t upkeep_settled(struct store *st, int64_t wall_us, int64_t mono_us
 	return wait_us > 0 ? wait_us : 0;
 }
 
+/* More than keep_rejected are there when it was lowered. */
+static int64_t upkeep_rejected(struct store *st)
+{
+	if (st->ledger.now[LEDGER_REJECTED] <= (int64_t)st->config.keep_rejected)
+		return INT64_MAX;
+	return store_transaction(st, store_trim_rejected, NULL) < 0 ? REJECTED_EVERY_US : 0;
+}
+
 static int64_t upkeep_sweep(struct store *st, int64_t mono_us, bool idle)
 {
 	int64_t quiet_us = st->upkeep.active_mono_us + QUIET_US - mono_us;
@@ -195,6 +204,8 @@ int64_t store_upkeep(struct store *st, int64_t wall_us, int64_t mono_us, bool id
 	wait_us = sooner(wait_us, upkeep_keys(st, wall_us, mono_us));
 	if (wait_us > 0)
 		wait_us = sooner(wait_us, upkeep_settled(st, wall_us, mono_us));
+	if (wait_us > 0)
+		wait_us = sooner(wait_us, upkeep_rejected(st));
 	if (wait_us > 0)
 		wait_us = sooner(wait_us, upkeep_sweep(st, mono_us, idle));
 	if (st->backup)

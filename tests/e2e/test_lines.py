@@ -370,6 +370,16 @@ def test_only_the_last_rejected_lines_are_kept(make_relay, keep):
     wait_until(are_the_last, f"the last {keep}")
 
 
+def test_rejected_lines_go_when_fewer_are_kept(paused):
+    with paused.client() as c:
+        for _ in range(5):
+            refused(c.ask(event("ad_click")), "NAME_RESERVED")
+    wait_until(lambda: len(paused.list("--state", "rejected")) == 5, "five rejected lines")
+    paused.change(outbox={"keep_rejected": 2})
+    paused.reload()
+    wait_until(lambda: len(paused.list("--state", "rejected")) == 2, "the last two")
+
+
 def test_rejected_lines_are_cut(paused):
     with paused.client() as c:
         refused(c.ask(event("ad_click", blob="x" * 20000)), "NAME_RESERVED")
