@@ -269,3 +269,17 @@ def test_the_window_at_intake_follows_the_clock(timed):
         assert ask(now + 300 * second + 10 * second) == "VALUE_OUT_OF_BOUNDS"
         assert ask(int(time.time() * MICROS)) == "VALUE_OUT_OF_BOUNDS"
     wait_until(lambda: "oldest queued event is 71h old" in relay.log, "the warning, in hours")
+
+
+def test_with_validation_off_the_outbox_keeps_the_window(timed, collector):
+    """Nothing is refused for its time; what is too old is found among the dead letters."""
+    relay, clock = timed(validation="off")
+    relay.allow("delivery.max_age")
+    relay.start()
+    now = int(clock.now() * MICROS)
+    put(relay, "old", timestamp_micros=now - 73 * HOUR * MICROS)
+    put(relay, "ahead", timestamp_micros=now + HOUR * MICROS)
+    put(relay, "unreadable", timestamp_micros="yesterday")
+    wait_until(lambda: dead(relay) == {"old": "expired"} and collector.count() == 2, "one dead, two sent")
+    got = {e["name"]: e["timestamp_micros"] for e in collector.events}
+    assert got["ahead"] == now + HOUR * MICROS and abs(got["unreadable"] - now) < 60 * MICROS
