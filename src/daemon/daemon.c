@@ -49,12 +49,11 @@ static void check_drained(struct daemon *d)
 static void on_tail(void *arg)
 {
 	struct daemon *d = arg;
-	struct now now;
 
-	clock_now(&now);
-	ingest_submit(d->ingest, &now);
+	clock_now(&d->now);
+	ingest_submit(d->ingest, &d->now);
 	writer_reap(d->writer);
-	delivery_pump(d->delivery, &now);
+	delivery_pump(d->delivery, &d->now);
 	ingest_flush(d->ingest);
 	control_flush(d->control);
 	check_fatal(d);

@@ -181,10 +181,8 @@ enum exit_code start_storage(struct daemon *d)
 static void on_committed(void *arg, struct submission *sub)
 {
 	struct daemon *d = arg;
-	struct now now;
 
-	clock_now(&now);
-	delivery_accept(d->delivery, sub, &now);
+	delivery_accept(d->delivery, sub, &d->now);
 }
 
 /* An operator's pause or resume survives a restart and overrides the file (ctl.md). */
