@@ -45,6 +45,8 @@ struct daemon {
 	int64_t watchdog_us, last_tick_us;
 	int notify_fd; /* -1: not started by systemd */
 
+	struct now now; /* when the present turn's tail began: one look at the clock for all that it settles */
+
 	enum daemon_phase phase;
 	enum exit_code exit_code;
 	char sandbox_dir[256];                  /* "" outside of the sandbox */
