@@ -17,9 +17,9 @@ import parts
 from parts import Beanstalkd, Failed, Nginx, Place, Relay, Rsyslog, Sink, SyslogNg
 
 SIZES = {  # what differs between the two; everything else is the same
-    "small": dict(rounds=3, lines=60000, singles=1500, many=20000, through=40000, drain=60000, deep=100000,
+    "small": dict(rounds=3, lines=60000, singles=1500, many=20000, through=40000, drain=60000, drain_beside=60000, deep=100000,
                   packing=131072, seconds=1.0, curve=[1000, 10000, 100000], ladder=False),
-    "full": dict(rounds=5, lines=400000, singles=5000, many=60000, through=400000, drain=1000000, deep=10000000,
+    "full": dict(rounds=5, lines=300000, singles=4000, many=60000, through=300000, drain=1000000, drain_beside=200000, deep=10000000,
                  packing=262144, seconds=4.0, curve=[1000, 10000, 100000, 1000000, 10000000], ladder=True),
 }
 POOL = 4096  # load's different lines
@@ -135,7 +135,7 @@ def intake(b):
     one, many, raw = b.alternate(single(1, b.singles), single(64, b.many), lambda: b.raw(b.singles, 1))
     b.figure("intake, 1 connection, one in flight, lines/s", one, "1/s", raw, "SQLite by 1", 0.8)
     b.figure("intake, 64 connections, one in flight each, lines/s", many, "1/s", one, "1 connection", 20)
-    if before:
+    if b.ladder:
         b.emit(figure="slow turns in intake", value=relay.metric("ga4relay_slow_loops_total") - before)
     relay.remove()
     yajl = [b.place.tool("raw_yajl", b.lines)["lines_per_s"] for _ in range(b.rounds)]
@@ -194,7 +194,7 @@ def ladder(b):
     relay = b.relay().start(paused=True)
     for depth in (1, 8, 64, 0):
         for conns in (1, 4, 16, 64, 256):
-            n = min(b.lines, max(b.singles, 1500 * conns * (depth or 256)))
+            n = min(100000, max(b.singles, 1000 * conns * (depth or 256)))
             got = [relay.load("-c", conns, "-d", depth, "-n", n)["lines_per_s"] for _ in range(3)]
             b.emit(plot="intake", connections=conns, depth=depth, lines_per_s=statistics.median(got))
     relay.remove()
@@ -252,23 +252,24 @@ def drain_once(b, sink, n, **conf):
 def drain(b):
     sink = Sink(b.place)
     nginx = Nginx(b.place, sink)
-    kinds = [("TLS, HTTP/1.1", nginx.url, dict(ca=nginx.ca), ["-a", nginx.ca], 0.7),
-             ("plain, HTTP/1.1", sink.url, {}, [], None)]
+    kinds = [("TLS, HTTP/1.1", b.drain, nginx.url, dict(ca=nginx.ca), ["-a", nginx.ca], 0.7),
+             ("plain, HTTP/1.1", b.drain_beside, sink.url, {}, [], None)]
     if b.ladder:
-        kinds.insert(1, ("TLS, HTTP/2", nginx.url, dict(ca=nginx.ca, http2=True), ["-a", nginx.ca, "-2"], None))
-    for words, url, conf, flags, target in kinds:
+        kinds.append(("TLS, HTTP/2", b.drain_beside, nginx.url, dict(ca=nginx.ca, http2=True), ["-a", nginx.ca, "-2"],
+                      None))
+    for words, events, url, conf, flags, target in kinds:
         slow = []
 
         def ours():
-            rate, _, turns = drain_once(b, sink, b.drain, url=url, **conf)
+            rate, _, turns = drain_once(b, sink, events, url=url, **conf)
             slow.append(turns)
             return rate
 
         def bare():
-            n = b.drain // 25
+            n = events // 25
             return max(b.place.tool("raw_curl", "-n", n, "-c", c, *flags, url)["events_per_s"] for c in (16, 64))
         a, c = b.alternate(ours, bare)
-        b.figure(f"drain of {b.drain} events, {words}, events/s", a, "1/s", c, "bare curl-multi", target,
+        b.figure(f"drain of {events:,} events, {words}, events/s", a, "1/s", c, "bare curl-multi", target,
                  note=f"slow turns {max(slow):g}")
 
 
@@ -530,7 +531,7 @@ def written(relay):
     return 0
 
 
-PARTS = [intake, intake_normal, intake_peers, ladder, through, drain, packing, depth, latency, crowd, cost]
+PARTS = [intake, intake_peers, through, drain, packing, latency, crowd, depth, ladder, intake_normal, cost]
 
 
 def describe(b):

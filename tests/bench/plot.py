@@ -1,0 +1,109 @@
+#!/usr/bin/python3
+"""plot.py - the curves of a run as SVG: plot.py RESULTS.jsonl DIRECTORY
+
+intake.svg   lines a second by connections, a line for each number of lines in flight
+latency.svg  time to an ok by offered load
+drain.svg    events a second taken in and delivered, by what is queued
+memory.svg   resident memory by what is queued
+"""
+import json
+import math
+import pathlib
+import sys
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 400, 76, 150, 52, 56
+COLOURS = ["#1b6ca8", "#c8553d", "#2f7d4f", "#7a4e9c", "#8a6d1f"]
+
+
+def short(v):
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if v >= size:
+            return f"{v / size:g}{unit}"
+    return f"{v:g}"
+
+
+def decades(low, high):
+    return [10 ** e for e in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+
+
+def steps(high):
+    size = 10 ** math.floor(math.log10(high))
+    size = next(s for s in (size / 5, size / 2, size, 2 * size) if high / s <= 6)
+    return [size * i for i in range(math.ceil(high / size) + 1)]
+
+
+class Axis:
+    def __init__(self, values, start, end, log):
+        self.ticks = decades(min(values), max(values)) if log else steps(max(values))
+        if len(self.ticks) == 1:
+            self.ticks.append(self.ticks[0] * 10)
+        self.of = math.log10 if log else float
+        self.low, self.high = self.of(self.ticks[0]), self.of(self.ticks[-1])
+        self.start, self.end = start, end
+
+    def at(self, v):
+        return self.start + (self.of(v) - self.low) / (self.high - self.low) * (self.end - self.start)
+
+
+def draw(title, below, x_title, y_title, lines, x_log=True, y_log=False):
+    """lines: {name: [(x, y)]}"""
+    x = Axis([p[0] for l in lines.values() for p in l], LEFT, WIDTH - RIGHT, x_log)
+    y = Axis([p[1] for l in lines.values() for p in l], HEIGHT - BOTTOM, TOP, y_log)
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
+           f'font-size="12" fill="#222">', f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
+           f'<text x="{LEFT}" y="20" font-size="15" font-weight="bold">{title}</text>',
+           f'<text x="{LEFT}" y="37" font-size="11" fill="#666">{below}</text>']
+    for v in y.ticks:
+        out.append(f'<path d="M{LEFT} {y.at(v):.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>'
+                   f'<text x="{LEFT - 8}" y="{y.at(v) + 4:.1f}" text-anchor="end">{short(v)}</text>')
+    for v in x.ticks:
+        out.append(f'<path d="M{x.at(v):.1f} {HEIGHT - BOTTOM}v5" stroke="#888"/>'
+                   f'<text x="{x.at(v):.1f}" y="{HEIGHT - BOTTOM + 19}" text-anchor="middle">{short(v)}</text>')
+    out.append(f'<path d="M{LEFT} {HEIGHT - BOTTOM}H{WIDTH - RIGHT}" stroke="#888"/>'
+               f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 14}" text-anchor="middle">{x_title}</text>'
+               f'<text transform="translate(16 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle">'
+               f'{y_title}</text>')
+    places = []
+    for i, (name, points) in enumerate(lines.items()):
+        colour = COLOURS[i % len(COLOURS)]
+        path = " ".join(f"{x.at(a):.1f},{y.at(b):.1f}" for a, b in points)
+        out.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        out += [f'<circle cx="{x.at(a):.1f}" cy="{y.at(b):.1f}" r="3" fill="{colour}"/>' for a, b in points]
+        place = y.at(points[-1][1]) + 4
+        while any(abs(place - p) < 14 for p in places):
+            place += 2
+        places.append(place)
+        out.append(f'<text x="{WIDTH - RIGHT + 8}" y="{place:.1f}" fill="{colour}">{name}</text>')
+    return "\n".join(out + ["</svg>"]) + "\n"
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit("usage: plot.py RESULTS.jsonl DIRECTORY")
+    rows = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
+    to, run = pathlib.Path(sys.argv[2]), next(r for r in rows if "run" in r)
+    below = f"{run['date']} UTC, {run['commit']}, {run['machine']}"
+    of = lambda kind: [r for r in rows if r.get("plot") == kind]
+    if intake := of("intake"):
+        lines = {}
+        for r in intake:
+            name = f"{r['depth']} in flight" if r["depth"] else "all it takes"
+            lines.setdefault(name, []).append((r["connections"], r["lines_per_s"]))
+        (to / "intake.svg").write_text(draw("Acked, synced lines a second", below, "connections", "lines/s", lines,
+                                            y_log=True))
+    if latency := of("latency"):
+        lines = {name: [(r["offered"], r[key] / 1e3) for r in latency]
+                 for name, key in (("99.9 %", "p999_us"), ("99 %", "p99_us"), ("median", "p50_us"))}
+        (to / "latency.svg").write_text(draw("Time to an ok, 64 connections", below, "offered lines/s", "ms", lines,
+                                             x_log=False, y_log=True))
+    if depth := of("depth"):
+        lines = {"intake": [(r["queued"], r["intake_lines_per_s"]) for r in depth],
+                 "delivery": [(r["queued"], r["drain_events_per_s"]) for r in depth]}
+        (to / "drain.svg").write_text(draw("Intake and delivery with a backlog", below, "events queued", "events/s",
+                                           lines))
+        lines = {"after intake": [(r["queued"], r["rss_mib"]) for r in depth],
+                 "after a start": [(r["queued"], r["rss_after_start_mib"]) for r in depth]}
+        (to / "memory.svg").write_text(draw("Resident memory with a backlog", below, "events queued", "MiB", lines))
+
+
+main()
