@@ -56,7 +56,7 @@ static void check_events(struct store *st, struct store_check *ret)
 	do {
 		db_forget_trouble(&st->db);
 		db_int(&st->db, SQL_SCAN_UP, 1, (int64_t)from);
-		while ((r = db_row(&st->db, SQL_SCAN_UP)) > 0) {
+		while ((r = db_row_within(&st->db, SQL_SCAN_UP, from, INT64_MAX)) > 0) {
 			from = (uint64_t)db_col(&st->db, SQL_SCAN_UP, 0) + 1;
 			r = check_row(st, ret);
 		}

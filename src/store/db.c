@@ -226,6 +226,18 @@ int db_row(struct db *db, enum sql q)
 	return rc == SQLITE_DONE ? 0 : -EIO;
 }
 
+int db_row_within(struct db *db, enum sql q, uint64_t least, uint64_t most)
+{
+	int r = db_row(db, q);
+
+	if (r > 0 && unlikely((uint64_t)db_col(db, q, 0) < least || (uint64_t)db_col(db, q, 0) > most)) {
+		note_trouble(db, SQLITE_CORRUPT);
+		db_reset(db, q);
+		return -EIO;
+	}
+	return r;
+}
+
 int db_run(struct db *db, enum sql q)
 {
 	int r;
@@ -298,4 +310,12 @@ int db_checkpoint(struct db *db, bool truncate)
 		return note_trouble(db, rc);
 	db->wal_frames = frames - done;
 	return 0;
+}
+
+bool db_file_is_gone(struct db *db)
+{
+	int gone = 0;
+
+	/* stat() of the path: no descriptor is opened, so that no lock is dropped (traps.md 2). */
+	return sqlite3_file_control(db->conn, "main", SQLITE_FCNTL_HAS_MOVED, &gone) == SQLITE_OK && gone;
 }

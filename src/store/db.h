@@ -47,6 +47,9 @@ void db_int(struct db *db, enum sql q, int parameter, int64_t v);
 void db_text(struct db *db, enum sql q, int parameter, struct slice s);
 /* 1: a row is there; 0: no more (reset); -EIO: trouble (reset). */
 int db_row(struct db *db, enum sql q) MUST_CHECK;
+/* The same for a scan along ids (column 0) that goes on behind the row before: a damaged page may hold any ids, and
+ * going back to one would go round for ever. An id outside of least to most is TROUBLE_CORRUPT. */
+int db_row_within(struct db *db, enum sql q, uint64_t least, uint64_t most) MUST_CHECK;
 /* To its end, and reset. 0 or -EIO. */
 int db_run(struct db *db, enum sql q) MUST_CHECK;
 void db_reset(struct db *db, enum sql q);
@@ -70,6 +73,8 @@ void db_forget_trouble(struct db *db);
 void db_fail(struct db *db, const char *why);
 /* Copies the WAL into the database; truncate also empties the file. 0 or -EIO with trouble set. */
 int db_checkpoint(struct db *db, bool truncate) MUST_CHECK;
+/* The file is no longer at its path: moved, removed, or replaced by another. */
+bool db_file_is_gone(struct db *db);
 /* As a negative errno: -ENOSPC, -EIO, -EUCLEAN. */
 int trouble_errno(enum trouble t);
 

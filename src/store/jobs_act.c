@@ -141,7 +141,7 @@ static int find_matching(struct store *st, struct job_act *j, uint64_t *ids, siz
 	int r;
 
 	db_int(&st->db, q, 1, (int64_t)j->next);
-	while ((r = db_row(&st->db, q)) > 0) {
+	while ((r = db_row_within(&st->db, q, j->next, INT64_MAX)) > 0) {
 		uint64_t id = (uint64_t)db_col(&st->db, q, 0);
 
 		r = j->filter.rejected ? 1 : row_matches(st, q, &j->filter, &row);

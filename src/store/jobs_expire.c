@@ -60,7 +60,7 @@ static int scan(struct store *st, struct job_expire *j)
 	int r;
 
 	db_int(&st->db, SQL_SCAN_TIMES, 1, (int64_t)j->from);
-	while ((r = db_row(&st->db, SQL_SCAN_TIMES)) > 0) {
+	while ((r = db_row_within(&st->db, SQL_SCAN_TIMES, j->next, INT64_MAX)) > 0) {
 		j->next = (uint64_t)db_col(&st->db, SQL_SCAN_TIMES, 0) + 1;
 		r = look_at(st, j);
 		if (r < 0 || ++examined >= j->max_examined)

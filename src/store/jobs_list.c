@@ -52,7 +52,8 @@ static int scan(struct store *st, struct job_list_rows *j, enum sql q)
 	int r;
 
 	db_int(&st->db, q, 1, (int64_t)j->next);
-	while (!enough && (r = db_row(&st->db, q)) > 0) {
+	while (!enough &&
+	       (r = db_row_within(&st->db, q, j->reverse ? 0 : j->next, j->reverse ? j->next : INT64_MAX)) > 0) {
 		uint64_t id = (uint64_t)db_col(&st->db, q, 0);
 
 		j->next = j->reverse ? id - 1 : id + 1;

@@ -86,7 +86,7 @@ static int look(struct store *st, struct job_refill *j, struct corrupt_rows *cor
 	int r = 0;
 
 	db_int(&st->db, SQL_SCAN_UP, 1, (int64_t)j->after + 1);
-	while (!enough && (r = db_row(&st->db, SQL_SCAN_UP)) > 0) {
+	while (!enough && (r = db_row_within(&st->db, SQL_SCAN_UP, j->examined_to + 1, INT64_MAX)) > 0) {
 		scan_row_head(st, SQL_SCAN_UP, &row);
 		j->examined_to = row.id;
 		examined++;

@@ -15,7 +15,7 @@ static bool works_from(struct store *st, enum sql q, uint64_t id)
 
 	db_forget_trouble(&st->db);
 	db_int(&st->db, q, 1, (int64_t)id);
-	r = db_row(&st->db, q);
+	r = db_row_within(&st->db, q, id, INT64_MAX);
 	db_reset(&st->db, q);
 	return r >= 0;
 }

@@ -108,7 +108,8 @@ static int find_unused(struct store *st, struct unused *ret)
 
 	db_int(db, SQL_ENVELOPES_UP, 1, (int64_t)st->upkeep.sweep_cursor);
 	db_int(db, SQL_ENVELOPES_UP, 2, STORE_SLICE_ROWS);
-	while (ret->n < DELETES_MAX && (r = db_row(db, SQL_ENVELOPES_UP)) > 0) {
+	while (ret->n < DELETES_MAX &&
+	       (r = db_row_within(db, SQL_ENVELOPES_UP, st->upkeep.sweep_cursor, INT64_MAX)) > 0) {
 		uint64_t id = (uint64_t)db_col(db, SQL_ENVELOPES_UP, 0);
 
 		if (id - m->base >= m->span)
