@@ -69,6 +69,8 @@ static const char *find_refusal(const struct store *st)
 {
 	uint64_t room = room_for_events(&st->space, st);
 
+	if (st->space.gone)
+		return "the outbox file was moved, removed or replaced under the running daemon: put it back";
 	if (st->space.disk_full || (ballast_is_missing(st) && room < st->config.min_free_disk + MARGIN_BYTES))
 		return "the disk is full";
 	if (st->config.max_bytes && st->space.bytes_used >= st->config.max_bytes)
@@ -112,6 +114,7 @@ void space_check(struct store *st, int64_t mono_us, bool now)
 	s->bytes_used = used + (uint64_t)st->db.wal_frames * (uint64_t)(st->db.page_size + FRAME_HEADER);
 	s->file_system_free = file_system_free;
 	s->disk_free = file_system_free + unused;
+	s->gone = db_file_is_gone(&st->db);
 	if (!st->config.read_only)
 		take_ballast_back(st, file_system_free);
 	if (s->disk_full && room_for_events(s, st) >= st->config.min_free_disk + MARGIN_BYTES)

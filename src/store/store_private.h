@@ -13,6 +13,7 @@
 struct space {
 	int ballast_fd;      /* -1: none configured, or it cannot be made */
 	bool ballast_out;    /* given back to the file system, or not yet made */
+	bool gone;           /* the file was taken away: what is put now would not be there after a restart */
 	bool disk_full;      /* a write met a full disk; nothing new until there is room again */
 	const char *refusal; /* static; NULL: there is room */
 	uint64_t bytes_used; /* pages in use and WAL frames not yet copied */
