@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,9 @@ struct json_out {
 	size_t before; /* out->len at the beginning */
 	int error;
 	unsigned depth;
-	uint64_t objects; /* bit per open level: an object, not an array */
+	uint64_t objects;  /* bit per open level: an object, not an array */
+	jmp_buf no_memory; /* valid while yajl_gen_alloc() runs */
+	void *first;       /* yajl's first allocation; NULL: none yet */
 };
 
 static void print(void *ctx, const char *text, size_t n)
@@ -36,6 +39,44 @@ static void check(struct json_out *j, yajl_gen_status status)
 		j->error = -EINVAL;
 }
 
+/* yajl_gen_alloc() does not look at what its second allocation returns: where there is no memory we leave it by a
+ * jump. Nothing else allocates, since we print ourselves. */
+static void *yajl_malloc(void *ctx, size_t n)
+{
+	struct json_out *j = ctx;
+	void *p = malloc(n);
+
+	if (!p)
+		longjmp(j->no_memory, 1);
+	if (!j->first)
+		j->first = p;
+	return p;
+}
+
+static void *yajl_realloc(void *ctx, void *p, size_t n)
+{
+	(void)ctx;
+	return realloc(p, n);
+}
+
+static void yajl_release(void *ctx, void *p)
+{
+	(void)ctx;
+	free(p);
+}
+
+/* NULL: no memory. */
+static yajl_gen make_gen(struct json_out *j)
+{
+	const yajl_alloc_funcs memory = {yajl_malloc, yajl_realloc, yajl_release, j};
+
+	if (setjmp(j->no_memory)) {
+		free(j->first);
+		return NULL;
+	}
+	return yajl_gen_alloc(&memory);
+}
+
 struct json_out *json_out_begin(struct buf *out)
 {
 	struct json_out *j = calloc(1, sizeof(*j));
@@ -44,7 +85,7 @@ struct json_out *json_out_begin(struct buf *out)
 		return NULL;
 	j->out = out;
 	j->before = out->len;
-	j->gen = yajl_gen_alloc(NULL);
+	j->gen = make_gen(j);
 	if (!j->gen || !yajl_gen_config(j->gen, yajl_gen_print_callback, print, j)) {
 		if (j->gen)
 			yajl_gen_free(j->gen);
