@@ -6,7 +6,7 @@
 MAKEFLAGS += --no-builtin-rules
 
 VARIANT ?= release
-VARIANTS := release debug asan tsan cov
+VARIANTS := release debug asan tsan cov fuzz
 ifeq ($(filter $(VARIANT),$(VARIANTS)),)
 $(error VARIANT=$(VARIANT) is not one of: $(VARIANTS))
 endif
@@ -44,9 +44,11 @@ OPT_debug := -Og -g3
 OPT_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 OPT_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 OPT_cov := -O0 -g --coverage
+OPT_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 LINK_asan := -fsanitize=address,undefined
 LINK_tsan := -fsanitize=thread
 LINK_cov := --coverage
+LINK_fuzz := -fsanitize=address,undefined
 
 ALL_CPPFLAGS = -Isrc -D_GNU_SOURCE -DGA4RELAY_VERSION='"$(VERSION)"' -DGA4RELAY_SYSCONFDIR='"$(sysconfdir)"' \
 	$(PKG_CFLAGS) $(CPPFLAGS)
@@ -183,6 +185,31 @@ $B/proof/%: $B/tests/proof/%.o $(PROOF_HELPERS:%.c=$B/%.o) $(LIB)
 	@echo "  LINK $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS) -lm
 
+# Fuzzing: a target a file. `make fuzz` is clang's libFuzzer for FUZZ_SECONDS a target; `make fuzz-replay` feeds the corpus
+# with the ordinary compiler. FUZZ_TARGETS='line conf' picks.
+FUZZ_TARGETS ?= $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_SECONDS ?= 60
+fuzz-replay: $(FUZZ_TARGETS:%=$B/fuzz/replay_%)
+	@tests/fuzz/replay.sh $^
+$B/tests/fuzz/%.o: EXTRA_CPPFLAGS = -Itests/fuzz
+$B/fuzz/replay_%: $B/tests/fuzz/fuzz_%.o $B/tests/fuzz/replay.o $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+$B/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	@$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(ALL_LIBS)
+fuzz:
+	@$(MAKE) --no-print-directory VARIANT=fuzz CC=clang $(FUZZ_TARGETS:%=build/fuzz/fuzz/fuzz_%)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh $(FUZZ_TARGETS)
+
+TIDY_CHECKS := -*,bugprone-*,clang-analyzer-*,-bugprone-easily-swappable-parameters,-bugprone-macro-parentheses,\
+-bugprone-narrowing-conversions,-clang-analyzer-valist.*,-clang-analyzer-security.insecureAPI.*
+analyze:
+	-cppcheck --quiet --enable=warning,portability --std=c11 $(ALL_CPPFLAGS) src
+	-clang-tidy --quiet --checks='$(TIDY_CHECKS)' $(LIB_SRC) $(MAINS) -- -std=gnu11 $(ALL_CPPFLAGS)
+
 # ---- installing ----
 
 INSTALL ?= install
@@ -273,6 +300,9 @@ help:
 #: make system           the units and the package in a booted container (root, debootstrap, systemd-nspawn)
 #: make lint             format, layers, function lengths, options against sample and manual, scripts, manuals, units
 #: make proof            build the attackers of the storage: build/VARIANT/proof/powercut and others
+#: make fuzz             libFuzzer with FUZZ_SECONDS=60 a target (clang); FUZZ_TARGETS='line conf' picks
+#: make analyze          cppcheck and clang-tidy over src/ (gcc -fanalyzer: CFLAGS=-fanalyzer)
+#: make fuzz-replay      the fuzzers' corpus with the ordinary compiler
 #: make bench            the benchmarks; BENCH=small or full, PARTS='NAME NAME' picks
 #: make bench-deps       install the daemons that they compare with, without starting them
 #: make setup            install the packages that `check` needs, nothing else
@@ -286,7 +316,7 @@ help:
 #: CC, CFLAGS, LDFLAGS                    yours come last, and changing them rebuilds
 #: CONFIGURE_FLAGS='--enable-werror'      for the configure that make runs by itself
 
--include $(PROOF_SRC:%.c=$B/%.d)
+-include $(PROOF_SRC:%.c=$B/%.d) $(patsubst %.c,$B/%.d,$(wildcard tests/fuzz/*.c))
 
-.PHONY: all lib unit e2e system proof lint check demo setup bench bench-deps install uninstall dist deb clean distclean help FORCE
+.PHONY: all lib unit e2e system proof fuzz fuzz-replay analyze lint check demo setup bench bench-deps install uninstall dist deb clean distclean help FORCE
 .SECONDARY:

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.." || exit 1
 variant=${1:-release}
 shift || true
 stages=("$@")
-if [ ${#stages[@]} -eq 0 ]; then stages=(build unit e2e lint); fi
+if [ ${#stages[@]} -eq 0 ]; then stages=(build unit fuzz e2e lint); fi
 
 jobs=$(nproc 2>/dev/null || echo 2)
 rows=() failed=0
@@ -28,6 +28,7 @@ for stage in "${stages[@]}"; do
 	case $stage in
 	build) run build make --no-print-directory -j"$jobs" VARIANT="$variant" all ;;
 	unit) run unit make --no-print-directory -j"$jobs" VARIANT="$variant" unit ;;
+	fuzz) run fuzz make --no-print-directory -j"$jobs" VARIANT="$variant" fuzz-replay ;;
 	e2e) run e2e make --no-print-directory VARIANT="$variant" e2e ;;
 	lint) run lint make --no-print-directory -j"$jobs" VARIANT="$variant" lint ;;
 	*)
