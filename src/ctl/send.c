@@ -15,7 +15,11 @@
 #include "ctl/text.h"
 
 enum {
-	WINDOW = 4096, /* lines unanswered at most */
+	WINDOW = 256, /* lines unanswered at most */
+	WINDOW_MIN = 24,
+	/* Their replies must fit listen.max_unread_replies (256 KiB): past it the relay answers nothing more. */
+	UNREAD_ENOUGH = 128 << 10,
+	STALL_MS = 60000, /* without a reply: no more will come */
 	OUT_ENOUGH = 256 << 10,
 	OUT_MAX = INPUT_LINE_MAX + OUT_ENOUGH + 1,
 	REPLY_MAX = 1 << 20,
@@ -32,6 +36,7 @@ struct sending {
 	bool input_done, shut, closed;
 	uint64_t numbers[WINDOW]; /* of the lines unanswered, a ring */
 	size_t first, waiting;
+	size_t longest; /* reply so far, bytes */
 	struct json_in *json;
 	int64_t shown_us;
 	/* summary */
@@ -136,6 +141,7 @@ static void take_reply(struct sending *s, struct slice text)
 		return; /* answered more than asked: not ours to judge */
 	s->first = (s->first + 1) % WINDOW;
 	s->waiting--;
+	s->longest = text.n > s->longest ? text.n : s->longest;
 	if (json_in_read(s->json, text, &d, &err) < 0) {
 		s->refused++;
 		ctl_complain("line %llu: the reply makes no sense: %s", (unsigned long long)number, err.text);
@@ -185,9 +191,17 @@ static int read_replies(struct sending *s)
 
 /* ---- lines ---- */
 
+/* As many as the relay keeps replies for, should they all be as long as the longest. */
+static size_t window(const struct sending *s)
+{
+	size_t n = s->longest ? UNREAD_ENOUGH / s->longest : WINDOW_MIN;
+
+	return n < WINDOW_MIN ? WINDOW_MIN : n > WINDOW ? WINDOW : n;
+}
+
 static bool wants_lines(const struct sending *s)
 {
-	return !s->input_done && s->waiting < WINDOW && s->out.len - s->sent < OUT_ENOUGH;
+	return !s->input_done && s->waiting < window(s) && s->out.len - s->sent < OUT_ENOUGH;
 }
 
 static int add_line(struct sending *s, struct slice line)
@@ -277,6 +291,13 @@ static void show_progress(struct sending *s)
 	        (unsigned long long)s->refused);
 }
 
+/* The relay ends a connection that it answers no more once nothing is left to read. */
+static int give_up(struct sending *s)
+{
+	s->shut = true;
+	return shutdown(s->sock, SHUT_WR) < 0 ? -errno : 0;
+}
+
 /* One round: waits for whatever can go on. */
 static int turn(struct sending *s)
 {
@@ -293,8 +314,12 @@ static int turn(struct sending *s)
 	}
 	fds[0] = (struct pollfd){.fd = s->sock, .events = (short)(POLLIN | (out ? POLLOUT : 0))};
 	fds[1] = (struct pollfd){.fd = more ? s->in.fd : -1, .events = POLLIN};
-	if (poll(fds, 2, -1) < 0)
+	r = poll(fds, 2, s->waiting > 0 && !s->shut ? STALL_MS : -1);
+	if (r < 0)
 		return errno == EINTR ? 0 : -errno;
+	if (r == 0)
+		return give_up(s);
+	r = 0;
 	if (fds[0].revents & (POLLIN | POLLHUP | POLLERR))
 		r = read_replies(s);
 	if (r == 0 && out && (fds[0].revents & POLLOUT) && !s->closed)
