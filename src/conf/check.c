@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conf/reader.h"
 #include "conf/url.h"
@@ -116,6 +117,17 @@ static int check_pairs(const struct reader *rd)
 	return 0;
 }
 
+/* Said now: at the first request it would be one of many failures of TLS. */
+static int check_ca_file(const struct reader *rd)
+{
+	const char *path = rd->conf->delivery.ca_file;
+
+	if (path[0] == '\0' || access(path, R_OK) == 0)
+		return 0;
+	return reader_fail(rd, line_of(rd, "delivery.ca_file"), "delivery.ca_file", "%.200s cannot be read: %s", path,
+	                   strerror(errno));
+}
+
 /* The door finds a stream by its id. */
 static void warn_of_same_ids(const struct reader *rd)
 {
@@ -153,6 +165,8 @@ int conf_check(const struct reader *rd)
 
 	if (r == 0)
 		r = check_endpoints(rd);
+	if (r == 0)
+		r = check_ca_file(rd);
 	if (r == 0)
 		check_door(rd);
 	return r;

@@ -153,30 +153,30 @@ static void defaults_are_the_specification_s(void **state)
 
 static void every_option_can_be_set(void **state)
 {
-	struct conf *c =
-	        good("streams = ( { name = \"a\"; measurement_id = \"G-1\"; api_secret = \"x\"; },\n"
-	             "  { name = \"b.-_9\"; firebase_app_id = \"1:123:ios:abc\"; api_secret = \"y\"; paused = true;\n"
-	             "    endpoint = \"http://[::1]:8080/x/mp/collect\"; validation = \"off\"; ambiguous = "
-	             "\"retry\"; } );\n"
-	             "default_stream = \"b.-_9\";\n"
-	             "listen: { socket = \"/a\"; mode = \"0777\"; group = \"root\"; max_connections = 65536; "
-	             "max_line = \"16M\";\n"
-	             "  max_unread_replies = \"1K\"; max_memory = \"16G\"; idle_timeout = \"100ms\"; };\n"
-	             "control = { socket = \"/b\"; group = \"root\"; };\n"
-	             "outbox = { path = \"/c\"; sync = \"normal\"; max_events = 1000000000; max_bytes = \"65536G\";\n"
-	             "  min_free_disk = \"0\"; ballast = \"0\"; dedup_window = \"30d\"; keep_delivered = \"1h\"; "
-	             "keep_dead = \"1s\";\n"
-	             "  keep_rejected = 0; };\n"
-	             "validation = \"strict\"; limits = \"360\";\n"
-	             "delivery = { endpoint = \"https://tags.example/mp/collect\"; validation_endpoint = "
-	             "\"https://v.example/\";\n"
-	             "  linger = \"0\"; max_batch = 1; max_requests = 1024; http2 = true; connect_timeout = \"1s\"; "
-	             "timeout = \"2s\";\n"
-	             "  retry_min = \"10ms\"; retry_max = \"10ms\"; max_age = \"30d\"; ambiguous = \"park\"; "
-	             "drain_timeout = \"0\";\n"
-	             "  proxy = \"http://u:p@proxy.example:3128\"; ca_file = \"/d\"; allow_plaintext = true; };\n"
-	             "http = { listen = \"[::1]:8125\"; hosts = [ \"relay.example\" ]; };\n"
-	             "log = { level = \"debug\"; };\n");
+	struct conf *c = good(
+	        "streams = ( { name = \"a\"; measurement_id = \"G-1\"; api_secret = \"x\"; },\n"
+	        "  { name = \"b.-_9\"; firebase_app_id = \"1:123:ios:abc\"; api_secret = \"y\"; paused = true;\n"
+	        "    endpoint = \"http://[::1]:8080/x/mp/collect\"; validation = \"off\"; ambiguous = "
+	        "\"retry\"; } );\n"
+	        "default_stream = \"b.-_9\";\n"
+	        "listen: { socket = \"/a\"; mode = \"0777\"; group = \"root\"; max_connections = 65536; "
+	        "max_line = \"16M\";\n"
+	        "  max_unread_replies = \"1K\"; max_memory = \"16G\"; idle_timeout = \"100ms\"; };\n"
+	        "control = { socket = \"/b\"; group = \"root\"; };\n"
+	        "outbox = { path = \"/c\"; sync = \"normal\"; max_events = 1000000000; max_bytes = \"65536G\";\n"
+	        "  min_free_disk = \"0\"; ballast = \"0\"; dedup_window = \"30d\"; keep_delivered = \"1h\"; "
+	        "keep_dead = \"1s\";\n"
+	        "  keep_rejected = 0; };\n"
+	        "validation = \"strict\"; limits = \"360\";\n"
+	        "delivery = { endpoint = \"https://tags.example/mp/collect\"; validation_endpoint = "
+	        "\"https://v.example/\";\n"
+	        "  linger = \"0\"; max_batch = 1; max_requests = 1024; http2 = true; connect_timeout = \"1s\"; "
+	        "timeout = \"2s\";\n"
+	        "  retry_min = \"10ms\"; retry_max = \"10ms\"; max_age = \"30d\"; ambiguous = \"park\"; "
+	        "drain_timeout = \"0\";\n"
+	        "  proxy = \"http://u:p@proxy.example:3128\"; ca_file = \"/dev/null\"; allow_plaintext = true; };\n"
+	        "http = { listen = \"[::1]:8125\"; hosts = [ \"relay.example\" ]; };\n"
+	        "log = { level = \"debug\"; };\n");
 
 	(void)state;
 	assert_int_equal(c->default_stream, 1);
@@ -362,6 +362,8 @@ static void pairs(void **state)
 	    "t.conf:3: delivery.retry_min: must not be longer than delivery.retry_max");
 	bad(STREAM "delivery = { retry_max = \"500ms\"; };",
 	    "t.conf:2: delivery.retry_min: must not be longer than delivery.retry_max");
+	bad(STREAM "delivery = { ca_file = \"/nonexistent/ca.pem\"; };",
+	    "t.conf:2: delivery.ca_file: /nonexistent/ca.pem cannot be read: No such file or directory");
 	bad(STREAM "listen = { max_line = \"2M\"; max_memory = \"1M\"; };",
 	    "t.conf:2: listen.max_line: must not be larger than listen.max_memory");
 	bad(STREAM "listen = { max_unread_replies = \"2M\"; max_memory = \"1M\"; };",
