@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "net/http_client_priv.h"
 
+#define AGAIN_US (100 * US_PER_MS)
+
 /* A descriptor that libcurl wants watched. Kept for the next one when libcurl lets go: it does so after each request.
  */
 struct http_socket {
@@ -22,8 +24,10 @@ static void drive(struct http_client *c, curl_socket_t fd, int what)
 {
 	int running;
 
-	/* Fails only without memory or on a bad handle; transfers then end by their timeout. */
-	(void)curl_multi_socket_action(c->multi, fd, what, &running);
+	/* Fails only without memory or on a bad handle. libcurl then returns before it has asked for its timer again,
+	 * and without another go no transfer would ever end, not even by its timeout. */
+	if (curl_multi_socket_action(c->multi, fd, what, &running) != CURLM_OK)
+		loop_timer_set(c->timer, AGAIN_US);
 }
 
 static void on_socket_event(evutil_socket_t fd, short what, void *arg)
