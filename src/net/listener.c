@@ -283,6 +283,7 @@ static void on_tick(void *arg)
 static int copy_config(struct listener *l, const struct listener_config *config)
 {
 	l->config = *config;
+	l->shortage_log = (struct log_limit){.interval_us = US_PER_MIN, .burst = 1};
 	l->config.path = strdup(config->path ? config->path : "");
 	l->config.group = strdup(config->group ? config->group : "");
 	return l->config.path && l->config.group ? 0 : -ENOMEM;

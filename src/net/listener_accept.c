@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "net/listener_private.h"
@@ -70,7 +71,8 @@ static void take(struct listener *l, int fd)
 	struct conn *c = peer_of(fd, &peer) < 0 ? NULL : conn_new(l, fd, &peer);
 
 	if (!c) {
-		log_error("socket %s: out of memory: a connection was closed unread", l->config.path);
+		if (log_limit_allow(&l->shortage_log, clock_mono_us(), NULL))
+			log_error("socket %s: out of memory: a connection was closed unread", l->config.path);
 		fd_close(fd);
 		return;
 	}
@@ -80,7 +82,8 @@ static void take(struct listener *l, int fd)
 
 static void note_accept_error(struct listener *l, int error)
 {
-	if (!l->out_of_files)
+	/* clients that come and go make an episode of every moment */
+	if (!l->out_of_files && log_limit_allow(&l->shortage_log, clock_mono_us(), NULL))
 		log_warning("socket %s: accepting waits, clients queue: %s; connections open: %u, raise LimitNOFILE",
 		            l->config.path, strerror(error), l->n_conns);
 	l->out_of_files = true;

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/idmap.h"
+#include "base/log.h"
 #include "net/listener.h"
 
 enum {
@@ -87,6 +88,7 @@ struct listener {
 	char *chunk;         /* READ_MAX bytes that every connection reads into */
 	uint64_t exempt;     /* the connection that reads to its near end although memory is short; 0: none */
 	bool paused, draining, accepting, out_of_files /* an episode of EMFILE that was logged */;
+	struct log_limit shortage_log;
 };
 
 /* listener_bind.c */
