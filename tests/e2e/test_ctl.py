@@ -3,6 +3,8 @@ import json
 import os
 import pty
 import re
+import select
+import signal
 import socket
 import subprocess
 import threading
@@ -523,6 +525,29 @@ def test_colour_only_on_a_terminal(paused):
         assert "\x1b" not in run(paused, *args)[1]
         for x in on_a_terminal(paused, *args, NO_COLOR="1").decode().splitlines():
             assert len(x.rstrip("\r")) <= 80
+
+
+def test_status_repeats_on_a_terminal(paused):
+    """Each screen takes the place of the one before, and shows what changed; the interrupt key ends it."""
+    master, slave = pty.openpty()
+    p = subprocess.Popen([str(BUILD / "ga4relay-ctl"), "-s", str(paused.control), "status", "--watch"], stdout=slave,
+                         stderr=slave, stdin=subprocess.DEVNULL, env={"TERM": "xterm", "PATH": os.environ["PATH"]})
+    os.close(slave)
+    seen = b""
+
+    def shows(word):
+        nonlocal seen
+        while select.select([master], [], [], 0)[0]:
+            seen += os.read(master, 65536)
+        return word in seen
+
+    wait_until(lambda: shows(b"STREAM"), "the first screen")
+    put(paused, 3)
+    wait_until(lambda: shows(b"queued 3"), "the new number")
+    assert b"\x1b[H" in seen or b"\x1b[2J" in seen
+    p.send_signal(signal.SIGINT)
+    assert p.wait(20) in (0, -signal.SIGINT)
+    os.close(master)
 
 
 def doctor(relay):
