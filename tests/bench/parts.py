@@ -26,9 +26,7 @@ class Place:
 
     def close(self):
         for p in reversed(self.running):
-            if p.poll() is None:
-                p.kill()
-                p.wait()
+            stop(p, 5)  # politely: nginx takes its workers along
         shutil.rmtree(self.dir, ignore_errors=True)
         shutil.rmtree(self.sockets, ignore_errors=True)
 

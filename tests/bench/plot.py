@@ -94,7 +94,7 @@ def main():
     if latency := of("latency"):
         lines = {name: [(r["offered"], r[key] / 1e3) for r in latency]
                  for name, key in (("99.9 %", "p999_us"), ("99 %", "p99_us"), ("median", "p50_us"))}
-        (to / "latency.svg").write_text(draw("Time to an ok, 64 connections", below, "offered lines/s", "ms", lines,
+        (to / "latency.svg").write_text(draw("Time to an ok, 4 connections", below, "offered lines/s", "ms", lines,
                                              x_log=False, y_log=True))
     if depth := of("depth"):
         lines = {"intake": [(r["queued"], r["intake_lines_per_s"]) for r in depth],

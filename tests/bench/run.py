@@ -4,8 +4,8 @@ import heapq
 import json
 import os
 import pathlib
-import random
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -19,8 +19,8 @@ from parts import Beanstalkd, Failed, Nginx, Place, Relay, Rsyslog, Sink, Syslog
 SIZES = {  # what differs between the two; everything else is the same
     "small": dict(rounds=3, lines=60000, singles=1500, many=20000, through=40000, drain=60000, drain_beside=60000, deep=100000,
                   packing=131072, seconds=1.0, curve=[1000, 10000, 100000], ladder=False),
-    "full": dict(rounds=5, lines=300000, singles=4000, many=60000, through=300000, drain=1000000, drain_beside=200000, deep=10000000,
-                 packing=262144, seconds=4.0, curve=[1000, 10000, 100000, 1000000, 10000000], ladder=True),
+    "full": dict(rounds=5, lines=250000, singles=3000, many=40000, through=250000, drain=1000000, drain_beside=200000, deep=10000000,
+                 packing=262144, seconds=2.0, curve=[1000, 10000, 100000, 1000000, 10000000], ladder=True),
 }
 POOL = 4096  # load's different lines
 WINDOW = 24000  # events of ours in the 16 MiB that the scheduler may hold in memory (SCHEDULER_SHARED_BYTES)
@@ -265,9 +265,9 @@ def drain(b):
             slow.append(turns)
             return rate
 
-        def bare():
-            n = events // 25
-            return max(b.place.tool("raw_curl", "-n", n, "-c", c, *flags, url)["events_per_s"] for c in (16, 64))
+        curl = lambda n, at_once: b.place.tool("raw_curl", "-n", n, "-c", at_once, *flags, url)["events_per_s"]
+        best = max((16, 64), key=lambda at_once: curl(events // 250, at_once))
+        bare = lambda: curl(events // 25, best)
         a, c = b.alternate(ours, bare)
         b.figure(f"drain of {events:,} events, {words}, events/s", a, "1/s", c, "bare curl-multi", target,
                  note=f"slow turns {max(slow):g}")
@@ -448,19 +448,19 @@ def fdatasync_us(b):
 
 
 def latency(b):
-    """Offered at a rate, 64 connections; the latency counts from when a line should have gone."""
+    """Offered at a rate on 4 connections; the latency counts from when a line should have gone."""
     relay = b.relay().start(paused=True)
-    peak = statistics.median(relay.load("-c", 64, "-n", b.lines)["lines_per_s"] for _ in range(3))
+    peak = statistics.median(relay.load("-c", 4, "-n", b.lines)["lines_per_s"] for _ in range(3))
     turns = relay.metric("ga4relay_slow_loops_total")
     ours, sync = b.alternate(
-        lambda: relay.load("-c", 64, "-r", int(peak / 2), "-n", int(peak / 2 * b.seconds))["p99_us"],
+        lambda: relay.load("-c", 4, "-r", int(peak / 2), "-n", int(peak / 2 * b.seconds))["p99_us"],
         lambda: fdatasync_us(b))
     turns = relay.metric("ga4relay_slow_loops_total") - turns
     b.figure(f"ack p99 at half the peak ({int(peak / 2)}/s), us", ours, "us", sync, "fdatasync", 10, most=True,
              note=f"slow turns {turns:g}")
     for share in (0.02, 0.05, 0.1, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9) if b.ladder else ():
         rate = int(peak * share)
-        got = relay.load("-c", 64, "-r", rate, "-n", int(rate * b.seconds))
+        got = relay.load("-c", 4, "-r", rate, "-n", int(rate * b.seconds))
         b.emit(plot="latency", offered=rate, share=share, p50_us=got["p50_us"], p99_us=got["p99_us"],
                p999_us=got["p999_us"], max_us=got["max_us"])
     relay.remove()
@@ -554,7 +554,7 @@ def main():
     unknown = set(wanted) - {p.__name__ for p in PARTS}
     if unknown:
         sys.exit(f"no such part: {', '.join(unknown)} (run.sh BUILD_DIR -l lists them)")
-    random.seed(1)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # through the finally below
     b = Bench(sys.argv[1])
     failed = []
     try:
