@@ -44,7 +44,7 @@ int store_load_streams(struct store *st)
 		int64_t sid = db_col(&st->db, SQL_STREAMS, 0), pause = db_col(&st->db, SQL_STREAMS, 2);
 		struct slice name = db_col_text(&st->db, SQL_STREAMS, 1);
 
-		if (sid < 1 || sid >= STORE_STREAMS_MAX || name.n > STORE_NAME_MAX)
+		if (sid < 1 || sid >= STORE_STREAMS_MAX || name.n < 1 || name.n > STORE_NAME_MAX)
 			continue;
 		memcpy(st->streams[sid].name, name.p, name.n);
 		st->streams[sid].pause =
@@ -59,11 +59,17 @@ static int load_next_id(struct store *st)
 
 	if (db_one(&st->db, SQL_MAX_EVENT, 0, &event) < 0 || db_one(&st->db, SQL_MAX_REJECTED, 0, &rejected) < 0)
 		return -EIO;
+	if (!st->config.read_only &&
+	    (event == INT64_MAX || rejected == INT64_MAX)) { /* no id of ours: a damaged page */
+		st->db.trouble = TROUBLE_CORRUPT;
+		snprintf(st->db.trouble_text, sizeof(st->db.trouble_text), "an id is beyond any that was given");
+		return -EIO;
+	}
 	if (next == 0)
 		next = (int64_t)st->lock.id_mark;
-	if (next <= event)
+	if (next <= event && event < INT64_MAX)
 		next = event + 1;
-	if (next <= rejected)
+	if (next <= rejected && rejected < INT64_MAX)
 		next = rejected + 1;
 	st->ledger.now[LEDGER_NEXT_ID] = next > 0 ? next : 1;
 	return 0;
