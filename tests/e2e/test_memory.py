@@ -1,0 +1,143 @@
+# test_memory.py - every allocation fails once in turn: no crash, no lost acknowledgement, and the relay goes on
+#
+# FAULTS=N: so many of the places where an allocation happens are tried, spread evenly (FAULTS=all: each of them).
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from lib.client import Client, event
+from lib.relay import BUILD, SANITIZED, TOP, wait_until
+
+FAULTS = os.environ.get("FAULTS", "30")
+pytestmark = [
+    pytest.mark.skipif(SANITIZED, reason="the sanitizers bring their own allocator"),
+    pytest.mark.skipif(not shutil.which("cc"), reason="CC IS MISSING: failing allocations are not tested"),
+]
+
+
+@pytest.fixture(scope="module")
+def preload(tmp_path_factory):
+    so = tmp_path_factory.mktemp("failmalloc") / "failmalloc.so"
+    subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-O2", "-o", so, TOP / "tests/e2e/lib/failmalloc.c"], check=True)
+    return so
+
+
+# libcurl 7.88 divides by the size of a table that it had no memory for: a crash that is not ours, and must lose nothing.
+LIBCURL = -signal.SIGFPE
+
+
+def places(n):
+    """Which of n allocations are made to fail."""
+    if FAULTS == "all":
+        return range(1, n + 1)
+    return sorted({1 + i * n // int(FAULTS) for i in range(int(FAULTS))})
+
+
+def arm(relay, preload, at, gate=None):
+    count = relay.dir / "allocations"
+    count.unlink(missing_ok=True)
+    relay.env = {"LD_PRELOAD": str(preload), "FAILMALLOC_AT": str(at), "FAILMALLOC_COUNT": str(count),
+                 "FAILMALLOC_SPARE": "libconfig"}
+    if gate:
+        relay.env["FAILMALLOC_GATE"] = str(gate)
+    return count
+
+
+def talk(relay, acked, tag):
+    """An application with good, bad, long and repeated lines; a closed connection leaves the rest unknown."""
+    names = [f"{tag}-{i}" for i in range(12)]
+    try:
+        with Client(relay.sock, timeout=10) as c:
+            c.send(*(event(client=f"{i % 3}.1", transaction_id=n, blob="x" * (i * 900)) for i, n in enumerate(names)))
+            c.send(event("ad_click"), b"nonsense\n", {**event(client="9.9"), "dedup_key": tag})
+            c.send({"client_id": "7.7", "events": [{"name": "a"}, {"name": "b"}]})
+            for n in names:
+                r = c.reply()
+                if r["ok"]:
+                    acked.add(n)
+                else:
+                    assert r["retry"], r
+            c.replies(4)
+    except (EOFError, OSError):
+        pass
+    for args in (["status"], ["list", "--state", "queued"], ["count"], ["metrics"], ["show", "1"]):
+        ctl(relay, *args)
+
+
+def ctl(relay, *args):
+    """May be refused, may not hang."""
+    subprocess.run([str(BUILD / "ga4relay-ctl"), "-s", str(relay.control), "--json", *args],
+                   capture_output=True, timeout=10)
+
+
+def arrived(collector):
+    return {e["params"]["transaction_id"] for e in collector.events if "transaction_id" in e.get("params", {})}
+
+
+def judge(relay, collector, acked, at):
+    """Everything acknowledged arrives: now, or, when memory ran out where the relay must give up, after a restart."""
+    if not relay.alive():
+        assert relay.process.returncode in (0, 1, LIBCURL), f"allocation {at}: exit {relay.process.returncode}\n{relay.log}"
+        relay.env = {}
+        relay.start()
+    wait_until(lambda: acked <= arrived(collector), f"allocation {at}: acknowledged events arrive", 15)
+
+
+def test_every_allocation_at_work(make_relay, collector, preload):
+    relay = make_relay(delivery={"timeout": "2s"}).allow(".*")
+    gate, acked = relay.dir / "gate", set()
+    count = arm(relay, preload, 0, gate)
+    relay.start()
+    gate.touch()
+    talk(relay, acked, "first")
+    judge(relay, collector, acked, 0)
+    assert relay.stop() == 0
+    n = int(count.read_text())
+    assert n > 100
+    gave_up = 0
+    for at in places(n):
+        gate.unlink(missing_ok=True)
+        arm(relay, preload, at, gate)
+        relay.start()
+        gate.touch()
+        try:
+            talk(relay, acked, f"f{at}")
+        except subprocess.TimeoutExpired as e:
+            raise AssertionError(f"allocation {at}: ga4relay-ctl gets no answer: {e}\n{relay.log[-1000:]}") from None
+        gave_up += not relay.alive()
+        judge(relay, collector, acked, at)
+        code = relay.stop()
+        assert code == 0, f"allocation {at}: exit {code}\n{relay.log[-2000:]}"
+    print(f"{n} allocations at work, {len(places(n))} of them failed once, {gave_up} ended the relay in order, "
+          f"{len(acked)} acknowledged")
+
+
+def test_every_allocation_at_start(make_relay, collector, preload):
+    """A start without memory says so and ends with a code; the next start has lost nothing."""
+    relay = make_relay().allow(".*")
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    relay.ask(event())
+    assert relay.stop() == 0
+    count = arm(relay, preload, 0)
+    relay.start()
+    assert relay.stop() == 0
+    n = int(count.read_text())
+    refused = 0
+    for at in places(n):
+        arm(relay, preload, at)
+        relay.spawn()
+        if relay.notified("READY=1"):
+            assert relay.stop() in (0, 1), f"allocation {at}\n{relay.log[-2000:]}"
+        else:
+            refused += 1
+            code = relay.wait_exit()
+            assert code in (1, 75, 78), f"allocation {at}: exit {code}\n{relay.log[-2000:]}"
+    relay.env = {}
+    relay.start()
+    assert relay.states() == {"queued": 1}
+    assert not list(relay.dir.glob("*corrupt*"))
+    print(f"{n} allocations at start, {len(places(n))} failed once, {refused} starts refused")
