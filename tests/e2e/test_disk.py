@@ -1,0 +1,224 @@
+# test_disk.py - a disk that is full, read-only, broken or gone: replies say so, nothing is lost, no restart is needed
+import os
+import shutil
+import subprocess
+import tempfile
+import warnings
+from pathlib import Path
+
+import pytest
+
+from lib.client import event
+from lib.collector import status
+from lib.relay import SANITIZED, wait_until
+from test_kill import stop_traced
+
+needs_strace = pytest.mark.skipif(SANITIZED or not shutil.which("strace"), reason="strace (without sanitizers) is missing")
+
+
+@pytest.fixture
+def disk():
+    """A file system of 16 MB of its own."""
+    path = Path(tempfile.mkdtemp(prefix="ga4relay-disk-"))
+    r = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", path], capture_output=True, text=True)
+    if r.returncode != 0:
+        path.rmdir()
+        warnings.warn(f"NO FILE SYSTEM CAN BE MOUNTED HERE: full disks are not tested ({r.stderr.strip()})")
+        pytest.skip("mount needs root")
+    yield path
+    subprocess.run(["umount", "-l", path], check=True)
+    path.rmdir()
+
+
+def fill(disk):
+    with open(disk / "filler", "wb", buffering=0) as f:
+        try:
+            while True:
+                f.write(b"x" * 65536)
+        except OSError:
+            pass
+        try:
+            while True:
+                f.write(b"x")
+        except OSError:
+            pass
+
+
+def ask_until_refused(relay, acked, tag):
+    with relay.client() as c:
+        for i in range(20000):
+            name = f"{tag}-{i}"
+            r = c.ask(event(transaction_id=name, blob="x" * 3000))
+            if not r["ok"]:
+                assert r["code"] in ("QUEUE_FULL", "STORAGE_ERROR") and r["retry"], r
+                return r
+            acked.add(name)
+    raise AssertionError("never full")
+
+
+def arrived(collector):
+    return {e["params"]["transaction_id"] for e in collector.events}
+
+
+def accepts(relay, acked, name):
+    if not relay.ask(event(transaction_id=name))["ok"]:
+        return False
+    acked.add(name)
+    return True
+
+
+def on_disk(make_relay, disk, **changes):
+    return make_relay(outbox={"path": disk / "outbox.db", "min_free_disk": "1M", "ballast": "1M"}, **changes).allow(
+        "outbox", "disk", "destination", "outcomes of requests", "did not end cleanly")
+
+
+def test_full_while_taking_events(make_relay, disk, collector):
+    """Filled by the backlog itself: delivery makes room, then all is as before."""
+    acked = set()
+    relay = on_disk(make_relay, disk)
+    collector.down()
+    relay.start()
+    ask_until_refused(relay, acked, "own")
+    collector.up()
+    wait_until(lambda: acked <= arrived(collector), "the backlog leaves a full disk", 60)
+    relay.wait_empty()
+    wait_until(lambda: accepts(relay, acked, "later"), "room again")
+    wait_until(lambda: acked <= arrived(collector), "the later one")
+    assert len(collector.events) == len(acked)
+
+
+def test_full_while_settling(make_relay, disk, collector):
+    acked = set()
+    relay = on_disk(make_relay, disk).start()
+    collector.next(*[status(204, delay=1.0)] * 4)
+    for i in range(100):
+        assert accepts(relay, acked, f"s-{i}")
+    fill(disk)
+    wait_until(lambda: acked <= arrived(collector), "delivered")
+    relay.wait_empty(60)
+    (disk / "filler").unlink()
+    wait_until(lambda: accepts(relay, acked, "later"), "room again")
+    relay.wait_empty()
+    assert len(collector.events) == len(acked)
+    assert relay.stop() == 0
+    assert relay.sql("PRAGMA integrity_check") == [("ok",)]
+
+
+def test_full_at_start(make_relay, disk, collector):
+    acked = set()
+    relay = on_disk(make_relay, disk)
+    collector.down()
+    relay.start()
+    for i in range(50):
+        assert accepts(relay, acked, f"b-{i}")
+    relay.kill9()
+    fill(disk)
+    collector.up()
+    relay.start()
+    wait_until(lambda: acked <= arrived(collector), "delivered from a full disk", 60)
+    (disk / "filler").unlink()
+    wait_until(lambda: accepts(relay, acked, "later"), "room again")
+
+
+def test_full_at_the_first_start(make_relay, disk):
+    relay = on_disk(make_relay, disk)
+    fill(disk)
+    relay.write_config()
+    relay.spawn()
+    assert relay.wait_exit() == 1
+    assert str(disk / "outbox.db") in relay.log
+    (disk / "filler").unlink()
+    relay.start()
+    assert relay.ask(event())["ok"]
+
+
+def test_read_only_at_start(make_relay, disk):
+    relay = on_disk(make_relay, disk).start()
+    assert relay.ask(event())["ok"]
+    assert relay.stop() == 0
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    relay.spawn()
+    assert relay.wait_exit() == 1
+    assert str(disk) in relay.log
+    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+    relay.start()
+    relay.wait_empty()
+
+
+@needs_strace
+@pytest.mark.parametrize("call,error", [("fdatasync", "EIO"), ("pwrite64", "EIO"), ("pwrite64", "EROFS"),
+                                        ("pwrite64", "EDQUOT"), ("pwrite64", "ENOSPC")])
+def test_failing_calls(make_relay, collector, call, error):
+    """From the n-th call on all fail: no crash; a failed sync ends the process; what was acknowledged is delivered later."""
+    for when in (3, 8, 15, 40):
+        acked = set()
+        relay = make_relay().allow(".*")
+        collector.rule = lambda _: status(503)
+        relay.start()
+        relay.wrapper = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}",
+                         "-e", f"inject={call}:error={error}:when={when}+"]
+        assert relay.stop() == 0
+        relay.spawn()
+        if relay.notified("READY=1"):
+            try:
+                for i in range(60):
+                    r = relay.ask(event(transaction_id=f"{call}-{error}-{when}-{i}"))
+                    if r["ok"]:
+                        acked.add(f"{call}-{error}-{when}-{i}")
+                    else:
+                        assert r["code"] in ("STORAGE_ERROR", "QUEUE_FULL") and r["retry"], r
+            except (OSError, EOFError):
+                pass
+        if call == "fdatasync":
+            assert relay.wait_exit() == 1, relay.log
+        elif relay.alive():
+            stop_traced(relay)
+        assert relay.process.returncode in (0, 1), relay.log
+        relay.wrapper = []
+        collector.rule = None
+        relay.start()
+        wait_until(lambda: acked <= arrived(collector), f"{call} {error} from {when} on: acknowledged events arrive")
+        assert not list(relay.dir.glob("*corrupt*"))
+        assert relay.stop() == 0
+        assert relay.sql("PRAGMA integrity_check") == [("ok",)]
+
+
+def test_wal_is_bounded(paused):
+    wal, most = Path(f"{paused.db}-wal"), 0
+    with paused.client() as c:
+        for _ in range(60):
+            c.send(*[event(blob="x" * 500)] * 500)
+            c.replies(500)
+            most = max(most, wal.stat().st_size)
+    assert paused.states() == {"queued": 30000}
+    assert most < 32 << 20, most
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced", "directory"])
+def test_the_file_is_taken_away(make_relay, collector, how):
+    """No ok for what would be gone after a restart; what is known is delivered; once the file is back, intake is."""
+    acked = set()
+    relay = make_relay().allow("outbox", "destination")
+    home = relay.dir / "home"
+    home.mkdir()
+    relay.change(outbox={"path": home / "outbox.db"})
+    collector.rule = lambda _: status(503)
+    relay.start()
+    for i in range(20):
+        assert accepts(relay, acked, f"a-{i}")
+    away = relay.dir / "away"
+    if how == "directory":
+        home.rename(away)
+    else:
+        (home / "outbox.db").rename(away)
+        if how == "replaced":
+            (home / "outbox.db").write_bytes(b"another")
+    refusal = wait_until(lambda: (r := relay.ask(event(transaction_id="late"))) and not r["ok"] and r, "a refusal")
+    assert refusal["retry"] and "moved, removed or replaced" in refusal["message"], refusal
+    collector.rule = None
+    wait_until(lambda: acked <= arrived(collector), "what was acknowledged")
+    (home / "outbox.db").unlink(missing_ok=True)
+    away.rename(home if how == "directory" else home / "outbox.db")
+    wait_until(lambda: accepts(relay, acked, "back"), "intake again")
+    wait_until(lambda: acked <= arrived(collector), "the last one")
+    assert os.path.exists(home / "outbox.db")
