@@ -10,7 +10,7 @@
  *process or crashes then: no library's caller can help that)
  *
  * Built as a shared object: cc -D_GNU_SOURCE -shared -fPIC -o failmalloc.so failmalloc.c -ldl. Counts across threads.
-*/
+ */
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
