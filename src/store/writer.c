@@ -203,6 +203,8 @@ static void sleep_until_work(struct writer *w)
 	                         .tv_nsec = (long)(w->upkeep_at_us % US_PER_S) * 1000};
 	int r = 0;
 
+	if (w->upkeep_at_us == 0) /* due at once, as after every commit: not even a system call to find out */
+		return;
 	w->sleeping = true;
 	while (STAILQ_EMPTY(&w->in) && !w->stop && r == 0) {
 		if (w->upkeep_at_us == INT64_MAX)
