@@ -40,6 +40,7 @@ struct json_in {
 	int error;           /* 0, -EBADMSG, -ENOMEM */
 	uint32_t at;         /* end of the last token */
 	uint32_t problem_at;
+	bool problem_is_key; /* key_off and key_len name the culprit */
 	unsigned depth;
 	bool done; /* the root was closed */
 	bool key_decoded;
@@ -250,6 +251,7 @@ static int on_key(void *ctx, const unsigned char *p, size_t n)
 	if (in->key_decoded && !keep_decoded(in, t, p, n, &in->key_off))
 		return 0;
 	r = json_dup_check(&in->dup, &in->doc, in->open[in->depth - 1], in->depth - 1, key);
+	in->problem_is_key = r == -EEXIST;
 	if (r == -EEXIST)
 		return stop(in, t.start, "a member of that name is already there");
 	return r < 0 ? stop_no_memory(in) : 1;
@@ -360,6 +362,16 @@ static int not_json(struct err *err, size_t at, const char *problem)
 	return err_set(err, -EBADMSG, "not valid JSON at byte %zu: %s", at + 1, problem);
 }
 
+enum { NAME_SHOWN = 64 };
+
+static int duplicate_key(const struct json_in *in, struct err *err)
+{
+	const char *name = (in->key_decoded ? in->decoded.data : in->doc.text.p) + in->key_off;
+
+	return err_set(err, -EBADMSG, "not valid JSON at byte %zu: %s: '%.*s'", (size_t)in->problem_at + 1,
+	               in->problem, (int)utf8_truncate(name, in->key_len, NAME_SHOWN), name);
+}
+
 /* yajl's own words ("parse error: …\n", without the text around) less their newline. */
 static int yajl_problem(struct json_in *in, struct err *err)
 {
@@ -396,6 +408,8 @@ static int run_parser(struct json_in *in, struct err *err)
 	if (setjmp(in->no_memory))
 		return -ENOMEM;
 	status = yajl_parse(in->yajl, (const unsigned char *)in->doc.text.p, in->doc.text.n);
+	if (in->error == -EBADMSG && in->problem_is_key)
+		return duplicate_key(in, err);
 	if (in->error == -EBADMSG)
 		return not_json(err, in->problem_at, in->problem);
 	if (in->error < 0)
@@ -451,6 +465,7 @@ int json_in_read(struct json_in *in, struct slice text, const struct json_doc **
 	in->doc = (struct json_doc){.text = text, .decoded = in->decoded.data, .nodes = in->nodes};
 	in->error = 0;
 	in->problem = NULL;
+	in->problem_is_key = false;
 	in->at = 0;
 	in->depth = 0;
 	in->done = false;

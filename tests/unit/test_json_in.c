@@ -175,6 +175,17 @@ static void trap_20_duplicates(void **state)
 	run(state, cases, ARRAY_LEN(cases));
 }
 
+static void a_duplicate_is_named(void **state)
+{
+	const struct json_doc *doc;
+	struct err err;
+
+	assert_int_equal(json_in_read(*state, SLICE_LIT("{\"ab\":1,\"\\u0061b\":2}"), &doc, &err), -EBADMSG);
+	assert_string_equal(err.text, "not valid JSON at byte 9: a member of that name is already there: 'ab'");
+	assert_int_equal(json_in_read(*state, SLICE_LIT("{\"ab\":\"\x01\"}"), &doc, &err), -EBADMSG);
+	assert_null(strstr(err.text, "'ab'"));
+}
+
 static void many_members(struct buf *b, int n, int again)
 {
 	buf_clear(b);
@@ -451,6 +462,7 @@ int main(void)
 	        cmocka_unit_test(trap_20_white_space),
 	        cmocka_unit_test(trap_20_depth),
 	        cmocka_unit_test(trap_20_duplicates),
+	        cmocka_unit_test(a_duplicate_is_named),
 	        cmocka_unit_test(duplicates_among_many),
 	        cmocka_unit_test(one_object),
 	        cmocka_unit_test(trap_21_raw_slices),
