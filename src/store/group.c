@@ -102,11 +102,40 @@ static void fail_all(struct job **jobs, size_t n, int result)
 		jobs[i]->result = result;
 }
 
+static void fail_pending(struct job **jobs, size_t n, int result)
+{
+	for (size_t i = 0; i < n; i++)
+		if (jobs[i]->result == JOB_PENDING)
+			jobs[i]->result = result;
+}
+
 static void checkpoint(struct store *st)
 {
 	db_forget_trouble(&st->db);
 	if (db_checkpoint(&st->db, false) < 0)
 		store_judge_trouble(st, "copying the WAL into the database");
+}
+
+/* Those still pending, at once or, when the disk has no room for so much, in halves: the less a transaction changes,
+ * the less WAL it needs. Each gets its result. */
+static void attempt_in_halves(struct store *st, struct job **jobs, size_t n)
+{
+	enum trouble trouble;
+
+	if (n == 0 || attempt(st, jobs, n) == 0)
+		return;
+	trouble = st->db.trouble;
+	for (size_t i = 0; i < n; i++)
+		if (!jobs[i]->class->grows)
+			jobs[i]->result = JOB_PENDING;
+	if (n > 1 && trouble == TROUBLE_FULL && !st->fatal) {
+		/* The WAL begins anew, with all the room there is. */
+		checkpoint(st);
+		attempt_in_halves(st, jobs, n / 2);
+		attempt_in_halves(st, jobs + n / 2, n - n / 2);
+		return;
+	}
+	fail_pending(jobs, n, trouble == TROUBLE_FULL ? -ENOSPC : -EIO);
 }
 
 /* The disk is full: what stores something is refused, known and whole; what makes room tries again, on the
@@ -125,12 +154,12 @@ static void without_growth(struct store *st, struct job **jobs, size_t n)
 	}
 	/* With the ballast's room: the WAL begins anew, and what makes room needs none. */
 	checkpoint(st);
-	if (!any || st->fatal || attempt(st, jobs, n) == 0)
+	if (!any)
 		return;
-	for (size_t i = 0; i < n; i++) {
-		if (!jobs[i]->class->grows)
-			jobs[i]->result = st->db.trouble == TROUBLE_FULL ? -ENOSPC : -EIO;
-	}
+	if (st->fatal)
+		fail_pending(jobs, n, -EIO);
+	else
+		attempt_in_halves(st, jobs, n);
 }
 
 void store_group(struct store *st, struct job **jobs, size_t n)

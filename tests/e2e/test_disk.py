@@ -87,6 +87,22 @@ def test_full_while_taking_events(make_relay, disk, collector):
     assert len(collector.events) == len(acked)
 
 
+def test_full_with_a_backlog_and_a_neighbour(make_relay, disk, collector):
+    """The backlog has filled the outbox to its limit, and something else takes the last bytes."""
+    acked = set()
+    relay = on_disk(make_relay, disk)
+    collector.down()
+    relay.start()
+    ask_until_refused(relay, acked, "own")
+    fill(disk)
+    collector.up()
+    wait_until(lambda: acked <= arrived(collector), "the backlog leaves a full disk", 60)
+    (disk / "filler").unlink()
+    relay.wait_empty()
+    wait_until(lambda: accepts(relay, acked, "later"), "room again")
+    wait_until(lambda: acked <= arrived(collector), "the later one")
+
+
 def test_full_while_settling(make_relay, disk, collector):
     acked = set()
     relay = on_disk(make_relay, disk).start()
