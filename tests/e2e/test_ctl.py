@@ -531,7 +531,9 @@ def test_status_repeats_on_a_terminal(paused):
     """Each screen takes the place of the one before, and shows what changed; the interrupt key ends it."""
     master, slave = pty.openpty()
     p = subprocess.Popen([str(BUILD / "ga4relay-ctl"), "-s", str(paused.control), "status", "--watch"], stdout=slave,
-                         stderr=slave, stdin=subprocess.DEVNULL, env={"TERM": "xterm", "PATH": os.environ["PATH"]})
+                         stderr=slave, stdin=subprocess.DEVNULL, env={"TERM": "xterm", "PATH": os.environ["PATH"]},
+                         # whoever runs the tests in the background has the interrupt key ignored
+                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     os.close(slave)
     seen = b""
 
