@@ -14,7 +14,8 @@
 #include "daemon/door_check.h"
 #include "daemon/door_google.h"
 
-static char *const loopback[] = {"localhost", "127.0.0.1", "[::1]", NULL};
+static char name[] = "localhost", ipv4[] = "127.0.0.1", ipv6[] = "[::1]";
+static char *const loopback[] = {name, ipv4, ipv6, NULL};
 
 static void hosts_allowed(void **state)
 {

@@ -592,7 +592,7 @@ static void tls_failure(void **state)
 
 	(void)state;
 	SCRIPT(&server, {.when = WHEN_ACCEPTED, .reply = "HTTP/1.1 400 Bad\r\n\r\n"});
-	snprintf(https, sizeof(https), "https%s", url() + 4);
+	snprintf(https, sizeof(https), "https%.100s", url() + 4);
 	assert_int_equal(http_post(client, https, SLICE_LIT(BODY), false, 0, on_done, &r, &request), 0);
 	turn_until(&r.n, 1);
 	assert_int_equal(r.attempt.transport, TRANSPORT_TLS);
@@ -610,7 +610,7 @@ static void missing_ca_file(void **state)
 	config.ca_file = "/nonexistent/ca.pem";
 	start_client(&config);
 	SCRIPT(&server, {.reply = NO_CONTENT});
-	snprintf(https, sizeof(https), "https%s", url() + 4);
+	snprintf(https, sizeof(https), "https%.100s", url() + 4);
 	assert_int_equal(http_post(client, https, SLICE_LIT(BODY), false, 0, on_done, &r, &request), 0);
 	turn_until(&r.n, 1);
 	assert_int_equal(r.attempt.transport, TRANSPORT_TLS);
