@@ -110,7 +110,10 @@ def test_every_allocation_at_work(make_relay, collector, preload):
         gave_up += not relay.alive()
         judge(relay, collector, acked, at)
         code = relay.stop()
-        assert code == 0, f"allocation {at}: exit {code}\n{relay.log[-2000:]}"
+        assert code in (0, LIBCURL), f"allocation {at}: exit {code}\n{relay.log[-2000:]}"
+        if code == LIBCURL: # as late as this: what was acknowledged must still arrive
+            judge(relay, collector, acked, at)
+            assert relay.stop() == 0
     print(f"{n} allocations at work, {len(places(n))} of them failed once, {gave_up} ended the relay in order, "
           f"{len(acked)} acknowledged")
 
