@@ -120,9 +120,12 @@ unit-%: $B/unit/test_%
 	@tests/lib/units.sh $<
 
 # PYTEST_ARGS='-k refund -x' picks tests.
+# E2E_AGAIN=1: what failed is tried once more, loudly: a machine that stood still for seconds is no defect.
+PYTEST = VARIANT=$(VARIANT) BUILD_DIR=$(CURDIR)/$B PYTHONDONTWRITEBYTECODE=1 \
+  $(PYTHON) -m pytest -o cache_dir=$(CURDIR)/$B/pytest-cache -ra
 e2e: $(PROGRAMS) $B/tests/judge $B/tests/clock_shim.so
-	@VARIANT=$(VARIANT) BUILD_DIR=$(CURDIR)/$B PYTHONDONTWRITEBYTECODE=1 \
-	  $(PYTHON) -m pytest -p no:cacheprovider -ra $(PYTEST_ARGS) tests/e2e
+	@$(PYTEST) $(PYTEST_ARGS) tests/e2e || { test -n "$(E2E_AGAIN)" && \
+	  echo "==> SOME FAILED: these once more" && $(PYTEST) --last-failed --last-failed-no-failures none tests/e2e; }
 PYTHON ?= /usr/bin/python3
 
 # In a booted container, as root; PYTEST_ARGS as above, FULL=1 for the long run.
