@@ -59,7 +59,7 @@ ALL_LIBS = $(PKG_LIBS) $(LIBS)
 # ---- sources are found by where they are: a new file needs no line here ----
 
 MAINS := src/daemon/main.c src/ctl/main.c
-LIB_SRC := $(filter-out $(MAINS),$(sort $(wildcard src/*/*.c)))
+LIB_SRC := $(filter-out $(MAINS),$(sort $(wildcard src/*/*.c src/*/*/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$B/%.o)
 LIB := $B/libga4relay.a
 PROGRAMS := $B/ga4relay $B/ga4relay-ctl

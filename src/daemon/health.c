@@ -1,7 +1,7 @@
 /* health.c - is intake durable right now? */
 #include <stdlib.h>
 
-#include "daemon/control.h"
+#include "daemon/control/control.h"
 
 const char *health_problem(const struct control_context *context)
 {

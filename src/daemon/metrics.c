@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "daemon/control.h"
+#include "daemon/control/control.h"
 #include "daemon/metrics_text.h"
 
 /* Where the figures come from; large, hence not on the stack. */

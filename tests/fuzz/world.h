@@ -14,9 +14,9 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "daemon/control.h"
+#include "daemon/control/control.h"
 #include "daemon/daemon_private.h"
-#include "daemon/door.h"
+#include "daemon/door/door.h"
 #include "fuzz.h"
 #include "net/http_client.h"
 

@@ -6,7 +6,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 2
 
 formats() {
-	cat src/*/*.c | tr '\n\t' '  ' |
+	cat src/*/*.c src/*/*/*.c | tr '\n\t' '  ' |
 		grep -oE 'log_(error|warning)\( *("([^"\\]|\\.)*"|PRI[A-Za-z0-9]+| )+' |
 		sed -E 's/^[^"]*"//; s/" *PRI[A-Za-z0-9]+ *"/u/g; s/" *PRI[A-Za-z0-9]+ *$/u"/; s/" +"//g; s/" *$//; s/\\"/"/g'
 }

@@ -19,7 +19,7 @@
 #include <string.h>
 
 #include "base/macros.h"
-#include "daemon/delivery_private.h"
+#include "daemon/delivery/private.h"
 
 enum { WORLD_STREAMS = 4, WORLD_IN_FLIGHT = 512, WALL_START = 1700000000 };
 

@@ -11,8 +11,8 @@
 
 #include "base/buf.h"
 #include "codec/json_in.h"
-#include "daemon/door_check.h"
-#include "daemon/door_google.h"
+#include "daemon/door/check.h"
+#include "daemon/door/google.h"
 
 static char name[] = "localhost", ipv4[] = "127.0.0.1", ipv6[] = "[::1]";
 static char *const loopback[] = {name, ipv4, ipv6, NULL};

@@ -2,7 +2,7 @@
 #include "listener_fixture.h"
 
 #include "conf/conf.h"
-#include "daemon/ingest.h"
+#include "daemon/ingest/ingest.h"
 #include "store/jobs.h"
 #include "store/store.h"
 #include "store/writer.h"

@@ -17,8 +17,8 @@
 
 #include "base/clock.h"
 #include "codec/json_in.h"
-#include "daemon/sandbox.h"
-#include "daemon/sandbox_print.h"
+#include "daemon/sandbox/print.h"
+#include "daemon/sandbox/sandbox.h"
 
 /* ---- the lines ---- */
 

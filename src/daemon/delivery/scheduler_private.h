@@ -1,0 +1,25 @@
+/* scheduler_private.h - what the scheduler's files share among themselves */
+#ifndef DAEMON_DELIVERY_SCHEDULER_PRIVATE_H
+#define DAEMON_DELIVERY_SCHEDULER_PRIVATE_H
+
+#include "daemon/delivery/scheduler.h"
+
+struct lane_room {
+	size_t events, bytes;
+};
+struct lane_room lane_room(const struct lane *l);
+
+/* What is known of events that come into memory. */
+struct load_past {
+	uint32_t attempts;
+	bool lingered, has_note, maybe_sent, no_expiry;
+};
+/* All events of a submission that are not there yet. -ENOMEM: some are in, some not. Takes a reference. */
+int lane_load(struct lane *l, struct submission *sub, const struct load_past *past, int64_t mono_us) MUST_CHECK;
+
+/* A waiting batch is in flight from here on. */
+void batch_start(struct batch *b);
+/* A batch leaves the lane's lists; or is in flight no more; its events are untouched. */
+void batch_unlist(struct batch *b);
+
+#endif

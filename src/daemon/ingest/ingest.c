@@ -1,0 +1,259 @@
+/* ingest.c - lines from the event socket: judged, handed to the writer, paced */
+#include "daemon/ingest/ingest.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/parse.h"
+#include "daemon/ingest/private.h"
+
+enum { REPLY_MAX = 256 * 1024, REPLY_RESERVED = 32 * 1024 };
+
+void refuse(struct finding *f, enum code code, const char *fmt, ...)
+{
+	va_list ap;
+
+	f->code = code;
+	f->field[0] = '\0';
+	va_start(ap, fmt);
+	vsnprintf(f->message, sizeof(f->message), fmt, ap);
+	va_end(ap);
+}
+
+static void apply_pressure(struct ingest *in)
+{
+	if (in->pending_lines >= PENDING_LINES_MAX || in->pending_bytes >= PENDING_BYTES_MAX)
+		listener_pause(in->listener, true);
+}
+
+static void relieve_pressure(struct ingest *in)
+{
+	if (in->pending_lines <= PENDING_LINES_MAX / 2 && in->pending_bytes <= PENDING_BYTES_MAX / 2)
+		listener_pause(in->listener, false);
+}
+
+static void explain_long(const struct ingest *in, struct slice text, struct finding *ret)
+{
+	char size[32];
+
+	format_size(in->max_line, size);
+	if (text.n > in->max_line)
+		refuse(ret, CODE_LINE_TOO_LONG, "the line is longer than listen.max_line (%s); it was skipped", size);
+	else
+		refuse(ret, CODE_LINE_TOO_LONG,
+		       "the line stood still for 30s after %zu bytes while listen.max_memory was used up; it was "
+		       "skipped",
+		       text.n);
+}
+
+static void refuse_line(struct ingest *in, uint64_t conn, struct client *c, struct slice text,
+                        const struct finding *refusal, const struct peer *peer)
+{
+	in->counters->rejected[refusal->code]++;
+	rejects_add(in, text, refusal, peer);
+	reply_refused(in, conn, c, refusal);
+}
+
+/* What judging said of the last bytes of a connection that we shut: when they are no JSON, the writer was
+ * interrupted in the middle of its line, and the same line will do later. */
+static void forgive_cut(struct finding *refusal)
+{
+	if (refusal->code == CODE_JSON_INVALID)
+		refuse(refusal, CODE_SHUTTING_DOWN,
+		       "the relay stopped reading in the middle of the line; send it again later");
+}
+
+static void judge_line(struct ingest *in, uint64_t conn, struct client *c, enum line_kind kind, struct slice text,
+                       const struct peer *peer)
+{
+	struct line_result result;
+	int r = put_line(in, conn, text, &in->streams->context, NULL, NULL, &result);
+
+	if (r == 0 && result.sub) {
+		c->submitted++;
+		apply_pressure(in);
+		return;
+	}
+	if (r < 0)
+		refuse(&result.refusal, CODE_STORAGE_ERROR, "out of memory: nothing was stored; send it again later");
+	else if (kind == LINE_CUT)
+		forgive_cut(&result.refusal);
+	refuse_line(in, conn, c, text, &result.refusal, peer);
+}
+
+static void on_line(void *arg, uint64_t conn, enum line_kind kind, struct slice text, const struct peer *peer)
+{
+	struct ingest *in = arg;
+	struct client *c = client_of(in, conn, peer);
+	struct finding refusal;
+
+	if (!c || kind == LINE_NO_MEMORY) {
+		refuse(&refusal, CODE_STORAGE_ERROR, "out of memory: nothing was stored; send it again later");
+		refuse_line(in, conn, c, text, &refusal, peer);
+	} else if (kind == LINE_LONG) {
+		explain_long(in, text, &refusal);
+		refuse_line(in, conn, c, text, &refusal, peer);
+	} else {
+		judge_line(in, conn, c, kind, text, peer);
+	}
+}
+
+static void on_close(void *arg, uint64_t conn)
+{
+	client_gone(arg, conn);
+}
+
+static void on_unsent(void *arg, uint64_t conn, struct slice text)
+{
+	replies_unsent(arg, conn, text);
+}
+
+static int prepare(struct ingest *in, struct err *err)
+{
+	in->reader = event_in_new();
+	buf_init(&in->reply, REPLY_MAX);
+	buf_init(&in->scratch, SIZE_MAX / 2);
+	if (!in->reader || buf_reserve(&in->reply, REPLY_RESERVED) < 0 || rejects_start(in) < 0)
+		return err_set(err, -ENOMEM, "event socket: out of memory");
+	return 0;
+}
+
+int ingest_new(struct ingest **ret, struct loop *loop, const struct listener_config *config, struct writer *writer,
+               const struct streams *streams, uint64_t keep_rejected, struct counters *counters,
+               const struct tap *tap, const struct ingest_ops *ops, struct err *err)
+{
+	struct ingest *in = calloc(1, sizeof(*in));
+	int r;
+
+	if (!in)
+		return err_set(err, -ENOMEM, "event socket: out of memory");
+	const struct listener_ops listener_ops = {
+	        .on_line = on_line, .on_close = on_close, .on_unsent = on_unsent, .arg = in};
+	*in = (struct ingest){.loop = loop,
+	                      .writer = writer,
+	                      .streams = streams,
+	                      .counters = counters,
+	                      .tap = tap,
+	                      .ops = *ops,
+	                      .max_line = config->max_line,
+	                      .unseen_limit = {.interval_us = US_PER_MIN, .burst = 1}};
+	STAILQ_INIT(&in->puts);
+	idmap_init(&in->clients);
+	rejects_init(&in->rejects, keep_rejected);
+	share_init(&in->share);
+	r = prepare(in, err);
+	if (r == 0)
+		r = listener_open(&in->listener, loop, config, &listener_ops, err);
+	if (r < 0) {
+		ingest_free(in);
+		return r;
+	}
+	*ret = in;
+	return 0;
+}
+
+struct ingest *ingest_free(struct ingest *in)
+{
+	if (!in)
+		return NULL;
+	if (in->listener) {
+		put_fail_unsubmitted(in);
+		listener_flush(in->listener);
+	}
+	in->listener = listener_free(in->listener);
+	clients_free(in);
+	rejects_free(&in->rejects);
+	event_in_free(in->reader);
+	buf_free(&in->reply);
+	buf_free(&in->scratch);
+	free(in);
+	return NULL;
+}
+
+void ingest_set_streams(struct ingest *in, const struct streams *streams, uint64_t keep_rejected)
+{
+	in->streams = streams;
+	in->rejects.keep = keep_rejected;
+}
+
+void ingest_submit(struct ingest *in, const struct now *now)
+{
+	rejects_submit(in, now->mono_us);
+	unseen_log(in, now->mono_us);
+	if (!STAILQ_EMPTY(&in->puts))
+		writer_submit(in->writer, &in->puts);
+}
+
+void ingest_flush(struct ingest *in)
+{
+	relieve_pressure(in);
+	listener_flush(in->listener);
+}
+
+int ingest_payload(struct ingest *in, struct slice text, int forced_stream, ingest_done_fn *done, void *arg)
+{
+	static const struct peer nobody = {.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
+	struct line_context context = in->streams->context;
+	struct line_result result;
+	int r;
+
+	if (in->draining) {
+		refuse(&result.refusal, CODE_SHUTTING_DOWN, "the relay is stopping; send it again later");
+		done(arg, &result.refusal, 0, 0);
+		return 0;
+	}
+	context.forced_stream = forced_stream;
+	r = put_line(in, 0, text, &context, done, arg, &result);
+	if (r < 0 || result.sub)
+		return r;
+	in->counters->rejected[result.refusal.code]++;
+	rejects_add(in, text, &result.refusal, &nobody);
+	done(arg, &result.refusal, 0, 0);
+	return 0;
+}
+
+/* What is judged only is thrown away again. */
+static void *alloc_scratch(void *arg, size_t size)
+{
+	struct buf *scratch = arg;
+
+	buf_clear(scratch);
+	return buf_reserve(scratch, size) < 0 ? NULL : scratch->data;
+}
+
+int ingest_judge(struct ingest *in, struct slice text, int forced_stream, struct line_result *ret)
+{
+	struct line_context context = in->streams->context;
+
+	context.forced_stream = forced_stream;
+	return event_in_read(in->reader, text, &context, clock_wall_us(), alloc_scratch, &in->scratch, ret);
+}
+
+int ingest_judge_off(struct ingest *in, struct slice text, struct line_result *ret)
+{
+	struct line_context context = in->streams->context;
+
+	context.delivery_only = true;
+	return event_in_read(in->reader, text, &context, clock_wall_us(), alloc_scratch, &in->scratch, ret);
+}
+
+void ingest_drain(struct ingest *in)
+{
+	in->draining = true;
+	listener_drain(in->listener);
+}
+
+bool ingest_drained(const struct ingest *in)
+{
+	return in->draining && listener_drained(in->listener) && in->pending_lines == 0 && rejects_idle(in);
+}
+
+void ingest_get_stats(const struct ingest *in, struct ingest_stats *ret)
+{
+	*ret = (struct ingest_stats){.connections = listener_connections(in->listener),
+	                             .paused = listener_paused(in->listener),
+	                             .memory = listener_memory(in->listener) + in->pending_bytes,
+	                             .top_client_share = {share_top(&in->share), in->share.seen}};
+}

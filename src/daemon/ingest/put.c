@@ -1,0 +1,214 @@
+/* put.c - good lines: one block each from the reader through the writer to the delivery
+ *
+ * Invariant 1: on_put_done() is the only place that says ok, and it runs after the COMMIT returned. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/payload_out.h"
+#include "daemon/ingest/private.h"
+
+/* The block of a good line: the job, and the submission behind it. The delivery may keep it long after the job. */
+struct put {
+	struct job_put job;
+	struct ingest *in;
+	uint64_t conn;        /* 0: from the HTTP door */
+	ingest_done_fn *done; /* the door's; else NULL */
+	void *done_arg;
+	char *warnings; /* for the reply; NULL: none */
+	size_t warnings_len;
+	size_t size; /* of the block: what back-pressure counts */
+	_Alignas(16) char submission[];
+};
+
+struct allocation {
+	struct put *put;
+};
+
+static void *alloc_put(void *arg, size_t size)
+{
+	struct allocation *a = arg;
+	struct put *p;
+
+	if (size > SIZE_MAX - sizeof(*p))
+		return NULL;
+	p = malloc(sizeof(*p) + size);
+	if (!p)
+		return NULL;
+	free(a->put); /* the reader asked again: only the last block counts */
+	p->size = sizeof(*p) + size;
+	a->put = p;
+	return p->submission;
+}
+
+static void tap_accepted(const struct tap *tap, struct submission *sub)
+{
+	for (uint32_t i = 0; i < sub->n_events; i++) {
+		struct tap_event e = {.what = TAP_ACCEPTED,
+		                      .sub = sub,
+		                      .index = i,
+		                      .id = sub->first_id + i,
+		                      .last_error = "",
+		                      .next_attempt_ms = 0};
+		tap->on_event(tap->arg, &e);
+	}
+}
+
+static void committed(struct ingest *in, const struct job_put *job)
+{
+	struct submission *sub = job->sub;
+	struct counters *n = in->counters;
+
+	if (job->duplicate) {
+		n->duplicates += job->count;
+		return;
+	}
+	if (sub->sid < ARRAY_LEN(n->by_sid))
+		n->by_sid[sub->sid].accepted += job->count;
+	rate_add(&n->in, job->count);
+	share_add(&in->share, sub->client, job->count);
+	if (tap_wanted(in->tap))
+		tap_accepted(in->tap, sub);
+	in->ops.on_committed(in->ops.arg, sub);
+}
+
+static void explain(const struct job_put *job, struct finding *ret)
+{
+	if (job->job.result == -EDQUOT)
+		refuse(ret, CODE_QUEUE_FULL, "the outbox is full (%s): nothing was stored; send it again later",
+		       job->why ? job->why : "no reason known");
+	else if (job->job.result == -ENOMEM)
+		refuse(ret, CODE_STORAGE_ERROR, "out of memory: nothing was stored; send it again later");
+	else
+		refuse(ret, CODE_STORAGE_ERROR,
+		       "the outbox could not be written (%s): whether the line is stored is unknown; send it again "
+		       "with "
+		       "its dedup_key",
+		       strerror(-job->job.result));
+}
+
+/* The line itself is gone by now: it is made again from what was understood. */
+static void keep_refused(struct ingest *in, const struct put *p, const struct finding *refusal)
+{
+	const struct submission *sub = p->job.sub;
+	const struct client *c = idmap_get(&in->clients, p->conn);
+	size_t stream = streams_find_sid(in->streams, sub->sid);
+	struct peer nobody = {.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
+
+	if (in->rejects.keep == 0 || stream == SIZE_MAX)
+		return;
+	for (uint32_t i = 0; i < sub->n_events && i < in->rejects.keep; i++) {
+		_cleanup_(buf_free) struct buf line = BUF_INIT(2 * REJECTS_BYTES_MAX);
+		if (payload_write_line(&line, sub, i, in->streams->rules[stream].name) == 0)
+			rejects_add(in, buf_slice(&line), refusal, c ? &c->peer : &nobody);
+	}
+}
+
+static void refused_late(struct ingest *in, struct put *p, const struct finding *refusal)
+{
+	in->counters->rejected[refusal->code]++;
+	keep_refused(in, p, refusal);
+	if (p->done)
+		p->done(p->done_arg, refusal, 0, 0);
+	else
+		reply_put_refused(in, p->conn, refusal);
+}
+
+static void release(struct put *p)
+{
+	struct ingest *in = p->in;
+
+	in->pending_lines--;
+	in->pending_bytes -= p->size;
+	free(p->warnings);
+	p->warnings = NULL;
+	submission_unref(p->job.sub); /* and with it the block, unless the delivery kept it */
+}
+
+static void on_put_done(struct job *job)
+{
+	struct put *p = CONTAINER_OF(job, struct put, job.job);
+	struct ingest *in = p->in;
+	struct finding refusal;
+
+	if (job->result < 0) {
+		explain(&p->job, &refusal);
+		refused_late(in, p, &refusal);
+		release(p);
+		return;
+	}
+	committed(in, &p->job);
+	if (p->done)
+		p->done(p->done_arg, NULL, p->job.first_id, p->job.count);
+	else
+		reply_ok(in, p->conn, p->job.first_id, p->job.count, p->job.duplicate,
+		         (struct slice){p->warnings, p->warnings_len});
+	release(p);
+}
+
+static int keep_warnings(struct put *p, struct slice warnings)
+{
+	p->warnings = NULL;
+	p->warnings_len = warnings.n;
+	if (warnings.n == 0)
+		return 0;
+	p->warnings = malloc(warnings.n);
+	if (!p->warnings)
+		return -ENOMEM;
+	memcpy(p->warnings, warnings.p, warnings.n);
+	return 0;
+}
+
+static void count_warnings(struct counters *n, const struct line_result *result)
+{
+	if (result->warnings_json.n == 0)
+		return;
+	for (size_t code = 0; code < CODE_COUNT; code++)
+		n->warnings[code] += result->warning_counts[code];
+}
+
+/* 0: handed on, or refused (result->sub is NULL then); -ENOMEM. */
+int put_line(struct ingest *in, uint64_t conn, struct slice line, const struct line_context *context,
+             ingest_done_fn *done, void *done_arg, struct line_result *result)
+{
+	struct allocation a = {NULL};
+	int64_t wall_us = clock_wall_us();
+	int r = event_in_read(in->reader, line, context, wall_us, alloc_put, &a, result);
+	struct put *p = a.put;
+
+	if (r < 0 || !result->sub || keep_warnings(p, result->warnings_json) < 0) {
+		free(p);
+		return r < 0 || result->sub ? -ENOMEM : 0;
+	}
+	p->in = in;
+	p->conn = conn;
+	p->done = done;
+	p->done_arg = done_arg;
+	result->sub->block = p;
+	result->sub->refs = 1;
+	job_put_init(&p->job, result->sub, wall_us, on_put_done);
+	count_warnings(in->counters, result);
+	in->pending_lines++;
+	in->pending_bytes += p->size;
+	STAILQ_INSERT_TAIL(&in->puts, &p->job.job, link);
+	return 0;
+}
+
+void put_fail_unsubmitted(struct ingest *in)
+{
+	struct finding refusal;
+	struct job *job;
+
+	refuse(&refusal, CODE_SHUTTING_DOWN,
+	       "the relay is stopping at once: nothing was stored; send it again later");
+	while ((job = STAILQ_FIRST(&in->puts))) {
+		STAILQ_REMOVE_HEAD(&in->puts, link);
+		if (job->done != on_put_done) {
+			job->done(job); /* rejected lines: given up */
+			continue;
+		}
+		struct put *p = CONTAINER_OF(job, struct put, job.job);
+		refused_late(in, p, &refusal);
+		release(p);
+	}
+}
