@@ -3,38 +3,20 @@
 
 const char *event_state_name(enum event_state s)
 {
-	switch (s) {
-	case STATE_QUEUED:
-		return "queued";
-	case STATE_HELD:
-		return "held";
-	case STATE_DEAD:
-		return "dead";
-	case STATE_DELIVERED:
-		return "delivered";
-	case STATE_COUNT:
-		break;
-	}
-	return "unknown";
+	static const char *const names[STATE_COUNT] = {
+	        [STATE_QUEUED] = "queued",
+	        [STATE_HELD] = "held",
+	        [STATE_DEAD] = "dead",
+	        [STATE_DELIVERED] = "delivered",
+	};
+	return (unsigned)s < STATE_COUNT ? names[s] : "unknown";
 }
 
 const char *dead_reason_name(enum dead_reason r)
 {
-	switch (r) {
-	case DEAD_NONE:
-		return "";
-	case DEAD_REFUSED:
-		return "refused";
-	case DEAD_TOO_LARGE:
-		return "too-large";
-	case DEAD_EXPIRED:
-		return "expired";
-	case DEAD_AMBIGUOUS:
-		return "ambiguous";
-	case DEAD_CORRUPT:
-		return "corrupt";
-	case DEAD_COUNT:
-		break;
-	}
-	return "unknown";
+	static const char *const names[DEAD_COUNT] = {
+	        [DEAD_NONE] = "",           [DEAD_REFUSED] = "refused",     [DEAD_TOO_LARGE] = "too-large",
+	        [DEAD_EXPIRED] = "expired", [DEAD_AMBIGUOUS] = "ambiguous", [DEAD_CORRUPT] = "corrupt",
+	};
+	return (unsigned)r < DEAD_COUNT ? names[r] : "unknown";
 }

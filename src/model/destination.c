@@ -122,8 +122,6 @@ static enum verdict_on_destination outcome_says(const struct request_end *end)
 	switch (end->outcome) {
 	case OUTCOME_DELIVERED:
 		return SAYS_UP;
-	case OUTCOME_RETRY_NOW:
-		return SAYS_NOTHING;
 	case OUTCOME_RETRY_DESTINATION:
 	case OUTCOME_DESTINATION_WRONG:
 		return SAYS_DOWN;
@@ -137,6 +135,7 @@ static enum verdict_on_destination outcome_says(const struct request_end *end)
 	case OUTCOME_DEAD_REFUSED:
 	case OUTCOME_DEAD_TOO_LARGE:
 		return SAYS_ANSWERS;
+	case OUTCOME_RETRY_NOW:
 	case OUTCOME_COUNT:
 		break;
 	}

@@ -71,10 +71,8 @@ static void write_path(char field[VERDICT_FIELD_MAX], const struct judge *j, str
 
 static void write_message(char message[VERDICT_MESSAGE_MAX], const char *fmt, va_list args)
 {
-	int n = vsnprintf(message, VERDICT_MESSAGE_MAX, fmt, args);
-
-	if (n >= VERDICT_MESSAGE_MAX)
-		message[utf8_whole(message, VERDICT_MESSAGE_MAX - 1)] = '\0';
+	vsnprintf(message, VERDICT_MESSAGE_MAX, fmt, args);
+	message[utf8_whole(message, strlen(message))] = '\0'; /* had it to be cut: not within a character */
 }
 
 static bool bad_number_is_first(const struct judge *j, struct place at)

@@ -47,7 +47,8 @@ bool judge_event_end(struct judge *j, struct judged_event *e);
 bool judge_user_properties(struct judge *j, const struct json_node *node);
 bool judge_user_data(struct judge *j, const struct json_node *node);
 bool judge_consent(struct judge *j, const struct json_node *node);
-bool judge_members(struct judge *j, const struct json_node *node, const struct name_index *known);
+bool judge_user_location(struct judge *j, const struct json_node *node);
+bool judge_device(struct judge *j, const struct json_node *node);
 
 /* utf8_count, but only when the bytes alone do not settle it. */
 bool longer_than(struct slice s, size_t max_chars);

@@ -1,6 +1,8 @@
 /* names.c - a fixed set of names, looked up by one small hash */
 #include "model/names.h"
 
+#include <assert.h>
+
 #include "base/nearest.h"
 
 static const struct slice *row_name(const struct name_index *x, size_t row)
@@ -20,12 +22,11 @@ static unsigned first_slot(struct slice name)
 
 void name_index_init(struct name_index *x, const void *rows, size_t stride, size_t n)
 {
+	assert(n <= NAME_ROWS_MAX);
 	*x = (struct name_index){.rows = rows, .stride = stride, .n = n};
-	for (size_t row = 0; row < n && row < NAME_ROWS_MAX; row++) {
+	for (size_t row = 0; row < n; row++) {
 		unsigned slot = first_slot(*row_name(x, row));
 
-		if (row_name(x, row)->n == 0)
-			continue;
 		while (x->slots[slot])
 			slot = (slot + 1) % NAME_SLOTS;
 		x->slots[slot] = (uint8_t)(row + 1);
@@ -43,12 +44,10 @@ int name_index_find(const struct name_index *x, struct slice name)
 const char *name_index_nearest(const struct name_index *x, struct slice name)
 {
 	const char *names[NAME_ROWS_MAX];
-	size_t n = 0;
 
-	for (size_t row = 0; row < x->n && row < NAME_ROWS_MAX; row++)
-		if (row_name(x, row)->n)
-			names[n++] = row_name(x, row)->p; /* literals: they end in NUL */
-	return nearest_name(name, names, n);
+	for (size_t row = 0; row < x->n; row++)
+		names[row] = row_name(x, row)->p; /* literals: they end in NUL */
+	return nearest_name(name, names, x->n);
 }
 
 static bool is_letter(char c)

@@ -105,7 +105,7 @@ static int compare(const void *left, const void *right)
 
 void tally_sort(struct tally *t)
 {
-	if (t->n > 1)
+	if (t->n > 0)
 		qsort(t->entries, t->n, sizeof(*t->entries), compare);
 }
 

@@ -138,6 +138,16 @@ static bool judge_override(struct judge *j, const struct json_node *node, enum r
 	               SLICE_ARG(name), root_rules[beside].name.p);
 }
 
+static bool judge_ip_override(struct judge *j, const struct json_node *node)
+{
+	return judge_override(j, node, ROOT_USER_LOCATION);
+}
+
+static bool judge_user_agent(struct judge *j, const struct json_node *node)
+{
+	return judge_override(j, node, ROOT_DEVICE);
+}
+
 static bool judge_validation_behavior(struct judge *j, const struct json_node *node)
 {
 	struct slice value = json_value(j->doc, node);
@@ -258,50 +268,42 @@ static bool judge_shape_member(struct judge *j, enum root_member member, const s
 	return member == ROOT_NAME ? judge_event_name(j, node) : judge_event_params(j, &j->events[0]);
 }
 
-static bool judge_root_member(struct judge *j, enum root_member member, const struct json_node *node)
+static bool judge_member_events(struct judge *j, const struct json_node *node)
 {
-	switch (member) {
-	case ROOT_CLIENT_ID:
-		return judge_client_id(j, node);
-	case ROOT_APP_INSTANCE_ID:
-		return judge_app_instance_id(j, node);
-	case ROOT_USER_ID:
-		return judge_user_id(j, node);
-	case ROOT_TIMESTAMP_MICROS:
-		return judge_payload_timestamp(j, node);
-	case ROOT_USER_PROPERTIES:
-		return judge_user_properties(j, node);
-	case ROOT_USER_DATA:
-		return judge_user_data(j, node);
-	case ROOT_CONSENT:
-		return judge_consent(j, node);
-	case ROOT_NON_PERSONALIZED_ADS:
-		return judge_non_personalized_ads(j, node);
-	case ROOT_USER_LOCATION:
-		return judge_members(j, node, &j->rules->location);
-	case ROOT_IP_OVERRIDE:
-		return judge_override(j, node, ROOT_USER_LOCATION);
-	case ROOT_DEVICE:
-		return judge_members(j, node, &j->rules->device);
-	case ROOT_USER_AGENT:
-		return judge_override(j, node, ROOT_DEVICE);
-	case ROOT_VALIDATION_BEHAVIOR:
-		return judge_validation_behavior(j, node);
-	case ROOT_EVENTS:
-	case ROOT_NAME:
-	case ROOT_PARAMS:
-		return judge_shape_member(j, member, node);
-	case ROOT_STREAM:
-		return judge_stream(j, node);
-	case ROOT_DEDUP_KEY:
-		return judge_dedup_key(j, node);
-	case ROOT_SESSION_COOKIE:
-		return judge_session_cookie(j, node);
-	case ROOT_COUNT:
-		break;
-	}
-	return true;
+	return judge_shape_member(j, ROOT_EVENTS, node);
 }
+
+static bool judge_member_name(struct judge *j, const struct json_node *node)
+{
+	return judge_shape_member(j, ROOT_NAME, node);
+}
+
+static bool judge_member_params(struct judge *j, const struct json_node *node)
+{
+	return judge_shape_member(j, ROOT_PARAMS, node);
+}
+
+static bool (*const judge_root_member[ROOT_COUNT])(struct judge *, const struct json_node *) = {
+        [ROOT_CLIENT_ID] = judge_client_id,
+        [ROOT_APP_INSTANCE_ID] = judge_app_instance_id,
+        [ROOT_USER_ID] = judge_user_id,
+        [ROOT_TIMESTAMP_MICROS] = judge_payload_timestamp,
+        [ROOT_USER_PROPERTIES] = judge_user_properties,
+        [ROOT_USER_DATA] = judge_user_data,
+        [ROOT_CONSENT] = judge_consent,
+        [ROOT_NON_PERSONALIZED_ADS] = judge_non_personalized_ads,
+        [ROOT_USER_LOCATION] = judge_user_location,
+        [ROOT_IP_OVERRIDE] = judge_ip_override,
+        [ROOT_DEVICE] = judge_device,
+        [ROOT_USER_AGENT] = judge_user_agent,
+        [ROOT_VALIDATION_BEHAVIOR] = judge_validation_behavior,
+        [ROOT_EVENTS] = judge_member_events,
+        [ROOT_NAME] = judge_member_name,
+        [ROOT_PARAMS] = judge_member_params,
+        [ROOT_STREAM] = judge_stream,
+        [ROOT_DEDUP_KEY] = judge_dedup_key,
+        [ROOT_SESSION_COOKIE] = judge_session_cookie,
+};
 
 /* ---- what only the end of the line shows ---- */
 
@@ -329,7 +331,7 @@ static bool judge_missing_events(struct judge *j)
 {
 	const struct json_node *root = &j->doc->nodes[0];
 
-	if (j->shape == SHAPE_NONE && !j->from_door)
+	if (j->shape == SHAPE_NONE)
 		return finding(j, TIER_D, CODE_VALUE_REQUIRED, MISSING(root, "name"),
 		               "there is no event: a line needs a name (one event) or events (a payload)");
 	if (j->n_events > 0 || is_filled(j->root[ROOT_USER_PROPERTIES]) || is_filled(j->root[ROOT_USER_DATA]))
@@ -434,7 +436,7 @@ bool judge_line(struct judge *j)
 	for (const struct json_node *m = json_first(j->doc, root); m; m = json_next(j->doc, root, m)) {
 		int member = name_index_find(&j->rules->root, json_key(j->doc, m));
 
-		if (!(member < 0 ? judge_unknown(j, m) : judge_root_member(j, (enum root_member)member, m)))
+		if (!(member < 0 ? judge_unknown(j, m) : judge_root_member[member](j, m)))
 			return false;
 	}
 	if (!judge_end(j))

@@ -135,7 +135,7 @@ static bool judge_kind(struct judge *j, const struct json_node *node, enum value
 	switch (kind) {
 	case KIND_ANY:
 	case KIND_ITEMS:
-		return true;
+		break;
 	case KIND_NUMBER:
 		return node->type == JSON_NUMBER || finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
 		                                            "%.*s must be a number, without quotes", SLICE_ARG(name));
@@ -318,13 +318,14 @@ static bool judge_missing_params(struct judge *j, const struct judged_event *e, 
 	                                   PARAM_ACHIEVEMENT_ID};
 	uint32_t missing = missing_params(e, walk);
 
-	for (size_t i = 0; missing && i < ARRAY_LEN(order); i++) {
+	if (!missing)
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
 		char path[64] = "params.";
 		struct place place;
 
 		if (!(missing & UINT32_C(1) << order[i]))
 			continue;
-		missing &= ~(UINT32_C(1) << order[i]);
 		memcpy(path + 7, param_rules[order[i]].name.p, param_rules[order[i]].name.n + 1);
 		place = e->params ? MISSING(e->params, path + 7) : MISSING(e->node, path);
 		if (!judge_missing_param(j, place, walk, order[i]))
@@ -370,8 +371,8 @@ bool judge_event_end(struct judge *j, struct judged_event *e)
 {
 	struct param_walk walk;
 
-	if (!e->name && !finding(j, TIER_D, CODE_VALUE_REQUIRED, MISSING(e->node, "name"), "the event has no name"))
-		return false;
+	if (!e->name)
+		return finding(j, TIER_D, CODE_VALUE_REQUIRED, MISSING(e->node, "name"), "the event has no name");
 	if (e->params)
 		return true;
 	e->add_session = j->session_id.n > 0;

@@ -100,8 +100,10 @@ static bool judge_property(struct judge *j, const struct json_node *node)
 	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m))
 		if (!judge_property_member(j, node, m, &has_value))
 			return false;
-	return has_value || finding(j, TIER_E, CODE_VALUE_INVALID, MISSING(node, "value"),
-	                            "the user property %s has no value", quoted(name, json_key(j->doc, node)));
+	if (has_value)
+		return true;
+	return finding(j, TIER_E, CODE_VALUE_INVALID, MISSING(node, "value"), "the user property %s has no value",
+	               quoted(name, json_key(j->doc, node)));
 }
 
 bool judge_user_properties(struct judge *j, const struct json_node *node)
@@ -138,12 +140,15 @@ static bool judge_hash(struct judge *j, const struct json_node *node)
 {
 	char name[QUOTED_MAX];
 
-	return is_sha256(j, node) || finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
-	                                     "%s must be a SHA-256 as %d lower-case hexadecimal digits; a plain "
-	                                     "address or number is personal data "
-	                                     "and never leaves this host",
-	                                     name_of(name, j, node), LIMIT_SHA256_DIGITS);
+	if (is_sha256(j, node))
+		return true;
+	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
+	               "%s must be a SHA-256 as %d lower-case hexadecimal digits; a plain address or number is "
+	               "personal data and never leaves this host",
+	               name_of(name, j, node), LIMIT_SHA256_DIGITS);
 }
+
+static bool judge_members(struct judge *j, const struct json_node *node, const struct name_index *known);
 
 static bool judge_address(struct judge *j, const struct json_node *node)
 {
@@ -171,22 +176,29 @@ static bool judge_several(struct judge *j, const struct json_node *node, unsigne
 
 	if (node->type != JSON_ARRAY)
 		return judge_one(j, node);
-	if (node->count > max &&
-	    !finding(j, TIER_E, CODE_EXCEEDED_MAX_ENTITIES, AT(node), "%u values in %.*s; GA4 takes %u at most",
-	             node->count, SLICE_ARG(name), max))
-		return false;
+	if (node->count > max)
+		return finding(j, TIER_E, CODE_EXCEEDED_MAX_ENTITIES, AT(node),
+		               "%u values in %.*s; GA4 takes %u at most", node->count, SLICE_ARG(name), max);
 	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m))
 		if (!judge_one(j, m))
 			return false;
 	return true;
 }
 
+static bool judge_string(struct judge *j, const struct json_node *node)
+{
+	struct slice name = json_key(j->doc, node);
+
+	if (node->type == JSON_STRING)
+		return true;
+	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node), "%.*s must be a string", SLICE_ARG(name));
+}
+
 static bool judge_member(struct judge *j, const struct json_node *node, const struct member_rule *rule)
 {
 	switch (rule->kind) {
 	case MEMBER_STRING:
-		return node->type == JSON_STRING ||
-		       finding(j, TIER_E, CODE_VALUE_INVALID, AT(node), "%s must be a string", rule->name.p);
+		break;
 	case MEMBER_CONSENT:
 		return judge_consent_value(j, node);
 	case MEMBER_HASH:
@@ -196,11 +208,11 @@ static bool judge_member(struct judge *j, const struct json_node *node, const st
 	case MEMBER_ADDRESSES:
 		return judge_several(j, node, rule->max, judge_address);
 	}
-	return true;
+	return judge_string(j, node);
 }
 
 /* The rows of `known` are member_rules. */
-bool judge_members(struct judge *j, const struct json_node *node, const struct name_index *known)
+static bool judge_members(struct judge *j, const struct json_node *node, const struct name_index *known)
 {
 	if (tier_is_off(j, TIER_E))
 		return true;
@@ -224,4 +236,14 @@ bool judge_user_data(struct judge *j, const struct json_node *node)
 bool judge_consent(struct judge *j, const struct json_node *node)
 {
 	return judge_members(j, node, &j->rules->consent);
+}
+
+bool judge_user_location(struct judge *j, const struct json_node *node)
+{
+	return judge_members(j, node, &j->rules->location);
+}
+
+bool judge_device(struct judge *j, const struct json_node *node)
+{
+	return judge_members(j, node, &j->rules->device);
 }

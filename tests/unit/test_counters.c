@@ -85,6 +85,8 @@ static void names_of_states_and_reasons(void **state)
 	assert_string_equal(dead_reason_name(DEAD_EXPIRED), "expired");
 	assert_string_equal(dead_reason_name(DEAD_AMBIGUOUS), "ambiguous");
 	assert_string_equal(dead_reason_name(DEAD_CORRUPT), "corrupt");
+	assert_string_equal(event_state_name(STATE_COUNT), "unknown");
+	assert_string_equal(dead_reason_name(DEAD_COUNT), "unknown");
 	/* a number from a file that somebody edited */
 	assert_string_equal(event_state_name((enum event_state)99), "unknown");
 	assert_string_equal(dead_reason_name((enum dead_reason)99), "unknown");
@@ -105,6 +107,8 @@ static void codes(void **state)
 	assert_true(code_is_retryable(CODE_QUEUE_FULL));
 	assert_true(code_is_retryable(CODE_STORAGE_ERROR));
 	assert_true(code_is_retryable(CODE_SHUTTING_DOWN));
+	assert_string_equal(code_name(CODE_COUNT), "UNKNOWN");
+	assert_false(code_is_retryable(CODE_COUNT));
 	assert_string_equal(code_name(CODE_EXCEEDED_MAX_ENTITIES), "EXCEEDED_MAX_ENTITIES");
 	assert_string_equal(code_name(CODE_SHUTTING_DOWN), "SHUTTING_DOWN");
 }

@@ -81,10 +81,15 @@ static void failures_in_flight_count_as_one(void **state UNUSED)
 
 static void retry_after_is_the_least_wait(void **state UNUSED)
 {
-	uint64_t a = destination_start(&d), b = destination_start(&d);
+	uint64_t a = destination_start(&d), b = destination_start(&d), c = destination_start(&d),
+	         e = destination_start(&d);
 	end_at(a, OUTCOME_RETRY_DESTINATION, now, 60 * US_PER_S);
 	assert_int_equal(destination_wait_us(&d, now), 60 * US_PER_S);
 	end_at(b, OUTCOME_RETRY_DESTINATION, now, 90 * US_PER_S); /* was in flight: the later word counts */
+	assert_int_equal(destination_wait_us(&d, now), 90 * US_PER_S);
+	end_at(c, OUTCOME_RETRY_DESTINATION, now, 5 * US_PER_S); /* the longer of the two */
+	assert_int_equal(destination_wait_us(&d, now), 90 * US_PER_S);
+	end_at(e, OUTCOME_RETRY_DESTINATION, now, -1); /* no word at all */
 	assert_int_equal(destination_wait_us(&d, now), 90 * US_PER_S);
 	now += 90 * US_PER_S;
 	end_at(destination_start(&d), OUTCOME_RETRY_DESTINATION, now, 0); /* no shorter than the backoff */
@@ -247,6 +252,32 @@ static void refusals_are_confirmed_by_what_passes_after(void **state UNUSED)
 	assert_false(destination_recent(&d, &past, now).success_since_last_refusal);
 }
 
+/* Paused is what control says of a stream; a destination never is. Whoever sets it gets no slot. */
+static void paused_sends_nothing(void **state UNUSED)
+{
+	uint64_t seq = destination_start(&d);
+
+	d.state = DESTINATION_PAUSED;
+	assert_int_equal(destination_slots(&d, 0, now), 0);
+	assert_int_equal(end(seq, OUTCOME_DELIVERED), CHANGE_NONE);
+}
+
+/* A request that was given up before it ended says nothing; its probe may be sent again. */
+static void a_probe_that_is_forgotten(void **state UNUSED)
+{
+	uint64_t seq = destination_start(&d), probe;
+
+	destination_forget_probe(&d, seq);
+	assert_int_equal(d.state, DESTINATION_UP);
+	end(seq, OUTCOME_RETRY_DESTINATION);
+	now += US_PER_S;
+	probe = destination_start(&d);
+	destination_forget_probe(&d, seq); /* another request's number */
+	assert_int_equal(destination_slots(&d, 0, now), 0);
+	destination_forget_probe(&d, probe);
+	assert_int_equal(destination_slots(&d, 0, now), 1);
+}
+
 static void states_have_names(void **state UNUSED)
 {
 	assert_string_equal(destination_state_name(DESTINATION_UP), "up");
@@ -270,6 +301,8 @@ int main(void)
 	        cmocka_unit_test_setup(only_later_requests_prove_that_others_pass, setup),
 	        cmocka_unit_test_setup(denials_count_while_the_destination_stays_up, setup),
 	        cmocka_unit_test_setup(refusals_are_confirmed_by_what_passes_after, setup),
+	        cmocka_unit_test_setup(paused_sends_nothing, setup),
+	        cmocka_unit_test_setup(a_probe_that_is_forgotten, setup),
 	        cmocka_unit_test_setup(states_have_names, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -171,6 +171,9 @@ static void client_id_cookies(void **state)
 	        {"GA1.1.1.", NULL},
 	        {"", NULL},
 	        {"GA1.-2.1.2", NULL},
+	        {"GA1", NULL},
+	        {"GA1-1.1.2", NULL},
+	        {"GA1.x.1.2", NULL},
 	};
 
 	(void)state;
@@ -194,6 +197,8 @@ static void session_cookies(void **state)
 	        {"GS1.1.0.1", NULL},
 	        {"GS1.1.000", NULL},
 	        {"GS1.1.12a.1", NULL},
+	        {"GS1.1..1", NULL},
+	        {"GS2.1.s17x$o1", NULL},
 	        {"GS2.1.1700000000$o1", NULL},
 	        {"GS2.1.s$o1", NULL},
 	        {"GS2.1.sx$o1", NULL},

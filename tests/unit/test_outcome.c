@@ -91,10 +91,12 @@ static void busy_and_broken_back_off(void **state UNUSED)
 	static const int busy[] = {408, 425, 429};
 	struct destination_recent first = {.batch_events = 25, .others_succeed = true};
 	struct destination_recent again = {.batch_events = 25, .others_succeed = true, .failed_before = true};
+	struct destination_recent failing = {.batch_events = 25, .failed_before = true};
 	for (size_t i = 0; i < ARRAY_LEN(busy); i++) {
 		assert_int_equal(decide(answered(busy[i]), many), OUTCOME_RETRY_DESTINATION);
 		assert_int_equal(decide(answered(busy[i]), first), OUTCOME_RETRY_DESTINATION);
 		assert_int_equal(decide(answered(busy[i]), again), OUTCOME_RETRY_BATCH);
+		assert_int_equal(decide(answered(busy[i]), failing), OUTCOME_RETRY_DESTINATION);
 	}
 	for (int status = 500; status <= 599; status++)
 		assert_int_equal(decide(answered(status), many), OUTCOME_RETRY_DESTINATION);

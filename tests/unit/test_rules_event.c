@@ -22,6 +22,10 @@ static const struct rule_case names[] = {
         {"name", WEB, NAMED("\"9a\""), "NAME_INVALID:name"},
         {"name", WEB, NAMED("\"_a\""), "NAME_INVALID:name"},
         {"name", WEB, NAMED("\"a-b\""), "NAME_INVALID:name"},
+        {"name", WEB, NAMED("\"a:b\""), "NAME_INVALID:name"},
+        {"name", WEB, NAMED("\"a[b\""), "NAME_INVALID:name"},
+        {"name", WEB, NAMED("\"a{b\""), "NAME_INVALID:name"},
+        {"name", WEB, "{\"params\":{},\"client_id\":\"1.2\",\"name\":7}", "NAME_INVALID:name"},
         {"name", WEB, NAMED("\"caf\u00e9\""), "NAME_INVALID:name"},
         {"name", WEB, NAMED("\"\""), "VALUE_REQUIRED:name"},
         {"name", OFF, NAMED("\"\""), "VALUE_REQUIRED:name"},
@@ -120,11 +124,14 @@ static const struct rule_case session[] = {
          "ok VALUE_REQUIRED:params.engagement_time_msec"},
         {"engagement_time_msec", WEB, BARE("\"session_id\":1,\"engagement_time_msec\":\"1\""), "ok"},
         {"engagement_time_msec", WEB, BARE("\"session_id\":1,\"engagement_time_msec\":0.5"), "ok"},
+        {"engagement_time_msec", WEB, BARE("\"session_id\":1,\"engagement_time_msec\":1e999"),
+         "VALUE_INVALID:params.engagement_time_msec"},
         {"debug_mode", WEB, PARAM("\"debug_mode\":true"), "ok"},
         {"debug_mode", WEB, PARAM("\"debug_mode\":1"), "ok"},
         {"debug_mode", WEB, PARAM("\"debug_mode\":false"), "ok VALUE_INVALID:params.debug_mode"},
         {"debug_mode", WEB, PARAM("\"debug_mode\":0"), "ok VALUE_INVALID:params.debug_mode"},
         {"debug_mode", WEB, PARAM("\"debug_mode\":\"true\""), "ok VALUE_INVALID:params.debug_mode"},
+        {"debug_mode", WEB, PARAM("\"debug_mode\":1e999"), "VALUE_INVALID:params.debug_mode"},
 };
 
 static const struct rule_case money[] = {
@@ -153,11 +160,14 @@ static const struct rule_case money[] = {
         {"currency", WEB, PARAM("\"currency\":\"EU\""), "ok VALUE_INVALID:params.currency"},
         {"currency", WEB, PARAM("\"currency\":\"EURO\""), "ok VALUE_INVALID:params.currency"},
         {"currency", WEB, PARAM("\"currency\":\"E1R\""), "ok VALUE_INVALID:params.currency"},
+        {"currency", WEB, PARAM("\"currency\":\"EU[\""), "ok VALUE_INVALID:params.currency"},
+        {"currency", WEB, PARAM("\"currency\":\"eu{\""), "ok VALUE_INVALID:params.currency"},
         {"currency", WEB, PARAM("\"currency\":978"), "ok VALUE_INVALID:params.currency"},
         {"currency", WEB, ITEM("\"currency\":\"x\""), "ok VALUE_INVALID:params.items[0].currency"},
         {"empty transaction_id", WEB, EVENT("purchase", "\"transaction_id\":\"\",\"items\":[]"),
          "ok VALUE_INVALID:params.transaction_id"},
         {"empty transaction_id", WEB, EVENT("purchase", "\"transaction_id\":\"T\",\"items\":[]"), "ok"},
+        {"empty transaction_id", WEB, EVENT("purchase", "\"transaction_id\":7,\"items\":[]"), "ok"},
         {"empty transaction_id", WEB, EVENT("refund", "\"transaction_id\":\"\""), "ok"},
 };
 
@@ -165,6 +175,9 @@ static const struct rule_case items[] = {
         {"items", WEB, ITEMS("{\"item_id\":\"i\"}"), "ok"},
         {"items", WEB, ITEMS("{\"item_name\":\"n\"}"), "ok"},
         {"items", WEB, ITEMS("{\"item_id\":\"\",\"item_name\":\"n\"}"), "ok"},
+        {"items", WEB, ITEMS("{\"item_id\":7}"), "ok"},
+        {"items", WEB, ITEMS("{\"item_id\":{}}"),
+         "ok VALUE_INVALID:params.items[0].item_id VALUE_REQUIRED:params.items[0].item_id"},
         {"items", WEB, ITEMS("{\"item_id\":\"\"}"), "ok VALUE_REQUIRED:params.items[0].item_id"},
         {"items", WEB, ITEMS("{\"item_id\":\"i\"},{}"), "ok VALUE_REQUIRED:params.items[1].item_id"},
         {"items", WEB, ITEMS("{\"item_id\":\"i\"},7"), "ok VALUE_INVALID:params.items[1]"},
@@ -184,6 +197,24 @@ static const struct rule_case items[] = {
          "ok"},
 };
 
+/* What standard only warns of, strict refuses: the first of them ends the line. */
+static const struct rule_case strict[] = {
+        {"parameter name", STRICT, PARAM("\"a b\":1"), "NAME_INVALID:params.a b"},
+        {"parameter value", STRICT, PARAM("\"x\":null"), "VALUE_INVALID:params.x"},
+        {"string value", STRICT, PARAM("\"x\":\"~101:a~\""), "VALUE_OUT_OF_BOUNDS:params.x"},
+        {"numbers", STRICT, PARAM("\"value\":\"1\""), "VALUE_INVALID:params.value"},
+        {"currency", STRICT, PARAM("\"currency\":\"EU\""), "VALUE_INVALID:params.currency"},
+        {"session_id", STRICT, BARE("\"session_id\":0"), "VALUE_INVALID:params.session_id"},
+        {"engagement_time_msec", STRICT, BARE("\"engagement_time_msec\":0"),
+         "VALUE_REQUIRED:params.engagement_time_msec"},
+        {"debug_mode", STRICT, PARAM("\"debug_mode\":0"), "VALUE_INVALID:params.debug_mode"},
+        {"items", STRICT, ITEMS("{}"), "VALUE_REQUIRED:params.items[0].item_id"},
+        {"items", STRICT, ITEMS("7"), "VALUE_INVALID:params.items[0]"},
+        {"200 items", STRICT, ITEMS("~201,{\"item_id\":\"$\"}~"), "EXCEEDED_MAX_ENTITIES:params.items"},
+        {"custom item parameters", STRICT, ITEM("\"a-b\":1"), "NAME_INVALID:params.items[0].a-b"},
+        {"custom item parameters", STRICT, ITEM("~11,\"c$\":1~"), "EXCEEDED_MAX_ENTITIES:params.items[0]"},
+};
+
 #define TABLE(name)                                                                                                  \
 	static void test_##name(void **state)                                                                        \
 	{                                                                                                            \
@@ -194,6 +225,7 @@ TABLE(params)
 TABLE(session)
 TABLE(money)
 TABLE(items)
+TABLE(strict)
 
 /* Every reserved name is refused, in standard and strict; off lets it pass. */
 static void reserved_names(void **state)
@@ -317,10 +349,15 @@ static void tables_find_their_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_names),          cmocka_unit_test(test_params),
-	        cmocka_unit_test(test_session),        cmocka_unit_test(test_money),
-	        cmocka_unit_test(test_items),          cmocka_unit_test(reserved_names),
-	        cmocka_unit_test(required_parameters), cmocka_unit_test(tables_find_their_names),
+	        cmocka_unit_test(test_names),
+	        cmocka_unit_test(test_params),
+	        cmocka_unit_test(test_session),
+	        cmocka_unit_test(test_money),
+	        cmocka_unit_test(test_items),
+	        cmocka_unit_test(test_strict),
+	        cmocka_unit_test(reserved_names),
+	        cmocka_unit_test(required_parameters),
+	        cmocka_unit_test(tables_find_their_names),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_up, fixture_down);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "failing_malloc.h"
 #include "model/tally.h"
 
 static void sums_and_sorts(void **state UNUSED)
@@ -31,6 +32,23 @@ static void sums_and_sorts(void **state UNUSED)
 	tally_free(&t);
 }
 
+/* Rank comes before count: ages in their order. */
+static void ranks_come_first(void **state UNUSED)
+{
+	struct tally t;
+
+	tally_init(&t);
+	tally_sort(&t); /* nothing yet */
+	assert_int_equal(tally_add(&t, SLICE_LIT("old"), 3, 9), 0);
+	assert_int_equal(tally_add(&t, SLICE_LIT("new"), 1, 1), 0);
+	assert_int_equal(tally_add(&t, SLICE_LIT("middle"), 2, 5), 0);
+	tally_sort(&t);
+	assert_string_equal(t.entries[0].key, "new");
+	assert_string_equal(t.entries[1].key, "middle");
+	assert_string_equal(t.entries[2].key, "old");
+	tally_free(&t);
+}
+
 /* Whoever writes events chooses the names: memory is bounded, nothing goes uncounted. */
 static void keys_are_bounded(void **state UNUSED)
 {
@@ -49,6 +67,42 @@ static void keys_are_bounded(void **state UNUSED)
 	for (size_t i = 0; i < t.n; i++)
 		assert_int_equal(t.entries[i].count, 2);
 	tally_free(&t);
+}
+
+/* Each allocation fails once: that key is refused with -ENOMEM, and what was counted before stays counted. */
+static void memory_runs_out(void **state UNUSED)
+{
+	unsigned failures = 0;
+	char key[16];
+
+	if (!FAILING_MALLOC)
+		skip();
+	for (long at = 0;; at++) {
+		struct tally t;
+		size_t refused = 0;
+		bool failed;
+
+		tally_init(&t);
+		malloc_fails_at = at;
+		for (int i = 0; i < 40; i++) { /* grows twice */
+			int r;
+
+			snprintf(key, sizeof(key), "k%d", i);
+			r = tally_add(&t, slice_of(key), 0, 1);
+			assert_true(r == 0 || r == -ENOMEM);
+			refused += r < 0;
+		}
+		failed = malloc_failed();
+		assert_int_equal(refused, failed);
+		assert_int_equal(t.n, 40 - refused);
+		tally_sort(&t);
+		assert_int_equal(t.entries[0].count, 1);
+		tally_free(&t);
+		if (!failed)
+			break;
+		failures++;
+	}
+	assert_true(failures > 40);
 }
 
 static void ages_double(void **state UNUSED)
@@ -80,8 +134,8 @@ static void ages_double(void **state UNUSED)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(sums_and_sorts),
-	        cmocka_unit_test(keys_are_bounded),
+	        cmocka_unit_test(sums_and_sorts),   cmocka_unit_test(ranks_come_first),
+	        cmocka_unit_test(keys_are_bounded), cmocka_unit_test(memory_runs_out),
 	        cmocka_unit_test(ages_double),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
