@@ -48,13 +48,21 @@ static void label(struct screen *s, const char *name)
 	s->column = LABEL;
 }
 
+static void end_line(struct screen *s)
+{
+	while (s->error == 0 && s->out.len > 0 && s->out.data[s->out.len - 1] == ' ')
+		s->out.len--;
+	add(s, "\n");
+}
+
 /* One of several pieces on a line, going on below when the line is full. */
 static void piece(struct screen *s, const char *text, enum text_color c)
 {
 	size_t n = strlen(text);
 
 	if (s->column > LABEL && s->column + n > TEXT_WIDTH) {
-		add(s, "\n%*s", LABEL, "");
+		end_line(s);
+		add(s, "%*s", LABEL, "");
 		s->column = LABEL;
 	}
 	paint(s, c);
@@ -63,13 +71,6 @@ static void piece(struct screen *s, const char *text, enum text_color c)
 	if (s->column + n + 2 <= TEXT_WIDTH)
 		add(s, "  ");
 	s->column += n + 2;
-}
-
-static void end_line(struct screen *s)
-{
-	while (s->error == 0 && s->out.len > 0 && s->out.data[s->out.len - 1] == ' ')
-		s->out.len--;
-	add(s, "\n");
 }
 
 static void safe(struct screen *s, struct slice text)
@@ -200,7 +201,7 @@ static void outbox(struct screen *s, const struct json_doc *d)
 	}
 	if (answer_flag(d, d->nodes, "expiry_suspended")) {
 		label(s, "expiry");
-		add(s, "suspended for 10 minutes: a tenth of the backlog would expire; clock wrong?\n");
+		add(s, "suspended 10 min: a tenth of the backlog would expire; clock wrong?\n");
 	}
 }
 

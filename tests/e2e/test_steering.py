@@ -31,7 +31,7 @@ def test_pause_is_per_stream(make_relay, collector):
     with relay.client() as c:
         assert c.ask({**event("other"), "stream": "eu"})["ok"]
     wait_until(lambda: collector.count("other") == 1, "the other stream")
-    assert relay.states() == {"queued": 3}
+    wait_until(lambda: relay.states() == {"queued": 3}, "the other stream's event is settled")
     relay.restart()
     assert state(relay) == "paused"
     assert relay.states() == {"queued": 3}
