@@ -1,5 +1,6 @@
 #!/bin/bash
 # units.sh - runs unit test programs one after the other, and says at the end how many tests passed and failed
+# UNDER='valgrind …' runs each of them under that.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -14,6 +15,7 @@ if [ $# -eq 0 ]; then
 	exit 1
 fi
 
+read -ra under <<<"${UNDER:-}"
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 programs=0 passed=0 failed=0
@@ -21,7 +23,7 @@ broken=()
 
 for program in "$@"; do
 	echo "-- ${program##*/}"
-	"$program" 2>&1 | tee "$out"
+	"${under[@]}" "$program" 2>&1 | tee "$out"
 	rc=${PIPESTATUS[0]}
 	programs=$((programs + 1))
 	good=$(awk '/\[  PASSED  \] [0-9]+ test/ {n += $4} END {print n + 0}' "$out")

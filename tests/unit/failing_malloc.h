@@ -1,7 +1,7 @@
 /* failing_malloc.h - a test program's own allocator, whose n-th call from now on fails
  *
- * Included by one file of a program. Sanitizers bring their own allocator: there FAILING_MALLOC is 0, and the tests
- * that need it skip themselves. */
+ * Included by one file of a program. Sanitizers and valgrind bring their own allocator: there malloc_can_fail() says
+ * no, and the tests that need it skip themselves. */
 #ifndef TEST_FAILING_MALLOC_H
 #define TEST_FAILING_MALLOC_H
 
@@ -10,31 +10,15 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define FAILING_MALLOC 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define FAILING_MALLOC 0
-#endif
-#endif
-#if !defined(FAILING_MALLOC) && defined(__GLIBC__)
-#define FAILING_MALLOC 1
-#elif !defined(FAILING_MALLOC)
-#define FAILING_MALLOC 0
-#endif
-
 static long malloc_fails_at = -1; /* so many more succeed before one fails; below 0: none fails */
 
-/* Has it failed? Disarms it. */
-static inline bool malloc_failed(void)
-{
-	bool failed = malloc_fails_at < 0;
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#endif
 
-	malloc_fails_at = -1;
-	return failed;
-}
-
-#if FAILING_MALLOC
+#if defined(__GLIBC__) && !defined(SANITIZED) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t size);
@@ -62,5 +46,25 @@ void *realloc(void *p, size_t size)
 	return fails_now() ? NULL : __libc_realloc(p, size);
 }
 #endif
+
+/* Has the armed failure happened? Disarms it. */
+static inline bool malloc_failed(void)
+{
+	bool failed = malloc_fails_at < 0;
+
+	malloc_fails_at = -1;
+	return failed;
+}
+
+static inline bool malloc_can_fail(void)
+{
+	void *volatile p;
+
+	malloc_fails_at = 0;
+	p = malloc(1);
+	malloc_fails_at = -1;
+	free(p);
+	return !p;
+}
 
 #endif
