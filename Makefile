@@ -37,7 +37,9 @@ src/config.mk: src/config.mk.in config.status
 
 # ---- flags: ours by variant, then the user's, so that the user has the last word ----
 
-B := build/$(VARIANT)
+# A sanitized build by another compiler stands beside the first: make check VARIANT=asan CC=clang
+OTHER_CC := $(if $(filter command,$(firstword $(origin CC))),$(if $(filter asan tsan,$(VARIANT)),-$(notdir $(firstword $(CC)))))
+B := build/$(VARIANT)$(OTHER_CC)
 
 OPT_release := -O2 -g $(FORTIFY)
 OPT_debug := -Og -g3
