@@ -90,7 +90,8 @@ static bool is_blank(struct slice line)
 /* The bytes up to the next LF, or to the end of the file. */
 static enum input_got next_raw(struct input *in, struct slice *ret)
 {
-	const char *start = in->buf.data + in->taken, *lf = NULL;
+	const char *lf = NULL;
+	size_t end = in->buf.len;
 
 	if (in->buf.len > in->seen)
 		lf = memchr(in->buf.data + in->seen, '\n', in->buf.len - in->seen);
@@ -104,8 +105,10 @@ static enum input_got next_raw(struct input *in, struct slice *ret)
 	}
 	if (!lf && in->taken == in->buf.len)
 		return INPUT_END;
-	*ret = (struct slice){start, (size_t)((lf ? lf : in->buf.data + in->buf.len) - start)};
-	in->taken = in->seen = lf ? (size_t)(lf - in->buf.data) + 1 : in->buf.len;
+	if (lf)
+		end = (size_t)(lf - in->buf.data);
+	*ret = (struct slice){in->buf.data + in->taken, end - in->taken};
+	in->taken = in->seen = lf ? end + 1 : end;
 	in->number++;
 	return INPUT_LINE;
 }

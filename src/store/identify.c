@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -49,6 +51,41 @@ static int judge_header(const char *path, const unsigned char *header, ssize_t n
 		        path, version, schema_version());
 	*ret = OUTBOX_OURS;
 	return 0;
+}
+
+static int check_name(const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ? 0 : err_set(err, -errno, "outbox: %s: %s", path, strerror(errno));
+	if (S_ISLNK(st.st_mode))
+		return err_set(
+		        err, -EPROTO,
+		        "outbox: %s is a symbolic link and was left alone; name the file itself in outbox.path",
+		        path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, -EPROTO, "outbox: %s is no regular file and was left alone", path);
+	if (st.st_nlink > 1)
+		return err_set(err, -EPROTO,
+		               "outbox: %s has another name (a hard link) and was left alone; copy it with "
+		               "ga4relay-ctl backup, and remove the other name",
+		               path);
+	return 0;
+}
+
+int outbox_check_names(const char *path, struct err *err)
+{
+	static const char *const suffixes[] = {"", "-wal", "-journal", ".lock", ".ballast"};
+	char name[PATH_MAX];
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(suffixes) && r == 0; i++) {
+		if (snprintf(name, sizeof(name), "%s%s", path, suffixes[i]) >= (int)sizeof(name))
+			return err_set(err, -ENAMETOOLONG, "outbox %s: the path is too long", path);
+		r = check_name(name, err);
+	}
+	return r;
 }
 
 int outbox_identify(const char *path, enum outbox_file *ret, struct err *err)

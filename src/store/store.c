@@ -203,8 +203,10 @@ static int open_database(struct store *st, struct err *err)
 static int find_file(struct store *st, struct err *err)
 {
 	enum outbox_file file;
-	int r = outbox_identify(st->path, &file, err);
+	int r = st->config.read_only ? 0 : outbox_check_names(st->path, err);
 
+	if (r == 0)
+		r = outbox_identify(st->path, &file, err);
 	if (r < 0)
 		return r;
 	if (file == OUTBOX_MISSING && st->config.read_only)

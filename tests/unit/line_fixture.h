@@ -120,7 +120,8 @@ static inline void fixture_copy_until_quote(struct buf *b, const char *p)
 static inline const char *fixture_verdict(struct fixture *f)
 {
 	struct buf *b = &f->verdict;
-	const char *p, *end = f->result.warnings_json.p + f->result.warnings_json.n;
+	struct slice warnings = f->result.warnings_json;
+	const char *p, *end = warnings.p ? warnings.p + warnings.n : NULL;
 
 	buf_clear(b);
 	if (!f->result.sub) {
@@ -129,7 +130,7 @@ static inline const char *fixture_verdict(struct fixture *f)
 		return b->data;
 	}
 	assert_int_equal(buf_append(b, "ok", 2), 0);
-	for (p = f->result.warnings_json.p; p && p < end; p++) {
+	for (p = warnings.p; p && p < end; p++) {
 		if (end - p > 9 && !memcmp(p, "{\"code\":\"", 9)) {
 			assert_int_equal(buf_append_char(b, ' '), 0);
 			fixture_copy_until_quote(b, p + 9);

@@ -20,15 +20,6 @@
 
 #define STREAM "streams = ( { name = \"web\"; measurement_id = \"G-ABC123\"; api_secret = \"CANARY\"; } );\n"
 
-#ifdef __SANITIZE_ADDRESS__
-/* libconfig 1.5 loses a string's buffer when the parser stops at a syntax error. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-	return "leak:libconfig.so\n";
-}
-#endif
-
 static char dir[] = "/tmp/ga4relay-test-conf-XXXXXX";
 static char path[64], secret_path[64];
 

@@ -18,6 +18,7 @@
 #include "codec/json_in.h"
 #include "codec/json_out.h"
 #include "codec/json_text.h"
+#include "sanitized.h"
 
 static int up(void **state)
 {
@@ -332,7 +333,7 @@ static void large_then_small(void **state)
 	assert_int_equal(doc->n, 2);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !SANITIZED
 /* In a child with little memory left: yajl's buffers, ours, and then the next line. */
 static int read_with_little_memory(struct json_in *in, struct slice text)
 {

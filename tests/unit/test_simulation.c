@@ -5,6 +5,7 @@
  * are checked; at the end every event has left the queue exactly once. SIMULATION_SEED and SIMULATION_DAYS change a
  * run. */
 #include "delivery_fixture.h"
+#include "sanitized.h"
 
 enum weather {
 	FINE,
@@ -251,11 +252,7 @@ static void check_rows(void)
 	assert_true(by_reason[DEAD_EXPIRED] < w.n_rows / 50);
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { DAYS = 2 }; /* ten times slower */
-#else
-enum { DAYS = 14 };
-#endif
+enum { DAYS = SANITIZED ? 2 : 14 }; /* ten times slower */
 
 static void simulate(unsigned n_streams, unsigned max_requests)
 {

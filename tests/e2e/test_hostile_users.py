@@ -1,0 +1,236 @@
+# test_hostile_users.py - what another user of the machine may have planted, and the modes of what the relay makes
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lib.client import event
+from lib.relay import BUILD, SANITIZED, SECRET, wait_until
+
+ROOT = pytest.mark.skipif(os.getuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
+SOMEBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+
+
+def mode(path):
+    return stat.S_IMODE(os.lstat(path).st_mode)
+
+
+def under_umask(number):
+    return ["sh", "-c", f'umask {number:04o}; exec "$@"', "sh"]
+
+
+# ---- modes ----
+
+@pytest.mark.parametrize("umask", [0o000, 0o077, 0o277])
+def test_every_file_is_the_owner_s_alone(make_relay, umask):
+    """Outbox, WAL, lock, ballast, backup, what was set aside and what is begun instead: 0600 whatever was inherited."""
+    relay = make_relay().allow("damaged", "did not end cleanly")
+    mine = {relay.conf, relay.secret_file, relay.log_path, relay.dir / "notify", relay.sock, relay.control}
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.wrapper = under_umask(umask)
+    relay.start()
+    assert all(relay.ask(event())["ok"] for _ in range(3))
+    copy = relay.dir / "copy.db"
+    subprocess.run([*under_umask(umask & 0o077), BUILD / "ga4relay-ctl", "-s", relay.control, "backup", copy], check=True,
+                   stdout=subprocess.DEVNULL)
+    made = set()
+
+    def look():
+        for f in set(relay.dir.iterdir()) - mine:
+            assert mode(f) == 0o600, f
+            made.add(f.name.split(".corrupt-")[0] if "corrupt" not in f.name else "set aside")
+
+    look()
+    relay.kill9()
+    with open(relay.db, "r+b") as f:
+        f.write(b"\xa5" * 4096)
+    (relay.dir / "outbox.db-wal").unlink()
+    relay.start()                                   # sets it aside
+    assert relay.ask(event())["ok"]
+    look()
+    assert {"outbox.db", "outbox.db-wal", "outbox.db.lock", "outbox.db.ballast", "copy.db", "set aside"} <= made
+    assert (mode(relay.sock), mode(relay.control)) == (0o660, 0o600)
+
+
+def umask_of(pid):
+    return next(x.split()[1] for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith("Umask:"))
+
+
+def test_the_umask_is_back_after_every_bind(make_relay):
+    relay = make_relay(listen={"mode": "0666"})
+    relay.change(http={"listen": f"unix:{relay.dir}/http.sock"})
+    relay.wrapper = under_umask(0)
+    relay.start()
+    assert umask_of(relay.pid) == "0077"
+    assert [mode(relay.dir / x) for x in ("ga4relay.sock", "control.sock", "http.sock")] == [0o666, 0o600, 0o660]
+    relay.reload()
+    assert umask_of(relay.pid) == "0077"
+
+
+# ---- links ----
+
+@pytest.mark.parametrize("name", ["outbox.db", "outbox.db-wal", "outbox.db-journal", "outbox.db.lock", "outbox.db.ballast"])
+@pytest.mark.parametrize("how", ["symbolic", "dangling", "hard"])
+def test_a_link_in_an_outbox_file_s_place(make_relay, name, how):
+    """Refused, and what it leads to has its bytes and its mode; without it everything is well."""
+    relay = make_relay().allow("outbox")
+    precious = relay.dir / "precious"
+    if how != "dangling":
+        precious.write_bytes(b"precious" * 1000)
+        precious.chmod(0o640)
+    planted = relay.dir / name
+    if how == "hard":
+        os.link(precious, planted)
+    else:
+        planted.symlink_to(precious)
+    relay.write_config()
+    relay.spawn()
+    assert relay.wait_exit() == 78
+    assert str(planted) in relay.log
+    if how == "dangling":
+        assert not precious.exists()
+    else:
+        assert precious.read_bytes() == b"precious" * 1000 and mode(precious) == 0o640
+    planted.unlink()
+    relay.start()
+    assert relay.ask(event())["ok"]
+
+
+@pytest.mark.parametrize("suffix", [".new", ".backup"])
+def test_a_link_in_a_temporary_file_s_place(make_relay, suffix):
+    """The relay's own leftovers go, the link too, never what it leads to."""
+    relay = make_relay()
+    precious = relay.dir / "precious"
+    precious.write_text("precious")
+    (relay.dir / f"outbox.db{suffix}").symlink_to(precious)
+    relay.start()
+    assert relay.ask(event())["ok"]
+    assert relay.ctl_raw("backup", relay.dir / "copy.db").returncode == 0
+    assert precious.read_text() == "precious"
+
+
+def test_a_link_in_a_backup_s_place(relay):
+    """ctl opens the target, and only one that is not there."""
+    precious, target = relay.dir / "precious", relay.dir / "copy.db"
+    for made in (True, False):
+        if made:
+            precious.write_text("precious")
+        target.symlink_to(precious)
+        assert relay.ctl_raw("backup", target).returncode == 1
+        assert precious.read_text() == "precious" if made else not precious.exists()
+        target.unlink()
+        precious.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("which", ["sock", "control", "http"])
+def test_a_link_in_a_socket_s_place(make_relay, which):
+    relay = make_relay().allow("sock")
+    relay.change(http={"listen": f"unix:{relay.dir}/http.sock"})
+    path = relay.dir / "http.sock" if which == "http" else getattr(relay, which)
+    precious = relay.dir / "precious"
+    precious.write_text("precious")
+    path.symlink_to(precious)
+    relay.write_config()
+    relay.spawn()
+    assert relay.wait_exit() == 1
+    assert precious.read_text() == "precious" and path.is_symlink()
+    assert str(path) in relay.log
+
+
+# ---- squatters ----
+
+@pytest.mark.parametrize("which", ["sock", "control", "http"])
+def test_somebody_listens_in_our_place(make_relay, which):
+    """The relay does not start, and tells nothing to whoever sits there."""
+    relay = make_relay().allow("sock")
+    relay.change(http={"listen": f"unix:{relay.dir}/http.sock"})
+    path = relay.dir / "http.sock" if which == "http" else getattr(relay, which)
+    with socket.socket(socket.AF_UNIX) as squatter:
+        squatter.bind(str(path))
+        squatter.listen(8)
+        squatter.settimeout(5)
+        relay.write_config()
+        relay.spawn()
+        assert relay.wait_exit() == 1
+        assert "listens there" in relay.log and str(path) in relay.log
+        heard, _ = squatter.accept()     # it asked whether anybody is there
+        heard.settimeout(5)
+        assert heard.recv(100) == b""
+        heard.close()
+        assert path.exists()
+    path.unlink()
+    relay.start()
+    assert relay.ask(event())["ok"]
+
+
+@ROOT
+@pytest.mark.parametrize("sticky", [True, False])
+def test_a_directory_that_somebody_else_owns(make_relay, sticky):
+    """Where others may take a name, the relay's files are still its own: what it cannot have, it says and stops."""
+    relay = make_relay().allow("sock", "outbox")
+    relay.dir.chmod(0o1777 if sticky else 0o777)
+    subprocess.run([*SOMEBODY, "sh", "-c", 'umask 0; echo theirs >"$1"', "sh", relay.dir / "outbox.db"], check=True)
+    relay.write_config()
+    relay.spawn()
+    assert relay.wait_exit() == 78
+    assert (relay.dir / "outbox.db").read_text() == "theirs\n"
+    (relay.dir / "outbox.db").unlink()
+    relay.start()
+    assert relay.ask(event())["ok"]
+    r = subprocess.run([*SOMEBODY, "cat", relay.db, relay.dir / "outbox.db-wal", relay.secret_file], capture_output=True,
+                       text=True)
+    assert r.stdout == "" and r.stderr.count("Permission denied") == 3
+
+
+# ---- the process itself ----
+
+@pytest.mark.skipif(SANITIZED, reason="the sanitizers leave no core anyway")
+def test_no_core_is_left(make_relay):
+    """A crash dumps nothing: the secret and the events are in memory. The same death of another program does dump."""
+    relay = make_relay().allow("")
+    unlimited = ["sh", "-c", f'ulimit -c unlimited; cd {relay.dir}; exec "$@"', "sh"]
+
+    def dies(argv):
+        p = subprocess.Popen([*unlimited, *map(str, argv)], env={"PATH": os.environ["PATH"]}, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        yield p
+        p.send_signal(signal.SIGSEGV)
+        told = os.waitid(os.P_PID, p.pid, os.WEXITED)
+        p.returncode = -told.si_status
+        yield told.si_code == os.CLD_DUMPED
+
+    other = dies(["sleep", "60"])
+    wait_until(lambda p=next(other): Path(f"/proc/{p.pid}/comm").read_text() == "sleep\n", "sleep")
+    if not next(other):
+        pytest.skip("nothing leaves a core on this machine")
+    relay.write_config()
+    ours = dies([BUILD / "ga4relay", "-c", relay.conf])
+    next(ours)
+    wait_until(lambda: relay.control.exists() and relay.ctl_raw("status").returncode == 0, "a start")
+    assert relay.ask(event())["ok"]
+    assert next(ours) is False
+
+
+@ROOT
+def test_the_same_user_cannot_read_the_process(make_relay):
+    """Not dumpable: environment and memory are closed to debuggers of the service's own user."""
+    relay = make_relay()
+    os.chown(relay.dir, 65534, 65534)
+    relay.write_config()
+    for f in relay.dir.iterdir():
+        os.chown(f, 65534, 65534)
+    relay.wrapper = SOMEBODY
+    relay.log_path.touch()
+    relay.log_path.chmod(0o666)
+    relay.spawn()
+    os.chown(relay.dir / "notify", 65534, 65534)
+    relay.wait_ready()
+    for what in ("environ", "maps", "mem"):
+        r = subprocess.run([*SOMEBODY, "head", "-c1", f"/proc/{relay.pid}/{what}"], capture_output=True, text=True)
+        assert "Permission denied" in r.stderr, what
+    assert SECRET not in Path(f"/proc/{relay.pid}/cmdline").read_text()
