@@ -219,7 +219,18 @@ static enum ctl_exit use_rows(struct offline *o, const struct job_list_rows *job
 	return code;
 }
 
-/* The jobs are the daemon's; without a writer's thread they run right here. */
+/* The jobs are the daemon's; without a writer's thread they run right here. Damage that is met on the way is worked
+ * around once: what can be read is gathered, and the slice read again from that. */
+static int run_job(struct offline *o, struct job *job)
+{
+	struct err err;
+	int r = job->class->run(o->store, job);
+
+	if (r < 0 && r != -ENOENT && store_salvage(o->store, &err) == 0)
+		r = job->class->run(o->store, job);
+	return r;
+}
+
 static enum ctl_exit each_row(struct offline *o, row_fn *fn)
 {
 	struct job_list_rows job;
@@ -235,7 +246,7 @@ static enum ctl_exit each_row(struct offline *o, row_fn *fn)
 		job.from = from;
 		job.max_rows = fn == count_row ? COUNT_ROWS : OFFLINE_SLICE_ROWS;
 		job.max_examined = OFFLINE_SLICE_EXAMINED;
-		if (job.job.class->run(o->store, &job.job) < 0) {
+		if (run_job(o, &job.job) < 0) {
 			ctl_complain("the outbox cannot be read past event %llu", (unsigned long long)job.next);
 			code = CTL_REFUSED;
 		} else {
@@ -258,7 +269,7 @@ static enum ctl_exit show_ids(void *arg, const uint64_t *ids, size_t n)
 		int r;
 
 		job_show_init(&job, ids[i], NULL);
-		r = job.job.class->run(o->store, &job.job);
+		r = run_job(o, &job.job);
 		if (r == 0 && job.n == 1) {
 			enum ctl_exit printed = print_row(o, &job.rows[0]);
 

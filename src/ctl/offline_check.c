@@ -33,7 +33,6 @@ static void print_json(const struct store_check *check)
 		json_out_kv_i64(j, event_state_name(s), (int64_t)check->events[s]);
 	json_out_close(j);
 	json_out_kv_i64(j, "counted", (int64_t)check->counted);
-	json_out_kv_i64(j, "gaps", (int64_t)check->gaps);
 	json_out_kv_str(j, "problem", check->problem[0] ? check->problem : NULL);
 	if (json_out_end(j) == 0 && buf_append_char(&out, '\n') == 0)
 		fwrite(out.data, 1, out.len, stdout);
@@ -48,13 +47,14 @@ static void print_text(const struct ctl *ctl, const char *path, const struct sto
 	       check->sound ? "sound" : "damaged", text_color_off(ctl->color));
 	if (check->problem[0] && text_safe(&problem, slice_of(check->problem)) == 0)
 		printf("  problem    %.*s\n", (int)problem.len, problem.data);
-	printf("  readable   %s of %s events\n", text_count(rows_of(check), rows),
-	       text_count(check->counted, counted));
+	if (check->counted)
+		printf("  readable   %s of %s events\n", text_count(rows_of(check), rows),
+		       text_count(check->counted, counted));
+	else
+		printf("  readable   %s events\n", text_count(rows_of(check), rows));
 	for (enum event_state s = STATE_QUEUED; s < STATE_COUNT; s++)
 		if (check->events[s])
 			printf("  %-10s %s\n", event_state_name(s), text_count(check->events[s], rows));
-	if (check->gaps)
-		printf("  gaps       %s places where pages could not be read\n", text_count(check->gaps, rows));
 	if (check->incomplete)
 		printf("  incomplete %s rows that are no events\n", text_count(check->incomplete, rows));
 	if (!check->sound)

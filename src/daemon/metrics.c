@@ -102,7 +102,8 @@ static void outbox(struct metrics_text *m, const struct figures *f)
 	metric_u64(m, NULL, NULL, store->bytes_used);
 	metric_head(m, "outbox_limit_bytes", "gauge", "outbox.max_bytes.");
 	metric_u64(m, NULL, NULL, f->context->streams->conf->outbox.max_bytes);
-	metric_head(m, "outbox_set_aside", "gauge", "1: a damaged outbox was set aside at this start.");
+	metric_head(m, "outbox_set_aside", "gauge",
+	            "1: a damaged outbox was set aside and is still beside the present one.");
 	metric_u64(m, NULL, NULL, f->context->set_aside && f->context->set_aside[0]);
 	metric_head(m, "oldest_event_age_seconds", "gauge", "Age of the oldest event that waits; 0 without any.");
 	metric_double(m, NULL, NULL,

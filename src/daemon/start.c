@@ -92,6 +92,18 @@ enum exit_code start_configuration(struct daemon *d, const struct daemon_options
 	return EXIT_OK;
 }
 
+/* Its events are not yet back: said at each start, in status and in a metric until it is taken away. */
+static void remember_aside(struct daemon *d, const char *path)
+{
+	if (!store_find_aside(path, d->set_aside, sizeof(d->set_aside))) {
+		d->set_aside[0] = '\0';
+		return;
+	}
+	log_warning("outbox %s: a damaged one is still beside it, %s; bring back what is readable (ga4relay-ctl "
+	            "--offline %s export | ga4relay-ctl send -), then remove it",
+	            path, d->set_aside, d->set_aside);
+}
+
 /* A file that is ours and damaged must not keep the relay down: it goes aside, whole, and intake starts anew. */
 static int open_store(struct daemon *d, struct store **ret, struct err *err)
 {
@@ -100,6 +112,8 @@ static int open_store(struct daemon *d, struct store **ret, struct err *err)
 
 	store_config_of(d->conf, &config);
 	r = store_open(ret, &config, clock_wall_us(), err);
+	if (r == 0)
+		remember_aside(d, config.path);
 	if (r != -EUCLEAN)
 		return r;
 	log_error("%s", err->text);
@@ -142,6 +156,10 @@ static void report_last_stop(const struct daemon *d, struct store *store)
 	if (stats.unclean_start)
 		log_warning("the last run did not end cleanly; at most %llu events may be sent twice",
 		            (unsigned long long)stats.maybe_twice);
+	if (stats.is_older)
+		log_error("outbox %s: it lacks what was written last (its write-ahead log is lost or damaged, or an "
+		          "older copy was put in its place); ids go on at %llu, above all that were given",
+		          d->conf->outbox.path, (unsigned long long)stats.next_id);
 	if (!d->conf->outbox.sync_full)
 		log_warning(
 		        "outbox.sync is \"normal\": a power cut may lose the last moments of acknowledged events");

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "store/row.h"
-#include "store/salvage.h"
 #include "store/store_private.h"
 
 static void say(struct store_check *ret, const char *text)
@@ -30,7 +29,7 @@ static void check_pages(struct store *st, struct store_check *ret)
 	sqlite3_finalize(stmt);
 }
 
-static int check_row(struct store *st, struct store_check *ret)
+static void check_row(struct store *st, struct store_check *ret)
 {
 	struct slice body, client;
 	struct scan_row row;
@@ -39,29 +38,23 @@ static int check_row(struct store *st, struct store_check *ret)
 	scan_row_head(st, SQL_SCAN_UP, &row);
 	scan_row_body(st, SQL_SCAN_UP, &row);
 	r = envelopes_get(&st->envelopes, &st->db, row.envelope, &body, &client);
-	if (r < 0)
-		db_forget_trouble(&st->db);
 	if (r < 0 || !row.sound)
 		ret->incomplete++;
 	else
 		ret->events[row.state]++;
-	return 0;
 }
 
-static void check_events(struct store *st, struct store_check *ret)
+static int check_events(struct store *st, struct store_check *ret)
 {
 	uint64_t from = 1;
 	int r;
 
-	do {
-		db_forget_trouble(&st->db);
-		db_int(&st->db, SQL_SCAN_UP, 1, (int64_t)from);
-		while ((r = db_row_within(&st->db, SQL_SCAN_UP, from, INT64_MAX)) > 0) {
-			from = (uint64_t)db_col(&st->db, SQL_SCAN_UP, 0) + 1;
-			r = check_row(st, ret);
-		}
-		ret->gaps += r < 0;
-	} while (r < 0 && salvage_skip(st, SQL_SCAN_UP, from, &from));
+	db_int(&st->db, SQL_SCAN_UP, 1, 1);
+	while ((r = db_row_within(&st->db, SQL_SCAN_UP, from, INT64_MAX)) > 0) {
+		from = (uint64_t)db_col(&st->db, SQL_SCAN_UP, 0) + 1;
+		check_row(st, ret);
+	}
+	return r;
 }
 
 static void compare_with_counters(struct store *st, struct store_check *ret)
@@ -73,16 +66,37 @@ static void compare_with_counters(struct store *st, struct store_check *ret)
 	ret->counted = (uint64_t)st->ledger.rows;
 	if (read == ret->counted)
 		return;
-	if (ret->sound)
-		say(ret, "the counters differ from the rows");
+	say(ret, "the counters differ from the rows");
 	ret->sound = false;
+}
+
+/* What is not sound is counted in what could be read of it. */
+static void salvage_and_count(struct store *st, struct store_check *ret)
+{
+	struct err err;
+
+	db_forget_trouble(&st->db);
+	st->db.trouble = TROUBLE_CORRUPT;
+	if (!st->salvaged && store_salvage(st, &err) < 0)
+		return;
+	db_forget_trouble(&st->db);
+	memset(ret->events, 0, sizeof(ret->events));
+	ret->incomplete = 0;
+	if (check_events(st, ret) < 0)
+		say(ret, st->db.trouble_text);
 }
 
 void store_check(struct store *st, struct store_check *ret)
 {
 	*ret = (struct store_check){.sound = false};
-	check_pages(st, ret);
-	check_events(st, ret);
+	if (st->salvaged)
+		say(ret, st->damage);
+	else
+		check_pages(st, ret);
+	if (!ret->sound || check_events(st, ret) < 0) {
+		ret->sound = false;
+		salvage_and_count(st, ret);
+	}
 	compare_with_counters(st, ret);
 	if (ret->incomplete > 0) {
 		ret->sound = false;

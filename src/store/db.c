@@ -25,6 +25,7 @@ static enum trouble classify(sqlite3 *conn, int rc)
 		return TROUBLE_FULL;
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
+	case SQLITE_ERROR: /* our own SQL does not fit: the schema is not what the file's version says */
 		return TROUBLE_CORRUPT;
 	case SQLITE_IOERR:
 		if (rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC)

@@ -29,12 +29,7 @@ static int judge_header(const char *path, const unsigned char *header, ssize_t n
 	uint32_t version;
 
 	if (n < HEADER_SIZE || memcmp(header, magic, sizeof(magic)) != 0) {
-		if (!lockfile_exists(path))
-			return err_set(err, -EPROTO,
-			               "outbox %s: that is no outbox of ga4relay and was left alone; name another "
-			               "file in outbox.path",
-			               path);
-		*ret = OUTBOX_DAMAGED;
+		*ret = lockfile_exists(path) ? OUTBOX_DAMAGED : OUTBOX_STRANGE;
 		return 0;
 	}
 	if (big_endian(header + APPLICATION_ID_AT) != SCHEMA_APPLICATION_ID)

@@ -8,7 +8,8 @@
 enum outbox_file {
 	OUTBOX_MISSING, /* or empty: a new one may be made */
 	OUTBOX_OURS,
-	OUTBOX_DAMAGED /* the header is no SQLite header, yet the lock file says that an outbox was here */
+	OUTBOX_DAMAGED, /* the header is no SQLite header, yet the lock file says that an outbox was here */
+	OUTBOX_STRANGE  /* no SQLite header, and nothing says that it ever was an outbox */
 };
 
 /* Each file of an outbox has one name, of its own: through a link somebody else's file would be written, and a WAL

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "store/row.h"
-#include "store/salvage.h"
 #include "store/store_private.h"
 
 /* A slice ends past so many bytes of text: memory is bounded whatever the rows hold. */
@@ -61,8 +60,6 @@ static int scan(struct store *st, struct job_list_rows *j, enum sql q)
 		enough = r < 0 || is_enough(j, ++examined);
 	}
 	db_reset(&st->db, q);
-	if (r < 0 && !j->reverse && salvage_skip(st, q, j->next, &j->next))
-		return 0;
 	j->end = (r == 0 && !enough) || (j->reverse && j->next == 0);
 	return r < 0 ? r : 0;
 }

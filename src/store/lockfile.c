@@ -1,4 +1,4 @@
-/* lockfile.c - PATH.lock: one process an outbox, and the two facts that must outlive a damaged database */
+/* lockfile.c - PATH.lock: one process an outbox, and the facts that must outlive a damaged database */
 #include "store/lockfile.h"
 
 #include <errno.h>
@@ -23,15 +23,17 @@ static int lock_path(char *ret, size_t size, const char *outbox_path)
 static bool read_facts(struct lockfile *l)
 {
 	char text[128];
-	int suspect;
+	int suspect, closed = 0;
 	ssize_t n = pread(l->fd, text, sizeof(text) - 1, 0);
 
 	if (n < (ssize_t)sizeof(title) - 1 || memcmp(text, title, sizeof(title) - 1) != 0)
 		return false;
 	text[n] = '\0';
-	if (sscanf(text + sizeof(title) - 1, "next_id %" SCNu64 "\nsuspect %d", &l->id_mark, &suspect) != 2)
+	if (sscanf(text + sizeof(title) - 1, "next_id %" SCNu64 "\nsuspect %d\nclosed %d", &l->id_mark, &suspect,
+	           &closed) < 2)
 		return false;
 	l->suspect = suspect != 0;
+	l->closed = closed != 0;
 	return true;
 }
 
@@ -91,7 +93,8 @@ bool lockfile_exists(const char *outbox_path)
 int lockfile_write(struct lockfile *l, uint64_t id_mark, bool suspect)
 {
 	char text[128];
-	int n = snprintf(text, sizeof(text), "%snext_id %020" PRIu64 "\nsuspect %d\n", title, id_mark, suspect);
+	int n = snprintf(text, sizeof(text), "%snext_id %020" PRIu64 "\nsuspect %d\nclosed %d\n", title, id_mark,
+	                 suspect, l->closed);
 
 	if (pwrite(l->fd, text, (size_t)n, 0) != n || fdatasync(l->fd) < 0)
 		return errno ? -errno : -EIO;

@@ -72,8 +72,7 @@ static int sync_directory(const char *path, struct err *err)
 	return 0;
 }
 
-/* A WAL without its database must not be replayed into a new one. It is kept: its rows may be wanted. */
-static int put_orphans_aside(const char *path, struct err *err)
+int new_outbox_move_orphans(const char *path, struct err *err)
 {
 	static const char *const suffixes[] = {"-wal", "-journal"};
 	char old[PATH_MAX], aside[PATH_MAX];
@@ -109,7 +108,7 @@ int new_outbox_create(const struct store_config *config, struct err *err)
 	if (r == 0)
 		r = fill(path, config, err);
 	if (r == 0)
-		r = put_orphans_aside(config->path, err);
+		r = new_outbox_move_orphans(config->path, err);
 	if (r < 0) {
 		(void)unlink(path);
 		return r;

@@ -1,46 +1,151 @@
-/* salvage.c - reading on behind a destroyed page (ctl --offline)
+/* salvage.c - what a damaged outbox still holds, copied row by row into a sound one
  *
- * Ids ascend through the pages, so a destroyed one costs a range of ids: its end is found by ever longer steps, then
- * by halving (traps.md 8). */
+ * Pages are looked at one by one, whatever points at them or no longer does: a destroyed page costs its own rows,
+ * also when it is the root of a table or page 1. Rows tell by their shape which table they are of. What was deleted
+ * does not come back: under secure_delete its bytes were overwritten. */
 #include "store/salvage.h"
 
-#include "store/store_private.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "store/cells.h"
+#include "store/schema.h"
+
+enum { ROW_MAX = 64 << 20 };
 /* Ids stay below 2^53 (ctl.md). */
 #define LAST_ID (UINT64_C(1) << 53)
 
-static bool works_from(struct store *st, enum sql q, uint64_t id)
-{
-	int r;
+/* dedup keys do not help a reader, and are left where they are. */
+static const struct {
+	const char *shape; /* of enum cell_value types */
+	const char *insert;
+} tables[] = {
+        {"-iiiiiit", "INSERT OR IGNORE INTO event VALUES(?,?,?,?,?,?,?,?)"},
+        {"-iitt", "INSERT OR IGNORE INTO envelope VALUES(?,?,?,?,?)"},
+        {"-iiiiittti", "INSERT OR IGNORE INTO note VALUES(?,?,?,?,?,?,?,?,?,?)"},
+        {"-ittiiit", "INSERT OR IGNORE INTO rejected VALUES(?,?,?,?,?,?,?,?)"},
+        {"-ti", "INSERT OR IGNORE INTO stream VALUES(?,?,?)"},
+        {"-i", "INSERT OR IGNORE INTO counter VALUES(?,?)"},
+};
 
-	db_forget_trouble(&st->db);
-	db_int(&st->db, q, 1, (int64_t)id);
-	r = db_row_within(&st->db, q, id, INT64_MAX);
-	db_reset(&st->db, q);
-	return r >= 0;
+struct salvage {
+	struct pages pages;
+	struct db *db;
+	sqlite3_stmt *inserts[ARRAY_LEN(tables)];
+	struct buf spill;
+	uint64_t rows;
+};
+
+static bool has_shape(const struct cell *cell, const char *shape)
+{
+	if (strlen(shape) != cell->n)
+		return false;
+	for (size_t i = 0; i < cell->n; i++)
+		if (cell->values[i].type != shape[i])
+			return false;
+	return true;
 }
 
-bool salvage_skip(struct store *st, enum sql q, uint64_t from, uint64_t *ret)
+static int insert(struct salvage *s, sqlite3_stmt *stmt, const struct cell *cell, struct err *err)
 {
-	uint64_t bad = from, good, step = 1;
+	int rc = sqlite3_bind_int64(stmt, 1, (int64_t)cell->id);
 
-	if (st->db.trouble != TROUBLE_CORRUPT || !st->config.read_only)
-		return false;
-	for (good = from + 1; good < LAST_ID && !works_from(st, q, good); good += step) {
-		bad = good;
-		step *= 2;
-	}
-	if (good >= LAST_ID)
-		return false;
-	while (good - bad > 1) {
-		uint64_t middle = bad + (good - bad) / 2;
+	for (size_t i = 1; i < cell->n && rc == SQLITE_OK; i++) {
+		const struct cell_value *v = &cell->values[i];
 
-		if (works_from(st, q, middle))
-			good = middle;
-		else
-			bad = middle;
+		rc = v->type == 't'
+		             ? sqlite3_bind_text64(stmt, (int)i + 1, v->text.p, v->text.n, SQLITE_STATIC, SQLITE_UTF8)
+		             : sqlite3_bind_int64(stmt, (int)i + 1, v->number);
 	}
-	db_forget_trouble(&st->db);
-	*ret = good;
-	return true;
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(stmt);
+	sqlite3_reset(stmt);
+	if (rc != SQLITE_DONE)
+		return err_set(err, rc == SQLITE_FULL ? -ENOSPC : -EIO,
+		               "what is readable cannot be gathered in a temporary file (TMPDIR): %s",
+		               sqlite3_errmsg(s->db->conn));
+	s->rows++;
+	return 0;
+}
+
+static int take_cell(struct salvage *s, const struct cell *cell, struct err *err)
+{
+	if (cell->id > LAST_ID)
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+		if (has_shape(cell, tables[i].shape))
+			return insert(s, s->inserts[i], cell, err);
+	return 0;
+}
+
+static int take_page(struct salvage *s, const unsigned char *page, uint32_t number, struct err *err)
+{
+	uint32_t n = cells_count(page, number, s->pages.size);
+	struct cell cell;
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < n; i++)
+		if (cells_read(&s->pages, page, number, i, &s->spill, &cell) == 0)
+			r = take_cell(s, &cell, err);
+	return r;
+}
+
+static int take_all(struct salvage *s, struct err *err)
+{
+	unsigned char *page = malloc(s->pages.size);
+	int r = page ? 0 : err_set(err, -ENOMEM, "out of memory");
+
+	for (uint32_t number = 1; r == 0 && number <= s->pages.n; number++)
+		if (pages_read(&s->pages, number, page) == 0)
+			r = take_page(s, page, number, err);
+	free(page);
+	return r;
+}
+
+static int prepare(struct salvage *s, struct err *err)
+{
+	/* Nothing of it has to outlive this process. */
+	int r = db_exec(s->db, "PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF", err);
+
+	if (r == 0)
+		r = schema_migrate(s->db, 0, err);
+	if (r == 0)
+		r = db_exec(s->db, "BEGIN", err);
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(tables); i++)
+		if (sqlite3_prepare_v2(s->db->conn, tables[i].insert, -1, &s->inserts[i], NULL) != SQLITE_OK)
+			r = err_set(err, -EIO, "%s", sqlite3_errmsg(s->db->conn));
+	return r;
+}
+
+static int copy_rows(struct salvage *s, struct err *err)
+{
+	int r = prepare(s, err);
+
+	if (r == 0)
+		r = take_all(s, err);
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+		sqlite3_finalize(s->inserts[i]);
+	if (r == 0)
+		r = db_exec(s->db, "COMMIT", err);
+	if (r == 0 && s->rows == 0)
+		r = err_set(err, -EUCLEAN, "nothing in it is of ga4relay, or can be read");
+	return r;
+}
+
+int salvage(struct db *ret, const char *path, struct err *err)
+{
+	struct salvage s = {.db = ret, .spill = BUF_INIT(ROW_MAX)};
+	int r = pages_open(&s.pages, path, err);
+
+	if (r < 0)
+		return r;
+	r = db_open(ret, "", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL, err);
+	if (r == 0)
+		r = copy_rows(&s, err);
+	if (r < 0)
+		db_close(ret, false);
+	pages_close(&s.pages);
+	buf_free(&s.spill);
+	return r;
 }

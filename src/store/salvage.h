@@ -1,16 +1,13 @@
-/* salvage.h - reading on behind a destroyed page (ctl --offline) */
+/* salvage.h - what a damaged outbox still holds, copied row by row into a sound one (ctl --offline) */
 #ifndef STORE_SALVAGE_H
 #define STORE_SALVAGE_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
+#include "base/err.h"
+#include "base/macros.h"
 #include "store/db.h"
 
-struct store;
-
-/* A scan up by `q` (first parameter: the least id) failed looking for ids from `from` on: the least id above from
- * which it works again. False: nothing more can be read, or the trouble was none of a damaged page. */
-bool salvage_skip(struct store *st, enum sql q, uint64_t from, uint64_t *ret);
+/* Every row that the file's pages (its WAL's included) hold, into ret: a temporary database of SQLite's, with our
+ * schema, that nobody else sees and that is gone when it is closed. -EUCLEAN: not one of our rows was found. */
+int salvage(struct db *ret, const char *path, struct err *err) MUST_CHECK;
 
 #endif

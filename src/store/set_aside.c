@@ -1,4 +1,5 @@
 /* set_aside.c - a damaged outbox makes way, whole, for a new one */
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -61,6 +62,34 @@ static int move_all(const struct store_config *config, struct lockfile *lock, co
 	if (r == 0 && rename(config->path, aside) < 0)
 		r = -errno;
 	return r;
+}
+
+static bool is_aside(const char *name, const char *outbox)
+{
+	size_t n = strlen(outbox);
+	const char *zulu;
+
+	if (strncmp(name, outbox, n) != 0 || strncmp(name + n, ".corrupt-", 9) != 0)
+		return false;
+	zulu = strchr(name + n + 9, 'Z'); /* what follows is a number, or it is a companion */
+	return zulu && strspn(zulu + 1, "-0123456789") == strlen(zulu + 1);
+}
+
+bool store_find_aside(const char *path, char *ret_name, size_t size)
+{
+	const char *slash = strrchr(path, '/'), *outbox = slash ? slash + 1 : path;
+	char directory[PATH_MAX], newest[NAME_MAX + 1] = "";
+	const struct dirent *entry;
+	DIR *dir;
+
+	snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+	dir = opendir(directory);
+	while (dir && (entry = readdir(dir)))
+		if (is_aside(entry->d_name, outbox) && strcmp(entry->d_name, newest) > 0)
+			snprintf(newest, sizeof(newest), "%s", entry->d_name);
+	if (dir)
+		closedir(dir);
+	return newest[0] && snprintf(ret_name, size, "%s%s", slash ? directory : "", newest) < (int)size;
 }
 
 int store_set_aside(const struct store_config *config, int64_t wall_us, char *ret_name, size_t size, struct err *err)

@@ -13,6 +13,8 @@
 #include "base/clock.h"
 #include "store/identify.h"
 #include "store/new_outbox.h"
+#include "store/pages.h"
+#include "store/salvage.h"
 #include "store/schema.h"
 #include "store/store_private.h"
 
@@ -65,7 +67,11 @@ static int load_next_id(struct store *st)
 		snprintf(st->db.trouble_text, sizeof(st->db.trouble_text), "an id is beyond any that was given");
 		return -EIO;
 	}
-	if (next == 0)
+	/* A WAL that is gone or of another file, or an older copy put in place: ids were given that it does not know.
+	 */
+	st->is_older = next > 0 && st->lock.known && !st->config.read_only && (uint64_t)next < st->lock.id_mark &&
+	               (st->lock.closed || st->ledger.now[LEDGER_CLEAN] || !st->had_wal);
+	if (next == 0 || st->is_older)
 		next = (int64_t)st->lock.id_mark;
 	if (next <= event && event < INT64_MAX)
 		next = event + 1;
@@ -196,8 +202,7 @@ static int open_database(struct store *st, struct err *err)
 		r = err_set(err, trouble_errno(st->db.trouble), "%s", st->db.trouble_text);
 	else if (r < 0)
 		err_set(err, r, "%s", strerror(-r));
-	/* ctl --offline reads what it can of a damaged file. */
-	return st->config.read_only && r == -EUCLEAN && st->envelopes.slots ? 0 : r;
+	return r;
 }
 
 static int find_file(struct store *st, struct err *err)
@@ -211,15 +216,24 @@ static int find_file(struct store *st, struct err *err)
 		return r;
 	if (file == OUTBOX_MISSING && st->config.read_only)
 		return err_set(err, -ENOENT, "outbox %s: there is no such file, or it is empty", st->path);
+	/* One that was set aside has no lock file: whether it is ours, its rows will tell. */
+	if (file == OUTBOX_STRANGE && !st->config.read_only)
+		return err_set(err, -EPROTO,
+		               "outbox %s: that is no outbox of ga4relay and was left alone; name another file in "
+		               "outbox.path",
+		               st->path);
 	r = lockfile_take(&st->lock, st->path, err);
 	if (r < 0)
 		return r;
 	/* Again, now that nobody else makes or replaces it. */
 	r = outbox_identify(st->path, &file, err);
-	if (r == 0 && file == OUTBOX_DAMAGED)
+	if (r == 0 && (file == OUTBOX_DAMAGED || file == OUTBOX_STRANGE))
 		r = err_set(err, -EUCLEAN, "outbox %s: its header is damaged", st->path);
 	if (r == 0 && file == OUTBOX_MISSING)
 		r = new_outbox_create(&st->config, err);
+	st->had_wal = pages_has_wal(st->path);
+	if (r == 0 && !st->had_wal && !st->config.read_only)
+		r = new_outbox_move_orphans(st->path, err);
 	return r;
 }
 
@@ -229,18 +243,46 @@ static int keep_id_mark(struct store *st)
 
 	if (st->config.read_only || (st->lock.known && next < st->lock.id_mark))
 		return 0;
+	st->lock.closed = false;
 	return lockfile_write(&st->lock, next + ID_BLOCK, st->lock.suspect);
+}
+
+static int take_salvaged(struct store *st, struct err *err)
+{
+	int r;
+
+	db_close(&st->db, false);
+	envelopes_free(&st->envelopes);
+	st->salvaged = true;
+	r = salvage(&st->db, st->path, err);
+	if (r == 0)
+		r = db_prepare(&st->db, err);
+	if (r == 0 && load(st) < 0)
+		r = err_set(err, -EIO, "what could be read cannot be used: %s", st->db.trouble_text);
+	return r < 0 ? err_prefix(err, r, "outbox %s: damaged", st->path) : 0;
+}
+
+int store_salvage(struct store *st, struct err *err)
+{
+	if (!st->config.read_only || st->salvaged || st->db.trouble != TROUBLE_CORRUPT)
+		return err_set(err, -EIO, "outbox %s: %s", st->path, st->db.trouble_text);
+	snprintf(st->damage, sizeof(st->damage), "%s", st->db.trouble_text);
+	return take_salvaged(st, err);
 }
 
 static int open_all(struct store *st, struct err *err)
 {
 	int r = find_file(st, err);
+	bool found = r == 0;
 
+	if (found)
+		r = open_database(st, err);
+	if (r == -EUCLEAN && st->config.read_only) {
+		snprintf(st->damage, sizeof(st->damage), "%s", err->text);
+		return take_salvaged(st, err);
+	}
 	if (r < 0)
-		return r;
-	r = open_database(st, err);
-	if (r < 0)
-		return err_prefix(err, r, "outbox %s", st->path);
+		return found ? err_prefix(err, r, "outbox %s", st->path) : r;
 	space_open(st);
 	r = keep_id_mark(st);
 	if (r == 0 && !st->config.read_only)
@@ -290,6 +332,17 @@ static void remove_empty_wal(const struct store *st)
 		(void)unlink(path);
 }
 
+/* No other id was given: a file that knows of less at the next start is an older one. Without room for that the mark
+ * stays where it was, which is above. */
+static void note_last_id(struct store *st)
+{
+	int r;
+
+	st->lock.closed = true;
+	r = lockfile_write(&st->lock, (uint64_t)st->ledger.now[LEDGER_NEXT_ID], st->lock.suspect);
+	(void)r;
+}
+
 struct store *store_close(struct store *st)
 {
 	bool sound;
@@ -298,6 +351,8 @@ struct store *store_close(struct store *st)
 		return NULL;
 	store_end_backup(st);
 	sound = !st->fatal && !st->config.read_only;
+	if (sound)
+		note_last_id(st);
 	if (sound)
 		sound = store_transaction(st, note_stop, NULL) == 0 && db_checkpoint(&st->db, true) == 0;
 	/* After a failed sync recovery decides: nothing is copied by us. */
@@ -411,6 +466,7 @@ void store_get_stats(struct store *st, struct store_stats *ret)
 	        .purged_dead = st->upkeep.purged_dead,
 	        .unclean_start = st->unclean_start,
 	        .maybe_twice = st->maybe_twice,
+	        .is_older = st->is_older,
 	};
 	for (int sid = 0; sid < STORE_STREAMS_MAX; sid++) {
 		for (int state = 0; state < STATE_COUNT; state++)

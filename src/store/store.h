@@ -31,12 +31,18 @@ enum { STORE_NAME_MAX = 64, STORE_STREAMS_MAX = 256 };
  * -EUCLEAN ours but corrupt (the daemon sets it aside: store_set_aside); -ENOSPC, -EACCES, -EIO, …
  * The file is left untouched on -EPROTO and -EBUSY. */
 int store_open(struct store **ret, const struct store_config *config, int64_t wall_us, struct err *err) MUST_CHECK;
+/* Of a store that was opened read_only, after a job failed: what can be read of the file takes its place, and the job
+ * may be run once more. Opening does it by itself where it must. Negative: it was done already, the trouble was no
+ * damage, or nothing can be read. */
+int store_salvage(struct store *st, struct err *err) MUST_CHECK;
 /* Checkpoints, truncates the WAL, closes. Takes NULL. */
 struct store *store_close(struct store *st);
 /* Renames a corrupt outbox (and its WAL) to PATH.corrupt-YYYYMMDDTHHMMSSZ; the next store_open() starts a new one
  * whose ids go on above the old. ret_name gets the new name. */
 int store_set_aside(const struct store_config *config, int64_t wall_us, char *ret_name, size_t size,
                     struct err *err) MUST_CHECK;
+/* The newest outbox that was set aside and is still there. False: there is none. */
+bool store_find_aside(const char *path, char *ret_name, size_t size);
 /* What a reload may change. */
 void store_set_limits(struct store *st, const struct store_config *config);
 
@@ -60,18 +66,18 @@ struct store_stats {
 	char full_why[128];
 	bool unclean_start;   /* the last process did not close the outbox */
 	uint64_t maybe_twice; /* the most events that were in flight when it died */
+	bool is_older; /* at the start the file lacked what was written last; ids went on above what was given */
 };
 void store_get_stats(struct store *st, struct store_stats *ret);
 
-/* What is wrong with an outbox, and what of it can be read: SQLite's own check, then every row, around destroyed
- * pages. Takes seconds with millions of rows: for ctl --offline, on a store that was opened read_only. */
+/* What is wrong with an outbox, and what of it can be read: SQLite's own check, then every row. Takes seconds with
+ * millions of rows: for ctl --offline, on a store that was opened read_only. */
 struct store_check {
 	bool sound;
-	char problem[256];            /* the first one; "" : none */
+	char problem[512];            /* the first one; "" : none */
 	uint64_t events[STATE_COUNT]; /* read whole */
 	uint64_t incomplete;          /* found, but not as ga4relay writes them, or without their envelope */
-	uint64_t counted;             /* as many there should be */
-	uint64_t gaps;                /* places where pages could not be read */
+	uint64_t counted;             /* as many there should be; 0: that is not known either */
 };
 void store_check(struct store *st, struct store_check *ret);
 

@@ -63,8 +63,12 @@ struct store {
 	struct backup *backup; /* the one that is being made; NULL: none */
 	bool unclean_start;
 	uint64_t maybe_twice;
+	bool had_wal;  /* there was one, with a header, before it was opened */
+	bool is_older; /* see store_stats */
 	bool fatal;
 	char fatal_why[256];
+	bool salvaged;    /* db is not the file, but what could be read of it */
+	char damage[512]; /* what was wrong with the file then */
 };
 
 /* Rows a slice of upkeep, a purge or a search touches at most (traps.md 6). */

@@ -441,16 +441,20 @@ static void offline_reads_around_damage(void **state)
 	j.max_rows = 100;
 	do {
 		j.from = j.next;
-		assert_int_equal(run_read(f->st, &j.job), 0);
+		if (run_read(f->st, &j.job) < 0) {
+			/* Met once; the slice comes from what could be read. */
+			assert_int_equal(store_salvage(f->st, &f->err), 0);
+			assert_int_equal(run_read(f->st, &j.job), 0);
+		}
 		n += j.n;
 	} while (!j.end);
 	job_list_clear(&j);
 	assert_true(n >= 1900 && n < 2000);
+	assert_int_equal(store_salvage(f->st, &f->err), -EIO);
 	store_check(f->st, &check);
 	assert_false(check.sound);
 	assert_int_equal(check.events[STATE_QUEUED], n);
 	assert_int_equal(check.counted, 2000);
-	assert_int_equal(check.gaps, 1);
 	assert_true(check.problem[0] != '\0');
 	/* Nothing is written in this mode. */
 	struct job_in_flight write;
