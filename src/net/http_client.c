@@ -243,13 +243,6 @@ static void request_recycle(struct http_request *r, bool clean)
 	c->n_idle++;
 }
 
-/* Of a server that answers and resets before it has read the body libcurl 7.88 may lose the answer over HTTP/2
- * (error 92 and no status), and would lose it again: then what is sent once more goes over HTTP/1.1. */
-static bool use_http2(const struct http_client *c, bool fresh)
-{
-	return c->config.http2 && !(fresh && c->lost_answer);
-}
-
 int http_post(struct http_client *c, const char *url, struct slice body, bool fresh, size_t answer_max,
               http_done_fn *done, void *arg, struct http_request **ret)
 {
@@ -268,7 +261,7 @@ int http_post(struct http_client *c, const char *url, struct slice body, bool fr
 	r->answer_max = answer_max < ANSWER_GATHER_MAX ? answer_max : ANSWER_GATHER_MAX;
 	r->started_wall_us = clock_wall_us();
 	r->started_mono_us = clock_mono_us();
-	result = http_options_request(r, url, body, use_http2(c, fresh), fresh);
+	result = http_options_request(r, url, body, fresh);
 	if (result == 0 && curl_multi_add_handle(c->multi, r->easy) != CURLM_OK)
 		result = -ENOMEM;
 	if (result < 0) {
@@ -303,8 +296,6 @@ static void finish(struct http_request *r, CURLcode code)
 	struct slice body;
 
 	http_answer_attempt(r, code, &attempt);
-	if (r->begun > 0 && c->config.http2)
-		c->lost_answer = code == CURLE_HTTP2_STREAM && r->status == 0;
 	body = buf_slice(&r->gathered);
 	c->in_flight--;
 	r->done(r->arg, &attempt, body);
@@ -331,10 +322,10 @@ static void reap_finished(struct http_client *c)
 	}
 }
 
-/* Answered, but not finished in good time: the status is all that matters. Looks at every request, once a second. */
+/* Answered, but not finished in good time: the status is all that matters. Looks at every request, now and then. */
 static void reap_late(struct http_client *c)
 {
-	int64_t limit = clock_mono_us() - HTTP_REST_US;
+	int64_t limit = clock_mono_us() - http_client_rest_us(c);
 	struct http_request *r, *next;
 
 	if (!c->rest_due)

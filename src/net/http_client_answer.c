@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/parse.h"
 #include "net/http_client_priv.h"
 #include "net/http_retry_after.h"
 
@@ -193,6 +194,20 @@ static enum transport judge(struct http_request *r, CURLcode code, bool reused)
 	return t == TRANSPORT_RESET && reused && r->head_bytes == 0 ? TRANSPORT_STALE : t;
 }
 
+/* libcurl 7.88 forgets the head of an HTTP/2 answer that comes in one read with a reset of its stream, as from a server
+ * that answers before it has read the body, and then says error 92 or an empty reply. The status is noted by then. */
+static void find_forgotten_status(struct http_request *r)
+{
+	struct curl_header *h;
+	uint64_t code;
+
+	if (r->status)
+		return;
+	for (size_t i = 0; curl_easy_header(r->easy, ":status", i, CURLH_PSEUDO, 0, &h) == CURLHE_OK; i++)
+		if (parse_u64(slice_of(h->value), &code) == 0 && code >= 200 && code <= 999)
+			r->status = (int)code;
+}
+
 /* libcurl's words may quote parts of the URL, whose query holds the secret. */
 static const char *error_text(const struct http_request *r, enum transport t, CURLcode code)
 {
@@ -211,6 +226,7 @@ void http_answer_attempt(struct http_request *r, CURLcode code, struct attempt *
 {
 	bool reused = was_reused(r);
 
+	find_forgotten_status(r);
 	*ret = (struct attempt){
 	        .transport = judge(r, code, reused),
 	        .status = r->status,

@@ -51,10 +51,15 @@ static void on_rest_timer(void *arg)
 	c->rest_due = true;
 }
 
+int64_t http_client_rest_us(const struct http_client *c)
+{
+	return c->config.http2 ? HTTP2_REST_US : HTTP_REST_US;
+}
+
 void http_client_answered(struct http_client *c)
 {
 	if (!loop_timer_is_set(c->rest_timer))
-		loop_timer_set(c->rest_timer, HTTP_REST_US);
+		loop_timer_set(c->rest_timer, http_client_rest_us(c));
 }
 
 static int timer_wanted(CURLM *multi, long timeout_ms, void *arg)

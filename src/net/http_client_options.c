@@ -152,6 +152,7 @@ static int set_configured(CURL *easy, const struct http_client_config *config, s
 	const struct long_option longs[] = {
 	        /* Rather wait for a place on the first connection than open one for each request of a burst. */
 	        {CURLOPT_PIPEWAIT, config->http2 ? 1 : 0},
+	        {CURLOPT_HTTP_VERSION, config->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1},
 	        {CURLOPT_CONNECTTIMEOUT_MS, option_ms(config->connect_timeout_us)},
 	        {CURLOPT_TIMEOUT_MS, option_ms(config->timeout_us)},
 	};
@@ -213,7 +214,7 @@ int http_options_set(struct http_request *r, const struct http_client_config *co
 	return ret;
 }
 
-int http_options_request(struct http_request *r, const char *url, struct slice body, bool http2, bool fresh)
+int http_options_request(struct http_request *r, const char *url, struct slice body, bool fresh)
 {
 	CURLcode code = curl_easy_setopt(r->easy, CURLOPT_URL, url);
 
@@ -223,9 +224,6 @@ int http_options_request(struct http_request *r, const char *url, struct slice b
 		code = curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, body.n ? body.p : "");
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(r->easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
-	if (code == CURLE_OK)
-		code = curl_easy_setopt(r->easy, CURLOPT_HTTP_VERSION,
-		                        (long)(http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
 	if (code == CURLE_OK)
 		return 0;
 	return code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EINVAL;

@@ -47,12 +47,13 @@ int http_options_global(struct err *err) MUST_CHECK;
 int http_options_set(struct http_request *r, const struct http_client_config *config, struct curl_slist *headers,
                      struct err *err) MUST_CHECK;
 /* What differs. 0, -ENOMEM, -EINVAL. */
-int http_options_request(struct http_request *r, const char *url, struct slice body, bool http2,
-                         bool fresh) MUST_CHECK;
+int http_options_request(struct http_request *r, const char *url, struct slice body, bool fresh) MUST_CHECK;
 
-/* After an answer's head, for the rest of the transfer when nobody wants the answer's body. libcurl 7.88 lets HTTP/2
- * streams stall that were answered before their body was read (trap 11), and a body may come a byte at a time. */
+/* After an answer's head, for the rest of the transfer when nobody wants the answer's body, which may come a byte at a
+ * time. Over HTTP/2 libcurl 7.88 lets streams stall that were answered before their body was read; and cutting one off
+ * costs no connection. */
 #define HTTP_REST_US (1 * US_PER_S)
+#define HTTP2_REST_US (50 * US_PER_MS)
 
 struct http_socket; /* a descriptor that libcurl wants watched */
 SLIST_HEAD(http_socket_list, http_socket);
@@ -70,7 +71,6 @@ struct http_client {
 	struct http_request_list cancelled; /* taken back, done() is due */
 	struct http_request_list idle;      /* to be used again, with their handles */
 	unsigned in_flight, n_idle;
-	bool lost_answer; /* the last HTTP/2 stream that failed was reset without a status */
 	struct http_socket_list watched, spare;
 };
 
@@ -80,6 +80,7 @@ int http_events_init(struct http_client *c) MUST_CHECK;
 void http_events_free(struct http_client *c);
 /* An answer's head is whole: http_client_reap() shall see to it that the rest does not take for ever. */
 void http_client_answered(struct http_client *c);
+int64_t http_client_rest_us(const struct http_client *c);
 
 /* Callbacks, set by http_options_set(). They only record. */
 size_t http_answer_head(char *data, size_t size, size_t n, void *arg);

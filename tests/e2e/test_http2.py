@@ -1,5 +1,6 @@
 # test_http2.py - delivery.http2 against nghttpd and nginx: early answers, GOAWAY, limits of streams, idle closes
 import collections
+import re
 import time
 
 import pytest
@@ -31,36 +32,37 @@ def exactly_once(collector, n):
     assert max(got.values()) == 1, [k for k, v in got.items() if v > 1]
 
 
-@pytest.mark.parametrize("early, blob", [(False, 20000), (True, 300), (True, 1000)])
-def test_nghttpd(make_relay, certs, begin, early, blob):
-    """early: 200, END_STREAM and RST_STREAM before it has read the body. libcurl 7.88 loses such an answer when all of
-    it comes before the body is out (error 92 and no status), and nghttpd has no HTTP/1.1 to go back to: it takes
-    several tries then, which are ambiguous. Bodies over 64 KiB, a stream's first window, would never get through."""
-    server = begin(Nghttpd, certs, early)
-    relay = h2(make_relay, server, certs).allow("destination web").start()
-    began = time.monotonic()
-    pour(relay, 1000, blob)
+@pytest.mark.parametrize("blob", [300, 20000, 120000])
+def test_nghttpd(make_relay, certs, begin, blob):
+    server = begin(Nghttpd, certs)
+    relay = h2(make_relay, server, certs).start()
+    pour(relay, 1000 if blob < 100000 else 300, blob)
     relay.wait_empty()
-    took = time.monotonic() - began
-    assert relay.states() == {"delivered": 1000}
-    assert early or not any(e["maybe_sent"] for e in relay.list("--state", "delivered"))
-    assert took < 15, took                # a stall lasts for delivery.timeout, ten seconds
+    assert relay.states() == {"delivered": 1000 if blob < 100000 else 300}
+    assert not any(e["maybe_sent"] for e in relay.list("--state", "delivered"))
     assert server.requests >= 40
 
 
-@pytest.mark.parametrize("blob", [1, 40000])
-def test_nginx_that_answers_before_it_reads(make_relay, certs, begin, blob):
-    """`return 204`: END_STREAM at once, then RST_STREAM(NO_ERROR) (traps.md 11)."""
-    server = begin(Nginx2, certs)
-    relay = h2(make_relay, server, certs).allow("destination web").start()
-    began = time.monotonic()
-    pour(relay, 500, blob)
+@pytest.mark.parametrize("kind", [Nghttpd, Nginx2])
+@pytest.mark.parametrize("blob", [1, 3000, 20000, 120000])
+def test_an_answer_before_the_body_was_read(make_relay, certs, begin, kind, blob):
+    """nghttpd: 200, END_STREAM and RST_STREAM in one write; nginx: 204, then RST_STREAM. libcurl 7.88 forgets such heads
+    (error 92, empty replies) and lets streams stall. Neither loses, neither repeats, neither stalls, neither flaps."""
+    server = begin(kind, certs, **({"early": True} if kind is Nghttpd else {}))
+    relay = h2(make_relay, server, certs).change(log={"level": "debug"}).start()
+    n = 600 if blob < 100000 else 300    # less than nghttpd bears of resets, or nginx of requests, on one connection
+    pour(relay, n, blob)
     relay.wait_empty()
-    took = time.monotonic() - began
-    assert relay.states() == {"delivered": 500}
-    assert took < 8, took
-    wait_until(lambda: len(server.access) >= 20, "the log of nginx")
-    assert {x[0] for x in server.access} <= {"204", "499"}
+    assert relay.states() == {"delivered": n}
+    metrics = relay.ctl_raw("metrics").stdout
+    requests = {k: int(v) for k, v in re.findall(r'requests_total\{stream="web",outcome="(\S+)"\} ([1-9]\d*)', metrics)}
+    assert set(requests) == {"delivered"}
+    wait_until(lambda: server.requests >= requests["delivered"], "the server's log")
+    assert server.requests == requests["delivered"]
+    assert not any(e["maybe_sent"] for e in relay.list("--state", "delivered"))
+    assert relay.status()["streams"][0]["last_error"] in (None, "")
+    slowest = max(int(x) for x in re.findall(r" ms=(\d+) ", relay.log))
+    assert slowest < 5000, slowest        # a stall lasts for delivery.timeout, ten seconds
 
 
 def test_nginx_in_front_of_a_collector(make_relay, certs, begin, collector):

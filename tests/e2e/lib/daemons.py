@@ -161,6 +161,10 @@ http {{
         self.run(path, "-p", d, "-c", "nginx.conf", "-e", "error.log")
 
     @property
+    def requests(self):
+        return len(self.access)
+
+    @property
     def access(self):
         """[status, connection, protocol] of each request."""
         return [x.split() for x in (self.dir / "access.log").read_text().splitlines()]
