@@ -20,10 +20,11 @@ void idmap_free(struct idmap *m)
 	idmap_init(m);
 }
 
-/* Multiplication puts the good bits on top and hash_u64 folds them down: ids that follow each other spread. */
+/* Ids mostly come and go one after the other: eight in a row share a cache line, and the rows spread. Multiplication
+ * puts the good bits on top, and hash_u64 folds them down. */
 static inline size_t home_of(const struct idmap *m, uint64_t id)
 {
-	return (size_t)hash_u64(id) & (m->cap - 1);
+	return ((size_t)hash_u64(id >> 3) << 3 | (id & 7)) & (m->cap - 1);
 }
 
 /* The place that holds id, or the empty one where it belongs. The map is never full. */
@@ -61,24 +62,40 @@ static int grow(struct idmap *m)
 	return 0;
 }
 
-int idmap_put(struct idmap *m, uint64_t id, void *value)
+/* At most three quarters full: probes stay short. */
+static int make_room(struct idmap *m)
 {
+	return m->len + 1 > m->cap / 4 * 3 ? grow(m) : 0;
+}
+
+int idmap_add(struct idmap *m, uint64_t id, void *value)
+{
+	int r = make_room(m);
 	size_t at;
 
-	/* At most three quarters full: probes stay short. */
-	if (m->len + 1 > m->cap / 4 * 3) {
-		int r = grow(m);
-
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	at = find_place(m, id);
-	if (m->keys[at] == 0) {
-		m->keys[at] = id;
-		m->len++;
-	}
+	if (m->keys[at] != 0)
+		return 0;
+	m->keys[at] = id;
 	m->values[at] = value;
-	return 0;
+	m->len++;
+	return 1;
+}
+
+int idmap_put(struct idmap *m, uint64_t id, void *value)
+{
+	int r = idmap_add(m, id, value);
+
+	if (r == 0)
+		idmap_replace(m, id, value);
+	return r < 0 ? r : 0;
+}
+
+void idmap_replace(struct idmap *m, uint64_t id, void *value)
+{
+	m->values[find_place(m, id)] = value;
 }
 
 void *idmap_get(const struct idmap *m, uint64_t id)

@@ -17,8 +17,12 @@ void idmap_init(struct idmap *m);
 void idmap_free(struct idmap *m);
 /* 0 or -ENOMEM; replaces the value of a key that is there. id != 0, value != NULL. */
 int idmap_put(struct idmap *m, uint64_t id, void *value) MUST_CHECK;
+/* 1: is there now; 0: an older value was there and stays; -ENOMEM. */
+int idmap_add(struct idmap *m, uint64_t id, void *value) MUST_CHECK;
 /* NULL when missing: a missing id is normal. */
 void *idmap_get(const struct idmap *m, uint64_t id);
+/* The key must be there. */
+void idmap_replace(struct idmap *m, uint64_t id, void *value);
 /* The removed value, or NULL. */
 void *idmap_remove(struct idmap *m, uint64_t id);
 /* Walks in no order: `size_t at = 0; while ((v = idmap_next(&m, &at, &id)))`; no put or remove meanwhile. */

@@ -273,32 +273,45 @@ def drain(b):
                  note=f"slow turns {max(slow):g}")
 
 
-def best_packing(lines, window):
-    """Requests of the best scheduler over a window: a full one when there is any, else the fullest."""
-    have, full, requests, next_line, inside = {}, [], 0, 0, 0
-    heap = []
-    while next_line < len(lines) or inside:
-        while inside < window and next_line < len(lines):
-            c = lines[next_line]
+def requests_of(lines, window, age_counts):
+    """Requests of a scheduler whose window of so many events is always full: a full batch when there is any, else the
+    oldest (age_counts) or the fullest."""
+    have, since, full, requests, at, inside, heap = {}, {}, [], 0, 0, 0, []
+
+    def key(c):
+        return since[c] if age_counts else -have[c]
+    while at < len(lines) or inside:
+        while inside < window and at < len(lines):
+            c = lines[at]
             have[c] = have.get(c, 0) + 1
+            if have[c] == 1:
+                since[c] = at
             if have[c] % 25 == 0:
                 full.append(c)
-            heapq.heappush(heap, (-have[c], c))
-            next_line += 1
+            if have[c] == 1 or not age_counts:
+                heapq.heappush(heap, (key(c), c))
+            at += 1
             inside += 1
         if full:
-            have[full.pop()] -= 25
+            c = full.pop()
+            have[c] -= 25
             inside -= 25
+            since[c] = at  # not exactly, for what is left of it
+            if have[c]:
+                heapq.heappush(heap, (key(c), c))
         else:
-            n, c = heapq.heappop(heap)
-            if have[c] != -n or n == 0:
-                if have[c]:
-                    heapq.heappush(heap, (-have[c], c))
+            k, c = heapq.heappop(heap)
+            if not have[c] or key(c) != k:
                 continue
+            inside -= have[c]
             have[c] = 0
-            inside += n
         requests += 1
     return requests
+
+
+def best_packing(lines, window):
+    """Of the two: which is better depends on how the clients are spread. The last events of all wait for nobody."""
+    return min(requests_of(lines, window, True), requests_of(lines, window, False))
 
 
 def zipf_lines(n, pool, clients):

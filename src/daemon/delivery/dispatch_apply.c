@@ -168,4 +168,5 @@ void dispatch_expire(struct dispatch *d, struct due *due)
 	if (d->expiry)
 		d->expiry->unreported++;
 	settle_one(d, due, DEAD_EXPIRED, &s);
+	due_settle(d->scheduler, due);
 }

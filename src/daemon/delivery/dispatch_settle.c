@@ -22,16 +22,12 @@ struct bound_job {
 	struct job_in_flight job;
 };
 
-/* Committed: what left the queue leaves memory. */
+/* Committed: what left the queue is forgotten. */
 static void release_settled(struct dispatch *d, const struct job_settle *j)
 {
-	for (size_t i = 0; i < j->n; i++) {
-		if (j->events[i].kind == SETTLE_FAILED)
-			continue;
-		struct due *due = scheduler_find(d->scheduler, j->events[i].id);
-		if (due && due->state == DUE_SETTLING)
-			due_release(d->scheduler, due);
-	}
+	for (size_t i = 0; i < j->n; i++)
+		if (j->events[i].kind != SETTLE_FAILED)
+			scheduler_settled(d->scheduler, j->events[i].id);
 }
 
 static void settle_done(struct job *job)

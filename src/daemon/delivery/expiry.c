@@ -267,10 +267,10 @@ struct expiry_oldest expiry_get_oldest(const struct expiry *e)
 	uint64_t id, in_memory = 0;
 	const struct due *d;
 	while ((d = idmap_next(&e->scheduler->by_id, &at, &id)) != NULL) {
-		int64_t t = due_event(d)->time_us + clock_skew_of(&e->skew, id);
 		in_memory++;
 		if (d->state == DUE_SETTLING)
 			continue;
+		int64_t t = due_event(d)->time_us + clock_skew_of(&e->skew, id);
 		oldest.any_us = t < oldest.any_us ? t : oldest.any_us;
 		if (!d->no_expiry && t < oldest.expirable_us)
 			oldest.expirable_us = t;

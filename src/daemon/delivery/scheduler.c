@@ -41,6 +41,7 @@ struct lane *scheduler_lane_new(struct scheduler *s, uint32_t sid, bool from_dis
 	l->scheduler = s;
 	l->sid = sid;
 	l->disk_more = from_disk;
+	l->settling.state = DUE_SETTLING;
 	TAILQ_INIT(&l->full);
 	TAILQ_INIT(&l->again);
 	s->n_lanes++;
@@ -83,11 +84,12 @@ static void load_put(struct load *load)
 	free(load);
 }
 
+/* 1: in; 0: it is here already; -ENOMEM. */
 static int due_enter(struct lane *l, struct due *d)
 {
 	struct scheduler *s = l->scheduler;
-	int r = idmap_put(&s->by_id, d->id, d);
-	if (r < 0)
+	int r = idmap_add(&s->by_id, d->id, d);
+	if (r <= 0)
 		return r;
 	r = group_add(l, d);
 	if (r < 0) {
@@ -95,7 +97,7 @@ static int due_enter(struct lane *l, struct due *d)
 		return r;
 	}
 	l->n_events++;
-	return 0;
+	return 1;
 }
 
 int lane_load(struct lane *l, struct submission *sub, const struct load_past *past, int64_t mono_us)
@@ -110,7 +112,7 @@ int lane_load(struct lane *l, struct submission *sub, const struct load_past *pa
 	l->bytes += load->bytes;
 	l->scheduler->bytes += load->bytes;
 	int r = 0;
-	for (uint32_t i = 0; i < sub->n_events && r == 0; i++) {
+	for (uint32_t i = 0; i < sub->n_events && r >= 0; i++) {
 		struct due *d = &load->due[i];
 		d->id = sub->first_id + i;
 		d->index = i;
@@ -121,14 +123,11 @@ int lane_load(struct lane *l, struct submission *sub, const struct load_past *pa
 		d->has_note = past->has_note;
 		d->maybe_sent = past->maybe_sent;
 		d->no_expiry = past->no_expiry;
-		if (idmap_get(&l->scheduler->by_id, d->id))
-			continue;
 		r = due_enter(l, d);
-		if (r == 0)
-			load->left++;
+		load->left += r > 0;
 	}
 	load_put(load);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 void due_release(struct scheduler *s, struct due *d)
@@ -141,6 +140,25 @@ void due_release(struct scheduler *s, struct due *d)
 	load_put(load);
 }
 
+void due_settle(struct scheduler *s, struct due *d)
+{
+	struct load *load = due_load(d);
+	struct lane *l = load->lane;
+	idmap_replace(&s->by_id, d->id, &l->settling);
+	l->n_settling++;
+	l->n_events--;
+	load_put(load);
+}
+
+void scheduler_settled(struct scheduler *s, uint64_t id)
+{
+	struct due *d = scheduler_find(s, id);
+	if (!d || d->state != DUE_SETTLING)
+		return;
+	idmap_remove(&s->by_id, id);
+	CONTAINER_OF(d, struct lane, settling)->n_settling--;
+}
+
 static void batch_remove_event(struct batch *b, const struct due *d)
 {
 	for (unsigned i = 0; i < b->n; i++)
@@ -148,15 +166,6 @@ static void batch_remove_event(struct batch *b, const struct due *d)
 			batch_drop_event(b, i);
 			return;
 		}
-}
-
-void due_take(struct scheduler *s UNUSED, struct due *d)
-{
-	if (d->group)
-		group_remove(d->group, d);
-	else if (d->batch)
-		batch_remove_event(d->batch, d);
-	d->state = DUE_SETTLING;
 }
 
 struct due *scheduler_find(const struct scheduler *s, uint64_t id)
@@ -175,11 +184,13 @@ void scheduler_forget(struct scheduler *s, uint64_t id)
 		return;
 	case DUE_SETTLING: /* leaves by itself */
 		return;
-	case DUE_WAITING:
 	case DUE_BATCHED:
+		batch_remove_event(d->batch, d);
+		break;
+	case DUE_WAITING:
+	case DUE_TAKEN:
 		break;
 	}
-	due_take(s, d);
 	due_release(s, d);
 }
 
@@ -203,6 +214,7 @@ int64_t due_next_us(const struct due *d)
 	case DUE_BATCHED:
 		return d->batch->state == BATCH_PARKED ? d->batch->not_before_us : INT64_MIN;
 	case DUE_IN_FLIGHT:
+	case DUE_TAKEN:
 	case DUE_SETTLING:
 		break;
 	}

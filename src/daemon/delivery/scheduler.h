@@ -37,7 +37,8 @@ enum due_state {
 	DUE_WAITING, /* in a group */
 	DUE_BATCHED, /* in a batch that waits */
 	DUE_IN_FLIGHT,
-	DUE_SETTLING /* its outcome is on the way into the outbox */
+	DUE_TAKEN,   /* in nothing: whoever took it lets it go in the same breath */
+	DUE_SETTLING /* its outcome is on the way into the outbox: a lane's mark stands for all such */
 };
 
 /* One queued event in memory. Lies in a struct load, beside the other events of its line. */
@@ -119,6 +120,10 @@ struct lane {
 	size_t n_parked;             /* events in parked batches */
 	unsigned suspects_in_flight; /* batches */
 	size_t n_waiting, n_events, bytes;
+	/* Of an event whose outcome is on its way only the id is still known: this mark stands for it in by_id, so
+	 * that it is not read again from the outbox, which has it until the commit. */
+	struct due settling;
+	size_t n_settling;
 	unsigned picks; /* for the share of the oldest */
 	/* what is not in memory */
 	uint64_t cursor; /* queued events with higher ids are on disk only */
@@ -195,20 +200,22 @@ int batch_split(struct batch *b) MUST_CHECK;
 /* The events of b, in flight, whose bits are set (not all) become a batch of their own, in flight too. NULL: no
  * memory. */
 struct batch *batch_cut(struct batch *b, uint32_t which) MUST_CHECK;
-/* The batch is gone, its events are settling: each leaves by due_release(). */
+/* The batch is gone, its events are settling: due_settle() of each. */
 void batch_settling(struct batch *b);
-/* Takes one event out of a batch in flight or waiting, into settling (expired). */
+/* Takes one event out of a batch in flight or waiting: due_settle() or due_release() must follow. */
 void batch_drop_event(struct batch *b, unsigned i);
 struct batch *batch_free_empty(struct batch *b);
 /* Its events are on disk only from here on, and it is gone. */
 void batch_abandon(struct batch *b);
 
-/* Out of memory for good: settled, or on disk only. */
+/* Out of memory: on disk only, or gone from there. */
 void due_release(struct scheduler *s, struct due *d);
-/* Out of its group or waiting batch, into DUE_SETTLING: the scheduler decided about it (expired). */
-void due_take(struct scheduler *s, struct due *d);
+/* Its outcome is decided and on its way: out of memory but for its id, until scheduler_settled(). */
+void due_settle(struct scheduler *s, struct due *d);
+void scheduler_settled(struct scheduler *s, uint64_t id);
 /* Held or dropped by an operator. */
 void scheduler_forget(struct scheduler *s, uint64_t id);
+/* What is DUE_SETTLING is a mark, with nothing in it but that. */
 struct due *scheduler_find(const struct scheduler *s, uint64_t id);
 /* An operator's flush: linger, and the own waiting of parked batches, end now. */
 void lane_flush(struct lane *l, int64_t mono_us);

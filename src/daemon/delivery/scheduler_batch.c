@@ -132,10 +132,8 @@ struct batch *batch_cut(struct batch *b, uint32_t which)
 void batch_settling(struct batch *b)
 {
 	batch_unlist(b);
-	for (unsigned i = 0; i < b->n; i++) {
-		b->events[i]->state = DUE_SETTLING;
-		b->events[i]->batch = NULL;
-	}
+	for (unsigned i = 0; i < b->n; i++)
+		due_settle(b->lane->scheduler, b->events[i]);
 	free(b);
 }
 
@@ -143,7 +141,7 @@ void batch_drop_event(struct batch *b, unsigned i)
 {
 	struct due *d = b->events[i];
 	d->batch = NULL;
-	d->state = DUE_SETTLING;
+	d->state = DUE_TAKEN;
 	if (b->state == BATCH_PARKED)
 		b->lane->n_parked--;
 	for (; i + 1 < b->n; i++)

@@ -85,8 +85,8 @@ static bool take_row(struct lane *l, struct refilled *row, int64_t mono_us)
 	        .maybe_sent = row->maybe_sent,
 	        .no_expiry = row->no_expiry,
 	};
-	if (!row->sub || idmap_get(&l->scheduler->by_id, row->id))
-		return true; /* a dead letter by now, or here already */
+	if (!row->sub)
+		return true; /* a dead letter by now */
 	return lane_load(l, row->sub, &past, mono_us) == 0;
 }
 
@@ -163,16 +163,17 @@ static void revisit_evicted(struct lane *l, int64_t mono_us)
 	lane_rewind(l, l->evicted_low);
 }
 
-/* Filling begins when a quarter of the window is free and more is on disk, and ends when nothing fits or nothing is
- * left. Below a half the window is thin: partial batches wait for what will make them fuller. */
+/* Filling begins when an eighth of the window is free and more is on disk, and ends when nothing fits or nothing is
+ * left: the fuller the window, the longer the oldest has gathered company when its turn comes. When filling falls
+ * behind, down to three quarters, the window is thin: partial batches wait for what will make them fuller. */
 static void review_filling(struct lane *l)
 {
 	struct lane_room room = lane_room(l);
 	if (!l->disk_more || room.events == 0 || room.bytes < REQUEST_BYTES)
 		l->filling = l->disk_more && l->n_events == 0;
-	else if (room.events >= SCHEDULER_LANE_EVENTS / 4 && room.bytes >= l->bytes / 3)
+	else if (room.events >= SCHEDULER_LANE_EVENTS / 8 && room.bytes >= l->bytes / 7)
 		l->filling = true;
-	l->thin = l->filling && room.events >= SCHEDULER_LANE_EVENTS / 2 && room.bytes >= l->bytes;
+	l->thin = l->filling && room.events >= SCHEDULER_LANE_EVENTS / 4 && room.bytes >= l->bytes / 3;
 }
 
 void lane_refill(struct lane *l, int64_t mono_us, bool nothing_queued)

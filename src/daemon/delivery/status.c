@@ -28,7 +28,7 @@ int delivery_in_flight_ids(const struct delivery *d, uint64_t **ret, size_t *ret
 		return -ENOMEM;
 	while ((due = idmap_next(m, &at, &id)) != NULL)
 		if (is_out(due))
-			ids[n++] = due->id;
+			ids[n++] = id;
 	qsort(ids, n, sizeof(*ids), by_value);
 	*ret = ids;
 	*ret_n = n;

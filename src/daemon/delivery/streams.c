@@ -171,7 +171,7 @@ void streams_reap_removed(struct delivery *d)
 			continue;
 		}
 		lane_clear(o->lane);
-		if (o->in_flight > 0 || o->lane->n_events > 0) {
+		if (o->in_flight > 0 || o->lane->n_events > 0 || o->lane->n_settling > 0) {
 			i++;
 			continue;
 		}
