@@ -76,6 +76,7 @@ struct settle {
 	enum dead_reason reason; /* for SETTLE_DEAD */
 	bool has_note;           /* an earlier attempt was noted for this event */
 	bool maybe_sent;
+	uint32_t sid; /* its stream; 0: look it up */
 };
 struct settle_attempt {               /* what all events of one batch share */
 	int64_t when_us, duration_us; /* wall; duration */

@@ -7,24 +7,24 @@
 
 #include "store/store_private.h"
 
-int store_gather_gone(struct store *st, uint64_t id)
+int store_gather_gone(struct store *st, uint64_t id, uint32_t sid)
 {
 	if (st->n_gone == st->cap_gone) {
 		size_t cap = st->cap_gone ? st->cap_gone * 2 : 1024;
-		uint64_t *ids = reallocarray(st->gone, cap, sizeof(*ids));
+		struct gone *gone = reallocarray(st->gone, cap, sizeof(*gone));
 
-		if (!ids)
+		if (!gone)
 			return -ENOMEM;
-		st->gone = ids;
+		st->gone = gone;
 		st->cap_gone = cap;
 	}
-	st->gone[st->n_gone++] = id;
+	st->gone[st->n_gone++] = (struct gone){id, sid};
 	return 0;
 }
 
-static int compare_ids(const void *a, const void *b)
+static int compare_gone(const void *a, const void *b)
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	uint64_t x = ((const struct gone *)a)->id, y = ((const struct gone *)b)->id;
 
 	return (x > y) - (x < y);
 }
@@ -87,6 +87,27 @@ int store_delete_run(struct store *st, uint64_t first, uint64_t last)
 	return db_run(db, SQL_DELETE_EVENTS_IN);
 }
 
+/* Nearly always they are all queued still: one pass deletes them and counts itself. The others are looked at. */
+static int delete_queued_run(struct store *st, uint64_t first, uint64_t last, uint32_t sid)
+{
+	struct db *db = &st->db;
+	uint64_t done;
+	int r = delete_notes(st, first, last);
+
+	if (r < 0)
+		return r;
+	db_int(db, SQL_DELETE_QUEUED_IN, 1, (int64_t)first);
+	db_int(db, SQL_DELETE_QUEUED_IN, 2, (int64_t)last);
+	db_int(db, SQL_DELETE_QUEUED_IN, 3, sid);
+	r = db_run(db, SQL_DELETE_QUEUED_IN);
+	if (r < 0)
+		return r;
+	done = db_changes(db);
+	ledger_event(&st->ledger, sid, STATE_QUEUED, -(int64_t)done);
+	st->upkeep.gone_since_sweep += done;
+	return done == last - first + 1 ? 0 : store_delete_run(st, first, last);
+}
+
 int store_flush_gone(struct store *st)
 {
 	size_t n = st->n_gone, i = 0;
@@ -95,13 +116,14 @@ int store_flush_gone(struct store *st)
 	st->n_gone = 0;
 	if (n == 0)
 		return 0;
-	qsort(st->gone, n, sizeof(*st->gone), compare_ids);
+	qsort(st->gone, n, sizeof(*st->gone), compare_gone);
 	while (r == 0 && i < n) {
-		size_t from = i++;
+		const struct gone *from = &st->gone[i++], *last = from;
 
-		while (i < n && st->gone[i] - st->gone[i - 1] <= 1)
-			i++;
-		r = store_delete_run(st, st->gone[from], st->gone[i - 1]);
+		while (i < n && st->gone[i].id - last->id <= 1 && st->gone[i].sid == from->sid)
+			last = &st->gone[i++];
+		r = from->sid ? delete_queued_run(st, from->id, last->id, from->sid)
+		              : store_delete_run(st, from->id, last->id);
 	}
 	return r;
 }
@@ -164,7 +186,7 @@ static int run_settle(struct store *st, struct job *job)
 
 	for (size_t i = 0; r == 0 && i < j->n; i++) {
 		if (j->events[i].kind == SETTLE_DELIVERED && st->config.keep_delivered_us == 0)
-			r = store_gather_gone(st, j->events[i].id);
+			r = store_gather_gone(st, j->events[i].id, j->events[i].sid);
 		else
 			r = settle_noted(st, &j->events[i], &j->attempt);
 	}

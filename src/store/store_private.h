@@ -47,6 +47,12 @@ struct stream_row {
 
 struct backup;
 
+/* An event that leaves, of that stream; 0: not known. */
+struct gone {
+	uint64_t id;
+	uint32_t sid;
+};
+
 struct store {
 	struct store_config config; /* path points at the store's own copy */
 	char *path, *dir;
@@ -56,7 +62,7 @@ struct store {
 	struct envelopes envelopes;
 	struct stream_row streams[STORE_STREAMS_MAX]; /* by sid; "" : none */
 	bool streams_changed;                         /* in the open transaction */
-	uint64_t *gone; /* ids delivered in the open group: deleted together, sorted, before COMMIT */
+	struct gone *gone; /* what is delivered in the open group: deleted together, sorted, before COMMIT */
 	size_t n_gone, cap_gone;
 	struct space space;
 	struct upkeep upkeep;
@@ -122,8 +128,8 @@ bool sweep_is_due(const struct store *st);
 void sweep_step(struct store *st);
 /* When a dead or kept row may go. */
 int64_t upkeep_due_us(const struct store *st, enum dead_reason reason, int64_t settled_us);
-/* jobs_settle.c: an id for store_flush_gone(). */
-int store_gather_gone(struct store *st, uint64_t id) MUST_CHECK;
+/* jobs_settle.c: an id for store_flush_gone(); most likely queued in that stream, 0: not known. */
+int store_gather_gone(struct store *st, uint64_t id, uint32_t sid) MUST_CHECK;
 
 /* What was noted of an event (note.c). Slices live until the next note_get(). */
 struct note {

@@ -117,7 +117,7 @@ static int purge_settled(struct store *st, void *arg)
 			u->settled_found_us = sooner(u->settled_found_us, due_us);
 			continue;
 		}
-		r = store_gather_gone(st, u->settled_cursor);
+		r = store_gather_gone(st, u->settled_cursor, 0);
 		if (r < 0)
 			break;
 		u->purged_dead += dead;

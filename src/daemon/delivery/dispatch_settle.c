@@ -108,6 +108,7 @@ static int gather(struct dispatch *d, const struct batch *b, const struct settle
 		        .id = b->events[i]->id,
 		        .kind = SETTLE_DELIVERED,
 		        .has_note = b->events[i]->has_note,
+		        .sid = b->lane->sid,
 		};
 	g->attempt = *attempt;
 	return 0;
