@@ -277,6 +277,7 @@ struct conf *conf_free(struct conf *conf)
 		free(s->name);
 		free(s->id);
 		secret_free(s->secret);
+		free(s->secret_file);
 		free(s->endpoint);
 		free(s->validation_endpoint);
 	}

@@ -18,6 +18,7 @@ struct conf_stream {
 	char *name;
 	enum stream_type type;
 	char *id;                  /* measurement_id or firebase_app_id */
+	char *secret_file;         /* where it was read; NULL: elsewhere than api_secret_file */
 	char *secret;              /* read at load; the only copy besides curl's URL; wiped by conf_free */
 	char *endpoint;            /* never NULL: the stream's or delivery.endpoint */
 	char *validation_endpoint; /* never NULL */

@@ -202,6 +202,11 @@ static int read_secret(const struct group *g, struct conf_stream *s)
 		        g->rd, source.line, source.option,
 		        "stream \"%s\" needs exactly one of api_secret_file, api_secret_credential and api_secret",
 		        s->name);
+	if (source.file) {
+		s->secret_file = strdup(source.file);
+		if (!s->secret_file)
+			return reader_no_memory(g->rd);
+	}
 	return secret_read(g->rd, &source, &s->secret);
 }
 

@@ -13,21 +13,11 @@ struct acting {
 	uint64_t changed, refused, unknown;
 };
 
-static uint64_t complain_each(const struct json_doc *end, const char *member, const char *why)
-{
-	const struct json_node *list = json_member(end, end->nodes, member);
-
-	if (!list || list->type != JSON_ARRAY)
-		return 0;
-	for (const struct json_node *m = json_first(end, list); m; m = json_next(end, list, m))
-		ctl_complain("event %.*s: %s", SLICE_ARG(json_value(end, m)), why);
-	return list->count;
-}
-
 static enum ctl_exit take_answer(struct acting *a, const struct json_doc *end, bool by_ids)
 {
-	uint64_t unknown = complain_each(end, "unknown", "unknown id");
-	uint64_t in_flight = complain_each(end, "in_flight", "in flight, left alone; try again when it is settled");
+	uint64_t unknown = answer_complain_each(end, "unknown", "unknown id");
+	uint64_t in_flight =
+	        answer_complain_each(end, "in_flight", "in flight, left alone; try again when it is settled");
 
 	a->unknown += unknown;
 	a->changed += (uint64_t)answer_i64(end, end->nodes, "changed", 0);
@@ -42,13 +32,7 @@ static enum ctl_exit act_on_ids(void *arg, const uint64_t *ids, size_t n)
 	const struct json_doc *end;
 	enum ctl_exit code;
 
-	if (j) {
-		json_out_key(j, "ids");
-		json_out_array(j);
-		for (size_t i = 0; i < n; i++)
-			json_out_i64(j, (int64_t)ids[i]);
-		json_out_close(j);
-	}
+	client_add_ids(j, ids, n);
 	code = client_call(&a->client, j, -1, NULL, NULL, &end);
 	return code == CTL_DONE ? take_answer(a, end, true) : code;
 }

@@ -96,7 +96,7 @@ enum ctl_exit ctl_backup(struct ctl *ctl)
 	}
 	code = copy(ctl, fd);
 	if (code == CTL_DONE)
-		code = offline_verify(ctl, path, true);
+		code = offline_verify(ctl, path, OFFLINE_SAY_DAMAGE);
 	tidy(path);
 	if (code == CTL_DONE)
 		say_done(ctl, path, fd);

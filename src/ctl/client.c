@@ -126,6 +126,17 @@ void client_add_filter(struct json_out *j, const struct ctl_args *args)
 		json_out_kv_i64(j, "older_us", args->older_us);
 }
 
+void client_add_ids(struct json_out *j, const uint64_t *ids, size_t n)
+{
+	if (!j)
+		return;
+	json_out_key(j, "ids");
+	json_out_array(j);
+	for (size_t i = 0; i < n; i++)
+		json_out_i64(j, (int64_t)ids[i]);
+	json_out_close(j);
+}
+
 /* The descriptor goes with the first byte. */
 static int send_request(struct client *c, int fd)
 {
@@ -288,4 +299,15 @@ int64_t answer_i64(const struct json_doc *d, const struct json_node *object, con
 	if (!m || parse_u64(text, &v) < 0 || v > INT64_MAX)
 		return otherwise;
 	return negative ? -(int64_t)v : (int64_t)v;
+}
+
+uint64_t answer_complain_each(const struct json_doc *d, const char *name, const char *why)
+{
+	const struct json_node *list = member(d, d->nodes, name, JSON_ARRAY);
+
+	if (!list)
+		return 0;
+	for (const struct json_node *m = json_first(d, list); m; m = json_next(d, list, m))
+		ctl_complain("event %.*s: %s", SLICE_ARG(json_value(d, m)), why);
+	return list->count;
 }

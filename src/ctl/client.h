@@ -29,6 +29,9 @@ struct json_out *client_begin(struct client *c, const char *command);
 /* The members for --state, --stream, … */
 void client_add_filter(struct json_out *j, const struct ctl_args *args);
 
+/* The member "ids". */
+void client_add_ids(struct json_out *j, const uint64_t *ids, size_t n);
+
 /* One line of an answer, without LF. Not CTL_DONE ends the call with it. */
 typedef enum ctl_exit client_line_fn(void *arg, struct slice line);
 /* Sends, hands every line but the last to on_line (NULL: none is expected), and gives the last line's members.
@@ -42,5 +45,7 @@ struct slice answer_text(const struct json_doc *d, const struct json_node *objec
 int64_t answer_i64(const struct json_doc *d, const struct json_node *object, const char *name, int64_t otherwise);
 double answer_double(const struct json_doc *d, const struct json_node *object, const char *name, double otherwise);
 bool answer_flag(const struct json_doc *d, const struct json_node *object, const char *name);
+/* Says on standard error why each of the ids that an answer lists under name was not done; how many they are. */
+uint64_t answer_complain_each(const struct json_doc *d, const char *name, const char *why);
 
 #endif

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "ctl/text.h"
 
 #define DAEMON_USER "ga4relay"
@@ -192,6 +193,7 @@ enum ctl_exit ctl_doctor(struct ctl *ctl)
 {
 	struct doctor d = {.ctl = ctl, .client.fd = -1};
 
+	log_set_level(LOG_LEVEL_ERROR); /* what reading the configuration warns of is found again, and said better */
 	snprintf(d.config, sizeof(d.config), "%s", ctl->args.config ? ctl->args.config : CTL_DEFAULT_CONFIG);
 	check_daemon(&d);
 	check_config(&d);

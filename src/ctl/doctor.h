@@ -11,9 +11,10 @@ enum doctor_result { DOCTOR_OK, DOCTOR_NOTE, DOCTOR_WARNING, DOCTOR_FAILED };
 struct doctor {
 	struct ctl *ctl;
 	struct client client;
-	bool running;      /* a daemon answers */
-	struct conf *conf; /* NULL: cannot be read here */
-	char config[512];  /* its path */
+	bool running;        /* a daemon answers */
+	struct conf *conf;   /* NULL: cannot be read here */
+	char config[512];    /* its path */
+	bool clock_compared; /* with an endpoint's */
 	unsigned failed, warnings;
 };
 

@@ -123,6 +123,19 @@ static void check_outbox_mode(struct doctor *d, const char *path)
 		           "%s has mode %04o: others may read it", path, (unsigned)(sb.st_mode & 07777));
 }
 
+static void check_secrets(struct doctor *d)
+{
+	for (size_t i = 0; i < d->conf->n_streams; i++) {
+		const char *path = d->conf->streams[i].secret_file;
+		struct stat sb;
+
+		if (path && stat(path, &sb) == 0 && (sb.st_mode & 0007))
+			doctor_say(d, DOCTOR_FAILED, "secret", "chmod o= the file, and make a new secret in GA4",
+			           "%s has mode %04o: everybody on this machine can read it", path,
+			           (unsigned)(sb.st_mode & 07777));
+	}
+}
+
 static enum ctl_exit sum_events(void *arg, struct slice line)
 {
 	uint64_t *total = arg;
@@ -166,7 +179,7 @@ static void check_file(struct doctor *d, const char *path)
 			doctor_say(d, DOCTOR_NOTE, "outbox", NULL, "%s is not there yet: the daemon makes it", path);
 		return;
 	}
-	if (offline_verify(d->ctl, path, true) == CTL_DONE)
+	if (offline_verify(d->ctl, path, OFFLINE_SAY_NOTHING) == CTL_DONE)
 		doctor_say(d, DOCTOR_OK, "outbox", NULL, "%s is sound", path);
 	else
 		doctor_say(d, DOCTOR_FAILED, "outbox",
@@ -180,6 +193,7 @@ void doctor_files(struct doctor *d)
 		check_event_socket(d, d->conf->listen.socket);
 		check_disk(d, d->conf->outbox.path);
 		check_outbox_mode(d, d->conf->outbox.path);
+		check_secrets(d);
 	}
 	if (d->running)
 		check_rows(d);

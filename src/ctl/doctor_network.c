@@ -13,6 +13,9 @@
 /* No release is older: 2025-01-01. A clock before it is wrong. */
 #define RELEASED_US (INT64_C(1735689600) * US_PER_S)
 
+/* More than a slow answer explains. */
+enum { CLOCK_OFF_S = 30 };
+
 /* The host of an URL, without user, port and brackets. */
 static void host_of(const char *url, char *host, size_t size)
 {
@@ -63,6 +66,25 @@ static const char *advice_for(struct slice transport)
 	return "try it by hand with curl -v";
 }
 
+/* By the Date header of the endpoint's answer: it counts events by its own clock. */
+static void compare_clocks(struct doctor *d, const struct json_doc *end)
+{
+	int64_t ahead_s = answer_i64(end, end->nodes, "clock_ahead_s", INT64_MIN);
+	char distance[16];
+
+	if (ahead_s == INT64_MIN)
+		return;
+	text_duration((ahead_s < 0 ? -ahead_s : ahead_s) * US_PER_S, distance);
+	if (ahead_s > CLOCK_OFF_S || ahead_s < -CLOCK_OFF_S)
+		doctor_say(
+		        d, DOCTOR_FAILED, "clock",
+		        "set it (timedatectl set-ntp true): events are dated wrongly, and expire too early or late",
+		        "is %s %s the endpoint's", distance, ahead_s > 0 ? "ahead of" : "behind");
+	else if (!d->clock_compared)
+		doctor_say(d, DOCTOR_OK, "clock", NULL, "agrees with the endpoint's");
+	d->clock_compared = true;
+}
+
 static void probe(struct doctor *d, struct slice stream)
 {
 	struct json_out *j = client_begin(&d->client, "probe");
@@ -90,6 +112,7 @@ static void probe(struct doctor *d, struct slice stream)
 	else
 		doctor_say(d, DOCTOR_OK, "endpoint", NULL, "answered %lld after %lld ms", (long long)status,
 		           (long long)answer_i64(end, end->nodes, "ms", 0));
+	compare_clocks(d, end);
 }
 
 enum { STREAMS_MAX = 16 /* looked at; they mostly share one endpoint */ };

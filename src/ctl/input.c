@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -13,6 +14,7 @@ enum { READ_CHUNK = 256 << 10 };
 enum ctl_exit input_open(struct input *in, const char *path)
 {
 	bool standard = !path || strcmp(path, "-") == 0;
+	struct stat sb;
 
 	*in = (struct input){.fd = STDIN_FILENO,
 	                     .own = !standard,
@@ -26,9 +28,9 @@ enum ctl_exit input_open(struct input *in, const char *path)
 	if (standard)
 		return CTL_DONE;
 	in->fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (in->fd >= 0)
+	if (in->fd >= 0 && fstat(in->fd, &sb) == 0 && !S_ISDIR(sb.st_mode))
 		return CTL_DONE;
-	ctl_complain("%s: %s", path, strerror(errno));
+	ctl_complain("%s: %s", path, strerror(in->fd >= 0 ? EISDIR : errno));
 	return CTL_USAGE;
 }
 

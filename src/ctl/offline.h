@@ -8,8 +8,8 @@
 /* list, show, count or export of ctl->args.offline. */
 enum ctl_exit offline_read(struct ctl *ctl, const char *command, client_line_fn *print) MUST_CHECK;
 enum ctl_exit offline_check(struct ctl *ctl) MUST_CHECK;
-/* Opens and looks through a file: what backup does with its copy. Says what is wrong. quiet: prints nothing when it
- * is good. */
-enum ctl_exit offline_verify(struct ctl *ctl, const char *path, bool quiet) MUST_CHECK;
+enum offline_say { OFFLINE_SAY_ALL, OFFLINE_SAY_DAMAGE, OFFLINE_SAY_NOTHING };
+/* Opens and looks through a file: what backup does with its copy, and doctor with a stopped daemon's. */
+enum ctl_exit offline_verify(struct ctl *ctl, const char *path, enum offline_say say) MUST_CHECK;
 
 #endif

@@ -78,21 +78,21 @@ static enum ctl_exit look(const char *path, struct store_check *ret)
 	return CTL_DONE;
 }
 
-enum ctl_exit offline_verify(struct ctl *ctl, const char *path, bool quiet)
+enum ctl_exit offline_verify(struct ctl *ctl, const char *path, enum offline_say say)
 {
 	struct store_check check;
 	enum ctl_exit code = look(path, &check);
 
 	if (code != CTL_DONE)
 		return code;
-	if (ctl->args.json && !quiet)
+	if (ctl->args.json && say == OFFLINE_SAY_ALL)
 		print_json(&check);
-	else if (!quiet || !check.sound)
+	else if (say == OFFLINE_SAY_ALL || (say == OFFLINE_SAY_DAMAGE && !check.sound))
 		print_text(ctl, path, &check);
 	return check.sound ? CTL_DONE : CTL_REFUSED;
 }
 
 enum ctl_exit offline_check(struct ctl *ctl)
 {
-	return offline_verify(ctl, ctl->args.offline, false);
+	return offline_verify(ctl, ctl->args.offline, OFFLINE_SAY_ALL);
 }

@@ -66,17 +66,6 @@ static enum ctl_exit filtered(struct ctl *ctl, const char *command, client_line_
 	return code;
 }
 
-static enum ctl_exit complain_unknown(const struct json_doc *end)
-{
-	const struct json_node *list = json_member(end, end->nodes, "unknown");
-
-	if (!list || list->type != JSON_ARRAY || list->count == 0)
-		return CTL_DONE;
-	for (const struct json_node *m = json_first(end, list); m; m = json_next(end, list, m))
-		ctl_complain("event %.*s: unknown id", SLICE_ARG(json_value(end, m)));
-	return CTL_REFUSED;
-}
-
 static enum ctl_exit read_ids(void *arg, const uint64_t *ids, size_t n)
 {
 	struct reading *r = arg;
@@ -84,15 +73,11 @@ static enum ctl_exit read_ids(void *arg, const uint64_t *ids, size_t n)
 	const struct json_doc *end;
 	enum ctl_exit code;
 
-	if (j) {
-		json_out_key(j, "ids");
-		json_out_array(j);
-		for (size_t i = 0; i < n; i++)
-			json_out_i64(j, (int64_t)ids[i]);
-		json_out_close(j);
-	}
+	client_add_ids(j, ids, n);
 	code = client_call(&r->client, j, -1, r->print, &r->rows, &end);
-	return code == CTL_DONE ? complain_unknown(end) : code;
+	if (code == CTL_DONE && answer_complain_each(end, "unknown", "unknown id") > 0)
+		code = CTL_REFUSED;
+	return code;
 }
 
 static enum ctl_exit by_ids(struct ctl *ctl, const char *command, client_line_fn *print)

@@ -75,11 +75,11 @@ static void tries(const struct rows *rows, const struct json_doc *d)
 	if (!list || list->type != JSON_ARRAY)
 		return;
 	for (const struct json_node *t = json_first(d, list); t; t = json_next(d, list, t)) {
-		char time[32];
+		char time[64];
 		int64_t status = answer_i64(d, t, "status", 0);
 
 		label(rows, name);
-		printf("%s  %lld ms  ", text_time(answer_i64(d, t, "when_micros", 0), time),
+		printf("%s  %lld ms  ", text_when(answer_i64(d, t, "when_micros", 0), clock_wall_us(), time),
 		       (long long)answer_i64(d, t, "ms", 0));
 		if (status)
 			printf("%lld ", (long long)status);

@@ -11,7 +11,7 @@
 #include "ctl/rows.h"
 #include "ctl/text.h"
 
-enum { LABEL = 10, SCREEN_MAX = 1 << 20 };
+enum { LABEL = 10, SCREEN_MAX = 1 << 20, DATE_LENGTH = 11 /* "2026-11-23 " */ };
 
 /* The screen is made whole and written at once: --watch does not flicker. Appending errors stick. */
 struct screen {
@@ -88,12 +88,13 @@ static void head(struct screen *s, const struct json_doc *d)
 {
 	char up[16];
 	struct slice version = answer_text(d, d->nodes, "version");
+	int64_t connections = answer_i64(d, d->nodes, "connections", 0);
 
 	paint(s, COLOR_BOLD);
 	add(s, "ga4relay %.*s", SLICE_ARG(version));
 	paint(s, COLOR_PLAIN);
-	add(s, "  up %s  %lld connections\n\n", text_duration(answer_i64(d, d->nodes, "uptime_s", 0) * US_PER_S, up),
-	    (long long)answer_i64(d, d->nodes, "connections", 0));
+	add(s, "  up %s  %lld connection%s\n\n", text_duration(answer_i64(d, d->nodes, "uptime_s", 0) * US_PER_S, up),
+	    (long long)connections, connections == 1 ? "" : "s");
 }
 
 static void counts(struct screen *s, const struct json_doc *d, const char *name, const char *object, bool zeros)
@@ -127,18 +128,20 @@ static void oldest(struct screen *s, const struct json_doc *d)
 	double age_s = answer_double(d, d->nodes, "oldest_age_s", -1);
 	double expiry_s = answer_double(d, d->nodes, "first_expiry_s", -1);
 	int64_t now_us = clock_wall_us();
-	char shown[64], left[16];
+	char shown[64];
 
 	if (age_s < 0)
 		return;
 	label(s, "oldest");
 	add(s, "%s", text_when(now_us - (int64_t)(age_s * 1e6), now_us, shown));
-	if (expiry_s >= 0) {
-		/* Two thirds of the window are over: delivery.md's warning. */
-		paint(s, age_s > 2 * expiry_s ? COLOR_RED : COLOR_PLAIN);
-		add(s, ", expires in %s", text_duration((int64_t)(expiry_s * 1e6), left));
-		paint(s, COLOR_PLAIN);
-	}
+	end_line(s);
+	if (expiry_s < 0)
+		return;
+	label(s, "expires");
+	/* Two thirds of the window are over: the log warned of it too. */
+	paint(s, age_s > 2 * expiry_s ? COLOR_RED : COLOR_PLAIN);
+	add(s, "%s", text_when(now_us + (int64_t)(expiry_s * 1e6), now_us, shown));
+	paint(s, COLOR_PLAIN);
 	end_line(s);
 }
 
@@ -215,15 +218,17 @@ static void why(struct screen *s, const struct json_doc *d, const struct json_no
 	int64_t retry_ms = answer_i64(d, stream, "retry_in_ms", 0);
 	struct slice error = answer_text(d, stream, "last_error");
 	int64_t since_us = answer_i64(d, stream, "down_since_micros", 0);
-	char wait[16], since[64];
+	int64_t now_us = clock_wall_us();
+	char wait[64], since[64];
 
 	if (error.n == 0 && retry_ms == 0)
 		return;
 	add(s, "  ");
-	if (retry_ms > 0)
-		add(s, "next try in %s", text_duration(retry_ms * US_PER_MS, wait));
 	if (since_us > 0)
-		add(s, "%sdown since %s", retry_ms > 0 ? ", " : "", text_when(since_us, clock_wall_us(), since));
+		add(s, "down since %s", text_when(since_us, now_us, since));
+	if (retry_ms > 0)
+		add(s, "%snext try %s", since_us > 0 ? ", " : "",
+		    text_when(now_us + retry_ms * US_PER_MS, now_us, wait) + DATE_LENGTH);
 	if (retry_ms > 0 || since_us > 0)
 		add(s, error.n ? "\n  " : "");
 	if (error.n) {

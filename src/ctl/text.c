@@ -105,6 +105,53 @@ int text_safe_json(struct buf *out, struct slice s)
 	return r;
 }
 
+struct range {
+	int32_t first, last;
+};
+
+static bool is_in(const struct range *ranges, size_t n, int32_t c)
+{
+	for (size_t i = 0; i < n; i++)
+		if (c >= ranges[i].first && c <= ranges[i].last)
+			return true;
+	return false;
+}
+
+/* Columns that a terminal gives it. Not wcwidth(): what it says hangs on the locale, and it has none for a service.
+ */
+static size_t width_of(int32_t c)
+{
+	/* Combining marks, joiners and variation selectors; then East Asian wide characters and pictures. */
+	static const struct range none[] = {{0x300, 0x36f},   {0x483, 0x489},   {0x591, 0x5bd},   {0x610, 0x61a},
+	                                    {0x64b, 0x65f},   {0x200b, 0x200d}, {0x20d0, 0x20f0}, {0xfe00, 0xfe0f},
+	                                    {0xfe20, 0xfe2f}, {0xfeff, 0xfeff}};
+	static const struct range two[] = {
+	        {0x1100, 0x115f}, {0x2e80, 0x303e},   {0x3041, 0x33ff},   {0x3400, 0x4dbf},   {0x4e00, 0x9fff},
+	        {0xa000, 0xa4cf}, {0xac00, 0xd7a3},   {0xf900, 0xfaff},   {0xfe30, 0xfe6f},   {0xff00, 0xff60},
+	        {0xffe0, 0xffe6}, {0x1f300, 0x1f64f}, {0x1f680, 0x1f6ff}, {0x1f900, 0x1faff}, {0x20000, 0x3fffd}};
+
+	if (c < 0x300)
+		return 1;
+	return is_in(none, ARRAY_LEN(none), c) ? 0 : is_in(two, ARRAY_LEN(two), c) ? 2 : 1;
+}
+
+/* The bytes of s that fit width columns; *ret_columns: how many those are. */
+static size_t fitting(struct slice s, size_t width, size_t *ret_columns)
+{
+	size_t at = 0, columns = 0, len;
+
+	while (at < s.n) {
+		size_t w = width_of(next_char(s.p + at, s.n - at, &len));
+
+		if (columns + w > width)
+			break;
+		columns += w;
+		at += len;
+	}
+	*ret_columns = columns;
+	return at;
+}
+
 static int pad(struct buf *out, size_t n)
 {
 	int r = 0;
@@ -117,29 +164,27 @@ static int pad(struct buf *out, size_t n)
 int text_cell(struct buf *out, struct slice s, size_t width, bool right)
 {
 	_cleanup_(buf_free) struct buf safe = BUF_INIT(1 << 16);
-	size_t columns, keep = 0, kept = 0;
+	size_t columns, keep;
 	int r;
 
 	/* A cell shows a few dozen characters: no need to look at a megabyte. */
 	r = text_safe(&safe, (struct slice){s.p, s.n > 1024 ? utf8_truncate(s.p, s.n, 1024) : s.n});
 	if (r < 0)
 		return r;
-	columns = utf8_count(safe.data, safe.len);
-	if (columns <= width) {
+	keep = fitting(buf_slice(&safe), width, &columns);
+	if (keep == safe.len) {
 		r = right ? pad(out, width - columns) : 0;
 		if (r == 0)
 			r = buf_append_slice(out, buf_slice(&safe));
 		return r == 0 && !right ? pad(out, width - columns) : r;
 	}
-	while (kept + 1 < width) {
-		size_t len;
-
-		next_char(safe.data + keep, safe.len - keep, &len);
-		keep += len;
-		kept++;
-	}
+	if (width == 0)
+		return 0;
+	keep = fitting(buf_slice(&safe), width - 1, &columns);
 	r = buf_append(out, safe.data, keep);
-	return r == 0 && width > 0 ? buf_append_slice(out, SLICE_LIT("…")) : r;
+	if (r == 0)
+		r = buf_append_slice(out, SLICE_LIT("…"));
+	return r == 0 ? pad(out, width - 1 - columns) : r;
 }
 
 /* ---- figures ---- */

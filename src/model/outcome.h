@@ -26,6 +26,7 @@ struct attempt {
 	char error[160];  /* libcurl's words, no URL with a secret; "" when there was an answer */
 	char answer[256]; /* the answer's first bytes, printable */
 	int64_t started_wall_us, duration_us;
+	int64_t date_us; /* the server's clock, by its Date header; 0: not known, or the answer was not wanted */
 };
 
 /* What the destination did lately: the safeguard's memory (destination_recent() fills it in). The batch's past is

@@ -15,6 +15,7 @@ void http_answer_reset(struct http_request *r)
 	r->head_bytes = r->body_bytes = 0;
 	r->status = 0;
 	r->retry_after_us = -1;
+	r->date_us = 0;
 	r->answered_mono_us = 0;
 	r->cut = false;
 	r->answer[0] = '\0';
@@ -70,6 +71,8 @@ size_t http_answer_head(char *data, size_t size, size_t n, void *arg)
 		r->retry_after_us = -1;
 	} else if (r->status && header_value(line, SLICE_LIT("Retry-After"), &value)) {
 		r->retry_after_us = http_retry_after(value, clock_wall_us());
+	} else if (r->answer_max > 0 && header_value(line, SLICE_LIT("Date"), &value)) {
+		r->date_us = http_date_us(value);
 	} else if (r->status && r->answered_mono_us == 0 && is_end_of_head(line)) {
 		r->answered_mono_us = clock_mono_us();
 		http_client_answered(r->client);
@@ -235,6 +238,7 @@ void http_answer_attempt(struct http_request *r, CURLcode code, struct attempt *
 	        .reused_connection = reused,
 	        .started_wall_us = r->started_wall_us,
 	        .duration_us = clock_mono_us() - r->started_mono_us,
+	        .date_us = r->date_us,
 	};
 	snprintf(ret->error, sizeof(ret->error), "%.*s", (int)sizeof(ret->error) - 1,
 	         error_text(r, ret->transport, code));

@@ -32,6 +32,7 @@ struct http_request {
 	size_t head_bytes, body_bytes;
 	int status;               /* last status line that is not 1xx */
 	int64_t retry_after_us;   /* of that answer's head */
+	int64_t date_us;          /* likewise, when the answer is wanted */
 	int64_t answered_mono_us; /* when that answer's head was whole; 0: not yet */
 	bool cut;                 /* we stopped reading a too long answer */
 	char answer[sizeof(((struct attempt *)0)->answer)];

@@ -1,4 +1,4 @@
-/* http_retry_after.c - Retry-After, of which any nonsense may come
+/* http_retry_after.c - Retry-After and Date, of which any nonsense may come
  *
  * Not CURLINFO_RETRY_AFTER: it cannot tell "0" from an absent header, gives 0 on overflow, 1 for "1.5", and negative
  * numbers for dates that have passed. */
@@ -24,17 +24,29 @@ static struct slice trim(struct slice s)
 }
 
 /* All three HTTP date forms begin with a day's name, which keeps curl_getdate() from reading numbers as dates. */
-static int64_t until_date(struct slice s, int64_t wall_us)
+static time_t parse_date(struct slice s)
 {
 	char text[DATE_MAX];
-	time_t when;
-	int64_t left;
 
-	if (s.n >= sizeof(text) || !isalpha((unsigned char)s.p[0]))
+	if (s.n == 0 || s.n >= sizeof(text) || !isalpha((unsigned char)s.p[0]))
 		return -1;
 	memcpy(text, s.p, s.n);
 	text[s.n] = '\0';
-	when = curl_getdate(text, NULL);
+	return curl_getdate(text, NULL);
+}
+
+int64_t http_date_us(struct slice value)
+{
+	time_t when = parse_date(trim(value));
+
+	return when > 0 ? (int64_t)when * US_PER_S : 0;
+}
+
+static int64_t until_date(struct slice s, int64_t wall_us)
+{
+	time_t when = parse_date(s);
+	int64_t left;
+
 	if (when < 0)
 		return -1;
 	left = (int64_t)when - wall_us / US_PER_S;

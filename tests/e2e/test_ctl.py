@@ -1,20 +1,24 @@
 # test_ctl.py - ga4relay-ctl against a running relay: every command, its fields, its exit codes, its output on a terminal
+import email.utils
 import json
 import os
 import pty
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import threading
 import time
+import unicodedata
 
 import pytest
 
 from lib.client import event, line
-from lib.collector import status
-from lib.relay import BUILD, SECRET, wait_until
+from lib.collector import Answer, status
+from lib.relay import BUILD, SECRET, TOP, wait_until
+from lib.wire import RawServer, fine
 
 LIST = ["id", "state", "reason", "stream", "client", "name", "accepted_micros", "event_micros", "attempts",
         "last_status", "last_error", "next_attempt_ms", "maybe_sent", "bytes"]
@@ -297,6 +301,43 @@ def test_export_comes_back_the_same(paused):
     assert [r["event_micros"] for r in after] == [r["event_micros"] for r in before]
 
 
+def test_everything_that_export_prints_is_taken_again(relay, collector):
+    """Also what the relay made of cookies and keys, and a payload without events."""
+    relay.ctl("pause")
+    cookie = "GS1.1.1700000123.1.1.1700000456.0.0.0"
+    relay.ask({**event(), "dedup_key": "k-1"}, {"client_id": "GA1.1.12.34", "session_cookie": cookie, "name": "a"},
+              {"client_id": "1.2", "user_properties": {"tier": {"value": "gold"}}})
+    relay.ctl("hold", relay.list()[0]["id"])
+    exported = relay.ctl_raw("export").stdout
+    first = relay.ctl("export")
+    relay.ctl("drop", "ALL", "--yes")
+    summary = json.loads(relay.ctl_raw("--json", "send", stdin=exported).stdout)
+    assert (summary["events"], summary["refused"], summary["duplicates"]) == (3, 0, 0)
+    again = relay.ctl("export")
+    assert [r["line"] for r in again] == [r["line"] for r in first]
+    assert json.loads(again[1]["line"])["params"]["session_id"] in ("1700000123", 1700000123)
+    assert json.loads(again[1]["line"])["client_id"] == "12.34"
+    relay.ctl("resume")
+    relay.wait_empty()
+    assert len(collector.accepted) == 3
+
+
+def test_a_refused_line_is_sent_again_after_a_correction(paused):
+    paused.ask({"client_id": "1.2", "name": "error"})
+    r, = wait_until(lambda: paused.ctl("list", "--state", "rejected"), "the rejected line")
+    shown = paused.ctl_raw("--json", "show", r["id"]).stdout
+    code, out, _ = run(paused, "send", stdin=shown)
+    assert code == 1 and "NAME_RESERVED" in out
+    line_again = json.loads(shown)["line"].replace("error", "my_error")
+    assert run(paused, "send", stdin=line_again + "\n")[0] == 0
+    assert paused.list()[0]["name"] == "my_error"
+
+
+def test_send_takes_no_directory(paused):
+    code, out, err = run(paused, "send", paused.dir)
+    assert (code, out) == (2, "") and err == f"ga4relay-ctl: {paused.dir}: Is a directory\n"
+
+
 def test_send_without_a_daemon(make_relay):
     relay = make_relay()
     r = relay.ctl_raw("send", "--socket", relay.sock, stdin="{}\n")
@@ -457,6 +498,7 @@ def test_tap_slow_reader_misses_and_never_slows(paused):
     (["drop", "ALL"], 2, "--yes"),
     (["backup"], 2, "into which file"),
     (["send", "/nowhere"], 2, "No such file"),
+    (["validate", "/"], 2, "Is a directory"),
     ([], 2, "no command"),
 ])
 def test_usage(paused, args, code, says):
@@ -525,6 +567,58 @@ def test_colour_only_on_a_terminal(paused):
         assert "\x1b" not in run(paused, *args)[1]
         for x in on_a_terminal(paused, *args, NO_COLOR="1").decode().splitlines():
             assert len(x.rstrip("\r")) <= 80
+
+
+def columns(text):
+    """As a terminal counts them."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def test_columns_fit_whatever_the_names_are(make_relay):
+    """Names as long as they may be, wide and combining characters, and nothing that steers a terminal."""
+    relay = make_relay()
+    relay.config["streams"] = [relay.stream(paused=True), relay.stream(name="x" * 63, measurement_id="G-B", paused=True)]
+    relay.start()
+    clients = ["c" * 500, "\u6771\u4eac" * 30, "e\u0301" * 60, "\x1b[31m" * 10, "\u202e" * 20]
+    for c in clients:
+        assert relay.ask({"stream": "x" * 63, "client_id": c, "name": "n" * 40})["ok"]
+    relay.ask({"client_id": "1.2", "name": "error", "params": {"x": "y" * 500}})
+    relay.ask({"client_id": "1.2", "name": "\u6771" * 60})
+    for args in (["list"], ["list", "--reverse"], ["list", "--state", "rejected"], ["status"], ["count", "--by", "name"],
+                 ["count", "--by", "age"], ["check"]):
+        out = on_a_terminal(relay, *args, NO_COLOR="1").decode().replace("\r\n", "\n")
+        assert all(columns(x) <= 80 for x in out.split("\n")), (args, out)
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", out), (args, out)
+    heads, *rows = on_a_terminal(relay, "list", NO_COLOR="1").decode().splitlines()
+    assert {x.index("n" * 13) for x in rows} == {heads.index("NAME")}
+
+
+def test_help_fits_a_screen(make_relay):
+    relay = make_relay()
+    texts = [relay.ctl_raw("--help").stdout]
+    for c in re.findall(r"^  ([a-z-]+) ", texts[0], re.M):
+        texts.append(relay.ctl_raw(c, "--help").stdout)
+    assert [x for t in texts for x in t.splitlines() if columns(x) > 80] == []
+
+
+def test_completion_in_bash():
+    """As bash asks it: commands, options of a command, states in a list, reasons."""
+    script = TOP / "src/ctl/ga4relay-ctl.bash"
+
+    def complete(*words):
+        test = f"""source {script}; COMP_WORDS=({" ".join(f"'{w}'" for w in words)}); COMP_CWORD={len(words) - 1}
+            f=$(complete -p ga4relay-ctl | sed "s/.*-F \\([^ ]*\\) .*/\\1/"); $f; printf '%s\n' "${{COMPREPLY[@]}}" """
+        r = subprocess.run(["bash", "-c", test], capture_output=True, text=True,
+                           env={"PATH": f"{BUILD}:{os.environ['PATH']}"})
+        assert r.stderr == "", r.stderr
+        return {x.strip() for x in r.stdout.splitlines()}
+
+    assert {"status", "list", "doctor"} <= complete("ga4relay-ctl", "")
+    assert complete("ga4relay-ctl", "cou") == {"count"}
+    assert "--reverse" in complete("ga4relay-ctl", "list", "--re")
+    assert "--watch" not in complete("ga4relay-ctl", "list", "--")
+    assert "dead" in complete("ga4relay-ctl", "list", "--state", "de")
+    assert "age" in complete("ga4relay-ctl", "count", "--by", "")
 
 
 def test_status_repeats_on_a_terminal(paused):
@@ -608,6 +702,63 @@ def test_doctor_finds_an_unknown_ca(make_relay, make_tls):
     code, out, _ = doctor(relay)
     assert code == 1 and re.search("FAILED +TLS ", out) and "delivery.ca_file" in out, out
     assert SECRET not in out
+
+
+@pytest.mark.parametrize("name, words", [("wrong-name", "name|subject"), ("expired", "expired"),
+                                         ("unknown", "certificate|issuer")])
+def test_doctor_finds_a_bad_certificate(make_relay, certs, begin, name, words):
+    server = begin(RawServer, fine, tls=certs.context(name))
+    relay = make_relay(server.tls_url, delivery={"ca_file": certs.ca}).start()
+    code, out, _ = doctor(relay)
+    assert code == 1, out
+    found, = re.findall("FAILED +TLS .*", out)
+    assert re.search(words, found) and "ca_file" in found, out
+
+
+@pytest.mark.parametrize("off, says", [(7200, "behind"), (-7200, "ahead of")])
+def test_doctor_finds_a_wrong_clock(relay, collector, off, says):
+    """As the endpoint's Date header tells."""
+    def dated(seconds):
+        when = email.utils.formatdate(time.time() + seconds, usegmt=True)
+        return lambda r: Answer(status=200, headers={"Date": when}, body=b'{"validationMessages":[]}')
+
+    collector.rule = dated(0)
+    assert doctor(relay)[0] == 0
+    assert "agrees with the endpoint's" in doctor(relay)[1]
+    collector.rule = dated(off)
+    code, out, _ = doctor(relay)
+    assert code == 1 and re.search(f"FAILED +clock +is (2h00m|1h59m) {says} the endpoint's .*timedatectl", out), out
+
+
+def test_doctor_finds_a_secret_that_all_can_read(relay):
+    relay.secret_file.chmod(0o644)
+    code, out, _ = doctor(relay)
+    assert code == 1 and re.search("FAILED +secret .*mode 0644.* chmod o=", out), out
+    relay.secret_file.chmod(0o600)
+    assert doctor(relay)[0] == 0
+
+
+def test_doctor_finds_a_secret_that_its_user_cannot_read(relay):
+    if os.getuid() != 0:
+        pytest.skip("another user's eyes need root")
+    relay.secret_file.chmod(0o600)
+    program = relay.dir / "ctl"
+    shutil.copy(BUILD / "ga4relay-ctl", program)
+    for p in (relay.dir, relay.conf, program):
+        p.chmod(0o755)
+    r = subprocess.run([program, "-s", relay.control, "doctor", "--config", relay.conf], user=65534, group=65534,
+                       capture_output=True, text=True)
+    out = re.sub(r"\n {22}", " ", r.stdout)
+    assert r.returncode == 3 and re.search("FAILED +daemon .*Permission denied", out), out + r.stderr
+    assert re.search("FAILED +configuration .*secret.*Permission denied", out), out
+
+
+def test_doctor_finds_a_stale_socket(relay):
+    relay.allow("did not end cleanly")
+    relay.kill9()
+    code, out, _ = doctor(relay)
+    assert code == 3 and re.search("FAILED +daemon .*Connection refused .*systemctl start ga4relay", out), out
+    assert re.search("FAILED +event socket .*Connection refused .*start the daemon", out), out
 
 
 def test_doctor_finds_a_constant_id(paused):

@@ -71,12 +71,12 @@ def on_a_terminal(p, *args, stdin=subprocess.DEVNULL, until=None):
     ({"events": {"queued": "x"}}, "events +none"),
     ({"events": 7, "streams": 7}, "^rates"),
     ({"outbox": {"bytes": 90, "limit": 100}}, r"90 %"),
-    ({"oldest_age_s": 7200, "first_expiry_s": 60}, "oldest +.*, expires in "),
+    ({"oldest_age_s": 7200, "first_expiry_s": 60}, r"expires +\S+ \S+ \(in 1m00s\)"),
     ({"dead": {"refused": 1, "too-large": 22222222, "expired": 33333333, "ambiguous": 44444444, "corrupt": 55555555}},
      r"dead +refused 1 .*33\n +ambiguous"),
     ({"maybe_twice": -1, "connections": -3}, " -3 connections"),
     ({"streams": [{**STREAM, "state": "backing-off", "retry_in_ms": 5000, "down_since_micros": 1760000000000000,
-                   "last_error": "status 503 from the endpoint " + "x" * 99}]}, "next try in 5s, down since .*\n +last error: status 503"),
+                   "last_error": "status 503 from the endpoint " + "x" * 99}]}, r"down since .*, next try \S+ \(in 5s\)\n +last error: status 503"),
 ])
 def test_status_tells_all(puppet, change, says):
     p = puppet({"status": [{**STATUS, **change}, {}]})

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "daemon/control/private.h"
+
+enum { ANSWER_MAX = 4096 /* its head is of interest */ };
 
 struct probe_op {
 	struct op op;
@@ -30,6 +33,8 @@ static void on_answer(void *arg, const struct attempt *attempt, struct slice bod
 		json_out_kv_i64(j, "status", attempt->status);
 		json_out_kv_str(j, "error", attempt->error[0] ? attempt->error : NULL);
 		json_out_kv_i64(j, "ms", attempt->duration_us / US_PER_MS);
+		if (attempt->date_us)
+			json_out_kv_i64(j, "clock_ahead_s", (clock_wall_us() - attempt->date_us) / US_PER_S);
 		session_finish_end(p->op.session, j);
 	}
 	op_done(&p->op);
@@ -62,7 +67,8 @@ int control_probe(struct session *s, const struct request *request, struct err *
 	if (!p)
 		return err_set(err, -ENOMEM, "out of memory");
 	op_start(s, &p->op, NULL, probe_destroy);
-	r = http_post(client, stream->validation_endpoint, SLICE_LIT("{}"), true, 0, on_answer, p, &http_request);
+	r = http_post(client, stream->validation_endpoint, SLICE_LIT("{}"), true, ANSWER_MAX, on_answer, p,
+	              &http_request);
 	if (r < 0) {
 		op_done(&p->op);
 		return err_set(err, r, "the request cannot be started: %s", strerror(-r));

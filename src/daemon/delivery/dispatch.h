@@ -107,6 +107,8 @@ char *dispatch_url(const struct conf_stream *stream);
 bool outlet_paused(const struct outlet *o);
 /* Starts at most max requests; how many were started. */
 unsigned dispatch_start(struct dispatch *d, struct outlet *o, unsigned max);
+/* Tells who follows live that an event became a dead letter, reason expired. */
+void dispatch_tap_expired(const struct dispatch *d, const struct due *due);
 /* Too old: it leaves as a dead letter. The event is DUE_TAKEN, and gone with this call. */
 void dispatch_expire(struct dispatch *d, struct due *due);
 /* The turn's end: what was decided goes to the writer; what could not be committed is tried again. */

@@ -148,9 +148,8 @@ void outcome_apply(struct dispatch *d, struct outlet *o, struct batch *b, const 
 		batch_again(b);
 }
 
-void dispatch_expire(struct dispatch *d, struct due *due)
+void dispatch_tap_expired(const struct dispatch *d, const struct due *due)
 {
-	struct settle_attempt s = {.when_us = d->now.wall_us};
 	struct tap_event e = {
 	        .what = TAP_DEAD,
 	        .sub = due_sub(due),
@@ -162,8 +161,16 @@ void dispatch_expire(struct dispatch *d, struct due *due)
 	        .next_attempt_ms = -1,
 	        .maybe_sent = due->maybe_sent,
 	};
+
 	if (tap_wanted(d->tap))
 		d->tap->on_event(d->tap->arg, &e);
+}
+
+void dispatch_expire(struct dispatch *d, struct due *due)
+{
+	struct settle_attempt s = {.when_us = d->now.wall_us};
+
+	dispatch_tap_expired(d, due);
 	d->counters->dead[DEAD_EXPIRED]++;
 	if (d->expiry)
 		d->expiry->unreported++;

@@ -169,6 +169,8 @@ static void forget_expired(struct expiry *e, const struct job_expire *j)
 {
 	for (size_t i = 0; i < j->n_expired; i++) {
 		const struct due *d = scheduler_find(e->scheduler, j->expired_ids[i]);
+		if (d && d->state != DUE_SETTLING)
+			dispatch_tap_expired(e->dispatch, d);
 		if (!d || d->state != DUE_SETTLING) {
 			e->dispatch->counters->dead[DEAD_EXPIRED]++;
 			e->unreported++;
