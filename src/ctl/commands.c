@@ -17,7 +17,7 @@
 
 static const struct ctl_command commands[] = {
         {"status", "", "one screen: queue, rates, destinations, outbox, dead",
-         "With --watch it repeats every second until interrupted.\n", OPT_WATCH, 0, ctl_status},
+         "With --watch it repeats every second until q or the interrupt key.\n", OPT_WATCH, 0, ctl_status},
         {"list", "", "events in the order of their ids",
          "Without --state: queued, inflight and held. Rejected lines: --state rejected.\n",
          OPTS_FILTER | OPT_LIMIT | OPT_REVERSE | OPT_OFFLINE, 0, ctl_list},

@@ -2,14 +2,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/parse.h"
 #include "ctl/client.h"
 #include "ctl/rows.h"
 #include "ctl/text.h"
+#include "ctl/watch.h"
 
 enum { LABEL = 10, SCREEN_MAX = 1 << 20, DATE_LENGTH = 11 /* "2026-11-23 " */ };
 
@@ -294,8 +293,6 @@ static enum ctl_exit print_screen(void *arg, struct slice line)
 		ctl_complain("the daemon's answer makes no sense: %s", err.text);
 		return CTL_REFUSED;
 	}
-	if (run->repeat && run->ctl->tty)
-		add(&s, "\033[H\033[2J");
 	head(&s, d);
 	counts(&s, d, "events", "events", false);
 	oldest(&s, d);
@@ -305,7 +302,10 @@ static enum ctl_exit print_screen(void *arg, struct slice line)
 	streams(&s, d);
 	if (run->repeat && !run->ctl->tty)
 		add(&s, "\n");
-	fwrite(s.out.data, 1, s.out.len, stdout);
+	if (run->repeat && run->ctl->tty)
+		s.error = s.error == 0 ? watch_show(&s.out) : s.error;
+	else
+		fwrite(s.out.data, 1, s.out.len, stdout);
 	fflush(stdout);
 	out = s.out;
 	return s.error == 0 ? CTL_DONE : CTL_REFUSED;
@@ -323,10 +323,9 @@ static enum ctl_exit once(struct status_run *run, struct client *client)
 /* A connection each time: the screen comes back after the daemon was restarted. */
 static enum ctl_exit watch(struct status_run *run)
 {
-	const struct timespec second = {.tv_sec = 1};
 	struct client client;
 
-	for (;;) {
+	do {
 		if (client_open_quietly(&client, run->ctl->args.socket) == 0) {
 			enum ctl_exit code = once(run, &client);
 
@@ -337,8 +336,8 @@ static enum ctl_exit watch(struct status_run *run)
 			ctl_complain("no daemon on %s; waiting for it", run->ctl->args.socket);
 		}
 		fflush(stdout);
-		nanosleep(&second, NULL);
-	}
+	} while (watch_pause());
+	return CTL_DONE;
 }
 
 enum ctl_exit ctl_status(struct ctl *ctl)
@@ -353,7 +352,9 @@ enum ctl_exit ctl_status(struct ctl *ctl)
 	if (code == CTL_DONE && ctl->args.watch) {
 		client_close(&client);
 		run.repeat = true;
+		watch_begin();
 		code = watch(&run);
+		watch_end();
 	} else if (code == CTL_DONE) {
 		code = once(&run, &client);
 	}

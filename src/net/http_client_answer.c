@@ -197,8 +197,9 @@ static enum transport judge(struct http_request *r, CURLcode code, bool reused)
 	return t == TRANSPORT_RESET && reused && r->head_bytes == 0 ? TRANSPORT_STALE : t;
 }
 
-/* libcurl 7.88 forgets the head of an HTTP/2 answer that comes in one read with a reset of its stream, as from a server
- * that answers before it has read the body, and then says error 92 or an empty reply. The status is noted by then. */
+/* libcurl 7.88 forgets the head of an HTTP/2 answer that comes in one read with a reset of its stream, as from a
+ * server that answers before it has read the body, and then says error 92 or an empty reply. The status is noted by
+ * then. */
 static void find_forgotten_status(struct http_request *r)
 {
 	struct curl_header *h;

@@ -50,9 +50,9 @@ int http_options_set(struct http_request *r, const struct http_client_config *co
 /* What differs. 0, -ENOMEM, -EINVAL. */
 int http_options_request(struct http_request *r, const char *url, struct slice body, bool fresh) MUST_CHECK;
 
-/* After an answer's head, for the rest of the transfer when nobody wants the answer's body, which may come a byte at a
- * time. Over HTTP/2 libcurl 7.88 lets streams stall that were answered before their body was read; and cutting one off
- * costs no connection. */
+/* After an answer's head, for the rest of the transfer when nobody wants the answer's body, which may come a byte at
+ * a time. Over HTTP/2 libcurl 7.88 lets streams stall that were answered before their body was read; and cutting one
+ * off costs no connection. */
 #define HTTP_REST_US (1 * US_PER_S)
 #define HTTP2_REST_US (50 * US_PER_MS)
 

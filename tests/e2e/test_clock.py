@@ -142,7 +142,8 @@ def test_expiry_and_its_warning(timed, collector):
     put(relay, "plain", "kept")
     put(relay, "in_paused", stream="shop")
     put(relay, "in_removed", stream="old")
-    relay.ctl("hold", *[e["id"] for e in relay.list() if e["name"] == "kept"])
+    kept, = [e["id"] for e in relay.list() if e["name"] == "kept"]
+    wait_until(lambda: relay.ctl_raw("hold", kept).returncode == 0, "held, as soon as it is not in flight")
     relay.config["streams"] = relay.config["streams"][:2]
     relay.reload()
     clock.passes(39 * MIN)

@@ -4,14 +4,13 @@ import json
 import os
 import pty
 import re
-import select
 import shutil
-import signal
 import socket
 import subprocess
 import threading
 import time
 import unicodedata
+import warnings
 
 import pytest
 
@@ -621,29 +620,64 @@ def test_completion_in_bash():
     assert "age" in complete("ga4relay-ctl", "count", "--by", "")
 
 
-def test_status_repeats_on_a_terminal(paused):
-    """Each screen takes the place of the one before, and shows what changed; the interrupt key ends it."""
-    master, slave = pty.openpty()
-    p = subprocess.Popen([str(BUILD / "ga4relay-ctl"), "-s", str(paused.control), "status", "--watch"], stdout=slave,
-                         stderr=slave, stdin=subprocess.DEVNULL, env={"TERM": "xterm", "PATH": os.environ["PATH"]},
-                         # whoever runs the tests in the background has the interrupt key ignored
-                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-    os.close(slave)
-    seen = b""
+def in_tmux(relay, width, height, *args):
+    if not shutil.which("tmux"):
+        warnings.warn("TMUX IS MISSING: what repeats on a terminal is not looked at (Debian: apt install tmux)")
+        pytest.skip("tmux is missing")
+    return Tmux(relay.dir / "tmux", width, height, [BUILD / "ga4relay-ctl", "-s", relay.control, *args])
 
-    def shows(word):
-        nonlocal seen
-        while select.select([master], [], [], 0)[0]:
-            seen += os.read(master, 65536)
-        return word in seen
 
-    wait_until(lambda: shows(b"STREAM"), "the first screen")
+class Tmux:
+    """A terminal of that size that runs a command: keys go in, the screen comes out."""
+
+    def __init__(self, socket_path, width, height, args):
+        self.socket = str(socket_path)
+        command = " ".join(map(str, args))
+        self.run("-f", "/dev/null", "new-session", "-d", "-x", str(width), "-y", str(height),
+                 f"trap : INT; {command}; echo exit $?; stty -a; exec cat")
+
+    def run(self, *args):
+        env = {"PATH": os.environ["PATH"], "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+        return subprocess.run(["tmux", "-u", "-S", self.socket, *args], capture_output=True, text=True, env=env).stdout
+
+    def screen(self):
+        return self.run("capture-pane", "-p")
+
+    def keys(self, *keys):
+        self.run("send-keys", *keys)
+
+    def stop(self):
+        self.run("kill-server")
+
+
+@pytest.mark.parametrize("key", ["q", "C-c"])
+def test_status_repeats_on_a_terminal(paused, begin, key):
+    """Each screen takes the place of the one before and shows what changed; q and the interrupt key end it and give the
+    terminal back as it was."""
+    t = begin(in_tmux, paused, 80, 24, "status", "--watch")
+    wait_until(lambda: "STREAM" in t.screen(), "the first screen")
     put(paused, 3)
-    wait_until(lambda: shows(b"queued 3"), "the new number")
-    assert b"\x1b[H" in seen or b"\x1b[2J" in seen
-    p.send_signal(signal.SIGINT)
-    assert p.wait(20) in (0, -signal.SIGINT)
-    os.close(master)
+    wait_until(lambda: "queued 3" in t.screen(), "the new number")
+    assert t.screen().count("ga4relay 0") == 1 and t.screen().startswith("ga4relay"), t.screen()
+    t.run("resize-window", "-x", "60", "-y", "8")
+    wait_until(lambda: "a higher window shows more" in t.screen(), "a screen cut at the window's height")
+    assert t.screen().startswith("ga4relay"), t.screen()
+    t.run("resize-window", "-x", "120", "-y", "40")
+    wait_until(lambda: "a higher" not in t.screen() and "STREAM" in t.screen(), "the whole screen")
+    t.keys(key)
+    wait_until(lambda: "exit 0" in t.screen(), "its end")
+    assert re.search(r"(^| )icanon", t.screen(), re.M) and re.search(r"(^| )echo( |$)", t.screen(), re.M), t.screen()
+
+
+def test_tap_on_a_terminal(paused, begin):
+    t = begin(in_tmux, paused, 80, 24, "tap")
+    wait_until(lambda: follows(paused), "the tap")
+    put(paused, 2, client="\u6771\u4eac" * 20, name="n" * 40)
+    rows = wait_until(lambda: (lambda x: len(x) == 2 and x)([x for x in t.screen().splitlines() if "accepted" in x]),
+                      "two lines")
+    assert all(columns(x) <= 80 and "n" * 17 + "\u2026" in x for x in rows), rows
+    t.keys("C-c")
+    wait_until(lambda: "exit 130" in t.screen(), "its end")
 
 
 def doctor(relay):
