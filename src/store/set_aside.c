@@ -1,6 +1,10 @@
-/* set_aside.c - a damaged outbox makes way, whole, for a new one */
+/* set_aside.c - a damaged outbox makes way, whole, for a new one
+ *
+ * It may be stopped at any point and goes on at the next start: the file has its new name beside the old one until
+ * its companions have followed, and the lock file calls it suspect until a new outbox is there. */
 #include <dirent.h>
 #include <errno.h>
+#include <glob.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +21,24 @@ static bool exists(const char *path)
 	struct stat st;
 
 	return lstat(path, &st) == 0;
+}
+
+/* The name that an earlier start gave the same file before it was stopped. */
+static bool find_begun(const char *path, char *ret, size_t size)
+{
+	struct stat ours, other;
+	char pattern[PATH_MAX];
+	bool begun = false;
+	glob_t found;
+
+	if (snprintf(pattern, sizeof(pattern), "%s.corrupt-*", path) >= (int)sizeof(pattern) ||
+	    lstat(path, &ours) < 0 || glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
+		return false;
+	for (size_t i = 0; i < found.gl_pathc && !begun; i++)
+		begun = lstat(found.gl_pathv[i], &other) == 0 && other.st_ino == ours.st_ino &&
+		        other.st_dev == ours.st_dev && snprintf(ret, size, "%s", found.gl_pathv[i]) < (int)size;
+	globfree(&found);
+	return begun;
 }
 
 /* A name that is free: two in one second get a number. */
@@ -37,6 +59,7 @@ static int choose_name(const char *path, int64_t wall_us, char *ret, size_t size
 	return exists(ret) ? -EEXIST : 0;
 }
 
+/* What has followed already stays; what an opening made since is no loss (new_outbox.c). */
 static int move_companion(const char *path, const char *aside, const char *suffix)
 {
 	char from[PATH_MAX], to[PATH_MAX];
@@ -44,7 +67,7 @@ static int move_companion(const char *path, const char *aside, const char *suffi
 	if (snprintf(from, sizeof(from), "%s%s", path, suffix) >= (int)sizeof(from) ||
 	    snprintf(to, sizeof(to), "%s%s", aside, suffix) >= (int)sizeof(to))
 		return -ENAMETOOLONG;
-	return rename(from, to) < 0 && errno != ENOENT ? -errno : 0;
+	return !exists(to) && rename(from, to) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 static int move_all(const struct store_config *config, struct lockfile *lock, const char *aside, int64_t wall_us)
@@ -52,14 +75,17 @@ static int move_all(const struct store_config *config, struct lockfile *lock, co
 	/* The new outbox's ids begin at the mark. One that was lost is replaced by the clock in milliseconds: above
 	 * any id that was ever given, and below 2^53. */
 	uint64_t mark = lock->known && lock->id_mark > 0 ? lock->id_mark : (uint64_t)(wall_us / US_PER_MS);
-	int r = lockfile_write(lock, mark, false);
+	int r = lockfile_write(lock, mark, true);
+	bool linked;
 
-	/* The companions first: should it stop half way, the damaged file is found again. */
-	if (r == 0)
-		r = move_companion(config->path, aside, "-wal");
+	if (r < 0)
+		return r;
+	/* On a file system without hard links it is a rename, and only whole if nothing stops it half way. */
+	linked = exists(aside) || link(config->path, aside) == 0;
+	r = move_companion(config->path, aside, "-wal");
 	if (r == 0)
 		r = move_companion(config->path, aside, "-journal");
-	if (r == 0 && rename(config->path, aside) < 0)
+	if (r == 0 && (linked ? unlink(config->path) : rename(config->path, aside)) < 0)
 		r = -errno;
 	return r;
 }
@@ -100,7 +126,8 @@ int store_set_aside(const struct store_config *config, int64_t wall_us, char *re
 
 	if (r < 0)
 		return r;
-	r = choose_name(config->path, wall_us, aside, sizeof(aside));
+	r = find_begun(config->path, aside, sizeof(aside)) ? 0
+	                                                   : choose_name(config->path, wall_us, aside, sizeof(aside));
 	if (r == 0 && strlen(aside) >= size)
 		r = -ENAMETOOLONG;
 	if (r == 0)

@@ -342,6 +342,29 @@ static void damaged_header_is_set_aside(void **state)
 	assert_non_null(strstr(aside, "Z-2"));
 }
 
+static void setting_aside_goes_on_where_it_was_stopped(void **state)
+{
+	struct fixture *f = *state;
+	char aside[256], wal[300], begun[256], begun_wal[300];
+
+	put(f, f->web, "1.2", "refund");
+	fixture_close(f);
+	destroy(f->path, 0, 100);
+	snprintf(wal, sizeof(wal), "%s-wal", f->path);
+	snprintf(begun, sizeof(begun), "%s.corrupt-20231114T221319Z", f->path);
+	snprintf(begun_wal, sizeof(begun_wal), "%s-wal", begun);
+	/* A second earlier: named, the WAL has followed; since then an opening has made an empty one. */
+	assert_int_equal(link(f->path, begun), 0);
+	assert_int_equal(close(open(begun_wal, O_CREAT | O_WRONLY, 0600)), 0);
+	assert_int_equal(truncate(begun_wal, 4711), 0);
+	assert_int_equal(close(open(wal, O_CREAT | O_WRONLY, 0600)), 0);
+	assert_int_equal(store_set_aside(&f->config, T0, aside, sizeof(aside), &f->err), 0);
+	assert_string_equal(aside, begun);
+	assert_int_equal(file_size(begun_wal), 4711);
+	assert_int_equal(access(f->path, F_OK), -1);
+	assert_int_equal(fixture_open(f), 0);
+}
+
 static void damaged_schema_is_set_aside(void **state)
 {
 	struct fixture *f = *state;
@@ -565,6 +588,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(unclean_stop_is_known, setup, teardown),
 	        cmocka_unit_test_setup_teardown(pause_words_survive, setup, teardown),
 	        cmocka_unit_test_setup_teardown(damaged_header_is_set_aside, setup, teardown),
+	        cmocka_unit_test_setup_teardown(setting_aside_goes_on_where_it_was_stopped, setup, teardown),
 	        cmocka_unit_test_setup_teardown(damaged_schema_is_set_aside, setup, teardown),
 	        cmocka_unit_test_setup_teardown(set_aside_without_a_mark_goes_by_the_clock, setup, teardown),
 	        cmocka_unit_test_setup_teardown(damage_met_later_is_found_at_the_next_start, setup, teardown),
