@@ -125,7 +125,7 @@ unit-%: $B/unit/test_%
 # E2E_AGAIN=1: what failed is tried once more, loudly: a machine that stood still for seconds is no defect.
 PYTEST = VARIANT=$(VARIANT) BUILD_DIR=$(CURDIR)/$B PYTHONDONTWRITEBYTECODE=1 \
   $(PYTHON) -m pytest -o cache_dir=$(CURDIR)/$B/pytest-cache -ra
-e2e: $(PROGRAMS) $B/tests/judge $B/tests/clock_shim.so
+e2e: $(PROGRAMS) $B/tests/judge $B/tests/clock_shim.so $B/proof/killat
 	@$(PYTEST) $(PYTEST_ARGS) tests/e2e || { test -n "$(E2E_AGAIN)" && \
 	  echo "==> SOME FAILED: these once more" && $(PYTEST) --last-failed --last-failed-no-failures none tests/e2e; }
 PYTHON ?= /usr/bin/python3
@@ -178,12 +178,32 @@ $B/bench/%: $B/tests/bench/%.o $(LIB)
 	@echo "  LINK $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS) -lm
 
-# Attackers on the storage, too long for every check: tests/proof/*.c with a main each, over the helpers beside them.
+# Attackers, too long for every check; test_kill.py runs them small. `make proof` takes all at these sizes, about two hours.
+KILLS ?= 1000
+POINTS ?= all
+CUTS ?= 1000
+SOAK ?= 2100
 PROOF_SRC := $(sort $(wildcard tests/proof/*.c))
 PROOF_MAINS := $(if $(PROOF_SRC),$(shell grep -l '^int main' $(PROOF_SRC)))
 PROOF_HELPERS := $(filter-out $(PROOF_MAINS),$(PROOF_SRC))
 PROOF_BIN := $(PROOF_MAINS:tests/proof/%.c=$B/proof/%)
-proof: $(PROOF_BIN)
+PROOF = VARIANT=$(VARIANT) BUILD_DIR=$(CURDIR)/$B PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/proof
+proof: proof-kill proof-calls proof-powercut proof-memory proof-mutants proof-soak
+proof-kill: $(PROGRAMS)
+	$(PROOF)/kill.py -n $(KILLS)
+proof-calls: $(PROGRAMS) $B/proof/killat
+	$(PROOF)/calls.py -n $(POINTS)
+proof-powercut: $(PROGRAMS) $(PROOF_BIN)
+	$B/proof/powercut -n $(CUTS) -m full
+	$B/proof/powercut -n $(CUTS) -m normal
+	$(PROOF)/cuts.py -n $(CUTS)
+	$(PROOF)/cuts.py -n 30 -m normal intake
+proof-memory: $(PROGRAMS)
+	FAULTS=$(POINTS) $(MAKE) --no-print-directory e2e PYTEST_ARGS='-s -k test_memory'
+proof-mutants: $(PROGRAMS) $(PROOF_BIN)
+	tests/proof/mutants.sh
+proof-soak: $(PROGRAMS) $B/tests/clock_shim.so
+	$(PROOF)/soak.py -t $(SOAK)
 $B/tests/proof/%.o: EXTRA_CPPFLAGS = -Itests/proof
 $B/proof/%: $B/tests/proof/%.o $(PROOF_HELPERS:%.c=$B/%.o) $(LIB)
 	@mkdir -p $(@D)
@@ -304,7 +324,8 @@ help:
 #: make e2e              the end-to-end tests; PYTEST_ARGS='-k NAME -x' picks
 #: make system           the units and the package in a booted container (root, debootstrap, systemd-nspawn)
 #: make lint             format, layers, function lengths, options against sample and manual, scripts, manuals, units
-#: make proof            build the attackers of the storage: build/VARIANT/proof/powercut and others
+#: make proof            the attackers in full, two hours: proof-kill KILLS=1000, proof-calls POINTS=all,
+#:                       proof-powercut CUTS=1000, proof-memory, proof-mutants, proof-soak SOAK=2100 (seconds)
 #: make fuzz             libFuzzer with FUZZ_SECONDS=60 a target (clang); FUZZ_TARGETS='line conf' picks
 #: make analyze          cppcheck and clang-tidy over src/ (gcc -fanalyzer: CFLAGS=-fanalyzer)
 #: make fuzz-replay      the fuzzers' corpus with the ordinary compiler
@@ -323,5 +344,5 @@ help:
 
 -include $(PROOF_SRC:%.c=$B/%.d) $(patsubst %.c,$B/%.d,$(wildcard tests/fuzz/*.c))
 
-.PHONY: all lib unit e2e system proof fuzz fuzz-replay analyze lint check demo setup bench bench-deps install uninstall dist deb clean distclean help FORCE
+.PHONY: all lib unit e2e system proof proof-kill proof-calls proof-powercut proof-memory proof-mutants proof-soak fuzz fuzz-replay analyze lint check demo setup bench bench-deps install uninstall dist deb clean distclean help FORCE
 .SECONDARY:

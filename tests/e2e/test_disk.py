@@ -11,9 +11,17 @@ import pytest
 from lib.client import event
 from lib.collector import status
 from lib.relay import SANITIZED, wait_until
-from test_kill import stop_traced
 
 needs_strace = pytest.mark.skipif(SANITIZED or not shutil.which("strace"), reason="strace (without sanitizers) is missing")
+
+
+def stop_traced(relay):
+    children = f"/proc/{relay.pid}/task/{relay.pid}/children"
+    with open(children) as f:
+        pids = [int(x) for x in f.read().split()]
+    for pid in pids:
+        os.kill(pid, 15)
+    relay.process.wait(30)
 
 
 @pytest.fixture
@@ -197,6 +205,24 @@ def test_failing_calls(make_relay, collector, call, error):
         assert not list(relay.dir.glob("*corrupt*"))
         assert relay.stop() == 0
         assert relay.sql("PRAGMA integrity_check") == [("ok",)]
+
+
+@needs_strace
+def test_a_disk_that_fails_is_said(make_relay):
+    relay = make_relay().allow("could not be written", "last run did not end")
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    trace = subprocess.Popen(["strace", "-f", "-o", "/dev/null", "-e", "trace=pwrite64", "-e",
+                              "inject=pwrite64:error=EIO", "-p", str(relay.pid)], stderr=subprocess.PIPE, text=True)
+    assert "attached" in trace.stderr.readline()
+    r = relay.ask(event())
+    assert (r["code"], r["retry"]) == ("STORAGE_ERROR", True)
+    wait_until(lambda: "error: outbox could not be written (disk I/O error" in relay.log, "a word in the log")
+    trace.terminate()
+    trace.wait()
+    trace.stderr.close()
+    assert relay.ask(event())["ok"]
+    assert relay.states() == {"queued": 1}
 
 
 def test_wal_is_bounded(paused):

@@ -1,0 +1,58 @@
+#!/bin/bash
+# mutants.sh - the attackers against relays that are broken on purpose: each must be caught, or the attacker proves nothing
+# mutants.sh [NAME…]; a mutant is a file of src/, an edit for sed, and the attacker that must fail on it
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+
+names=("$@")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+caught=0 missed=()
+
+build() { # build FILE EDIT
+	rm -rf "$work/tree" && mkdir -p "$work/tree" || return 1
+	tar --create --exclude=./build/[!r]* --exclude=./.git . | tar --extract -C "$work/tree" || return 1
+	sed -i "$2" "$work/tree/$1"
+	if cmp -s "$1" "$work/tree/$1"; then
+		echo "the edit changes nothing in $1"
+		return 1
+	fi
+	make --no-print-directory -C "$work/tree" -j"$(nproc)" CFLAGS=-Wno-error all build/release/proof/killat build/release/proof/powercut >"$work/log" 2>&1 ||
+		{ tail -20 "$work/log" && return 1; }
+}
+
+mutant() { # mutant NAME FILE EDIT ATTACKER [ARGUMENT…]
+	local name=$1 file=$2 edit=$3
+	shift 3
+	if [ ${#names[@]} -gt 0 ] && [[ " ${names[*]} " != *" $name "* ]]; then return; fi
+	build "$file" "$edit" || { missed+=("$name (not built)") && return; }
+	if (cd "$work/tree" && BUILD_DIR=$PWD/build/release PYTHONDONTWRITEBYTECODE=1 "$@") >"$work/out" 2>&1; then
+		missed+=("$name")
+		echo "MISSED  $name: $*"
+	else
+		caught=$((caught + 1))
+		echo "caught  $name: $(grep -o 'was acknowledged and is gone\|acknowledged and gone\|given to\|had been given\|counted twice\|damaged file[^"]*\|events-lost=[1-9][0-9]*\|not sound' "$work/out" | sort | uniq -c | sort -rn | head -1 | xargs)"
+	fi
+}
+
+# An ok before the COMMIT: two of three groups are committed with the next one.
+mutant early-ok src/store/db.c \
+	's/^\treturn db_run(db, SQL_BEGIN);/\treturn sqlite3_get_autocommit(db->conn) ? db_run(db, SQL_BEGIN) : 0;/
+	 s/^\treturn db_run(db, SQL_COMMIT);/\tstatic int n;\n\n\treturn ++n % 3 ? 0 : db_run(db, SQL_COMMIT);/' \
+	tests/proof/kill.py -n 30 -s 1
+# A COMMIT without its sync.
+mutant no-sync src/store/store.c 's/PRAGMA synchronous = FULL/PRAGMA synchronous = OFF/' tests/proof/cuts.py -n 60 -s 1 intake checkpoint
+mutant no-sync-store src/store/store.c 's/PRAGMA synchronous = FULL/PRAGMA synchronous = NORMAL/' build/release/proof/powercut -n 200 -m full
+# Ids that begin after the highest row.
+mutant ids-again src/store/store.c 's/^\tint64_t next = st->ledger.now\[LEDGER_NEXT_ID\], event/\tint64_t next = 1, event/' tests/proof/kill.py -n 30 -s 1
+# The promise of ids in the lock file is written, not synced.
+mutant mark-not-synced src/store/lockfile.c 's/ || fdatasync(l->fd) < 0//' tests/proof/cuts.py -n 60 -s 1 setaside setasidesuspect
+# The new file's name is not synced.
+mutant name-not-synced src/store/new_outbox.c 's/fd < 0 || fsync(fd) < 0/fd < 0/' tests/proof/cuts.py -n 90 -s 1 firststart setaside
+# What is in flight is not noted.
+mutant no-bound src/store/jobs_admin.c 's/(int64_t)CONTAINER_OF(job, struct job_in_flight, job)->bound/0/' tests/proof/kill.py -n 60 -s 1
+# A damaged outbox is set aside without its WAL.
+mutant wal-left src/store/set_aside.c 's/return rename(from, to) < 0/return unlink(from) < 0/' tests/proof/calls.py -n 4 setaside
+
+echo "$caught caught, ${#missed[@]} missed: ${missed[*]-}"
+[ ${#missed[@]} -eq 0 ]

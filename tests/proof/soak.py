@@ -1,0 +1,301 @@
+#!/usr/bin/python3
+# soak.py - everything at once for a long time: memory and descriptors stay flat, the books balance to the event
+#
+# usage: soak.py [-t SECONDS] [-s SEED]     (make proof-soak SOAK=2100)
+#
+# In the first third the relay is stopped, killed and started again and again; the rest is one life, in which a leak would
+# show. In both: applications of every kind, an operator, outages and bad answers, reloads, stepped clocks, log levels. Now
+# and then everybody holds still for an audit of a life: the daemon's own counters and its file against each other. At the
+# end the applications', the endpoint's and the outbox's books must agree to the event.
+import argparse
+import json
+import random
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+from applications import KINDS, Application, drain, names_of  # noqa: E402
+from books import Books  # noqa: E402
+from endpoint import Endpoint  # noqa: E402
+from lib.clock import SHIM, Clock  # noqa: E402
+from lib.relay import BUILD, Relay, wait_until  # noqa: E402
+from operators import Operator  # noqa: E402
+
+KEY_DROPPED = 3                                 # store/ledger.h
+GROWTH_KIB = 1536                               # that memory may grow from the first to the last third of the long life
+MOST_KIB = 24 << 10                             # and all that it may be; in less than SHORT_S caches are still filling
+SHORT_S = 600
+EXPECTED = ("destination web", "did not end cleanly", "outcome=", "refused lines", "second signal", "still in flight",
+            "is the clock right", "expiry goes on")
+
+
+class Soak:
+    def __init__(self, seconds, seed):
+        self.seconds, self.rng = seconds, random.Random(seed)
+        self.books = Books()
+        self.endpoint = Endpoint(self.books, seed, trouble=8, hang=3.0)
+        self.relay = Relay(self.endpoint.url, delivery={"timeout": "8s", "retry_max": "2s"}).allow(*EXPECTED)
+        self.clock = Clock(self.relay)
+        self.crowd = [Application(k, self.relay, self.books, i, pause=0.8) for i, k in enumerate([*KINDS, "patient"])]
+        self.crowd.append(Operator(self.relay, self.books, seed, pause=1.0))
+        self.n = dict.fromkeys(("restarts", "kills", "reloads", "clock_steps", "outages", "lives_audited"), 0)
+        self.memory, self.descriptors = [], []  # of the long life: KiB; (files, sockets but TCP, TCP) while all hold still
+        self.outage_ends = None
+
+    # ---- lives ----
+
+    def begin_life(self):
+        """On a file that nobody has open: what is there, what was ever dropped."""
+        self.there = self.outbox()
+        self.dropped_before = self.dropped()
+        self.relay.start()
+        self.relay.ctl("resume")
+        self.books.open()
+
+    def dropped(self):
+        try:
+            return self.relay.sql("SELECT coalesce(sum(n), 0) FROM counter WHERE key = ?", KEY_DROPPED)[0][0]
+        except Exception:                       # before the first start there is no such table
+            return 0
+
+    def offline(self, *args):
+        r = subprocess.run([BUILD / "ga4relay-ctl", "--json", "--offline", self.relay.db, *args], capture_output=True, text=True)
+        if r.returncode != 0:
+            self.books.wrong.append(f"--offline {args}: exit {r.returncode}: {r.stdout}{r.stderr}")
+        return [json.loads(x) for x in r.stdout.splitlines()]
+
+    def outbox(self):
+        if not self.relay.db.exists():
+            return {}
+        for check in self.offline("check"):
+            if not check["ok"] or check["corrupt"]:
+                self.books.wrong.append(f"the file is not sound: {check}")
+        return names_of(self.offline("export", "--state", "queued,held,dead"))
+
+    def stop(self):
+        code = self.relay.stop(90)
+        if code != 0:
+            self.books.wrong.append(f"SIGTERM: exit {code}: {self.relay.log[-1000:]}")
+        self.books.stopped_in_order()
+
+    def restart(self):
+        """With everybody writing: what a write() returned for is stored."""
+        self.stop()
+        with self.books.lock:
+            acked = {**self.books.acked, **dict.fromkeys(self.books.stored)}
+        self.books.must_be_somewhere(acked, self.outbox())
+        self.begin_life()
+        self.n["restarts"] += 1
+
+    def kill(self):
+        self.relay.kill9()
+        self.books.must_be_somewhere(self.books.killed(), self.outbox())
+        self.begin_life()
+        self.n["kills"] += 1
+
+    def hold_still(self):
+        """Nobody writes, nothing is sent, what was answered is settled."""
+        self.end_outage()
+        self.books.close()
+        wait_until(lambda: self.books.busy == 0, "conversations end", 120)
+        self.relay.ctl("pause")
+        wait_until(lambda: (s := self.relay.status())["connections"] == 0 and not s["events"]["inflight"], "a daemon at rest", 120)
+
+    def audit_life(self):
+        """What was there and what was accepted: delivered, dropped, or there. In the daemon's own numbers."""
+        self.hold_still()
+        m = self.metrics()
+        self.stop()
+        outbox, dropped = self.outbox(), self.dropped() - self.dropped_before
+        if len(self.there) + m["events_accepted_total"] != m["events_delivered_total"] + dropped + len(outbox):
+            self.books.wrong.append(f"the daemon's books: {len(self.there)} + {m['events_accepted_total']} accepted are not "
+                                    f"{m['events_delivered_total']} delivered + {dropped} dropped + {len(outbox)} there")
+        self.n["lives_audited"] += 1
+        return outbox
+
+    def metrics(self):
+        text = self.relay.ctl_raw("metrics").stdout
+        sums = {}
+        for name, value in re.findall(r"^ga4relay_(\w+)(?:\{[^}]*\})? (\d+)$", text, re.M):
+            sums[name] = sums.get(name, 0) + int(value)
+        return sums
+
+    # ---- what happens ----
+
+    def tick(self, restarts):
+        self.hear_notifications()
+        dice = self.rng.random()
+        if self.outage_ends and time.monotonic() > self.outage_ends:
+            self.end_outage()
+        elif dice < 0.03 and not self.outage_ends:
+            self.endpoint.down()
+            self.outage_ends = time.monotonic() + self.rng.uniform(0.5, 8)
+            self.n["outages"] += 1
+        elif dice < 0.09:
+            self.reload()
+        elif dice < 0.15:
+            self.step_clock()
+        elif dice < 0.27 and restarts:
+            self.restart()
+        elif dice < 0.30 and restarts:
+            self.kill()
+        elif dice < 0.32 and restarts:
+            self.audit_life()
+            self.begin_life()
+
+    def hear_notifications(self):
+        """As systemd would: unread, they fill the socket."""
+        try:
+            while self.relay.notify.recv(4096, socket.MSG_DONTWAIT):
+                pass
+        except (BlockingIOError, TimeoutError):
+            pass
+
+    def end_outage(self):
+        if self.outage_ends:
+            self.endpoint.up()
+            self.outage_ends = None
+
+    def reload(self):
+        r = self.rng
+        self.relay.change(delivery={"linger": r.choice(["1ms", "200ms"]), "max_requests": r.choice([4, 64]),
+                                    "max_batch": r.choice([5, 25])}, log={"level": r.choice(["info", "info", "debug"])},
+                          outbox={"keep_rejected": r.choice([0, 100, 1000])})
+        self.relay.write_config()
+        self.relay.signal(signal.SIGHUP)
+        self.n["reloads"] += 1
+
+    def step_clock(self):
+        """Set by hours, forth and back; or time goes by on all clocks at once."""
+        if self.rng.random() < 0.3:
+            self.clock.passes(self.rng.uniform(0.5, 3))
+        else:
+            self.clock.step(-self.clock.wall_ns / 1e9 + self.rng.uniform(-7200, 7200))
+        self.n["clock_steps"] += 1
+
+    def many_lives(self, seconds):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.tick(restarts=True)
+            time.sleep(self.rng.uniform(0.2, 1))
+        self.audit_life()
+        self.begin_life()
+
+    def long_life(self, seconds):
+        until, looks = time.monotonic() + seconds, 0
+        while time.monotonic() < until:
+            self.tick(restarts=False)
+            self.memory.append(self.anonymous_kib())
+            looks += 1
+            if looks % 120 == 20:
+                self.hold_still()
+                self.descriptors.append(self.count_descriptors())
+                self.relay.ctl("resume")
+                self.books.open()
+            time.sleep(self.rng.uniform(0.2, 1))
+        self.hold_still()
+        self.descriptors.append(self.count_descriptors())
+        self.relay.ctl("resume")
+
+    def anonymous_kib(self):
+        return int(re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{self.relay.pid}/status").read_text())[1])
+
+    def count_descriptors(self):
+        proc = Path(f"/proc/{self.relay.pid}")
+        tcp = {x.split()[9] for f in ("tcp", "tcp6") for x in (proc / "net" / f).read_text().splitlines()[1:]}
+        links = [str(x.readlink()) for x in (proc / "fd").iterdir()]
+        sockets = [x[8:-1] for x in links if x.startswith("socket:")]
+        n_tcp = sum(s in tcp for s in sockets)
+        return len(links) - len(sockets), len(sockets) - n_tcp, n_tcp
+
+    # ---- the end ----
+
+    def is_flat(self):
+        m = self.memory[len(self.memory) // 10:]
+        third = len(m) // 3
+        first, last = statistics.median(m[:third]), statistics.median(m[-third:])
+        if (self.seconds >= SHORT_S and last - first > GROWTH_KIB) or max(self.memory) > MOST_KIB:
+            self.books.wrong.append(f"memory grows: {first} KiB, then {last}")
+        if len({d[:2] for d in self.descriptors}) != 1 or max(d[2] for d in self.descriptors) > 64:
+            self.books.wrong.append(f"descriptors (files, sockets, TCP): {self.descriptors}")
+        return {"memory_kib": [first, last, max(self.memory)], "descriptors": [self.descriptors[0], self.descriptors[-1]]}
+
+    def run(self):
+        self.begin_life()
+        for x in self.crowd:
+            x.start()
+        self.many_lives(self.seconds / 3)
+        self.long_life(self.seconds * 2 / 3)
+        flat = self.is_flat()
+        self.books.open()
+        for x in self.crowd:
+            x.stop()
+        self.endpoint.heal()
+        drain(self.relay, self.books)
+        outbox = self.audit_life()
+        with self.books.lock:
+            self.books.must_be_somewhere({**self.books.acked, **dict.fromkeys(self.books.stored)}, outbox)
+        if self.books.twice and not self.n["kills"]:
+            self.books.wrong.append(f"counted twice without a kill: {self.books.twice}")
+        in_one_life = sum(n for (a, b), n in self.books.twice.items() if a == b)
+        if in_one_life:
+            self.books.wrong.append(f"{in_one_life} events were counted twice without a kill between")
+        balance = self.books.balance(outbox)
+        self.unexpected()
+        return {"seconds": self.seconds, **self.n, **balance, "dead": sum(s == "dead" for _, s, _ in outbox.values()),
+                "counted_twice": sum(self.books.twice.values()), **flat, "endpoint": self.endpoint.counts,
+                "refusals": dict(self.books.codes), "operator": self.crowd[-1].done,
+                "conversations": {x.kind: x.conversations for x in self.crowd[:-1]}}
+
+    def unexpected(self):
+        try:
+            self.relay.check_log()
+        except AssertionError as e:
+            self.books.wrong.append(str(e).split("\n--- all of it")[0][:2000])
+
+    def clean_up(self, keep):
+        for x in self.crowd:
+            x.over.set()
+        self.books.open()
+        self.endpoint.over.set()
+        self.endpoint.down()
+        if self.relay.alive():
+            self.relay.kill9()
+        if keep:
+            print(f"evidence in {self.relay.dir}", file=sys.stderr)
+        else:
+            shutil.rmtree(self.relay.dir, ignore_errors=True)
+
+
+def soak(seconds, seed):
+    s = Soak(seconds, seed)
+    done = False
+    try:
+        figures = s.run()
+        assert not s.books.wrong, (s.books.wrong[:10], figures)
+        assert figures["balanced"], figures
+        done = True
+        return figures
+    finally:
+        s.clean_up(keep=not done)
+
+
+def main():
+    p = argparse.ArgumentParser(description="everything at once, for a long time")
+    p.add_argument("-t", type=float, default=60, help="seconds")
+    p.add_argument("-s", type=int, default=time.time_ns() % 1_000_000, help="seed")
+    a = p.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    print(f"seed {a.s}, {a.t:.0f} seconds", flush=True)
+    print(json.dumps(soak(a.t, a.s)))
+
+
+if __name__ == "__main__":
+    main()
