@@ -43,6 +43,7 @@ static struct http_request *request_free(struct http_request *r)
 	if (r->added)
 		(void)curl_multi_remove_handle(r->client->multi, r->easy);
 	curl_easy_cleanup(r->easy);
+	http_options_forget_url(r);
 	buf_free(&r->gathered);
 	free(r);
 	return NULL;

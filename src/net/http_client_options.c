@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -214,9 +215,39 @@ int http_options_set(struct http_request *r, const struct http_client_config *co
 	return ret;
 }
 
+void http_options_forget_url(struct http_request *r)
+{
+	if (r->url)
+		explicit_bzero(r->url, strlen(r->url)); /* holds the secret */
+	free(r->url);
+	r->url = NULL;
+	curl_url_cleanup(r->url_cut);
+	r->url_cut = NULL;
+}
+
+/* libcurl cuts a URL into its parts and puts it together again for every transfer, unless it is given the parts: a
+ * fifth of its work for a request. What cannot be cut libcurl is left to refuse. */
+static CURLcode set_url(struct http_request *r, const char *url)
+{
+	CURLcode code;
+
+	if (r->url && strcmp(r->url, url) == 0)
+		return CURLE_OK;
+	code = curl_easy_setopt(r->easy, CURLOPT_CURLU, NULL);
+	http_options_forget_url(r);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(r->easy, CURLOPT_URL, url);
+	r->url = code == CURLE_OK ? strdup(url) : NULL;
+	r->url_cut = r->url ? curl_url() : NULL;
+	if (r->url_cut &&
+	    curl_url_set(r->url_cut, CURLUPART_URL, url, CURLU_PATH_AS_IS | CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK)
+		code = curl_easy_setopt(r->easy, CURLOPT_CURLU, r->url_cut);
+	return code;
+}
+
 int http_options_request(struct http_request *r, const char *url, struct slice body, bool fresh)
 {
-	CURLcode code = curl_easy_setopt(r->easy, CURLOPT_URL, url);
+	CURLcode code = set_url(r, url);
 
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);

@@ -17,6 +17,8 @@ enum { ANSWER_HEAD_MAX = 32 * 1024, ANSWER_BODY_MAX = 64 * 1024, ANSWER_GATHER_M
 struct http_request {
 	struct http_client *client;
 	CURL *easy;
+	char *url;                      /* what easy was told last, and … */
+	CURLU *url_cut;                 /* … cut into its parts; NULL: libcurl does that */
 	TAILQ_ENTRY(http_request) link; /* in client->active, cancelled or idle */
 	uint64_t options_version;       /* of the configuration that easy was set up by */
 	bool added;                     /* the multi has it */
@@ -47,6 +49,8 @@ int http_options_global(struct err *err) MUST_CHECK;
 /* Everything that stays the same from request to request. headers outlive the handle. */
 int http_options_set(struct http_request *r, const struct http_client_config *config, struct curl_slist *headers,
                      struct err *err) MUST_CHECK;
+/* Frees what http_options_request() keeps; easy must be gone. */
+void http_options_forget_url(struct http_request *r);
 /* What differs. 0, -ENOMEM, -EINVAL. */
 int http_options_request(struct http_request *r, const char *url, struct slice body, bool fresh) MUST_CHECK;
 
