@@ -88,7 +88,7 @@ struct job_settle {
 	struct job job;
 	struct settle_attempt attempt;
 	size_t n;
-	struct settle events[]; /* ids ascending */
+	struct settle events[];
 };
 void job_settle_init(struct job_settle *j, void (*done)(struct job *));
 
@@ -106,6 +106,7 @@ struct job_refill {
 	uint32_t sid;
 	uint64_t after; /* ids > after */
 	size_t max_rows, max_bytes, max_examined;
+	size_t room; /* bytes before each submission in its block, for the receiver: at submission.block, aligned */
 	/* result */
 	struct refilled *rows; /* malloc; freed by job_refill_clear() */
 	size_t n;

@@ -15,17 +15,19 @@ struct corrupt_rows {
 	size_t n;
 };
 
-/* One block: the submission, its one event, then the texts. */
-static struct submission *make_submission(const struct scan_row *row, struct slice envelope, struct slice client)
+/* One block: the receiver's room, the submission, its one event, then the texts. */
+static struct submission *make_submission(const struct scan_row *row, struct slice envelope, struct slice client,
+                                          size_t room)
 {
-	size_t head = sizeof(struct submission) + sizeof(struct event);
-	struct submission *sub = malloc(head + envelope.n + client.n + row->body.n);
-	char *at;
+	size_t head = room + sizeof(struct submission) + sizeof(struct event);
+	char *block = malloc(head + envelope.n + client.n + row->body.n), *at;
+	struct submission *sub;
 
-	if (!sub)
+	if (!block)
 		return NULL;
-	at = (char *)sub + head;
-	*sub = (struct submission){.block = sub,
+	sub = (struct submission *)(void *)(block + room);
+	at = block + head;
+	*sub = (struct submission){.block = block,
 	                           .refs = 1,
 	                           .sid = row->sid,
 	                           .accepted_us = row->accepted_us,
@@ -45,7 +47,7 @@ static struct submission *make_submission(const struct scan_row *row, struct sli
 }
 
 /* 0, -ENOMEM, -EIO; -ENOENT: its envelope is not there. */
-static int take_row(struct store *st, const struct scan_row *row, struct refilled *ret)
+static int take_row(struct store *st, const struct scan_row *row, size_t room, struct refilled *ret)
 {
 	struct slice envelope, client;
 	int r = envelopes_get(&st->envelopes, &st->db, row->envelope, &envelope, &client);
@@ -53,7 +55,7 @@ static int take_row(struct store *st, const struct scan_row *row, struct refille
 	if (r < 0)
 		return r;
 	ret->id = row->id;
-	ret->sub = make_submission(row, envelope, client);
+	ret->sub = make_submission(row, envelope, client, room);
 	return ret->sub ? 0 : -ENOMEM;
 }
 
@@ -63,7 +65,7 @@ static int add_row(struct store *st, struct job_refill *j, const struct scan_row
 	int r;
 
 	*to = (struct refilled){.id = row->id};
-	r = row->sound ? take_row(st, row, to) : -ENOENT;
+	r = row->sound ? take_row(st, row, j->room, to) : -ENOENT;
 	if (r < 0 && r != -ENOENT)
 		return r;
 	if (r == -ENOENT)

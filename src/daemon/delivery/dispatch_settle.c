@@ -71,13 +71,7 @@ static struct settle_job *settle_job_new(struct dispatch *d, size_t n, const str
 	return s;
 }
 
-static int by_id(const void *a, const void *b)
-{
-	uint64_t x = ((const struct settle *)a)->id, y = ((const struct settle *)b)->id;
-	return x < y ? -1 : x > y;
-}
-
-/* All that was delivered in this turn, in one job, ids ascending (they lie close together on disk then). */
+/* All that was delivered in this turn, in one job. The writer sorts what its whole group delivered. */
 static void flush_delivered(struct dispatch *d)
 {
 	struct settle_gather *g = &d->delivered;
@@ -86,7 +80,6 @@ static void flush_delivered(struct dispatch *d)
 	struct settle_job *s = settle_job_new(d, g->n, &g->attempt);
 	if (!s)
 		return; /* they stay gathered until there is memory; uncommitted counts them */
-	qsort(g->events, g->n, sizeof(*g->events), by_id);
 	memcpy(s->job.events, g->events, g->n * sizeof(*g->events));
 	g->n = 0;
 	submit_later(d, &s->job.job);

@@ -66,11 +66,12 @@ struct lane_room lane_room(const struct lane *l)
 	};
 }
 
+/* With what malloc takes, and each id's place in the map. */
 static size_t load_bytes(const struct submission *sub)
 {
-	size_t n = sizeof(struct load) + sizeof(*sub) + 64 + sub->envelope.n + sub->client.n + sub->dedup_key.n;
+	size_t n = sizeof(struct load) + sizeof(*sub) + 32 + sub->envelope.n + sub->client.n + sub->dedup_key.n;
 	for (uint32_t i = 0; i < sub->n_events; i++)
-		n += sub->events[i].body.n + sizeof(struct event) + sizeof(struct due) + 2 * sizeof(void *);
+		n += sub->events[i].body.n + sizeof(struct event) + sizeof(struct due) + 4 * sizeof(void *);
 	return n;
 }
 
@@ -80,8 +81,10 @@ static void load_put(struct load *load)
 		return;
 	load->lane->bytes -= load->bytes;
 	load->lane->scheduler->bytes -= load->bytes;
+	bool lodger = load->lodger;
 	submission_unref(load->sub);
-	free(load);
+	if (!lodger)
+		free(load);
 }
 
 /* 1: in; 0: it is here already; -ENOMEM. */
@@ -102,27 +105,29 @@ static int due_enter(struct lane *l, struct due *d)
 
 int lane_load(struct lane *l, struct submission *sub, const struct load_past *past, int64_t mono_us)
 {
-	struct load *load = calloc(1, sizeof(*load) + sub->n_events * sizeof(load->due[0]));
+	bool lodger = past->has_room && sub->n_events == 1;
+	struct load *load = lodger ? sub->block : malloc(sizeof(*load) + sub->n_events * sizeof(load->due[0]));
 	if (!load)
 		return -ENOMEM;
-	load->sub = submission_ref(sub);
-	load->lane = l;
-	load->left = 1; /* ours, until all are in */
-	load->bytes = (uint32_t)load_bytes(sub);
+	*load = (struct load){.sub = submission_ref(sub),
+	                      .lane = l,
+	                      .left = 1, /* ours, until all are in */
+	                      .bytes = (uint32_t)load_bytes(sub),
+	                      .lodger = lodger};
 	l->bytes += load->bytes;
 	l->scheduler->bytes += load->bytes;
 	int r = 0;
 	for (uint32_t i = 0; i < sub->n_events && r >= 0; i++) {
 		struct due *d = &load->due[i];
-		d->id = sub->first_id + i;
-		d->index = i;
-		d->since_us = mono_us;
-		d->size = (uint32_t)payload_event_size(&sub->events[i]);
-		d->attempts = past->attempts;
-		d->lingered = past->lingered;
-		d->has_note = past->has_note;
-		d->maybe_sent = past->maybe_sent;
-		d->no_expiry = past->no_expiry;
+		*d = (struct due){.id = sub->first_id + i,
+		                  .index = i,
+		                  .since_us = mono_us,
+		                  .size = (uint32_t)payload_event_size(&sub->events[i]),
+		                  .attempts = past->attempts,
+		                  .lingered = past->lingered,
+		                  .has_note = past->has_note,
+		                  .maybe_sent = past->maybe_sent,
+		                  .no_expiry = past->no_expiry};
 		r = due_enter(l, d);
 		load->left += r > 0;
 	}

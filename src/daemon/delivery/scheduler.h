@@ -66,6 +66,7 @@ struct load {
 	struct lane *lane;
 	uint32_t left;  /* events still here */
 	uint32_t bytes; /* charged to the lane */
+	bool lodger;    /* lies in the submission's own block */
 	struct due due[];
 };
 

@@ -87,6 +87,7 @@ static bool take_row(struct lane *l, struct refilled *row, int64_t mono_us)
 	};
 	if (!row->sub)
 		return true; /* a dead letter by now */
+	past.has_room = (size_t)((const char *)row->sub - (const char *)row->sub->block) >= LOAD_ROOM;
 	return lane_load(l, row->sub, &past, mono_us) == 0;
 }
 
@@ -200,6 +201,7 @@ void lane_refill(struct lane *l, int64_t mono_us, bool nothing_queued)
 	/* bodies alone are counted there: as much again is what else an event takes */
 	r->job.max_bytes = room.bytes / 2 > REQUEST_BYTES ? room.bytes / 2 : REQUEST_BYTES;
 	r->job.max_examined = REFILL_EXAMINED;
+	r->job.room = LOAD_ROOM;
 	r->lane = l;
 	r->mono_us = mono_us;
 	l->refilling = true;
