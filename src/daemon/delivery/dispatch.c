@@ -127,7 +127,7 @@ static void settle_destination(struct dispatch *d, struct outlet *o, const struc
 	        .others_succeed = others_succeed,
 	        .no_connection = a->status == 0,
 	        .retry_after_us = a->retry_after_us,
-	        .chance = d->chance(),
+	        .chance = outcome == OUTCOME_DELIVERED ? 0 : d->chance(), /* a system call */
 	};
 	enum destination_change change = destination_settle(&o->destination, &d->backoff, &end);
 	log_destination(d, o, change, outcome, o->last_error);

@@ -179,6 +179,15 @@ static void forget_expired(struct expiry *e, const struct job_expire *j)
 	}
 }
 
+static void submit_slice(struct expiry *e, const struct now *now, bool earnest);
+
+/* Nearly always nothing is too old: a slice only looks, and runs again in earnest when it found something. Then alone
+ * what is out has to be listed, which looks at all that is in memory. */
+static bool runs_again(const struct expiry *e, const struct expire_job *j)
+{
+	return e->scanning && e->mode == EXPIRY_RUNNING && j->job.dry_run && j->job.expired > 0;
+}
+
 static void slice_done(struct job *job)
 {
 	struct expire_job *j = CONTAINER_OF(job, struct expire_job, job.job);
@@ -188,6 +197,8 @@ static void slice_done(struct job *job)
 	e->dispatch->jobs_out--;
 	if (job->result < 0) {
 		e->next_slice_us = now->mono_us + SCAN_GAP_US;
+	} else if (runs_again(e, j)) {
+		submit_slice(e, now, true);
 	} else if (e->scanning) {
 		e->from = j->job.next;
 		e->scan_expired += j->job.expired;
@@ -225,12 +236,12 @@ static int list_out(struct expire_job *j, const struct scheduler *s)
 	return 0;
 }
 
-static void submit_slice(struct expiry *e, const struct now *now)
+static void submit_slice(struct expiry *e, const struct now *now, bool earnest)
 {
 	struct expire_job *j = calloc(1, sizeof(*j));
 	struct job_list jobs = STAILQ_HEAD_INITIALIZER(jobs);
 	e->next_slice_us = now->mono_us + SCAN_GAP_US; /* when there is no memory */
-	if (!j || list_out(j, e->scheduler) < 0) {
+	if (!j || (earnest && list_out(j, e->scheduler) < 0)) {
 		free(j);
 		return;
 	}
@@ -240,7 +251,7 @@ static void submit_slice(struct expiry *e, const struct now *now)
 	j->job.from = e->from;
 	j->job.max_examined = SLICE_ROWS;
 	j->job.expire_before_us = expiry_now_us(e, now) - e->max_age_us;
-	j->job.dry_run = e->mode == EXPIRY_ASKING;
+	j->job.dry_run = !earnest;
 	j->job.skew_of = job_skew_of;
 	j->job.skew_arg = &j->skew;
 	j->job.skip = job_skip;
@@ -333,7 +344,7 @@ void expiry_pump(struct expiry *e, const struct now *now)
 			return;
 		}
 	}
-	submit_slice(e, now);
+	submit_slice(e, now, false);
 }
 
 static int64_t later(int64_t a, int64_t b)

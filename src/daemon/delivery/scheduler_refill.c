@@ -6,7 +6,7 @@
 #include "daemon/delivery/scheduler_private.h"
 
 enum {
-	REFILL_ROWS = 4096, /* a slice: some milliseconds of the writer's thread */
+	REFILL_ROWS = 2048, /* a slice: some milliseconds of the writer's thread, and as many of the loop's */
 	REFILL_EXAMINED = 20000,
 	PENDING_MAX = 4096,            /* submissions that are kept while a refill is on its way */
 	REFILL_AGAIN_US = 1000 * 1000, /* after one that failed */
