@@ -69,7 +69,7 @@ def talk(relay, acked, tag):
 
 
 def ctl(relay, *args):
-    """May be refused, may not hang."""
+    """May be refused or cut off, may not hang."""
     subprocess.run([str(BUILD / "ga4relay-ctl"), "-s", str(relay.control), "--json", *args],
                    capture_output=True, timeout=10)
 
@@ -117,6 +117,42 @@ def test_every_allocation_at_work(make_relay, collector, preload):
             assert relay.stop() == 0
     print(f"{n} allocations at work, {len(places(n))} of them failed once, {gave_up} ended the relay in order, "
           f"{len(acked)} acknowledged")
+
+
+@pytest.mark.parametrize("command", [["status"], ["list", "--state", "queued"], ["count", "--by", "name"], ["metrics"],
+                                     ["show", "1"], ["export"], ["hold", "1"], ["drop", "2"], ["pause"], ["list", "--state", "rejected"]],
+                         ids=" ".join)
+def test_every_allocation_of_an_answer(make_relay, preload, command):
+    """ga4relay-ctl gets an answer, a refusal or the end of its connection, and never waits for ever."""
+    relay = make_relay().allow(".*")
+    relay.config["streams"] = [relay.stream(paused=True)]
+    gate = relay.dir / "gate"
+    relay.start()
+    with relay.client() as c:
+        c.send(*[event()] * 5, b"nonsense\n")
+        c.replies(6)
+    assert relay.stop() == 0
+
+    def run(at):
+        gate.unlink(missing_ok=True)
+        count = arm(relay, preload, at, gate)
+        relay.start()
+        gate.touch()
+        ctl(relay, *command)
+        gate.unlink()
+        ctl(relay, "status")
+        assert relay.alive(), relay.log[-2000:]
+        assert relay.stop() == 0, relay.log[-2000:]
+        return int(count.read_text())
+
+    n = run(0)
+    assert n > 3
+    for at in places(n):
+        try:
+            run(at)
+        except subprocess.TimeoutExpired as e:
+            raise AssertionError(f"allocation {at} of {n}: no answer: {e}\n{relay.log[-1000:]}") from None
+    print(f"{command}: {n} allocations, {len(places(n))} failed once")
 
 
 def test_every_allocation_at_start(make_relay, collector, preload):

@@ -34,7 +34,7 @@ class Campaign:
     def change(self):
         """Each life has other limits; a small outbox answers QUEUE_FULL."""
         r = self.rng
-        self.relay.change(outbox={"max_events": r.choice([300, 5000, 10_000_000]), "keep_delivered": r.choice(["0", "0", "1m"]),
+        self.relay.change(outbox={"max_events": r.choice([300, 3000, 10_000]), "keep_delivered": r.choice(["0", "0", "1m"]),
                                   "max_bytes": r.choice(["1M", "8G", "8G"])},
                           delivery={"linger": r.choice(["1ms", "20ms"]), "max_requests": r.choice([2, 16, 64]),
                                     "max_batch": r.choice([3, 25, 25])})

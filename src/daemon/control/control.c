@@ -37,7 +37,11 @@ static const struct command *find_command(struct slice name)
 
 int control_say(struct session *s, const struct buf *text)
 {
-	return listener_reply(s->control->listener, s->conn, buf_slice(text)) ? 0 : -EPIPE;
+	if (listener_reply(s->control->listener, s->conn, buf_slice(text)))
+		return 0;
+	/* Out of memory, or a reader that is much too slow: the connection answers no more, and nobody is to wait. */
+	listener_close_conn(s->control->listener, s->conn);
+	return -EPIPE;
 }
 
 struct json_out *session_begin_end(struct session *s, bool ok)

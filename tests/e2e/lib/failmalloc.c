@@ -3,9 +3,7 @@
  *	FAILMALLOC_AT=N     the N-th allocation after the start of counting fails
  *	FAILMALLOC_RUN=M    and the M-1 after it as well (default 1)
  *	FAILMALLOC_COUNT=F  at the end the number of allocations is written to the file F
- *	FAILMALLOC_GATE=F   counting starts once the file F exists (looked for at each 64th allocation); without: at
- *once
- *
+ *	FAILMALLOC_GATE=F   counting starts once the file F exists; without: at once
  *	FAILMALLOC_SPARE=S  an allocation that a library made whose path holds S does not fail (libconfig ends the
  *process or crashes then: no library's caller can help that)
  *
@@ -27,7 +25,7 @@ void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t size);
 
-static atomic_ulong made, before_gate;
+static atomic_ulong made;
 static atomic_bool counting;
 static unsigned long fail_at, fail_run = 1;
 static char gate[256], count_file[256], spare[256];
@@ -75,8 +73,6 @@ static bool gate_is_open(void)
 
 	if (atomic_load_explicit(&counting, memory_order_relaxed))
 		return true;
-	if (gate[0] == '\0' || atomic_fetch_add(&before_gate, 1) % 64 != 0)
-		return false;
 	open_now = access(gate, F_OK) == 0;
 	errno = before;
 	if (open_now)
