@@ -1,5 +1,6 @@
 # test_disk.py - a disk that is full, read-only, broken or gone: replies say so, nothing is lost, no restart is needed
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -24,18 +25,60 @@ def stop_traced(relay):
     relay.process.wait(30)
 
 
+class Mount:
+    """A file system of its own: tmpfs, or ext4 in a file."""
+
+    def __init__(self, kind, size="16M", where=None):
+        self.kind, self.size = kind, size
+        self.path = Path(tempfile.mkdtemp(prefix="ga4relay-disk-"))
+        self.image = Path(where or self.path.parent) / f"{self.path.name}.img"
+        if kind == "ext4":
+            with open(self.image, "wb") as f:
+                f.truncate(24 << 20)
+            subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", "-J", "size=4", self.image], check=True, capture_output=True)
+        self.mount()
+
+    def mount(self):
+        args = ["-t", "tmpfs", "-o", f"size={self.size}", "tmpfs"] if self.kind == "tmpfs" else ["-o", "loop", self.image]
+        r = subprocess.run(["mount", *args, self.path], capture_output=True, text=True)
+        if r.returncode != 0:
+            self.remove()
+            warnings.warn(f"NO {self.kind} CAN BE MOUNTED HERE: disks are not tested with it ({r.stderr.strip()})")
+            pytest.skip("mount needs root")
+
+    def umount(self):
+        subprocess.run(["umount", self.path], check=True)
+
+    def remove(self):
+        subprocess.run(["umount", "-l", self.path], capture_output=True)
+        self.path.rmdir()
+        self.image.unlink(missing_ok=True)
+
+
+def has_ext4():
+    return os.getuid() == 0 and (shutil.which("mkfs.ext4") or shutil.which("mkfs.ext4", path="/usr/sbin:/sbin"))
+
+
 @pytest.fixture
-def disk():
-    """A file system of 16 MB of its own."""
-    path = Path(tempfile.mkdtemp(prefix="ga4relay-disk-"))
-    r = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", path], capture_output=True, text=True)
-    if r.returncode != 0:
-        path.rmdir()
-        warnings.warn(f"NO FILE SYSTEM CAN BE MOUNTED HERE: full disks are not tested ({r.stderr.strip()})")
-        pytest.skip("mount needs root")
-    yield path
-    subprocess.run(["umount", "-l", path], check=True)
-    path.rmdir()
+def mount():
+    """mount(kind, …): unmounted at the end, last first."""
+    made = []
+
+    def make(*args, **kw):
+        if args[0] == "ext4" and not has_ext4():
+            warnings.warn("MKFS.EXT4 IS MISSING, or we are not root: no disk is tested with it")
+            pytest.skip("mkfs.ext4 is missing")
+        made.append(Mount(*args, **kw))
+        return made[-1]
+
+    yield make
+    for m in reversed(made):
+        m.remove()
+
+
+@pytest.fixture(params=["tmpfs", "ext4"])
+def disk(request, mount):
+    return mount(request.param).path
 
 
 def fill(disk):
@@ -167,6 +210,52 @@ def test_read_only_at_start(make_relay, disk):
     subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
     relay.start()
     relay.wait_empty()
+
+
+def refused_or_gone(relay, acked, tag):
+    """Until a line is refused, with a word that it may be sent again, or the relay ends in order."""
+    try:
+        for i in range(500):
+            r = relay.ask(event(transaction_id=f"{tag}-{i}"))
+            if not r["ok"]:
+                assert r["code"] in ("STORAGE_ERROR", "QUEUE_FULL") and r["retry"], r
+                return
+            acked.add(f"{tag}-{i}")
+    except (OSError, EOFError):
+        assert relay.wait_exit() == 1, relay.log
+        return
+    raise AssertionError("never refused")
+
+
+@pytest.mark.parametrize("trouble", ["read-only", "thin"])
+def test_a_disk_that_breaks_under_the_running_relay(make_relay, mount, collector, trouble):
+    """The kernel makes the file system read-only, as after an error; or the storage below it has no room and syncs fail."""
+    below = mount("tmpfs", size="7M")
+    fs = mount("ext4", where=below.path)
+    acked = set()
+    relay = on_disk(make_relay, fs.path)
+    collector.rule = lambda _: status(503)
+    relay.start()
+    for i in range(20):
+        assert accepts(relay, acked, f"b-{i}")
+    if trouble == "read-only":
+        subprocess.run(["mount", "-o", "remount,abort", fs.path], check=True)
+    else:
+        fill(below.path)
+    refused_or_gone(relay, acked, trouble)
+    wait_until(lambda: re.search("error: outbox", relay.log), "a word in the log")
+    if relay.alive():
+        relay.stop()
+    (below.path / "filler").unlink(missing_ok=True)
+    fs.umount()
+    fs.mount()
+    collector.rule = None
+    relay.start()
+    wait_until(lambda: acked <= arrived(collector), "what was acknowledged arrives after the repair")
+    wait_until(lambda: accepts(relay, acked, "later"), "intake again")
+    relay.wait_empty()
+    assert relay.stop() == 0
+    assert relay.sql("PRAGMA integrity_check") == [("ok",)]
 
 
 @needs_strace
