@@ -14,7 +14,9 @@ const char *health_problem(const struct control_context *context)
 	if (!stats)
 		return "out of memory";
 	writer_get_stats(context->writer, stats);
-	if (stats->store.full)
+	if (stats->last_failed)
+		problem = "the outbox could not be written: lines are answered STORAGE_ERROR";
+	else if (stats->store.full)
 		problem = "the outbox is full: new events are answered QUEUE_FULL until delivery makes room";
 	free(stats);
 	return problem;

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "net/http_server_bind.h"
+#include "net/http_server_framing.h"
 
 struct http_conn {
 	struct http_server *server;
@@ -258,15 +259,30 @@ static struct slice request_path(struct evhttp_request *req)
 	return slice_of(path ? path : "");
 }
 
+/* The connection ends with the answer: nobody knows where the next request would begin. */
+static void refuse_framing(struct evhttp_request *req, const char *why)
+{
+	struct evbuffer *out = evhttp_request_get_output_buffer(req);
+
+	(void)evhttp_add_header(evhttp_request_get_output_headers(req), "Connection", "close");
+	(void)evbuffer_add_printf(out, "%s\n", why);
+	evhttp_send_reply(req, HTTP_BADREQUEST, NULL, NULL);
+}
+
 static void on_request(struct evhttp_request *req, void *arg)
 {
 	struct http_server *s = arg;
 	struct evbuffer *input = evhttp_request_get_input_buffer(req);
+	const char *problem = http_framing_problem(evhttp_request_get_input_headers(req));
 	size_t n = evbuffer_get_length(input);
 	const unsigned char *body = n ? evbuffer_pullup(input, -1) : NULL;
-	struct http_exchange *x = n && !body ? NULL : exchange_new(s, req);
+	struct http_exchange *x = problem || (n && !body) ? NULL : exchange_new(s, req);
 	struct http_request_info info;
 
+	if (problem) {
+		refuse_framing(req, problem);
+		return;
+	}
 	if (!x) {
 		evhttp_send_error(req, HTTP_SERVUNAVAIL, NULL);
 		return;
@@ -292,6 +308,18 @@ const char *http_query(struct http_exchange *x, const char *name)
 		evhttp_clear_headers(&x->query);
 	x->query_parsed = true;
 	return evhttp_find_header(&x->query, name);
+}
+
+bool http_query_repeats(struct http_exchange *x, const char *name)
+{
+	const struct evkeyval *q;
+	unsigned n = 0;
+
+	if (!http_query(x, name))
+		return false;
+	TAILQ_FOREACH(q, &x->query, next)
+	n += evutil_ascii_strcasecmp(q->key, name) == 0;
+	return n > 1;
 }
 
 const char *http_header(struct http_exchange *x, const char *name)

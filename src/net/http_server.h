@@ -42,6 +42,8 @@ bool http_server_drained(const struct http_server *s);
 unsigned http_server_port(const struct http_server *s);
 /* Decoded value of a query parameter or a header; NULL when absent. Valid until the answer. */
 const char *http_query(struct http_exchange *x, const char *name);
+/* Does the query have it more than once? */
+bool http_query_repeats(struct http_exchange *x, const char *name);
 const char *http_header(struct http_exchange *x, const char *name);
 /* content_type and headers (an array of name, value, …, NULL) may be NULL. Frees the exchange. Safe when the client
  * is gone. */

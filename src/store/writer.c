@@ -90,6 +90,7 @@ static void publish(struct writer *w, struct job_list *done, const struct writer
 		store_get_stats(w->store, &w->stats.store);
 		w->stats.commits += group->commits;
 		w->stats.failed_commits += group->failed_commits;
+		w->stats.last_failed = group->failed_commits > 0;
 		if (group->failed_commits)
 			snprintf(w->stats.failed_why, sizeof(w->stats.failed_why), "%s", w->store->db.trouble_text);
 		w->stats.rows += group->rows;

@@ -1,11 +1,13 @@
 # test_door.py - the HTTP door: what GA4's own address takes, answered after the events are safe
 import http.client
 import json
+import signal
 import socket
 import threading
 
 import pytest
 
+from lib.collector import Answer
 from lib.relay import SECRET, wait_until
 from lib.tls import free_port
 
@@ -116,6 +118,99 @@ def test_methods(door):
     assert door.ask("/healthz", method="HEAD")[:2] == (200, "")
 
 
+def raw(door, data, shut=True):
+    """What comes back for these bytes until the door closes."""
+    c = door.connection()
+    c.connect()
+    c.sock.sendall(data)
+    if shut:
+        c.sock.shutdown(socket.SHUT_WR)
+    got = b""
+    while (part := c.sock.recv(65536)):
+        got += part
+    c.sock.close()
+    return got
+
+
+def head(*lines, first=f"POST {COLLECT} HTTP/1.1", host="localhost"):
+    return "\r\n".join([first, f"Host: {host}", *lines, "", ""]).encode()
+
+
+GOOD = payload("T-good").encode()
+HIDDEN = head(f"Content-Length: {len(payload('T-hidden'))}") + payload("T-hidden").encode()
+
+
+@pytest.mark.parametrize("data", [
+    head("Content-Length: 5", "Content-Length: 0") + HIDDEN,
+    head("Content-Length: 0", "Transfer-Encoding: chunked") + b"0\r\n\r\n" + HIDDEN,
+    head("Transfer-Encoding: chunked", f"Content-Length: {len(HIDDEN)}") + b"0\r\n\r\n" + HIDDEN,
+    head("Transfer-Encoding: xchunked", "Content-Length: 0") + HIDDEN,
+    head("Transfer-Encoding: identity, chunked") + HIDDEN,
+    head("Transfer-Encoding: chunked", "Transfer-Encoding: identity") + b"0\r\n\r\n" + HIDDEN,
+    head("Host: evil.example", "Content-Length: 0") + HIDDEN,
+    head("Content-Length: -1") + HIDDEN,
+    head("Content-Length: 99999999999999999999") + HIDDEN,
+    head("Transfer-Encoding: chunked") + b"-5\r\n" + HIDDEN,
+    head("Transfer-Encoding: chunked") + b"ffffffffffffffff1\r\n" + HIDDEN,
+])
+def test_no_request_hides_behind_another(door, collector, data):
+    """Where a proxy could see another end than we do, the connection ends, and what follows is not looked at."""
+    got = raw(door, data)
+    assert got.count(b"HTTP/1.1 2") == 0, got
+    assert door.ask(COLLECT, payload("T-after"))[0] == 204
+    wait_until(lambda: collector.count() == 1, "the good one alone")
+    assert collector.events[0]["params"]["transaction_id"] == "T-after"
+
+
+@pytest.mark.parametrize("data", [
+    b"\r\n\r\n", b"GET\r\n\r\n", b"\0" * 100, b"GET / HTTP/9.9\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    head("X: " + "y" * 20000), head(*["A: b"] * 5000), b"A" * 100000, head(" folded: x"), head("no colon"),
+    head(first="POST http://evil.example/mp/collect HTTP/1.1"), head(host=""), head(host="evil.example"),
+    head(first="CONNECT localhost:80 HTTP/1.1"), head(first="TRACE / HTTP/1.1"), head(first="BREW / HTTP/1.1"),
+    head(first=f"POST {COLLECT}&api_secret=x HTTP/1.1"), head(first=f"POST {COLLECT}&measurement_id=G-X HTTP/1.1"),
+    head(first="POST /%6d%70/collect?%00 HTTP/1.1"), head(first="POST /mp/../mp/collect HTTP/1.1"),
+    head("Content-Length: 10") + b"short", head("Expect: 200-maybe", "Content-Length: 0"),
+])
+def test_bad_requests_are_refused_and_cost_nobody(door, data):
+    got = raw(door, data)
+    assert b"HTTP/1.1 2" not in got and b"HTTP/1.0 2" not in got, got
+    assert SECRET.encode() not in got
+    assert door.ask("/healthz")[:2] == (200, "ok\n")
+
+
+def test_the_forms_of_a_good_request(door, collector):
+    """HTTP/1.0, chunks, an absolute address, percent signs, several on one connection."""
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(GOOD[i:i + 7]), GOOD[i:i + 7]) for i in range(0, len(GOOD), 7)) + b"0\r\n\r\n"
+    length = f"Content-Length: {len(GOOD)}"
+    forms = [head(length, first=f"POST {COLLECT} HTTP/1.0") + GOOD,
+             head("Transfer-Encoding: chunked") + chunks,
+             head(length, first=f"POST http://localhost{COLLECT} HTTP/1.1") + GOOD,
+             head(length, first=f"POST {COLLECT.replace('-', '%2D')} HTTP/1.1") + GOOD,
+             head("Expect: 100-continue", length) + GOOD]
+    for form in forms:
+        assert b" 204 " in raw(door, form), form
+    got = raw(door, (head(length) + GOOD) * 4 + head(length, "Connection: close") + GOOD, shut=False)
+    assert got.count(b" 204 ") == 5
+    wait_until(lambda: collector.count() == len(forms) + 5, "each once")
+
+
+def test_a_slow_client_holds_up_nobody(door):
+    """A head that comes byte by byte, a body that does not come: others are served meanwhile."""
+    slow = []
+    for data in (b"POST ", head(), head("Content-Length: 1000") + b"{", head("Transfer-Encoding: chunked") + b"5\r\n{"):
+        for _ in range(20):
+            c = door.connection()
+            c.connect()
+            c.sock.sendall(data[:-1])
+            slow.append(c)
+    for _ in range(20):
+        assert door.ask(COLLECT, payload("T-1"))[0] == 204
+        for c in slow:
+            c.sock.sendall(b"x")
+    for c in slow:
+        c.close()
+
+
 def test_a_wrong_payload_is_refused_with_its_reason(door):
     got, text, _ = door.ask(COLLECT, '{"client_id":"1.2","events":[{"name":"session_start"}]}')
     reason = json.loads(text)
@@ -166,6 +261,27 @@ def test_health_and_metrics(door):
     got, text, answer = door.ask("/metrics")
     assert got == 200 and answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert "ga4relay_build_info" in text and SECRET not in text
+
+
+def test_health_tells_of_a_full_outbox_and_of_a_stop(make_relay, collector):
+    port = free_port()
+    relay = make_relay(http={"listen": f"127.0.0.1:{port}"}, outbox={"max_events": 1},
+                       delivery={"drain_timeout": "20s"}).allow("outbox full").start()
+    door = Door(relay, lambda: http.client.HTTPConnection("127.0.0.1", port, timeout=20))
+    collector.rule = lambda r: Answer(hang=stuck)
+    stuck = threading.Event()
+    kept = door.connection()
+    kept.request("GET", "/healthz")
+    answer = kept.getresponse()
+    assert (answer.status, answer.read()) == (200, b"ok\n")
+    assert door.ask(COLLECT, payload("T-1"))[0] == 204
+    wait_until(lambda: door.ask("/healthz")[0] == 503, "full")
+    assert "full" in door.ask("/healthz")[1] and door.ask(COLLECT, payload("T-2"))[0] == 503
+    relay.signal(signal.SIGTERM)
+    wait_until(lambda: (kept.request("GET", "/healthz"), kept.getresponse().read())[1] == b"shutting down\n", "its word")
+    stuck.set()
+    kept.close()
+    assert relay.wait_exit() == 0
 
 
 def test_unix_socket(unix_door, collector):

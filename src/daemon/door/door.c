@@ -25,6 +25,7 @@ struct door {
 	const struct conf *conf;
 	struct http_server *server;
 	struct json_in *reader; /* for the names that a verdict quotes */
+	bool draining;
 };
 
 /* ---- answers ---- */
@@ -93,6 +94,12 @@ static int check_stream(const struct door *d, const struct http_request_info *re
 	struct http_exchange *x = request->exchange;
 	const char *secret = http_query(x, "api_secret");
 
+	/* Google's side and ours might each take another one. */
+	if (http_query_repeats(x, "api_secret") || http_query_repeats(x, "measurement_id") ||
+	    http_query_repeats(x, "firebase_app_id")) {
+		*ret_why = "the query names its id or its secret twice";
+		return 400;
+	}
 	switch (door_find_stream(d->conf, http_query(x, "measurement_id"), http_query(x, "firebase_app_id"),
 	                         ret_stream)) {
 	case DOOR_STREAM_FOUND:
@@ -166,7 +173,7 @@ static void on_metrics(struct door *d, const struct http_request_info *request)
 static void on_healthz(struct door *d, const struct http_request_info *request)
 {
 	_cleanup_(buf_free) struct buf out = BUF_INIT(ANSWER_MAX);
-	const char *problem = health_problem(d->context);
+	const char *problem = d->draining ? "shutting down" : health_problem(d->context);
 
 	if (buf_printf(&out, "%s\n", problem ? problem : "ok") < 0)
 		answer_empty(request->exchange, 503, no_headers);
@@ -280,6 +287,7 @@ struct door *door_free(struct door *d)
 
 void door_drain(struct door *d)
 {
+	d->draining = true;
 	http_server_drain(d->server);
 }
 
