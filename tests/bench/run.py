@@ -254,6 +254,10 @@ def drain(b):
     nginx = Nginx(b.place, sink)
     kinds = [("TLS, HTTP/1.1", b.drain, nginx.url, dict(ca=nginx.ca), ["-a", nginx.ca], 0.7),
              ("plain, HTTP/1.1", b.drain_beside, sink.url, {}, [], None)]
+    # the relay needs both: a request of 25 costs what bare curl-multi takes for it, and SQLite for its rows
+    sqlite = [b.place.tool("raw_sqlite", b.place.dir / "raw.db", b.drain_beside, 1000, "full", "drain")["rows_per_s"]
+              for _ in range(b.rounds)]
+    b.figure("limit: SQLite reading and deleting the rows by 1000, rows/s", sqlite, "1/s")
     if b.ladder:
         kinds.append(("TLS, HTTP/2", b.drain_beside, nginx.url, dict(ca=nginx.ca, http2=True), ["-a", nginx.ca, "-2"],
                       None))
