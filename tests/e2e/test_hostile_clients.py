@@ -1,13 +1,16 @@
 # test_hostile_clients.py - who may not write, who writes byte by byte, and what becomes of a socket's path
 import os
+import resource
 import shutil
 import socket
 import subprocess
+import threading
 
 import pytest
 
 from lib.client import event, line
-from lib.relay import wait_until
+from lib.collector import Answer
+from lib.relay import SANITIZED, wait_until
 
 
 def test_one_byte_at_a_time(paused):
@@ -69,3 +72,52 @@ def test_a_symbolic_link_in_the_socket_s_place(make_relay):
     relay.start()
     assert relay.ask(event())["ok"]
     wait_until(relay.alive, "alive")
+
+
+def pour(c, data):
+    """As much as the relay takes without waiting."""
+    c.s.setblocking(False)
+    data = memoryview(data)
+    try:
+        while data:
+            data = data[c.s.send(data):]
+    except BlockingIOError:
+        pass
+
+
+def test_a_thousand_hostile_connections(make_relay, collector):
+    """Silent, stalled in a line, deaf, and with endless lines, all at once, while the endpoint hangs: memory stays within
+    128 MiB, whoever behaves is served, and all is given back once they have gone."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    over = threading.Event()
+    collector.rule = lambda _: Answer(hang=over, close="after")
+    relay = make_relay(delivery={"drain_timeout": "1s"}).allow("refused lines whose replies", "still in flight", "destination web")
+    relay.start()
+    descriptors = len(os.listdir(f"/proc/{relay.pid}/fd"))
+    good, crowd = relay.client(), []
+    try:
+        for i in range(250):
+            silent, stalled, deaf, endless = some = [relay.client() for _ in range(4)]
+            crowd += some
+            pour(stalled, b'{"client_id":"1.' + b"2" * (i * 60))
+            pour(deaf, line(event(client=f"{i}.1")) * 300)
+            pour(endless, b'{"client_id":"' + b"x" * 1_000_000)
+            assert good.ask(event())["ok"]
+        most = relay.rss_kib()
+        with relay.client() as late:
+            assert late.ask(event())["ok"]
+        assert relay.status()["connections"] >= 1001
+        assert SANITIZED or most < 128 << 10, most
+        for c in crowd:
+            c.close()
+        wait_until(lambda: relay.status()["connections"] == 1, "they are gone")
+        assert good.ask(event())["ok"]
+        wait_until(lambda: len(os.listdir(f"/proc/{relay.pid}/fd")) <= descriptors + 70, "descriptors are given back")
+        print(f"{most} KiB at most")
+    finally:
+        over.set()
+        good.close()
+        for c in crowd:
+            c.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
