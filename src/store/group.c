@@ -5,8 +5,17 @@
 #include "base/clock.h"
 #include "store/store_private.h"
 
-/* WAL frames after which they are copied into the database: at most 9 ms then, against 25 to 59 at 4,000. */
-enum { CHECKPOINT_FRAMES = 1000, CHECKPOINT_FRAMES_LEAST = 16 };
+/* When the WAL is copied into the database: some 20 us a page, sync included, that the next commit waits for. Where
+ * groups are small somebody waits for each of them, and a copy is kept as short as a commit; where they are large, a
+ * few large copies cost less than many. What every commit writes anew (the last page of the events, the counters) is
+ * copied once however often it stands in the WAL. */
+enum {
+	COPY_PAGES_LEAST = 32,
+	COPY_GROUPS = 4,    /* of the last one's size, if that is more */
+	COPY_FRAMES = 1000, /* at most, whatever the groups are */
+	COPY_FRAMES_LEAST = 16,
+	FRAMES_SHARED = 3
+};
 /* result of a job that has not run. */
 enum { JOB_PENDING = 1 };
 
@@ -112,8 +121,11 @@ static void fail_pending(struct job **jobs, size_t n, int result)
 static void checkpoint(struct store *st)
 {
 	db_forget_trouble(&st->db);
+	st->debt = (struct copy_debt){0, 0};
 	if (db_checkpoint(&st->db, false) < 0)
 		store_judge_trouble(st, "copying the WAL into the database");
+	else
+		st->debt.frames = st->db.wal_frames;
 }
 
 /* Those still pending, at once or, when the disk has no room for so much, in halves: the less a transaction changes,
@@ -199,19 +211,29 @@ void store_read(struct store *st, struct job *job)
 
 /* The database must have room to grow by what only the WAL holds, or a full disk is a dead end (traps.md 3): the less
  * is left, the less is put off. */
-static int checkpoint_frames(const struct store *st)
+static int frames_at_most(const struct store *st)
 {
 	uint64_t frames = st->space.file_system_free / 8 / (uint64_t)st->db.page_size;
 
-	if (frames > CHECKPOINT_FRAMES)
-		return CHECKPOINT_FRAMES;
-	return frames < CHECKPOINT_FRAMES_LEAST ? CHECKPOINT_FRAMES_LEAST : (int)frames;
+	if (frames > COPY_FRAMES)
+		return COPY_FRAMES;
+	return frames < COPY_FRAMES_LEAST ? COPY_FRAMES_LEAST : (int)frames;
 }
 
 void store_after_commit(struct store *st)
 {
-	if (!st->fatal && !st->config.read_only && st->db.wal_frames >= checkpoint_frames(st))
-		checkpoint(st);
+	struct copy_debt *debt = &st->debt;
+	int added = st->db.wal_frames - debt->frames;
+	int pages = added > FRAMES_SHARED ? added - FRAMES_SHARED : 0;
+
+	if (st->fatal || st->config.read_only)
+		return;
+	debt->frames = st->db.wal_frames;
+	debt->pages += pages;
+	if (debt->frames < frames_at_most(st) &&
+	    (debt->pages < COPY_PAGES_LEAST || debt->pages < COPY_GROUPS * pages))
+		return;
+	checkpoint(st);
 }
 
 int store_transaction(struct store *st, int (*body)(struct store *st, void *arg), void *arg)

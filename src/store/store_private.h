@@ -45,6 +45,12 @@ struct stream_row {
 	enum pause_word pause;
 };
 
+/* What only the WAL holds (group.c). */
+struct copy_debt {
+	int frames; /* of the WAL when it was looked at last */
+	int pages;  /* to copy, about */
+};
+
 struct backup;
 
 /* An event that leaves, of that stream; 0: not known. */
@@ -65,6 +71,7 @@ struct store {
 	struct gone *gone; /* what is delivered in the open group: deleted together, sorted, before COMMIT */
 	size_t n_gone, cap_gone;
 	struct space space;
+	struct copy_debt debt;
 	struct upkeep upkeep;
 	struct backup *backup; /* the one that is being made; NULL: none */
 	bool unclean_start;
