@@ -161,7 +161,7 @@ static enum exit_code prepare_loop(struct daemon *d)
 }
 
 /* Before the first thread: the environment is changed. */
-static int prepare_process(struct err *err)
+static void prepare_process(void)
 {
 	struct rlimit files;
 
@@ -173,7 +173,7 @@ static int prepare_process(struct err *err)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	return http_client_prepare_process(err);
+	http_client_prepare_process();
 }
 
 static void run(struct daemon *d)
@@ -196,12 +196,8 @@ enum exit_code daemon_run(const struct daemon_options *options)
 {
 	struct daemon d = {.exit_code = EXIT_OK, .notify_fd = -1};
 	enum exit_code code;
-	struct err err;
 
-	if (prepare_process(&err) < 0) {
-		log_error("%s", err.text);
-		return EXIT_FAILED;
-	}
+	prepare_process();
 	counters_init(&d.counters);
 	d.context = (struct control_context){.counters = &d.counters,
 	                                     .tap = &d.tap,

@@ -94,13 +94,15 @@ static int set_multi_configured(struct http_client *c, struct err *err)
 	return 0;
 }
 
-/* A first handle, made in advance, shows a wrong option now and not at the first event. */
+/* A first handle, made in advance, shows a wrong option before it is needed. */
 static int apply_config(struct http_client *c, struct err *err)
 {
 	struct http_request *r;
 	int result;
 
 	c->config_version++;
+	if (!c->multi)
+		return 0; /* start() will */
 	idle_clear(c);
 	result = set_multi_configured(c, err);
 	if (result == 0)
@@ -148,44 +150,56 @@ static struct curl_slist *make_headers(void)
 	return list;
 }
 
-static int client_init(struct http_client *c, const struct http_client_config *config, struct err *err)
+static void stop(struct http_client *c)
 {
+	idle_clear(c);
+	/* Calls socket_wanted() for the connections that it still keeps. */
+	if (c->multi)
+		(void)curl_multi_cleanup(c->multi);
+	c->multi = NULL;
+	http_events_free(c);
+}
+
+/* With the first request: libcurl's libraries cost 2.4 MiB as soon as they are initialised, which a relay that only
+ * takes events does not need. */
+static int start(struct http_client *c)
+{
+	int r;
+
+	if (c->multi)
+		return 0;
+	if (!c->initialized && http_options_global() < 0)
+		return -ENOMEM;
+	c->initialized = true;
 	c->multi = curl_multi_init();
-	c->headers = make_headers();
-	if (!c->multi || !c->headers || http_events_init(c) < 0)
-		return err_set(err, -ENOMEM, "no memory for the HTTP client");
-	return http_client_set(c, config, err);
+	r = c->multi ? http_events_init(c) : -ENOMEM;
+	if (r == 0)
+		r = apply_config(c, NULL);
+	if (r < 0)
+		stop(c); /* the next request tries again */
+	return r;
 }
 
 int http_client_new(struct http_client **ret, struct loop *loop, const struct http_client_config *config,
                     struct err *err)
 {
-	struct http_client *c;
-	int r = http_options_global(err);
+	struct http_client *c = calloc(1, sizeof(*c));
+	int r;
 
-	if (r < 0)
-		return r;
-	c = calloc(1, sizeof(*c));
-	if (!c) {
-		curl_global_cleanup();
+	if (!c)
 		return err_set(err, -ENOMEM, "no memory for the HTTP client");
-	}
 	c->loop = loop;
 	TAILQ_INIT(&c->active);
 	TAILQ_INIT(&c->cancelled);
 	TAILQ_INIT(&c->idle);
-	r = client_init(c, config, err);
+	c->headers = make_headers();
+	r = c->headers ? http_client_set(c, config, err) : err_set(err, -ENOMEM, "no memory for the HTTP client");
 	if (r < 0) {
 		http_client_free(c);
 		return r;
 	}
 	*ret = c;
 	return 0;
-}
-
-int http_client_prepare_process(struct err *err)
-{
-	return http_options_global(err);
 }
 
 static void list_clear(struct http_request_list *list)
@@ -205,13 +219,11 @@ struct http_client *http_client_free(struct http_client *c)
 	list_clear(&c->active);
 	list_clear(&c->cancelled);
 	list_clear(&c->idle);
-	/* Calls socket_wanted() for the connections that it still keeps. */
-	if (c->multi)
-		(void)curl_multi_cleanup(c->multi);
-	http_events_free(c);
+	stop(c);
+	if (c->initialized)
+		curl_global_cleanup();
 	curl_slist_free_all(c->headers);
 	config_clear(&c->config);
-	curl_global_cleanup();
 	free(c);
 	return NULL;
 }
@@ -252,6 +264,9 @@ int http_post(struct http_client *c, const char *url, struct slice body, bool fr
 
 	if (c->in_flight >= c->config.max_requests)
 		return -EBUSY;
+	result = start(c);
+	if (result < 0)
+		return result;
 	result = request_take(&r, c);
 	if (result < 0)
 		return result;
@@ -352,6 +367,8 @@ void http_client_reap(struct http_client *c)
 {
 	struct http_request *r;
 
+	if (!c->multi)
+		return;
 	reap_finished(c);
 	reap_late(c);
 	while ((r = TAILQ_FIRST(&c->cancelled))) {

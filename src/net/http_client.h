@@ -23,10 +23,10 @@ struct http_client_config {
 	const char *user_agent;
 };
 
-/* Once before the first thread starts: takes SSLKEYLOGFILE out of the environment, which libcurl would obey silently,
- * and initialises libcurl. http_client_new() does the same, but changing the environment is not safe beside threads.
- */
-int http_client_prepare_process(struct err *err) MUST_CHECK;
+/* Once before the first thread starts: takes SSLKEYLOGFILE out of the environment, which libcurl would obey silently.
+ * The first request does it too, but changing the environment is not safe beside threads. */
+void http_client_prepare_process(void);
+/* libcurl itself is initialised with the first request. */
 int http_client_new(struct http_client **ret, struct loop *loop, const struct http_client_config *config,
                     struct err *err) MUST_CHECK;
 /* Abandons what is in flight without done(). Takes NULL. */

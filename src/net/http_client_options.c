@@ -22,17 +22,17 @@ enum {
 /* A TLS record's payload; the defaults would keep 80 KiB with every pooled handle. */
 enum { RECEIVE_BUFFER = 4 * 1024, UPLOAD_BUFFER = 16 * 1024 };
 
-int http_options_global(struct err *err)
+void http_client_prepare_process(void)
 {
-	CURLcode code;
-
-	/* libcurl looks at it once, in here, and would write every session's keys to that file (trap 12). */
+	/* libcurl looks at it when it is initialised, and would write every session's keys to that file (trap 12). */
 	if (getenv("SSLKEYLOGFILE"))
 		unsetenv("SSLKEYLOGFILE");
-	code = curl_global_init(CURL_GLOBAL_DEFAULT);
-	if (code != CURLE_OK)
-		return err_set(err, -ENOMEM, "libcurl cannot be initialised: %s", curl_easy_strerror(code));
-	return 0;
+}
+
+int http_options_global(void)
+{
+	http_client_prepare_process();
+	return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : -ENOMEM;
 }
 
 /* Called before each sending of the request. libcurl silently repeats a POST on a new connection when a kept one

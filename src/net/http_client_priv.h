@@ -45,7 +45,7 @@ struct http_request {
 TAILQ_HEAD(http_request_list, http_request);
 
 /* Before any other use of libcurl; again and again is allowed. */
-int http_options_global(struct err *err) MUST_CHECK;
+int http_options_global(void) MUST_CHECK;
 /* Everything that stays the same from request to request. headers outlive the handle. */
 int http_options_set(struct http_request *r, const struct http_client_config *config, struct curl_slist *headers,
                      struct err *err) MUST_CHECK;
@@ -65,7 +65,8 @@ SLIST_HEAD(http_socket_list, http_socket);
 
 struct http_client {
 	struct loop *loop;
-	CURLM *multi;
+	bool initialized; /* libcurl is, for us */
+	CURLM *multi;     /* NULL until the first request */
 	struct curl_slist *headers;
 	struct loop_timer *timer;
 	struct loop_timer *rest_timer;
