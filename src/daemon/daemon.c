@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/memory.h"
 #include "daemon/daemon_private.h"
 #include "net/http_client.h"
 #include "net/notify.h"
@@ -60,12 +61,24 @@ static void on_tail(void *arg)
 	check_drained(d);
 }
 
+/* Seconds without an event, in or out, after which the memory of the busy time is given back. */
+enum { QUIET_TICKS = 5 };
+
+static void give_back_when_quiet(struct daemon *d)
+{
+	if (d->counters.in.since_tick > 0 || d->counters.out.since_tick > 0)
+		d->quiet_ticks = 0;
+	else if (d->quiet_ticks < QUIET_TICKS && ++d->quiet_ticks == QUIET_TICKS)
+		memory_give_back();
+}
+
 static void on_tick(void *arg)
 {
 	struct daemon *d = arg;
 	int64_t mono_us = clock_mono_us();
 	double elapsed_s = (double)(mono_us - d->last_tick_us) / (double)US_PER_S;
 
+	give_back_when_quiet(d);
 	rate_tick(&d->counters.in, elapsed_s);
 	rate_tick(&d->counters.out, elapsed_s);
 	d->last_tick_us = mono_us;

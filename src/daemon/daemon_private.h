@@ -43,7 +43,8 @@ struct daemon {
 	struct loop_timer *watchdog;    /* NULL: systemd does not ask */
 	struct loop_timer *drain;       /* delivery.drain_timeout */
 	int64_t watchdog_us, last_tick_us;
-	int notify_fd; /* -1: not started by systemd */
+	unsigned quiet_ticks; /* since the last event */
+	int notify_fd;        /* -1: not started by systemd */
 
 	struct now now; /* when the present turn's tail began: one look at the clock for all that it settles */
 
