@@ -171,6 +171,12 @@ bench: $(PROGRAMS) $(BENCH_BIN)
 BENCH ?= small
 bench-deps:
 	@tests/lib/setup.sh bench
+	@tests/bench/rsyslog.sh $B/bench/rsyslog
+# All of it anew, and its curves: what is committed.
+bench-results:
+	@$(MAKE) --no-print-directory bench BENCH=full PARTS=
+	@cp $B/bench/full.jsonl tests/bench/results/
+	@/usr/bin/python3 -B tests/bench/plot.py tests/bench/results/full.jsonl tests/bench/results
 
 # Programs of the benchmarks, one a file: tests/bench/NAME.c.
 $B/bench/%: $B/tests/bench/%.o $(LIB)
@@ -330,6 +336,7 @@ help:
 #: make analyze          cppcheck and clang-tidy over src/ (gcc -fanalyzer: CFLAGS=-fanalyzer)
 #: make fuzz-replay      the fuzzers' corpus with the ordinary compiler
 #: make bench            the benchmarks; BENCH=small or full, PARTS='NAME NAME' picks
+#: make bench-results    all of BENCH=full anew into tests/bench/results, with its curves
 #: make bench-deps       install the daemons that they compare with, without starting them
 #: make setup            install the packages that `check` needs, nothing else
 #: make install          DESTDIR, prefix and sysconfdir are honoured; a configuration is never overwritten
@@ -344,5 +351,5 @@ help:
 
 -include $(PROOF_SRC:%.c=$B/%.d) $(patsubst %.c,$B/%.d,$(wildcard tests/fuzz/*.c))
 
-.PHONY: all lib unit e2e system proof proof-kill proof-calls proof-powercut proof-memory proof-mutants proof-soak fuzz fuzz-replay analyze lint check demo setup bench bench-deps install uninstall dist deb clean distclean help FORCE
+.PHONY: all lib unit e2e system proof proof-kill proof-calls proof-powercut proof-memory proof-mutants proof-soak fuzz fuzz-replay analyze lint check demo setup bench bench-deps bench-results install uninstall dist deb clean distclean help FORCE
 .SECONDARY:

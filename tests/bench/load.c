@@ -19,7 +19,7 @@
 #include "base/macros.h"
 #include "lines.h"
 
-enum { POOL_LINES = 4096, DEPTH_MAX = 1 << 16, BUCKETS = 512, READ_SIZE = 1 << 18, NAP_US = 50 };
+enum { POOL_LINES = 4096, DEPTH_MAX = 1 << 16, BUCKETS = 512, READ_SIZE = 1 << 18, NAP_US = 200 };
 
 static const char usage[] =
         "usage: load [-s SOCKET] [-c CONNECTIONS] [-d DEPTH] [-n LINES] [-k CLIENTS] [-z] [-p POOL] [-b BYTES]\n"

@@ -238,6 +238,19 @@ log: {{ level = "warning"; }};
         return self.place.tool("load", "-s", self.socket, *args)
 
 
+class Echo:
+    """raw_echo: answers and does nothing else."""
+
+    def __init__(self, place):
+        self.place = place
+        self.socket = place.sockets / "echo.sock"
+        place.spawn(place.build / "bench" / "raw_echo", self.socket)
+        wait_for("raw_echo", lambda: (s := connects(self.socket)) and (s.close() or True))
+
+    def load(self, *args):
+        return self.place.tool("load", "-s", self.socket, *args)
+
+
 class SyslogNg:
     """unix-stream into the reliable disk buffer, from there 25 events a request."""
 
@@ -285,9 +298,19 @@ class Beanstalkd:
 
 
 class Rsyslog:
-    """imptcp into a disk queue that syncs each message; the action never runs, so that all stays queued."""
+    """imptcp into a disk queue that syncs each message, and from there into a file."""
 
     program = shutil.which("rsyslogd")
+    modules = environment = None
+
+    @classmethod
+    def find(cls, place):
+        """Installed, or unpacked by rsyslog.sh."""
+        root = place.build / "bench" / "rsyslog"
+        if not cls.program and (root / "usr/sbin/rsyslogd").exists():
+            libraries = next((root / "usr/lib").glob("*-linux-gnu"))
+            cls.program, cls.modules = root / "usr/sbin/rsyslogd", libraries / "rsyslog"
+            cls.environment = {**os.environ, "LD_LIBRARY_PATH": str(libraries)}
 
     def __init__(self, place, name):
         self.dir = place.dir / name
@@ -302,7 +325,8 @@ ruleset(name="r" queue.type="Disk" queue.filename="q" queue.syncqueuefiles="on" 
   action(type="omfile" file="{self.dir}/out")
 }}
 """)
-        self.process = place.spawn(self.program, "-n", "-f", conf, "-i", self.dir / "pid")
+        modules = ["-M", self.modules] if self.modules else []
+        self.process = place.spawn(self.program, "-n", "-f", conf, "-i", self.dir / "pid", *modules, env=self.environment)
         wait_for("rsyslog", lambda: (s := connects(self.socket)) and (s.close() or True))
 
     def lines(self):

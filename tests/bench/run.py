@@ -4,6 +4,7 @@ import heapq
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -14,7 +15,7 @@ import threading
 import time
 
 import parts
-from parts import Beanstalkd, Failed, Nginx, Place, Relay, Rsyslog, Sink, SyslogNg
+from parts import Beanstalkd, Echo, Failed, Nginx, Place, Relay, Rsyslog, Sink, SyslogNg
 
 SIZES = {  # what differs between the two; everything else is the same
     "small": dict(rounds=3, lines=60000, singles=1500, many=20000, through=40000, drain=60000, drain_beside=60000, deep=100000,
@@ -36,6 +37,7 @@ class Bench:
         self.rows, self.missing = [], []
         self.results = open(self.place.build / "bench" / f"{self.size}.jsonl", "w", encoding="utf-8")
         self.names = 0
+        Rsyslog.find(self.place)
 
     def emit(self, **row):
         line = json.dumps(row)
@@ -132,9 +134,13 @@ def intake(b):
     b.figure("intake, 1 connection pipelined, lines/s", one, "1/s", raw, "SQLite by 1000", 0.6)
     b.figure("intake, 64 connections pipelined, lines/s", many, "1/s", one, "1 connection", 0.9)
     single = lambda c, n: lambda: relay.load("-c", c, "-d", 1, "-n", n)["lines_per_s"]
-    one, many, raw = b.alternate(single(1, b.singles), single(64, b.many), lambda: b.raw(b.singles, 1))
+    echo = Echo(b.place)
+    one, many, raw, bare = b.alternate(single(1, b.singles), single(64, b.many), lambda: b.raw(b.singles, 1),
+                                       lambda: echo.load("-c", 64, "-d", 1, "-n", b.many)["lines_per_s"])
     b.figure("intake, 1 connection, one in flight, lines/s", one, "1/s", raw, "SQLite by 1", 0.8)
     b.figure("intake, 64 connections, one in flight each, lines/s", many, "1/s", one, "1 connection", 20)
+    b.figure("the same against a server that only answers", many, "1/s", bare, "raw_echo")
+    b.figure("limit: raw_echo, 64 connections, against 1", bare, "1/s", one, "1 connection")
     if b.ladder:
         b.emit(figure="slow turns in intake", value=relay.metric("ga4relay_slow_loops_total") - before)
     relay.remove()
@@ -379,9 +385,13 @@ def depth(b):
     rss = settle_rss(relay)
     b.figure("memory, idle, MiB", [rss], "MiB", target=12, most=True,
              note=f"{relay.rss_mib('RssFile'):.1f} of them pages of libraries")
-    have, at_10k = 0, None
+    have, at_10k, at_100k = 0, None, None
     for n in b.curve:
-        intake_rate = relay.load("-n", n - have)["lines_per_s"]
+        last = min(b.lines, (n - have) // 4 * 3)
+        relay.load("-n", n - have - last)
+        into = [relay.load("-n", last // 3)["lines_per_s"] for _ in range(3)]
+        relay.load("-n", max(1, n - int(relay.metric("ga4relay_outbox_events"))))
+        intake_rate = statistics.median(into)
         have, rss = n, settle_rss(relay)
         relay.stop()
         starts = []
@@ -406,10 +416,14 @@ def depth(b):
                drain_events_per_s=round(rate))
         if n == 10000:
             at_10k = rate
+        if n == 100000:
+            at_100k = into
     words = f"{b.curve[-1]:,} queued"
     b.figure(f"memory, {words}, MiB", [max(rss, full_rss)], "MiB", target=48, most=True)
     b.figure(f"from exec to first ok, {words}, ms", [s * 1e3 for s in starts], "ms", target=100, most=True)
     b.figure(f"drain, {words}, events/s", [rate], "1/s", [at_10k], "10,000 queued", 0.9)
+    if n > 100000:
+        b.figure(f"intake, {words}, lines/s", into, "1/s", at_100k, "100,000 queued", 0.9)
     ctl_beside(b, relay, words)
     relay.remove()
 
@@ -483,6 +497,36 @@ def latency(b):
     relay.remove()
 
 
+def mixed(b):
+    """Everything at once at half of what goes through: intake, delivery, ctl list and count, the metrics scraped."""
+    sink = Sink(b.place)
+    relay = b.relay().start(url=sink.url)
+    start = relay.load("-c", 4, "-n", b.through)["start_us"]
+    peak = b.through / ((sink.wait(b.through)["last_us"] - start) / 1e6)
+    rate, n, got = int(peak / 2), int(peak / 2 * b.seconds), []
+    over = threading.Event()
+
+    def read_on():
+        while not over.wait(0.2):
+            relay.ctl("list", "--limit", "100")
+            relay.ctl("count", "--by", "name")
+            relay.ctl("metrics")
+    turns = relay.metric("ga4relay_slow_loops_total")
+    t = threading.Thread(target=read_on)
+    t.start()
+    for _ in range(b.rounds):
+        got.append(relay.load("-c", 4, "-r", rate, "-n", n)["p99_us"])
+    over.set()
+    t.join()
+    turns = relay.metric("ga4relay_slow_loops_total") - turns
+    sink.wait(b.through + b.rounds * n)
+    idle = settle_rss(relay)
+    relay.remove()
+    b.figure(f"mixed load at {rate}/s: slow turns", [turns], "", target=0, most=True)
+    b.figure(f"mixed load at {rate}/s: ack p99, us", got, "us")
+    b.figure("memory, idle again after that, MiB", [idle], "MiB")
+
+
 # ---- crowd ----
 
 def crowd(b):
@@ -520,25 +564,54 @@ def crowd(b):
 # ---- cost ----
 
 def cost(b):
-    """What an event costs beside time: system calls, bytes to the disk, allocations are in README."""
-    if not shutil.which("strace") or not b.ladder:
+    """What an event costs beside time: system calls, bytes to the disk, allocations."""
+    if not b.ladder:
         return
+    for words, args in (("pipelined", ("-n", 20000)), ("64 connections, one in flight each", ("-c", 64, "-d", 1, "-n", 20000))):
+        if shutil.which("strace"):
+            calls, groups = system_calls(b, args)
+            b.emit(figure=f"system calls per 1000 events, {words}", value=calls, groups=groups)
     relay = b.relay().start(paused=True)
-    n = 20000
+    before = written(relay)
+    size = os.path.getsize(relay.dir / "outbox.db")
+    relay.load("-n", 100000)
+    wrote = written(relay) - before
+    relay.stop()
+    grown = os.path.getsize(relay.dir / "outbox.db") - size
+    b.emit(figure="bytes written to the disk per byte accepted", value=round(wrote / (100000 * 320), 2),
+           file=round(grown / (100000 * 320), 2))
+    relay.remove()
+    if shutil.which("valgrind"):
+        few, many = allocations(b, 2000), allocations(b, 10000)
+        b.emit(figure="allocations per event, pipelined, SQLite's with it", value=round((many - few) / 8000, 2))
+
+
+def system_calls(b, args):
+    """{name: calls per 1000 events}, and commits per 1000 events."""
+    relay = b.relay().start(paused=True)
     log = b.place.dir / "strace"
+    relay.load("-n", 20000)  # the page cache is full, the memory grown
     tracer = subprocess.Popen(["strace", "-c", "-f", "-o", str(log), "-p", str(relay.process.pid)],
                               stderr=subprocess.DEVNULL)
     time.sleep(0.5)
-    before = written(relay)
-    relay.load("-n", n)
-    after = written(relay)
+    groups = relay.metric("ga4relay_commit_duration_seconds_count")
+    n = relay.load(*args)["lines"]
+    groups = relay.metric("ga4relay_commit_duration_seconds_count") - groups
     tracer.send_signal(2)
     tracer.wait()
+    relay.remove()
     calls = {f[-1]: int(f[3]) for f in (line.split() for line in log.read_text().splitlines())
              if len(f) >= 5 and f[3].isdigit() and f[-1] != "total"}
-    b.emit(figure="system calls per 1000 events, pipelined", value={k: round(v * 1000 / n, 2) for k, v in calls.items()})
-    b.emit(figure="bytes written to the disk per byte accepted", value=round((after - before) / (n * 320), 2))
+    return {k: round(v * 1000 / n, 2) for k, v in calls.items()}, round(groups * 1000 / n, 2)
+
+
+def allocations(b, lines):
+    log = b.place.dir / "valgrind"
+    relay = b.relay().start(paused=True, wrapper=("valgrind", f"--log-file={log}"))
+    relay.load("-n", lines)
+    relay.stop()
     relay.remove()
+    return int(re.search(r"total heap usage: ([\d,]+) allocs", log.read_text())[1].replace(",", ""))
 
 
 def written(relay):
@@ -548,7 +621,7 @@ def written(relay):
     return 0
 
 
-PARTS = [intake, intake_peers, through, drain, packing, latency, crowd, depth, ladder, intake_normal, cost]
+PARTS = [intake, intake_peers, through, drain, packing, latency, mixed, crowd, depth, ladder, intake_normal, cost]
 
 
 def describe(b):
