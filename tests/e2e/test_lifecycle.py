@@ -1,5 +1,7 @@
 # test_lifecycle.py - starting, stopping, crashing: what an acknowledged event survives, and what is refused untouched
 import os
+import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -301,6 +303,30 @@ def test_group_commit(make_relay, tmp_path):
     syncs = sum(int(x.split()[3]) for x in out.read_text().splitlines() if x.split()[-1:] in (["fdatasync"], ["fsync"]))
     print(f"{syncs} syncs for 10000 lines")
     assert 1 <= syncs < 1000
+
+
+@pytest.mark.parametrize("sync", ["full", "normal"])
+def test_an_ok_has_its_sync(make_relay, tmp_path, sync):
+    """Lines that wait for each other's ok: a sync of the WAL for each with "full", and hardly any with "normal"."""
+    lines = 50
+    out = tmp_path / "strace"
+    if not shutil.which("strace"):
+        pytest.skip("strace is missing")
+    relay = make_relay(outbox={"sync": sync})
+    if sync == "normal":
+        relay.allow("sync")  # it says at start what that may lose
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.env = {"ASAN_OPTIONS": "detect_leaks=0"}
+    relay.wrapper = ["strace", "-f", "-y", "-o", str(out), "-e", "trace=fdatasync,fsync"]
+    relay.start()
+    with relay.client() as c:
+        assert all(c.ask(event(n=i))["ok"] for i in range(lines))
+    children = subprocess.run(["pgrep", "-P", str(relay.pid)], capture_output=True, text=True).stdout.split()
+    os.kill(int(children[0]), signal.SIGTERM)
+    assert relay.wait_exit() == 0
+    syncs = len(re.findall(r"sync\(\d+<[^>]*outbox\.db-wal>\)", out.read_text()))
+    few = 10  # at start, before the WAL is copied, at the end
+    assert lines <= syncs <= lines + few if sync == "full" else syncs <= few, syncs
 
 
 def test_one_line_is_committed_at_once(paused):
