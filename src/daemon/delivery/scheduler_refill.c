@@ -164,17 +164,17 @@ static void revisit_evicted(struct lane *l, int64_t mono_us)
 	lane_rewind(l, l->evicted_low);
 }
 
-/* Filling begins when an eighth of the window is free and more is on disk, and ends when nothing fits or nothing is
+/* Filling begins when a sixteenth of the window is free and more is on disk, and ends when nothing fits or nothing is
  * left: the fuller the window, the longer the oldest has gathered company when its turn comes. When filling falls
- * behind, down to three quarters, the window is thin: partial batches wait for what will make them fuller. */
+ * behind, by an eighth, the window is thin: partial batches wait for what will make them fuller. */
 static void review_filling(struct lane *l)
 {
 	struct lane_room room = lane_room(l);
 	if (!l->disk_more || room.events == 0 || room.bytes < REQUEST_BYTES)
 		l->filling = l->disk_more && l->n_events == 0;
-	else if (room.events >= SCHEDULER_LANE_EVENTS / 8 && room.bytes >= l->bytes / 7)
+	else if (room.events >= SCHEDULER_LANE_EVENTS / 16 && room.bytes >= l->bytes / 15)
 		l->filling = true;
-	l->thin = l->filling && room.events >= SCHEDULER_LANE_EVENTS / 4 && room.bytes >= l->bytes / 3;
+	l->thin = l->filling && room.events >= SCHEDULER_LANE_EVENTS / 8 && room.bytes >= l->bytes / 7;
 }
 
 void lane_refill(struct lane *l, int64_t mono_us, bool nothing_queued)
