@@ -15,6 +15,9 @@ LOCK = Path("/var/tmp/ga4relay-system.lock")
 TOOLS = ("debootstrap", "systemd-nspawn", "nsenter")
 ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root", "TERM": "dumb"}
 BOOT_PATIENCE = 90 # seconds
+# Nothing may wake up by itself in the middle of a test, and no server may take the host's ports, which are the container's.
+MASKED = ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer",
+          "nginx.service", "nghttpx.service", "tinyproxy.service")
 
 
 def why_not():
@@ -50,10 +53,10 @@ def proxy():
 
 
 def make_base():
-    """The tree that the runs copy; made again when the list of packages changes."""
+    """The tree that the runs copy; made again when what it is made from changes."""
     listed = [x for x in (HERE / "packages").read_text().split("\n") if x and not x.startswith("#")]
-    stamp = BASE / "root/.ga4relay-packages"
-    if stamp.exists() and stamp.read_text() == "\n".join(listed):
+    stamp, wanted = BASE / "root/.ga4relay-packages", "\n".join([*listed, *MASKED])
+    if stamp.exists() and stamp.read_text() == wanted:
         return
     unfinished = BASE.with_suffix(".new")
     remove(unfinished)
@@ -64,12 +67,11 @@ def make_base():
                                str(unfinished), mirror()], env={**os.environ, **ENV, **proxy()}, stdout=out, stderr=out)
     subprocess.run(["umount", "-q", unfinished / "proc"], capture_output=True)
     assert made.returncode == 0, f"debootstrap failed, see {log}"
-    # Nothing may wake up by itself in the middle of a test.
-    for timer in ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer"):
-        (unfinished / "etc/systemd/system" / timer).symlink_to("/dev/null")
+    for unit in MASKED:
+        (unfinished / "etc/systemd/system" / unit).symlink_to("/dev/null")
     (unfinished / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
     shutil.rmtree(unfinished / "var/cache/apt/archives", ignore_errors=True)
-    (unfinished / "root/.ga4relay-packages").write_text("\n".join(listed))
+    (unfinished / "root/.ga4relay-packages").write_text(wanted)
     remove(BASE)
     unfinished.rename(BASE)
 

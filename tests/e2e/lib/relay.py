@@ -98,10 +98,13 @@ class Relay:
         env = {"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(self.dir / "notify"), "HOME": str(self.dir),
                "LSAN_OPTIONS": f"suppressions={TOP}/tests/e2e/lsan.supp:print_suppressions=0",
                "TSAN_OPTIONS": "halt_on_error=0:exitcode=66", "UBSAN_OPTIONS": "print_stacktrace=1", **self.env}
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([*self.wrapper, str(BUILD / "ga4relay"), "-c", str(self.conf)], env=env,
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.process = self.launch([*self.wrapper, str(BUILD / "ga4relay"), "-c", str(self.conf)], env)
         return self
+
+    def launch(self, argv, env):
+        """A child of this process. tests/system/sandboxed.py makes a unit of systemd of it."""
+        with open(self.log_path, "ab") as log:
+            return subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def start(self):
         self.write_config()
