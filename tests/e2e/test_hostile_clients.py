@@ -1,5 +1,7 @@
-# test_hostile_clients.py - who may not write, who writes byte by byte, and what becomes of a socket's path
+# test_hostile_clients.py - who may not write, who writes byte by byte or forges, and what becomes of a socket's path
+import json
 import os
+import re
 import resource
 import shutil
 import socket
@@ -121,3 +123,62 @@ def test_a_thousand_hostile_connections(make_relay, collector):
         for c in crowd:
             c.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+# ---- who it was, and what it wrote ----
+
+WRITES = """
+import os, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(sys.argv[2].encode() * int(sys.argv[3]) + sys.argv[4].encode())
+print(os.getpid(), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
+def test_the_peer_s_pid_and_uid_are_on_record(make_relay):
+    """Of a client that reads no reply: in the log its pid and uid, beside the refused line its uid, by SO_PEERCRED."""
+    uid = 4242
+    relay = make_relay(listen={"mode": "0666", "max_unread_replies": "1K"}).allow("refused lines whose replies nobody reads")
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    relay.dir.chmod(0o755)
+    bad = '{"client_id":"1.2","name":"ad_click","pid":1,"uid":0}\n'
+    with subprocess.Popen(["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "/usr/bin/python3", "-c", WRITES,
+                           relay.sock, line(event()).decode(), "20000", bad], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as p:
+        pid = int(p.stdout.readline())
+        wait_until(lambda: "whose replies nobody reads" in relay.log, "the log's word")
+        told = re.search(r"the last from pid (\d+) uid (\d+)", relay.log)
+        p.stdin.close()
+    rejected = wait_until(lambda: relay.list("--state", "rejected"), "the refused line")[0]
+    shown = relay.ctl("show", rejected["id"])[0]
+    seen_uid = int(told.group(2))
+    # In a namespace of users, as the unit's, a uid that is not mapped shows as 65534.
+    assert int(told.group(1)) == pid and seen_uid in (uid, 65534)
+    assert {v for k, v in shown.items() if "uid" in k} == {seen_uid}, shown
+
+
+FORGED = "\n2026-01-01T00:00:00.000Z error: forged\r\n<3>forged\x1b[2J\u009b31m\u202e"
+
+
+def test_a_client_forges_no_line_of_the_log(make_relay, collector):
+    """Newlines, priorities and escapes in whatever a client may name, written as JSON has it and raw."""
+    relay = make_relay(log={"level": "debug"}).allow("refused", "dead", "destination").start()
+    raw = FORGED.encode()
+    with relay.client() as c:
+        for one in ({**event(), "stream": FORGED}, {**event(), "dedup_key": FORGED}, {**event(), "client_id": FORGED},
+                    {**event(), "name": FORGED}, {**event(), "user_id": FORGED}, event(**{FORGED: 1}), event(note=FORGED),
+                    {**event(), FORGED: FORGED}, {**event(), "session_cookie": FORGED}, {**event(), "consent": {FORGED: "x"}}):
+            c.send(json.dumps(one).encode() + b"\n").reply()
+        c.send(raw.replace(b"\n", b" ") + b"\n", b'{"client_id":"' + raw.replace(b"\n", b" ") + b'"}\n').replies(2)
+    relay.wait_empty()
+    for args in (["list"], ["show", FORGED], ["pause", FORGED], ["count", "--stream", FORGED], ["log-level", FORGED]):
+        relay.ctl_raw(*args)
+    log = relay.log_path.read_bytes().decode()
+    for one in log.splitlines():
+        assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (error|warning|info|debug): ", one), one
+        assert not one.startswith("2026-01-01T00:00:00.000Z error: forged"), one
+        assert not re.search("[\x00-\x1f\x7f-\x9f\u202e]", one), one

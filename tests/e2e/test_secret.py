@@ -1,9 +1,16 @@
 # test_secret.py - the secret is in the request's URL and nowhere else
+import http.client
+import socket
 from pathlib import Path
+from urllib.parse import quote
+
+import pytest
 
 from lib.client import event
 from lib.collector import Answer, status
 from lib.relay import SECRET, wait_until
+from lib.tls import free_port
+from lib.wire import RawServer
 
 
 def test_canary(make_relay, collector):
@@ -34,6 +41,8 @@ def test_canary(make_relay, collector):
         for json in ([], ["--json"]):
             r = relay.ctl_raw(*json, *args)
             seen.append(r.stdout + r.stderr)
+    copy = relay.dir / "copy.db"
+    seen.append(relay.ctl_raw("backup", copy).stdout)
     proc = Path(f"/proc/{relay.pid}")
     seen.append((proc / "cmdline").read_text())
     seen.append((proc / "environ").read_text(errors="replace"))
@@ -41,7 +50,7 @@ def test_canary(make_relay, collector):
     for text in seen:
         assert SECRET not in text, text
     files = [f for f in relay.dir.iterdir() if f.is_file() and f != relay.secret_file]
-    assert relay.db in files
+    assert relay.db in files and copy in files
     relay.kill9()                         # with whatever lies in the WAL
     for f in files:
         assert SECRET.encode() not in f.read_bytes(), f
@@ -59,3 +68,59 @@ def test_no_parameter_in_the_log(make_relay, collector):
         c.ask(b'{"client_id":"1.2","name":"x","params":{"a":"PRIVATE-value"},\n')
     relay.wait_empty()
     assert "PRIVATE" not in relay.log
+
+
+def shut(conn):
+    conn.head()
+    conn.reset()
+
+
+@pytest.mark.parametrize("how", ["refused", "no-name", "tls", "reset", "garbage", "wrong-scheme"])
+def test_an_endpoint_that_fails(make_relay, begin, how):
+    """libcurl's own words, at debug: whatever it says of a URL, the query is not among it."""
+    port = free_port()
+    server = begin(RawServer, shut)
+    garbage = begin(RawServer, lambda conn: (conn.head(), conn.send(b"SSH-2.0-x\r\n\r\n"), conn.close()))
+    where = {"refused": f"http://127.0.0.1:{port}/mp/collect", "no-name": "https://nowhere.invalid/mp/collect",
+             "tls": f"https://127.0.0.1:{server.port}/mp/collect", "reset": server.url, "garbage": garbage.url,
+             "wrong-scheme": f"https://127.0.0.1:{garbage.port}/mp/collect"}[how]
+    relay = make_relay(where, log={"level": "debug"}, delivery={"retry_max": "200ms"}).allow("destination web").start()
+    assert relay.ask(event())["ok"]
+    wait_until(lambda: relay.log.count("outcome=") >= 2, "two tries")
+    out = [relay.log]
+    for args in (["status"], ["show", "1"], ["--json", "show", "1"], ["--json", "list"], ["metrics"], ["doctor"]):
+        r = relay.ctl_raw(*args)
+        out.append(r.stdout + r.stderr)
+    for text in out:
+        assert SECRET not in text and "api_secret=" not in text, text
+
+
+def test_the_door_keeps_it_too(make_relay, collector):
+    """Right, wrong, in the path, in a head, in a broken request: the door neither logs nor repeats it."""
+    port = free_port()
+    relay = make_relay(log={"level": "debug"}, http={"listen": f"127.0.0.1:{port}"}).start()
+    answers = []
+
+    def ask(path, body="x", **headers):
+        c = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        c.request("POST", path, body, headers)
+        a = c.getresponse()
+        answers.append(str(a.headers) + a.read().decode())
+        c.close()
+        return a.status
+
+    good = f"/mp/collect?measurement_id=G-TEST000001&api_secret={quote(SECRET)}"
+    assert ask(good) == 400
+    assert ask(good + "&measurement_id=G-OTHER") in (400, 404)
+    assert ask(f"/{SECRET}/mp/collect") == 404
+    assert ask(good, Origin=f"http://{SECRET}.example") == 403
+    assert ask(good, Host=f"{SECRET}.example") == 403
+    assert ask(f"/debug/mp/collect?api_secret={SECRET}") == 200
+    assert ask(f"/mp/collect?measurement_id={SECRET}&api_secret={SECRET}") == 404
+    with socket.create_connection(("127.0.0.1", port), 20) as s:
+        s.sendall(f"POST {good} HTTP/9.{SECRET}\r\n{SECRET}\r\n\r\n".encode())
+        s.settimeout(20)
+        answers.append(s.recv(65536).decode())
+    assert SECRET not in relay.log
+    for text in answers:
+        assert SECRET not in text, text
