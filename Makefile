@@ -157,7 +157,7 @@ $B/lint/options: $B/tests/lint/options.o $(LIB)
 # These two start from nothing: they install what they need, configure, build, and only then do what they are for.
 check:
 	@tests/lib/setup.sh check
-	@tests/lib/check.sh $(VARIANT)
+	@tests/lib/check.sh $(VARIANT) $(STAGES)
 demo:
 	@tests/lib/setup.sh demo
 	@$(MAKE) --no-print-directory -j$$(nproc) all
@@ -325,7 +325,7 @@ help:
 
 #: make                  build build/release/ga4relay and ga4relay-ctl (runs autoconf and configure first)
 #: make demo             install what is needed, build, show the main job: no account, configuration or network
-#: make check            install what is needed, build, run unit tests, end-to-end tests and lint
+#: make check            install what is needed, build, run unit tests, end-to-end tests and lint; STAGES='build unit' picks
 #: make unit             the unit tests; make unit-NAME runs tests/unit/test_NAME.c
 #: make e2e              the end-to-end tests; PYTEST_ARGS='-k NAME -x' picks
 #: make system           the units and the package in a booted container (root, debootstrap, systemd-nspawn)
@@ -346,6 +346,7 @@ help:
 #: make clean            remove build/; distclean: also what configure made
 #:
 #: VARIANT=release|debug|asan|tsan|cov   which build, side by side under build/ (default release)
+#: VARIANT=asan CC=clang                  another compiler's sanitizers, beside the first: build/asan-clang
 #: CC, CFLAGS, LDFLAGS                    yours come last, and changing them rebuilds
 #: CONFIGURE_FLAGS='--enable-werror'      for the configure that make runs by itself
 
