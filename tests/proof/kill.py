@@ -93,7 +93,7 @@ class Campaign:
 
     def autopsy(self, acked, db):
         for check in self.offline(db, "check"):
-            if not check["ok"] or check["corrupt"] or check["gaps"]:
+            if not check["ok"] or check["corrupt"]:
                 self.books.wrong.append(f"the file is not sound: {check}")
         self.books.must_be_somewhere(acked, self.outbox(db))
         if self.books.wrong:

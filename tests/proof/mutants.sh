@@ -21,6 +21,12 @@ build() { # build FILE EDIT
 		{ tail -20 "$work/log" && return 1; }
 }
 
+# In the attacker's words; a crash of the attacker itself would show here.
+reason() {
+	grep -oE 'acknowledged and (is )?gone|given to|had been given|counted twice|damaged file.{0,40}|events-lost=[1-9][0-9]*|not sound' \
+		"$work/out" | sort | uniq -c | sort -rn | sed -n '1s/^ *//p' | grep . || tail -n 1 "$work/out" | cut -c1-300
+}
+
 mutant() { # mutant NAME FILE EDIT ATTACKER [ARGUMENT…]
 	local name=$1 file=$2 edit=$3
 	shift 3
@@ -31,7 +37,7 @@ mutant() { # mutant NAME FILE EDIT ATTACKER [ARGUMENT…]
 		echo "MISSED  $name: $*"
 	else
 		caught=$((caught + 1))
-		echo "caught  $name: $(grep -o 'was acknowledged and is gone\|acknowledged and gone\|given to\|had been given\|counted twice\|damaged file[^"]*\|events-lost=[1-9][0-9]*\|not sound' "$work/out" | sort | uniq -c | sort -rn | head -1 | xargs)"
+		echo "caught  $name: $(reason)"
 	fi
 }
 
