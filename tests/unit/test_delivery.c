@@ -172,6 +172,30 @@ static void a_backlog_is_packed_well(void **state UNUSED)
 	world_end(&w);
 }
 
+/* An endpoint that is slower than what comes in, all of it full batches but for one event. */
+static void full_batches_pass_over_a_lonely_event_for_seconds_at_most(void **state UNUSED)
+{
+	enum { CLIENTS_IN_TURN = 50, PUTS = 1000 };
+	world_init(&w, 1);
+	w.conf.delivery.max_requests = 1;
+	world_start(&w);
+	for (unsigned i = 0; i < 100 * 25; i++)
+		world_put(&w, 1, 1 + i / 25 % CLIENTS_IN_TURN, 0, 0);
+	world_turn(&w);
+	const struct row *lonely = world_row(&w, world_put(&w, 1, 0, 0, 0));
+	uint64_t id = lonely->sub->first_id;
+	for (unsigned i = 0; i < PUTS; i++) {
+		for (unsigned k = 0; k < 25; k++)
+			world_put(&w, 1, 1 + i % CLIENTS_IN_TURN, 0, 0);
+		world_run(&w, 10 * US_PER_MS);
+	}
+	lonely = world_row(&w, id); /* the rows may have moved */
+	assert_int_equal(lonely->state, STATE_DELIVERED);
+	assert_in_range(lonely->out_us - lonely->in_us, 5 * US_PER_S, 5500 * US_PER_MS);
+	assert_true(count_state(STATE_QUEUED) > 50 * 25); /* there was always a full one */
+	world_end(&w);
+}
+
 static void large_events_fill_a_request_by_bytes(void **state UNUSED)
 {
 	world_init(&w, 1);
@@ -688,6 +712,7 @@ int main(void)
 	        cmocka_unit_test(two_states_of_consent_never_meet_and_keep_their_order),
 	        cmocka_unit_test(a_clients_requests_start_in_order),
 	        cmocka_unit_test(a_backlog_is_packed_well),
+	        cmocka_unit_test(full_batches_pass_over_a_lonely_event_for_seconds_at_most),
 	        cmocka_unit_test(large_events_fill_a_request_by_bytes),
 	        cmocka_unit_test(an_outage_is_a_probe_a_step_and_bounded_memory),
 	        cmocka_unit_test(a_stream_that_hangs_holds_up_no_other),
