@@ -10,8 +10,12 @@ enum { ROOM_TICKS = 10 };
 
 static void tell_full(struct storage_log *log, const struct store_stats *stats, int64_t mono_us)
 {
-	log->room_ticks = stats->full ? 0 : log->room_ticks + 1;
-	if (stats->full && !log->full) {
+	/* Also what was over before this look. */
+	bool full = stats->full || stats->refused > log->refused;
+
+	log->refused = stats->refused;
+	log->room_ticks = full ? 0 : log->room_ticks + 1;
+	if (full && !log->full) {
 		log->full = true;
 		log->full_since_us = mono_us;
 		log_warning("outbox full (%s): new events are answered QUEUE_FULL until delivery makes room, or: "

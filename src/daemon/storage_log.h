@@ -11,7 +11,7 @@
 struct storage_log {
 	bool full;
 	unsigned room_ticks; /* in a row */
-	uint64_t purged_dead, failed_commits;
+	uint64_t purged_dead, failed_commits, refused;
 	int64_t full_since_us;  /* monotonic */
 	int64_t failed_said_us; /* monotonic; 0: never */
 };

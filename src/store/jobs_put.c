@@ -113,6 +113,10 @@ static int run_put(struct store *st, struct job *job)
 	if (r != 0)
 		return r < 0 ? r : 0;
 	j->why = space_refuses(st, j->sub->n_events);
+	if (j->why) {
+		st->space.refused++;
+		st->space.refused_why = j->why;
+	}
 	if (j->why)
 		return -EDQUOT;
 	r = put_all(st, j);

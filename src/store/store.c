@@ -476,8 +476,10 @@ void store_get_stats(struct store *st, struct store_stats *ret)
 	for (int reason = 0; reason < DEAD_COUNT; reason++)
 		ret->dead[reason] = (uint64_t)n[LEDGER_DEAD + reason];
 	const char *why = space_refuses(st, 1);
-	if (why) {
-		ret->full = true;
+	ret->full = why != NULL;
+	ret->refused = st->space.refused;
+	if (!why)
+		why = st->space.refused_why;
+	if (why)
 		strncpy(ret->full_why, why, sizeof(ret->full_why) - 1);
-	}
 }

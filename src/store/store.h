@@ -63,9 +63,10 @@ struct store_stats {
 	uint64_t dropped_total; /* by operators, since the outbox was made */
 	uint64_t purged_dead;   /* after outbox.keep_dead, since this process started */
 	bool full;              /* new events are answered QUEUE_FULL */
-	char full_why[128];
-	bool unclean_start;   /* the last process did not close the outbox */
-	uint64_t maybe_twice; /* the most events that were in flight when it died */
+	char full_why[128];     /* now, or when it was so last */
+	uint64_t refused;       /* lines answered QUEUE_FULL, since start */
+	bool unclean_start;     /* the last process did not close the outbox */
+	uint64_t maybe_twice;   /* the most events that were in flight when it died */
 	bool is_older; /* at the start the file lacked what was written last; ids went on above what was given */
 };
 void store_get_stats(struct store *st, struct store_stats *ret);

@@ -16,6 +16,8 @@ struct space {
 	bool gone;           /* the file was taken away: what is put now would not be there after a restart */
 	bool disk_full;      /* a write met a full disk; nothing new until there is room again */
 	const char *refusal; /* static; NULL: there is room */
+	uint64_t refused;    /* lines, since start: an episode may be over before anybody looks */
+	const char *refused_why;
 	uint64_t bytes_used; /* pages in use and WAL frames not yet copied */
 	uint64_t file_system_free;
 	uint64_t disk_free; /* that and the database's free pages */

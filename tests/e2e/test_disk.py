@@ -353,3 +353,12 @@ def test_the_file_is_taken_away(make_relay, collector, how):
     wait_until(lambda: accepts(relay, acked, "back"), "intake again")
     wait_until(lambda: acked <= arrived(collector), "the last one")
     assert os.path.exists(home / "outbox.db")
+
+
+def test_a_full_moment_is_said_too(make_relay):
+    """Over before anybody looks: one line that did not fit, room for others all the time."""
+    relay = make_relay(outbox={"max_events": 3}).allow("outbox full").start()
+    refused = relay.ask({"client_id": "1.2", "events": [{"name": "x"}] * 5})
+    assert (refused["code"], refused["retry"]) == ("QUEUE_FULL", True)
+    assert relay.ask(event())["ok"]
+    wait_until(lambda: "warning: outbox full (outbox.max_events is reached)" in relay.log, "the operator's line")
