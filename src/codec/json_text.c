@@ -1,9 +1,35 @@
 /* json_text.c - JSON text written and walked by hand where a library would allocate */
 #include "codec/json_text.h"
 
+#include <stdint.h>
+
+#define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
+
 static bool is_plain(unsigned char c)
 {
 	return c >= 0x20 && c != '"' && c != '\\';
+}
+
+/* Whether any of eight bytes is below the bound, at most 0x80: only then a subtraction sets a high bit anew. */
+static uint64_t any_below(uint64_t w, unsigned char bound)
+{
+	return (w - EACH_BYTE(bound)) & ~w & EACH_BYTE(0x80);
+}
+
+/* How many bytes at p need no escape: eight at a time, then to the byte. */
+static size_t plain_length(const char *p, size_t n)
+{
+	size_t at = 0;
+	uint64_t w;
+
+	for (; n - at >= sizeof(w); at += sizeof(w)) {
+		memcpy(&w, p + at, sizeof(w));
+		if (any_below(w, 0x20) | any_below(w ^ EACH_BYTE('"'), 1) | any_below(w ^ EACH_BYTE('\\'), 1))
+			break;
+	}
+	while (at < n && is_plain((unsigned char)p[at]))
+		at++;
+	return at;
 }
 
 static int append_escape(struct buf *out, unsigned char c)
@@ -21,11 +47,10 @@ int json_text_append_string(struct buf *out, struct slice s)
 	int r = buf_append_char(out, '"');
 
 	while (r == 0 && at < s.n) {
-		size_t start = at;
+		size_t plain = plain_length(s.p + at, s.n - at);
 
-		while (at < s.n && is_plain((unsigned char)s.p[at]))
-			at++;
-		r = buf_append(out, s.p + start, at - start);
+		r = buf_append(out, s.p + at, plain);
+		at += plain;
 		if (r == 0 && at < s.n)
 			r = append_escape(out, (unsigned char)s.p[at++]);
 	}

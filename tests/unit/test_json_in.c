@@ -456,9 +456,44 @@ static void members_are_walked(void **state)
 	assert_false(json_text_next(&m));
 }
 
+/* Each byte at each place: what is looked at eight at a time is judged as one by one. */
+static void strings_are_escaped_wherever_it_is_needed(void **state UNUSED)
+{
+	_cleanup_(buf_free) struct buf out = BUF_INIT(1024);
+	char text[20], want[64];
+
+	for (unsigned byte = 0; byte < 256; byte++) {
+		bool named = byte == '"' || byte == '\\' || (byte >= 8 && byte <= 13 && byte != 11);
+		bool plain = byte >= 0x20 && byte != '"' && byte != '\\';
+
+		for (size_t at = 0; at < sizeof(text); at++) {
+			memset(text, 0xc3, sizeof(text));
+			text[at] = (char)byte;
+			size_t grown = plain ? 1 : named ? 2 : 6;
+			memset(want, 0xc3, sizeof(want));
+			want[0] = want[sizeof(text) + grown] = '"';
+			if (plain)
+				want[1 + at] = (char)byte;
+			else if (named)
+				memcpy(want + 1 + at, (char[]){'\\', byte < 0x20 ? "btn?fr"[byte - 8] : (char)byte},
+				       2);
+			else
+				memcpy(want + 1 + at,
+				       (char[]){'\\', 'u', '0', '0', byte < 16 ? '0' : '1',
+				                "0123456789abcdef"[byte % 16]},
+				       6);
+			buf_clear(&out);
+			assert_int_equal(json_text_append_string(&out, (struct slice){text, sizeof(text)}), 0);
+			assert_int_equal(out.len, sizeof(text) + grown + 1);
+			assert_memory_equal(out.data, want, out.len);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(strings_are_escaped_wherever_it_is_needed),
 	        cmocka_unit_test(trap_19_utf8_and_surrogates),
 	        cmocka_unit_test(trap_20_white_space),
 	        cmocka_unit_test(trap_20_depth),
