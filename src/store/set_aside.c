@@ -1,7 +1,7 @@
 /* set_aside.c - a damaged outbox makes way, whole, for a new one
  *
- * It may be stopped at any point and goes on at the next start: the file has its new name beside the old one until
- * its companions have followed, and the lock file calls it suspect until a new outbox is there. */
+ * It may be stopped at any point and goes on at the next start, under the same name: the companions go first, and the
+ * lock file calls the outbox suspect until a new one is there. */
 #include <dirent.h>
 #include <errno.h>
 #include <glob.h>
@@ -23,22 +23,31 @@ static bool exists(const char *path)
 	return lstat(path, &st) == 0;
 }
 
-/* The name that an earlier start gave the same file before it was stopped. */
+/* The name that an earlier start gave it before it was stopped: the WAL has it already. */
 static bool find_begun(const char *path, char *ret, size_t size)
 {
-	struct stat ours, other;
 	char pattern[PATH_MAX];
 	bool begun = false;
 	glob_t found;
 
-	if (snprintf(pattern, sizeof(pattern), "%s.corrupt-*", path) >= (int)sizeof(pattern) ||
-	    lstat(path, &ours) < 0 || glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
+	if (snprintf(pattern, sizeof(pattern), "%s.corrupt-*-wal", path) >= (int)sizeof(pattern) ||
+	    glob(pattern, 0, NULL, &found) != 0)
 		return false;
-	for (size_t i = 0; i < found.gl_pathc && !begun; i++)
-		begun = lstat(found.gl_pathv[i], &other) == 0 && other.st_ino == ours.st_ino &&
-		        other.st_dev == ours.st_dev && snprintf(ret, size, "%s", found.gl_pathv[i]) < (int)size;
+	for (size_t i = found.gl_pathc; i > 0 && !begun; i--) {
+		const char *wal = found.gl_pathv[i - 1];
+		int n = (int)(strlen(wal) - strlen("-wal"));
+
+		begun = snprintf(ret, size, "%.*s", n, wal) < (int)size && !exists(ret);
+	}
 	globfree(&found);
 	return begun;
+}
+
+bool store_set_aside_begun(const char *path)
+{
+	char aside[PATH_MAX];
+
+	return find_begun(path, aside, sizeof(aside));
 }
 
 /* A name that is free: two in one second get a number. */
@@ -76,16 +85,12 @@ static int move_all(const struct store_config *config, struct lockfile *lock, co
 	 * any id that was ever given, and below 2^53. */
 	uint64_t mark = lock->known && lock->id_mark > 0 ? lock->id_mark : (uint64_t)(wall_us / US_PER_MS);
 	int r = lockfile_write(lock, mark, true);
-	bool linked;
 
-	if (r < 0)
-		return r;
-	/* On a file system without hard links it is a rename, and only whole if nothing stops it half way. */
-	linked = exists(aside) || link(config->path, aside) == 0;
-	r = move_companion(config->path, aside, "-wal");
+	if (r == 0)
+		r = move_companion(config->path, aside, "-wal");
 	if (r == 0)
 		r = move_companion(config->path, aside, "-journal");
-	if (r == 0 && (linked ? unlink(config->path) : rename(config->path, aside)) < 0)
+	if (r == 0 && rename(config->path, aside) < 0)
 		r = -errno;
 	return r;
 }
@@ -126,8 +131,8 @@ int store_set_aside(const struct store_config *config, int64_t wall_us, char *re
 
 	if (r < 0)
 		return r;
-	r = find_begun(config->path, aside, sizeof(aside)) ? 0
-	                                                   : choose_name(config->path, wall_us, aside, sizeof(aside));
+	if (!lock.suspect || !find_begun(config->path, aside, sizeof(aside)))
+		r = choose_name(config->path, wall_us, aside, sizeof(aside));
 	if (r == 0 && strlen(aside) >= size)
 		r = -ENAMETOOLONG;
 	if (r == 0)

@@ -229,6 +229,10 @@ static int find_file(struct store *st, struct err *err)
 	r = outbox_identify(st->path, &file, err);
 	if (r == 0 && (file == OUTBOX_DAMAGED || file == OUTBOX_STRANGE))
 		r = err_set(err, -EUCLEAN, "outbox %s: its header is damaged", st->path);
+	/* Sound or not by itself: its WAL has gone ahead. */
+	if (r == 0 && file == OUTBOX_OURS && st->lock.suspect && !st->config.read_only &&
+	    store_set_aside_begun(st->path))
+		r = err_set(err, -EUCLEAN, "outbox %s: setting it aside was interrupted", st->path);
 	if (r == 0 && file == OUTBOX_MISSING)
 		r = new_outbox_create(&st->config, err);
 	st->had_wal = pages_has_wal(st->path);

@@ -41,6 +41,8 @@ struct store *store_close(struct store *st);
  * whose ids go on above the old. ret_name gets the new name. */
 int store_set_aside(const struct store_config *config, int64_t wall_us, char *ret_name, size_t size,
                     struct err *err) MUST_CHECK;
+/* Was that begun, and the process stopped before the file itself was renamed? */
+bool store_set_aside_begun(const char *path);
 /* The newest outbox that was set aside and is still there. False: there is none. */
 bool store_find_aside(const char *path, char *ret_name, size_t size);
 /* What a reload may change. */
