@@ -520,6 +520,7 @@ def mixed(b):
     t.join()
     turns = relay.metric("ga4relay_slow_loops_total") - turns
     sink.wait(b.through + b.rounds * n)
+    time.sleep(6.5)  # five quiet seconds, then it gives memory back
     idle = settle_rss(relay)
     relay.remove()
     b.figure(f"mixed load at {rate}/s: slow turns", [turns], "", target=0, most=True)
