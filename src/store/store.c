@@ -101,8 +101,9 @@ static int note_start(struct store *st, void *arg UNUSED)
 	ledger_set(&st->ledger, LEDGER_NEXT_ID, st->ledger.now[LEDGER_NEXT_ID]);
 	ledger_set(&st->ledger, LEDGER_HASH_K0, (int64_t)st->envelopes.key.k0);
 	ledger_set(&st->ledger, LEDGER_HASH_K1, (int64_t)st->envelopes.key.k1);
+	/* The bound of what was in flight stays until delivery notes its own: a start that is killed has not said it.
+	 */
 	ledger_set(&st->ledger, LEDGER_CLEAN, 0);
-	ledger_set(&st->ledger, LEDGER_IN_FLIGHT, 0);
 	return 0;
 }
 
