@@ -128,6 +128,9 @@ static void links_and_directories_are_refused(void **state)
 	assert_int_equal(mkdir(f->path, 0700), 0);
 	assert_int_equal(store_open(&f->st, &f->config, T0, &f->err), -EPROTO);
 	assert_int_equal(rmdir(f->path), 0);
+	assert_int_equal(link(target, f->path), 0);
+	assert_int_equal(store_open(&f->st, &f->config, T0, &f->err), -EPROTO);
+	assert_int_equal(unlink(f->path), 0);
 	assert_int_equal(mkfifo(f->path, 0600), 0);
 	assert_int_equal(store_open(&f->st, &f->config, T0, &f->err), -EPROTO);
 }
