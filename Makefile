@@ -165,7 +165,7 @@ demo:
 setup:
 	@tests/lib/setup.sh check
 
-# BENCH=small (under a minute) or full; PARTS='drain latency' picks some.
+# BENCH=small (some 90 seconds) or full; PARTS='drain latency' picks some.
 bench: $(PROGRAMS) $(BENCH_BIN)
 	@BENCH=$(BENCH) tests/bench/run.sh $B $(PARTS)
 BENCH ?= small
