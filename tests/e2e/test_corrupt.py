@@ -191,12 +191,12 @@ def test_a_destroyed_page_of_the_free_list(filled):
 
 
 def crashed_with_a_wal(relay, rows):
-    """Killed with so many events more, which only the WAL holds."""
+    """Killed with so many events more, the last of which only the WAL holds."""
     relay.start()
     fill(relay, rows)
     relay.kill9()
     wal = relay.dir / "outbox.db-wal"
-    assert wal.stat().st_size > rows * 200
+    assert wal.stat().st_size > 4096      # what is not yet copied into the file
     return wal
 
 
@@ -207,7 +207,7 @@ def test_a_zeroed_wal(filled):
     wal.write_bytes(bytes(wal.stat().st_size))
     restart_until_it_serves(filled)
     assert "write-ahead log" in filled.log
-    assert filled.ctl("count")[0]["count"] in range(ROWS, ROWS + 5000)
+    assert filled.ctl("count")[0]["count"] in range(ROWS, ROWS + 5002)  # one more asked if it serves
     assert filled.ask(NEW)["id"] > ROWS + 5000
     assert (filled.dir / "outbox.db-wal.orphan").exists()
 
