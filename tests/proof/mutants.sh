@@ -49,8 +49,6 @@ mutant early-ok src/store/db.c \
 # A COMMIT without its sync.
 mutant no-sync src/store/store.c 's/PRAGMA synchronous = FULL/PRAGMA synchronous = OFF/' tests/proof/cuts.py -n 60 -s 1 intake checkpoint
 mutant no-sync-store src/store/store.c 's/PRAGMA synchronous = FULL/PRAGMA synchronous = NORMAL/' build/release/proof/powercut -n 200 -m full
-# Ids that begin after the highest row.
-mutant ids-again src/store/store.c 's/^\tint64_t next = st->ledger.now\[LEDGER_NEXT_ID\], event/\tint64_t next = 1, event/' tests/proof/kill.py -n 30 -s 1
 # The promise of ids in the lock file is written, not synced.
 mutant mark-not-synced src/store/lockfile.c 's/ || fdatasync(l->fd) < 0//' tests/proof/cuts.py -n 60 -s 1 setaside setasidesuspect
 # The new file's name is not synced.
