@@ -23,6 +23,7 @@ struct attempt {
 	int64_t retry_after_us; /* from Retry-After, clamped to 0..1h; -1: none or absurd */
 	bool body_sent;         /* all of the body was written: the server may have counted it */
 	bool reused_connection;
+	bool multiplexed; /* HTTP/2: a connection that died is kept no more, and there are few others */
 	char error[160];  /* libcurl's words, no URL with a secret; "" when there was an answer */
 	char answer[256]; /* the answer's first bytes, printable */
 	int64_t started_wall_us, duration_us;

@@ -190,6 +190,7 @@ int http_client_new(struct http_client **ret, struct loop *loop, const struct ht
 		return err_set(err, -ENOMEM, "no memory for the HTTP client");
 	c->loop = loop;
 	TAILQ_INIT(&c->active);
+	TAILQ_INIT(&c->held);
 	TAILQ_INIT(&c->cancelled);
 	TAILQ_INIT(&c->idle);
 	c->headers = make_headers();
@@ -217,11 +218,13 @@ struct http_client *http_client_free(struct http_client *c)
 	if (!c)
 		return NULL;
 	list_clear(&c->active);
+	list_clear(&c->held);
 	list_clear(&c->cancelled);
 	list_clear(&c->idle);
 	stop(c);
 	if (c->initialized)
 		curl_global_cleanup();
+	http_conns_free(c);
 	curl_slist_free_all(c->headers);
 	config_clear(&c->config);
 	free(c);
@@ -271,6 +274,7 @@ int http_post(struct http_client *c, const char *url, struct slice body, bool fr
 	if (result < 0)
 		return result;
 	http_answer_reset(r);
+	r->http2 = c->config.http2;
 	r->done = done;
 	r->arg = arg;
 	r->body_size = body.n;
@@ -291,15 +295,23 @@ int http_post(struct http_client *c, const char *url, struct slice body, bool fr
 	return 0;
 }
 
+/* In no list, and libcurl has it no more. */
+static void take_out(struct http_request *r, struct http_request_list *from)
+{
+	if (r->added)
+		(void)curl_multi_remove_handle(r->client->multi, r->easy);
+	r->added = false;
+	TAILQ_REMOVE(from, r, link);
+}
+
 void http_cancel(struct http_request *r)
 {
 	struct http_client *c = r->client;
 
-	if (!r->added)
+	if (!r->added && !r->held)
 		return;
-	(void)curl_multi_remove_handle(c->multi, r->easy);
-	r->added = false;
-	TAILQ_REMOVE(&c->active, r, link);
+	take_out(r, r->held ? &c->held : &c->active);
+	r->held = false;
 	TAILQ_INSERT_TAIL(&c->cancelled, r, link);
 	loop_again(c->loop);
 }
@@ -312,10 +324,20 @@ static void finish(struct http_request *r, CURLcode code)
 	struct slice body;
 
 	http_answer_attempt(r, code, &attempt);
+	http_conns_settled(r);
 	body = buf_slice(&r->gathered);
 	c->in_flight--;
 	r->done(r->arg, &attempt, body);
 	request_recycle(r, code == CURLE_OK && r->begun == 1);
+}
+
+static void hold(struct http_request *r)
+{
+	struct http_client *c = r->client;
+
+	TAILQ_INSERT_TAIL(&c->held, r, link);
+	if (!loop_timer_is_set(c->hold_timer))
+		loop_timer_set(c->hold_timer, HTTP_HOLD_US);
 }
 
 static void reap_finished(struct http_client *c)
@@ -331,10 +353,33 @@ static void reap_finished(struct http_client *c)
 		    curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&r) != CURLE_OK)
 			continue;
 		/* msg is gone with this call. */
-		(void)curl_multi_remove_handle(c->multi, r->easy);
-		r->added = false;
-		TAILQ_REMOVE(&c->active, r, link);
-		finish(r, code);
+		take_out(r, &c->active);
+		if (r->held)
+			hold(r);
+		else
+			finish(r, code);
+	}
+}
+
+/* A connection answered, or did not: what waited for that tries again, over whichever connection there is. */
+static void release_held(struct http_client *c)
+{
+	struct http_request_list list = TAILQ_HEAD_INITIALIZER(list);
+	struct http_request *r;
+
+	if (!c->held_may_go)
+		return;
+	c->held_may_go = false;
+	loop_timer_cancel(c->hold_timer);
+	TAILQ_CONCAT(&list, &c->held, link);
+	while ((r = TAILQ_FIRST(&list))) {
+		TAILQ_REMOVE(&list, r, link);
+		r->held = false;
+		r->error[0] = '\0';
+		r->added = curl_multi_add_handle(c->multi, r->easy) == CURLM_OK;
+		TAILQ_INSERT_TAIL(r->added ? &c->active : &c->cancelled, r, link);
+		if (!r->added)
+			loop_again(c->loop);
 	}
 }
 
@@ -355,10 +400,8 @@ static void reap_late(struct http_client *c)
 			http_client_answered(c);
 			continue;
 		}
-		(void)curl_multi_remove_handle(c->multi, r->easy);
-		r->added = false;
 		r->cut = true;
-		TAILQ_REMOVE(&c->active, r, link);
+		take_out(r, &c->active);
 		TAILQ_INSERT_TAIL(&c->cancelled, r, link);
 	}
 }
@@ -377,6 +420,8 @@ void http_client_reap(struct http_client *c)
 			memcpy(r->error, "cut off by the relay", sizeof("cut off by the relay"));
 		finish(r, r->cut ? CURLE_WRITE_ERROR : CURLE_OPERATION_TIMEDOUT);
 	}
+	release_held(c);
+	http_conns_reap(c);
 }
 
 unsigned http_client_in_flight(const struct http_client *c)

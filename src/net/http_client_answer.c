@@ -18,6 +18,9 @@ void http_answer_reset(struct http_request *r)
 	r->date_us = 0;
 	r->answered_mono_us = 0;
 	r->cut = false;
+	r->held = r->opened = r->proves = r->refused = false;
+	r->port = 0;
+	r->stream = 0;
 	r->answer[0] = '\0';
 	r->answer_len = 0;
 	r->error[0] = '\0';
@@ -76,6 +79,7 @@ size_t http_answer_head(char *data, size_t size, size_t n, void *arg)
 	} else if (r->status && r->answered_mono_us == 0 && is_end_of_head(line)) {
 		r->answered_mono_us = clock_mono_us();
 		http_client_answered(r->client);
+		http_conns_settled(r);
 	}
 	return line.n;
 }
@@ -160,6 +164,8 @@ static bool was_reused(struct http_request *r)
 {
 	long connects = 1;
 
+	if (r->port && r->begun > 0)
+		return !r->opened;
 	if (r->begun > 1)
 		return true;
 	return r->begun == 1 && curl_easy_getinfo(r->easy, CURLINFO_NUM_CONNECTS, &connects) == CURLE_OK &&
@@ -174,7 +180,7 @@ static bool was_body_sent(struct http_request *r)
 	curl_off_t uploaded = 0;
 	long requests = 0;
 
-	if (r->begun == 0)
+	if (r->begun == 0 || (r->status == 0 && http_conns_refused(r)))
 		return false;
 	if (r->status || r->uploaded >= (curl_off_t)r->body_size)
 		return true;
@@ -188,13 +194,15 @@ static enum transport judge(struct http_request *r, CURLcode code, bool reused)
 {
 	enum transport t;
 
-	if (r->begun > 1)
+	if (r->begun > 1 && reused)
 		return TRANSPORT_STALE;
 	/* We ended it ourselves, having read all that is of use. */
 	if (code == CURLE_WRITE_ERROR && r->cut && r->status)
 		return TRANSPORT_OK;
 	t = code_transport(r, code);
-	return t == TRANSPORT_RESET && reused && r->head_bytes == 0 ? TRANSPORT_STALE : t;
+	/* a stream that was reset says nothing about its connection */
+	return t == TRANSPORT_RESET && reused && r->head_bytes == 0 && code != CURLE_HTTP2_STREAM ? TRANSPORT_STALE
+	                                                                                          : t;
 }
 
 /* libcurl 7.88 forgets the head of an HTTP/2 answer that comes in one read with a reset of its stream, as from a
@@ -217,6 +225,8 @@ static const char *error_text(const struct http_request *r, enum transport t, CU
 {
 	if (t == TRANSPORT_OK)
 		return "";
+	if (http_conns_refused(r))
+		return "the server refused the request's stream";
 	if (t == TRANSPORT_STALE)
 		return "a kept connection had been closed by the other side";
 	if (r->cut)
@@ -237,6 +247,7 @@ void http_answer_attempt(struct http_request *r, CURLcode code, struct attempt *
 	        .retry_after_us = r->retry_after_us,
 	        .body_sent = was_body_sent(r),
 	        .reused_connection = reused,
+	        .multiplexed = r->stream != 0,
 	        .started_wall_us = r->started_wall_us,
 	        .duration_us = clock_mono_us() - r->started_mono_us,
 	        .date_us = r->date_us,

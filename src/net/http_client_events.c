@@ -51,6 +51,11 @@ static void on_rest_timer(void *arg)
 	c->rest_due = true;
 }
 
+static void on_hold_timer(void *arg)
+{
+	http_conns_enough(arg);
+}
+
 int64_t http_client_rest_us(const struct http_client *c)
 {
 	return c->config.http2 ? HTTP2_REST_US : HTTP_REST_US;
@@ -142,7 +147,8 @@ int http_events_init(struct http_client *c)
 	SLIST_INIT(&c->spare);
 	c->timer = loop_timer_new(c->loop, on_timer, c);
 	c->rest_timer = loop_timer_new(c->loop, on_rest_timer, c);
-	if (!c->timer || !c->rest_timer)
+	c->hold_timer = loop_timer_new(c->loop, on_hold_timer, c);
+	if (!c->timer || !c->rest_timer || !c->hold_timer)
 		return -ENOMEM;
 	return set_multi_callbacks(c);
 }
@@ -159,4 +165,5 @@ void http_events_free(struct http_client *c)
 	}
 	c->timer = loop_timer_free(c->timer);
 	c->rest_timer = loop_timer_free(c->rest_timer);
+	c->hold_timer = loop_timer_free(c->hold_timer);
 }

@@ -37,11 +37,15 @@ int http_options_global(void)
 
 /* Called before each sending of the request. libcurl silently repeats a POST on a new connection when a kept one
  * dies before the answer, up to five times (trap 10); repeating is the relay's decision, with its own count. */
-static int refuse_second_sending(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
+static int before_sending(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
 {
 	struct http_request *r = arg;
 
-	(void)peer_ip, (void)local_ip, (void)peer_port, (void)local_port;
+	(void)peer_ip, (void)local_ip, (void)peer_port;
+	if (r->begun == 0 && r->http2 && !http_conns_admit(r, local_port)) {
+		r->held = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
 	return ++r->begun > 1 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
@@ -153,6 +157,7 @@ static int set_configured(CURL *easy, const struct http_client_config *config, s
 	const struct long_option longs[] = {
 	        /* Rather wait for a place on the first connection than open one for each request of a burst. */
 	        {CURLOPT_PIPEWAIT, config->http2 ? 1 : 0},
+	        {CURLOPT_VERBOSE, config->http2 ? 1 : 0}, /* http_conns_hear() */
 	        {CURLOPT_HTTP_VERSION, config->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1},
 	        {CURLOPT_CONNECTTIMEOUT_MS, option_ms(config->connect_timeout_us)},
 	        {CURLOPT_TIMEOUT_MS, option_ms(config->timeout_us)},
@@ -176,13 +181,13 @@ static int set_configured(CURL *easy, const struct http_client_config *config, s
 }
 
 /* The check of a variadic call's type wants each callback in a call of its own. */
-static int set_callbacks(struct http_request *r, int64_t timeout_us, struct err *err)
+static int set_callbacks(struct http_request *r, const struct http_client_config *config, struct err *err)
 {
 	CURL *e = r->easy;
 	CURLcode code = CURLE_OK;
 
 #define SET(option, value) (code = code == CURLE_OK ? curl_easy_setopt(e, option, value) : code)
-	SET(CURLOPT_PREREQFUNCTION, refuse_second_sending);
+	SET(CURLOPT_PREREQFUNCTION, before_sending);
 	SET(CURLOPT_PREREQDATA, r);
 	SET(CURLOPT_XFERINFOFUNCTION, record_upload);
 	SET(CURLOPT_XFERINFODATA, r);
@@ -191,7 +196,11 @@ static int set_callbacks(struct http_request *r, int64_t timeout_us, struct err 
 	SET(CURLOPT_WRITEFUNCTION, http_answer_body);
 	SET(CURLOPT_WRITEDATA, r);
 	SET(CURLOPT_SOCKOPTFUNCTION, on_socket);
-	SET(CURLOPT_SOCKOPTDATA, (void *)(uintptr_t)option_ms(timeout_us));
+	SET(CURLOPT_SOCKOPTDATA, (void *)(uintptr_t)option_ms(config->timeout_us));
+	SET(CURLOPT_DEBUGFUNCTION, http_conns_hear);
+	SET(CURLOPT_DEBUGDATA, r);
+	SET(CURLOPT_CLOSESOCKETFUNCTION, config->http2 ? http_conns_close : (curl_closesocket_callback)NULL);
+	SET(CURLOPT_CLOSESOCKETDATA, r->client);
 	SET(CURLOPT_ERRORBUFFER, r->error);
 	SET(CURLOPT_PRIVATE, r);
 #undef SET
@@ -209,7 +218,7 @@ int http_options_set(struct http_request *r, const struct http_client_config *co
 	if (ret == 0)
 		ret = set_configured(r->easy, config, err);
 	if (ret == 0)
-		ret = set_callbacks(r, config->timeout_us, err);
+		ret = set_callbacks(r, config, err);
 	if (ret == 0)
 		ret = set_pointer(r->easy, CURLOPT_HTTPHEADER, headers, err);
 	return ret;

@@ -19,7 +19,7 @@ struct http_request {
 	CURL *easy;
 	char *url;                      /* what easy was told last, and … */
 	CURLU *url_cut;                 /* … cut into its parts; NULL: libcurl does that */
-	TAILQ_ENTRY(http_request) link; /* in client->active, cancelled or idle */
+	TAILQ_ENTRY(http_request) link; /* in client->active, held, cancelled or idle */
 	uint64_t options_version;       /* of the configuration that easy was set up by */
 	bool added;                     /* the multi has it */
 
@@ -37,6 +37,14 @@ struct http_request {
 	int64_t date_us;          /* likewise, when the answer is wanted */
 	int64_t answered_mono_us; /* when that answer's head was whole; 0: not yet */
 	bool cut;                 /* we stopped reading a too long answer */
+	/* With HTTP/2 (http_client_conns.c). */
+	bool http2;
+	bool held;       /* taken back before it was sent: its connection has not answered yet */
+	bool opened;     /* it was the first on its connection */
+	bool proves;     /* the connection is held for others until it is answered */
+	bool refused;    /* the server said that it did not look at it */
+	int port;        /* our end's of its connection; 0: not known */
+	uint32_t stream; /* 0: not known, or HTTP/1.1 */
 	char answer[sizeof(((struct attempt *)0)->answer)];
 	size_t answer_len;
 	struct buf gathered;
@@ -60,6 +68,11 @@ int http_options_request(struct http_request *r, const char *url, struct slice b
 #define HTTP_REST_US (1 * US_PER_S)
 #define HTTP2_REST_US (50 * US_PER_MS)
 
+/* How long a new connection may take to answer its first request before others follow over HTTP/2. */
+#define HTTP_HOLD_US (250 * US_PER_MS)
+
+struct http_conn; /* what is known of a connection */
+SLIST_HEAD(http_conn_list, http_conn);
 struct http_socket; /* a descriptor that libcurl wants watched */
 SLIST_HEAD(http_socket_list, http_socket);
 
@@ -74,9 +87,13 @@ struct http_client {
 	struct http_client_config config; /* strings are our own copies */
 	uint64_t config_version;
 	struct http_request_list active;    /* libcurl has them */
+	struct http_request_list held;      /* taken back, to be added again */
 	struct http_request_list cancelled; /* taken back, done() is due */
 	struct http_request_list idle;      /* to be used again, with their handles */
 	unsigned in_flight, n_idle;
+	struct loop_timer *hold_timer;
+	bool held_may_go;
+	struct http_conn_list conns;
 	struct http_socket_list watched, spare;
 };
 
@@ -87,6 +104,20 @@ void http_events_free(struct http_client *c);
 /* An answer's head is whole: http_client_reap() shall see to it that the rest does not take for ever. */
 void http_client_answered(struct http_client *c);
 int64_t http_client_rest_us(const struct http_client *c);
+
+/* http_client_conns.c. In the callback before a request is sent: may it go over that connection now? */
+bool http_conns_admit(struct http_request *r, int local_port);
+/* The head of its answer is there, or it ended. */
+void http_conns_settled(struct http_request *r);
+/* What waits for an answer has waited long enough. */
+void http_conns_enough(struct http_client *c);
+/* The server never looked at the request. */
+bool http_conns_refused(const struct http_request *r);
+/* Forgets connections that are closed, when the requests that ended with them are judged. */
+void http_conns_reap(struct http_client *c);
+void http_conns_free(struct http_client *c);
+int http_conns_hear(CURL *easy, curl_infotype type, char *data, size_t n, void *arg);
+int http_conns_close(void *arg, curl_socket_t fd);
 
 /* Callbacks, set by http_options_set(). They only record. */
 size_t http_answer_head(char *data, size_t size, size_t n, void *arg);

@@ -124,7 +124,7 @@ void outcome_apply(struct dispatch *d, struct outlet *o, struct batch *b, const 
 		/* what says nothing about the events is worth a note only when they may have been counted */
 		if (attempt_is_ambiguous(a))
 			note_failure(d, b, a, outcome);
-		b->fresh = true;
+		b->fresh = !a->multiplexed; /* or each of many opens a connection of its own */
 		if (let_forgotten_go(d, b))
 			batch_again(b);
 		return;
