@@ -66,6 +66,9 @@ struct world {
 	uint64_t settled_to; /* rows up to it have left the queue: nobody looks at them again */
 	struct job_list jobs;
 	bool fail_commits;
+	unsigned fail_refills, fail_posts; /* so many more */
+	unsigned job_faults, post_faults;  /* one in so many fails, by chance; 0: none */
+	unsigned faults;                   /* that happened */
 	uint64_t queued[STORE_STREAMS_MAX];
 	uint64_t bound;
 	unsigned jobs_seen;
@@ -187,8 +190,9 @@ static void run_settle(struct world *w, struct job_settle *j)
 		struct row *row = world_row(w, s->id);
 		if (row->state != STATE_QUEUED) {
 			/* settled twice would be a lie; held or dropped meanwhile is not, nor expired by the search
-			 * and by the scheduler at the same time */
-			assert_true(row->settled == 0 || (row->reason == DEAD_EXPIRED && s->reason == DEAD_EXPIRED));
+			 * and by the scheduler at the same time, nor a failure whose note had to be tried again */
+			assert_true(row->settled == 0 || s->kind == SETTLE_FAILED ||
+			            (row->reason == DEAD_EXPIRED && s->reason == DEAD_EXPIRED));
 			continue;
 		}
 		row->maybe_sent |= s->maybe_sent;
@@ -279,6 +283,16 @@ static void run_expire(struct world *w, struct job_expire *j)
 	j->end = id > w->n_rows;
 }
 
+/* Does this one fail? */
+static bool world_faulty(struct world *w, unsigned *more, unsigned one_in)
+{
+	bool fails = (more && *more > 0) || (one_in > 0 && world_random(w) % one_in == 0);
+	if (more && *more > 0)
+		(*more)--;
+	w->faults += fails;
+	return fails;
+}
+
 /* Runs what was submitted, as one group; completions come at once. */
 static void world_commit(struct world *w)
 {
@@ -288,7 +302,10 @@ static void world_commit(struct world *w)
 		STAILQ_REMOVE_HEAD(&w->jobs, link);
 		w->jobs_seen++;
 		job->result = 0;
-		if (w->fail_commits && job->class->kind == JOB_WRITE)
+		/* a bound that could not be noted is too low, and said to be: not an accident to be mended */
+		unsigned one_in = strcmp(name, "in-flight") == 0 ? 0 : w->job_faults;
+		if (world_faulty(w, job->class->kind == JOB_WRITE ? NULL : &w->fail_refills, one_in) ||
+		    (w->fail_commits && job->class->kind == JOB_WRITE))
 			job->result = -EIO;
 		else if (strcmp(name, "settle") == 0)
 			run_settle(w, CONTAINER_OF(job, struct job_settle, job));
@@ -337,6 +354,8 @@ static int world_post(struct http_client *c UNUSED, const char *url, struct slic
 {
 	struct world *w = world;
 	struct http_request *r = NULL;
+	if (world_faulty(w, &w->fail_posts, w->post_faults))
+		return -ENOMEM;
 	for (size_t i = 0; i < WORLD_IN_FLIGHT && !r; i++)
 		if (!w->requests[i].used)
 			r = &w->requests[i];

@@ -703,6 +703,64 @@ static void skew_is_remembered_by_first_id(void **state UNUSED)
 	assert_int_equal(clock_skew_of(&s, 199), 1000 * US_PER_S - US_PER_H);
 }
 
+/* ---- nothing waits for a wake-up that does not come, and nothing spins ---- */
+
+static void a_failed_refill_is_tried_again(void **state UNUSED)
+{
+	world_init(&w, 1);
+	for (int i = 0; i < 10; i++)
+		world_stored(&w, 1, 1, 0, 0);
+	w.fail_refills = 3;
+	world_start(&w);
+	world_turn(&w);
+	world_turn(&w); /* the first one failed, and nothing of the stream is in memory */
+	assert_int_equal(w.fail_refills, 2);
+	assert_in_range(delivery_next_us(w.d, &w.now), w.now.mono_us + 1, w.now.mono_us + US_PER_S);
+	world_run(&w, 10 * US_PER_S);
+	assert_int_equal(count_state(STATE_DELIVERED), 10);
+	world_end(&w);
+}
+
+static void a_request_that_cannot_start_is_tried_again(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.fail_posts = 3;
+	world_start(&w);
+	world_put(&w, 1, 1, 0, 0);
+	world_run(&w, 20 * US_PER_S);
+	assert_int_equal(w.fail_posts, 0);
+	assert_int_equal(count_state(STATE_DELIVERED), 1);
+	world_end(&w);
+}
+
+static void first_hangs_second_is_slow(struct world *world_, struct http_request *r)
+{
+	if (r->order > 1) {
+		r->done_us = world_->now.mono_us + 30 * US_PER_S;
+		return;
+	}
+	r->attempt = (struct attempt){.transport = TRANSPORT_TIMEOUT, .retry_after_us = -1, .body_sent = true};
+	r->done_us = world_->now.mono_us + US_PER_S;
+}
+
+/* The first is parked and takes the destination down; when its backoff is over, the only other event is in flight. */
+static void a_destination_with_nothing_to_probe_with_does_not_spin(void **state UNUSED)
+{
+	unsigned turns = 0;
+	world_init(&w, 1);
+	w.conf_streams[0].ambiguous = w.conf.delivery.ambiguous = AMBIGUOUS_PARK;
+	w.answer = first_hangs_second_is_slow;
+	world_start(&w);
+	world_put(&w, 1, 1, 0, 0);
+	world_put(&w, 1, 2, 0, 0);
+	for (int64_t end = w.now.mono_us + 40 * US_PER_S; w.now.mono_us < end && turns < 1000; turns++)
+		world_step(&w, end);
+	assert_int_equal(w.rows[0].state, STATE_DEAD);
+	assert_int_equal(w.rows[1].state, STATE_DELIVERED);
+	assert_true(turns < 200);
+	world_end(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -735,6 +793,9 @@ int main(void)
 	        cmocka_unit_test(less_than_a_tenth_expires_at_once),
 	        cmocka_unit_test(an_exempt_event_is_not_searched_for_every_second),
 	        cmocka_unit_test(skew_is_remembered_by_first_id),
+	        cmocka_unit_test(a_failed_refill_is_tried_again),
+	        cmocka_unit_test(a_request_that_cannot_start_is_tried_again),
+	        cmocka_unit_test(a_destination_with_nothing_to_probe_with_does_not_spin),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -254,7 +254,8 @@ static void check_rows(void)
 
 enum { DAYS = SANITIZED ? 2 : 14 }; /* ten times slower */
 
-static void simulate(unsigned n_streams, unsigned max_requests)
+/* faults: one in so many jobs of the outbox fails, and of the requests that are to be started. */
+static void simulate(unsigned n_streams, unsigned max_requests, unsigned faults)
 {
 	uint64_t seed = env_or("SIMULATION_SEED", 20231114);
 	unsigned days = (unsigned)env_or("SIMULATION_DAYS", DAYS);
@@ -262,6 +263,7 @@ static void simulate(unsigned n_streams, unsigned max_requests)
 	w.random ^= seed * UINT64_C(0x2545f4914f6cdd1d);
 	w.conf.delivery.max_requests = max_requests;
 	w.answer = answer;
+	w.job_faults = w.post_faults = faults;
 	memset(skies, 0, sizeof(skies));
 	stale_answers = waits_seen = 0;
 	print_message("simulation: %u days, %u streams, at most %u requests, seed %llu\n", days, n_streams,
@@ -269,18 +271,24 @@ static void simulate(unsigned n_streams, unsigned max_requests)
 	world_start(&w);
 	run_weeks(days);
 	run_out();
+	assert_true((w.faults > 0) == (faults > 0));
 	check_rows();
 	world_end(&w);
 }
 
 static void weeks_of_weather(void **state UNUSED)
 {
-	simulate(3, 64);
+	simulate(3, 64, 0);
 }
 
 static void weeks_of_weather_one_request_at_a_time(void **state UNUSED)
 {
-	simulate(2, 1);
+	simulate(2, 1, 0);
+}
+
+static void weeks_of_faults(void **state UNUSED)
+{
+	simulate(3, 16, 50);
 }
 
 int main(void)
@@ -288,6 +296,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(weeks_of_weather),
 	        cmocka_unit_test(weeks_of_weather_one_request_at_a_time),
+	        cmocka_unit_test(weeks_of_faults),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

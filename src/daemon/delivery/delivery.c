@@ -114,18 +114,22 @@ static void start_requests(struct delivery *d)
 	d->turn++;
 }
 
+/* What is ready and was not started waits for a place, a commit or memory. Mostly an answer or a completion wakes us;
+ * this does in any case, and it is the time at which what is in flight is old. */
 static int64_t outlet_next_us(const struct outlet *o, int64_t mono_us)
 {
-	if (o->removed || outlet_paused(o) || o->lane->n_events == 0)
+	const struct lane *l = o->lane;
+	int64_t until = o->destination.state == DESTINATION_BACKING_OFF ? o->destination.until_us : INT64_MIN;
+	if (o->removed || outlet_paused(o))
 		return INT64_MAX;
-	if (o->destination.state == DESTINATION_BACKING_OFF)
-		return o->destination.until_us;
-	int64_t next = lane_next_us(o->lane, mono_us);
-	/* what is ready and was not started waits for a place: an answer wakes us, or the time at which what is in
-	 * flight is old */
-	if (next > mono_us)
+	if (until > mono_us && l->n_events > 0)
+		return until;
+	int64_t next = lane_next_us(l, mono_us), again = mono_us + DISPATCH_SLOW_US;
+	bool probe_due = until != INT64_MIN && l->n_events > 0;
+	bool ready = next <= mono_us || probe_due || !TAILQ_EMPTY(&l->again);
+	if (!ready)
 		return next;
-	return o->in_flight > 0 ? mono_us + DISPATCH_SLOW_US : INT64_MAX;
+	return next > mono_us && next < again ? next : again;
 }
 
 int64_t delivery_next_us(const struct delivery *d, const struct now *now)

@@ -168,15 +168,17 @@ static void bound_done(struct job *job)
 	free(b);
 }
 
-static void ask_bound(struct dispatch *d, uint64_t bound)
+/* False: no memory; asked again with the next request. */
+static bool ask_bound(struct dispatch *d, uint64_t bound)
 {
 	struct bound_job *b = malloc(sizeof(*b));
 	if (!b)
-		return; /* asked again with the next request */
+		return false;
 	b->dispatch = d;
 	job_in_flight_init(&b->job, bound, bound_done);
 	d->bound_asked = bound;
 	submit_later(d, &b->job.job);
+	return true;
 }
 
 static uint64_t exposed(const struct dispatch *d)
@@ -194,7 +196,7 @@ bool bound_allows(struct dispatch *d, uint64_t more)
 		while (bound < need || (d->bound > 0 && bound <= d->bound))
 			bound *= 2;
 		if (bound > d->bound)
-			ask_bound(d, bound);
+			(void)ask_bound(d, bound);
 	}
 	return need <= d->bound;
 }
@@ -210,8 +212,10 @@ static void review_idle(struct dispatch *d)
 		d->idle_since_us = d->now.mono_us;
 	if (d->now.mono_us - d->idle_since_us < IDLE_US)
 		return;
-	d->bound = 0; /* from now on: whoever wants to send asks first */
-	ask_bound(d, 0);
+	if (ask_bound(d, 0))
+		d->bound = 0; /* from now on: whoever wants to send asks first */
+	else
+		d->idle_since_us = d->now.mono_us;
 }
 
 static void retry_failed(struct dispatch *d)
@@ -244,6 +248,8 @@ int64_t dispatch_next_us(const struct dispatch *d)
 	int64_t next = INT64_MAX;
 	if (!TAILQ_EMPTY(&d->failed))
 		next = d->failed_again_us;
+	if (d->delivered.n > 0 && d->now.mono_us + AGAIN_US < next) /* there was no memory for them */
+		next = d->now.mono_us + AGAIN_US;
 	if (d->idle_since_us != INT64_MIN && d->bound > 0 && d->idle_since_us + IDLE_US < next)
 		next = d->idle_since_us + IDLE_US;
 	return next;

@@ -359,9 +359,8 @@ int64_t lane_next_us(const struct lane *l, int64_t mono_us)
 		if (at < next)
 			next = at;
 	}
-	if (l->disk_more && !l->refilling && l->refill_not_before_us > mono_us && l->refill_not_before_us < next)
-		next = l->refill_not_before_us;
-	return next;
+	int64_t look = lane_refill_at_us(l);
+	return look > mono_us && look < next ? look : next;
 }
 
 void lane_clear(struct lane *l)

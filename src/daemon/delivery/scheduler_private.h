@@ -20,6 +20,9 @@ enum { LOAD_ROOM = sizeof(struct load) + sizeof(struct due) };
 /* All events of a submission that are not there yet. -ENOMEM: some are in, some not. Takes a reference. */
 int lane_load(struct lane *l, struct submission *sub, const struct load_past *past, int64_t mono_us) MUST_CHECK;
 
+/* When the outbox is to be looked into again though nothing else happens; INT64_MAX: not known yet, or never. */
+int64_t lane_refill_at_us(const struct lane *l);
+
 /* A waiting batch is in flight from here on. */
 void batch_start(struct batch *b);
 /* A batch leaves the lane's lists; or is in flight no more; its events are untouched. */

@@ -164,6 +164,18 @@ static void revisit_evicted(struct lane *l, int64_t mono_us)
 	lane_rewind(l, l->evicted_low);
 }
 
+int64_t lane_refill_at_us(const struct lane *l)
+{
+	int64_t at = INT64_MAX;
+	if (l->refilling)
+		return at;
+	if (l->evicted_until_us != 0 && l->n_parked <= SCHEDULER_PARKED_EVENTS / 2)
+		at = l->evicted_until_us;
+	if (l->disk_more && l->refill_not_before_us < at)
+		at = l->refill_not_before_us;
+	return at > l->refill_not_before_us ? at : l->refill_not_before_us;
+}
+
 /* Filling begins when a sixteenth of the window is free and more is on disk, and ends when nothing fits or nothing is
  * left: the fuller the window, the longer the oldest has gathered company when its turn comes. When filling falls
  * behind, by an eighth, the window is thin: partial batches wait for what will make them fuller. */
