@@ -4,8 +4,9 @@
  * burst of requests would break; and a connection that is good for nothing costs one attempt, not one for each.
  *
  * A server that refuses a stream, or goes away with a GOAWAY that names the last stream it looked at, says that later
- * ones may be sent again safely. libcurl tells that only in words, in its debug text: where the words are others, the
- * events are marked maybe-sent, which is what is true without them. */
+ * ones may be sent again safely. libcurl tells that only in words, in its debug text, and of a refused stream only
+ * when no other request has been near its connection: without the words the events are marked maybe-sent, which is
+ * what is true without them. */
 #include <ctype.h>
 #include <netinet/in.h>
 #include <stdlib.h>
