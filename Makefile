@@ -121,6 +121,17 @@ unit: $(UNIT_BIN)
 unit-%: $B/unit/test_%
 	@tests/lib/units.sh $<
 
+# The unit tests under valgrind, without a sanitizer's allocator; a leak that is only still reachable is none.
+valgrind:
+	@$(MAKE) --no-print-directory VARIANT=debug unit \
+	  UNDER='valgrind --quiet --error-exitcode=99 --leak-check=full'
+
+# What the tests run of src/ and what they don't, by gcov; fails where that is too little (tests/lib/coverage.py).
+coverage:
+	@find build/cov -name '*.gcda' -delete 2>/dev/null || true
+	@tests/lib/check.sh cov build unit fuzz e2e
+	@$(PYTHON) tests/lib/coverage.py build/cov
+
 # PYTEST_ARGS='-k refund -x' picks tests.
 # E2E_AGAIN=1: what failed is tried once more, loudly: a machine that stood still for seconds is no defect.
 PYTEST = VARIANT=$(VARIANT) BUILD_DIR=$(CURDIR)/$B PYTHONDONTWRITEBYTECODE=1 \
@@ -329,6 +340,8 @@ help:
 #: make unit             the unit tests; make unit-NAME runs tests/unit/test_NAME.c
 #: make e2e              the end-to-end tests; PYTEST_ARGS='-k NAME -x' picks
 #: make system           the units and the package in a booted container (root, debootstrap, systemd-nspawn)
+#: make valgrind         the unit tests under memcheck
+#: make coverage         what unit tests, end-to-end tests and corpus run of src/; fails where it is too little
 #: make lint             format, layers, function lengths, options against sample and manual, scripts, manuals, units
 #: make proof            the attackers in full, two hours: proof-kill KILLS=1000, proof-calls POINTS=all,
 #:                       proof-powercut CUTS=1000, proof-memory, proof-mutants, proof-soak SOAK=2100 (seconds)
@@ -352,5 +365,5 @@ help:
 
 -include $(PROOF_SRC:%.c=$B/%.d) $(patsubst %.c,$B/%.d,$(wildcard tests/fuzz/*.c))
 
-.PHONY: all lib unit e2e system proof proof-kill proof-calls proof-powercut proof-memory proof-mutants proof-soak fuzz fuzz-replay analyze lint check demo setup bench bench-deps bench-results install uninstall dist deb clean distclean help FORCE
+.PHONY: all lib unit valgrind coverage e2e system proof proof-kill proof-calls proof-powercut proof-memory proof-mutants proof-soak fuzz fuzz-replay analyze lint check demo setup bench bench-deps bench-results install uninstall dist deb clean distclean help FORCE
 .SECONDARY:

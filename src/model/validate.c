@@ -58,14 +58,14 @@ static bool judge_client_id(struct judge *j, const struct json_node *node)
 	        "session");
 }
 
-static bool is_hex(struct slice s, size_t digits, bool upper_too)
+static bool is_hex(struct slice s, size_t digits)
 {
 	if (s.n != digits)
 		return false;
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i];
 
-		if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f') && !(upper_too && c >= 'A' && c <= 'F'))
+		if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f') && !(c >= 'A' && c <= 'F'))
 			return false;
 	}
 	return true;
@@ -86,7 +86,7 @@ static bool judge_app_instance_id(struct judge *j, const struct json_node *node)
 		        j, TIER_D, CODE_VALUE_REQUIRED, AT(node),
 		        "app_instance_id is empty: GA4 takes no event without one; the app's Firebase SDK knows it");
 	j->client = id;
-	if (is_hex(id, LIMIT_APP_INSTANCE_DIGITS, true))
+	if (is_hex(id, LIMIT_APP_INSTANCE_DIGITS))
 		return true;
 	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node), "app_instance_id must be %d hexadecimal digits",
 	               LIMIT_APP_INSTANCE_DIGITS);

@@ -55,12 +55,13 @@ static int request_new(struct http_request **ret, struct http_client *c, struct 
 	int result;
 
 	if (!r)
-		return -ENOMEM;
+		return err_set(err, -ENOMEM, "no memory for a request");
 	r->client = c;
 	r->options_version = c->config_version;
 	buf_init(&r->gathered, ANSWER_GATHER_MAX);
 	r->easy = curl_easy_init();
-	result = r->easy ? http_options_set(r, &c->config, c->headers, err) : -ENOMEM;
+	result = r->easy ? http_options_set(r, &c->config, c->headers, err)
+	                 : err_set(err, -ENOMEM, "no memory for a request");
 	if (result < 0) {
 		request_free(r);
 		return result;
