@@ -560,7 +560,7 @@ def test_ambiguous_is_parked_where_the_stream_says_so(make_relay, collector, kin
     assert relay.ask({**event("b"), "stream": "eu"})["ok"]
     wait_until(lambda: collector.count("b") == 1, "the retry")
     release.set()
-    assert relay.states() == {"dead": 1}
+    wait_until(lambda: relay.states() == {"dead": 1}, "its outcome's commit")
 
 
 def test_the_bound_after_a_crash(make_relay, collector):
