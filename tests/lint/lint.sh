@@ -76,7 +76,7 @@ check "layers' own test" tests/lint/layers_selftest.sh
 check "functions of at most 60 lines, files that say their job" functions
 check "nothing unfinished" unfinished
 check "options: table, sample and manual agree" tests/lint/options.sh "$build"
-check "claims name tests that are there" tests/lint/claims.sh
+check "claims and outcomes name tests that are there" tests/lint/claims.sh
 check "diagnostics: the manual knows every warning" tests/lint/diagnostics.sh
 # Other versions format the same file in other ways.
 if have clang-format && clang-format --version | grep -q 'version 14\.'; then
