@@ -29,6 +29,13 @@ void destination_init(struct destination *d, unsigned max_requests)
 	window_init(&d->window, max_requests);
 }
 
+void destination_renew(struct destination *d, unsigned max_requests)
+{
+	uint64_t next_seq = d->next_seq;
+	destination_init(d, max_requests);
+	d->next_seq = d->first_seq = next_seq;
+}
+
 /* The only place where the state changes; the table says which steps exist. */
 static void set_state(struct destination *d, enum destination_state to)
 {
@@ -128,6 +135,8 @@ static enum verdict_on_destination outcome_says(const struct request_end *end)
 	case OUTCOME_RETRY_BATCH:
 		return SAYS_OWN_TROUBLE;
 	case OUTCOME_DEAD_AMBIGUOUS:
+		if (end->stale) /* only a failure on a new connection counts */
+			return SAYS_NOTHING;
 		return end->others_succeed ? SAYS_OWN_TROUBLE : SAYS_DOWN;
 	case OUTCOME_BISECT: /* a probe that is refused proves nothing while nothing gets through */
 		return end->others_succeed ? SAYS_ANSWERS : SAYS_NOTHING;
@@ -186,7 +195,8 @@ static enum destination_change settle_up(struct destination *d, const struct bac
 static enum destination_change settle_probe(struct destination *d, const struct backoff *policy,
                                             const struct request_end *end, enum verdict_on_destination says)
 {
-	if (end->outcome == OUTCOME_RETRY_NOW) { /* the same batch goes again at once, on a new connection */
+	/* The same batch goes again at once, on a new connection; or the next one, when this one is parked. */
+	if (end->outcome == OUTCOME_RETRY_NOW || (end->outcome == OUTCOME_DEAD_AMBIGUOUS && end->stale)) {
 		d->probe_seq = 0;
 		return CHANGE_NONE;
 	}
@@ -204,6 +214,8 @@ enum destination_change destination_settle(struct destination *d, const struct b
                                            const struct request_end *end)
 {
 	enum verdict_on_destination says = outcome_says(end);
+	if (end->seq < d->first_seq)
+		return CHANGE_NONE;
 	if (says == SAYS_UP) {
 		d->latest_answer_us = end->now_us;
 		if (end->started_us > d->latest_success_us)

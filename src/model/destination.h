@@ -22,6 +22,7 @@ struct destination {
 	int64_t until_us;            /* while backing off */
 	int64_t down_since_us;       /* while not up */
 	uint64_t next_seq;           /* requests are numbered from 1 */
+	uint64_t first_seq;          /* requests below it went to another endpoint: they say nothing */
 	uint64_t down_seq;           /* requests below it were in flight when it went down: they count no more */
 	uint64_t probe_seq;          /* while probing: the one request; 0: to be started */
 	int64_t latest_success_us;   /* start of the latest started request that got 2xx; INT64_MIN: none */
@@ -52,11 +53,14 @@ struct request_end {
 	enum outcome outcome;
 	bool others_succeed;    /* as outcome_decide() was told */
 	bool no_connection;     /* the transport failed */
+	bool stale;             /* it was a kept connection that turned out dead */
 	int64_t retry_after_us; /* -1: none */
 	double chance;          /* [0, 1) */
 };
 
 void destination_init(struct destination *d, unsigned max_requests);
+/* Another endpoint in its place: nothing is known of it. */
+void destination_renew(struct destination *d, unsigned max_requests);
 /* Requests that may be started now, given how many are in flight. */
 unsigned destination_slots(const struct destination *d, unsigned in_flight, int64_t now_us);
 /* A request starts (destination_slots() was > 0): its number. Ends the backing off: it is the probe. */

@@ -9,7 +9,8 @@
 enum meaning {
 	MEANS_NOTHING, /* no usable answer */
 	MEANS_DELIVERED,
-	MEANS_BUSY,   /* later, the whole destination: 408, 425, 429 */
+	MEANS_BUSY,   /* later, the whole destination: 425, 429 */
+	MEANS_LATE,   /* 408: it had waited too long for a request */
 	MEANS_BROKEN, /* later: 5xx */
 	MEANS_DENIED, /* the destination is wrong, not the events */
 	MEANS_TOO_LARGE,
@@ -23,7 +24,7 @@ static const struct {
         /* the first row that fits */
         {200, 299, MEANS_DELIVERED}, {300, 399, MEANS_DENIED}, /* never followed: the secret is in the URL */
         {401, 401, MEANS_DENIED},    {403, 405, MEANS_DENIED},    {407, 407, MEANS_DENIED},
-        {408, 408, MEANS_BUSY},      {413, 413, MEANS_TOO_LARGE}, {425, 425, MEANS_BUSY},
+        {408, 408, MEANS_LATE},      {413, 413, MEANS_TOO_LARGE}, {425, 425, MEANS_BUSY},
         {429, 429, MEANS_BUSY},      {400, 499, MEANS_REFUSED},   {500, 599, MEANS_BROKEN},
 };
 
@@ -115,6 +116,9 @@ enum outcome outcome_decide(const struct attempt *attempt, const struct destinat
 		return OUTCOME_DELIVERED;
 	case MEANS_BUSY:
 		return busy(recent);
+	case MEANS_LATE: /* on a kept connection it was on its way before the request: that is how some servers close
+	                  * what idles */
+		return attempt->reused_connection ? OUTCOME_RETRY_NOW : busy(recent);
 	case MEANS_BROKEN:
 		return broken(attempt, recent);
 	case MEANS_DENIED:

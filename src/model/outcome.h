@@ -48,7 +48,7 @@ enum { OUTCOME_OWN_DENIALS_MAX = 5 }; /* so many of them are a refusal (delivery
 
 enum outcome {
 	OUTCOME_DELIVERED,
-	OUTCOME_RETRY_NOW,         /* stale connection: again at once on a new one */
+	OUTCOME_RETRY_NOW,         /* dead kept connection: again at once on a new one */
 	OUTCOME_RETRY_DESTINATION, /* the destination backs off */
 	OUTCOME_RETRY_BATCH,       /* only this batch backs off: others get through */
 	OUTCOME_SPLIT,             /* 413: two halves */

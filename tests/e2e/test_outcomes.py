@@ -8,7 +8,7 @@ import time
 import pytest
 
 from lib.client import event
-from lib.collector import Answer, status
+from lib.collector import Answer, Collector, status
 from lib.relay import wait_until
 from lib.wire import FullBacklog, RawServer
 
@@ -508,6 +508,62 @@ def test_a_reused_connection_dies(make_relay, begin, how):
         assert relay.log.count("maybe-sent") >= 1
 
 
+def test_a_408_ends_a_kept_connection(make_relay, begin):
+    """A server that says why it closes what idles: the answer was on its way before the request."""
+    idle, sent = threading.Event(), threading.Event()
+
+    def on_conn(c):
+        head = c.head()
+        if head is None:
+            return
+        c.body(head)
+        c.answer()
+        if c.server.answered == 1:
+            idle.wait(60)
+            c.send(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            sent.set()
+        while c.head() is not None:       # whatever is sent then gets no answer any more
+            pass
+    server = begin(RawServer, on_conn)
+    relay = make_relay(server.url, delivery={"retry_min": "10s", "retry_max": "10s"}).start()
+    assert relay.ask(event(n=0))["ok"]
+    relay.wait_empty()
+    idle.set()
+    assert sent.wait(60)
+    assert relay.ask(event(n=1))["ok"]
+    relay.wait_empty(9)
+    assert server.answered == 2 and relay.states() == {}
+    assert not down_lines(relay)
+
+
+def test_another_endpoint_begins_with_no_past(make_relay, collector):
+    """What a batch was denied at the old one counts no more, and it waits no more."""
+    other = Collector()
+    collector.rule = other.rule = lambda r: status(403) if b"poison" in r.raw else None
+    relay = make_relay(delivery={"retry_min": "200ms", "retry_max": "60s"}).allow("destination web", "refused").start()
+
+    def poisoned(at):
+        return sum(1 for r in at.requests if b"poison" in r.raw)
+
+    try:
+        with relay.client() as c:
+            def others_pass():
+                assert c.ask(event("fine"))["ok"]
+            others_pass()
+            c.ask(event("poison", client="666.1"))
+            wait_until(lambda: others_pass() or poisoned(collector) >= 4, "denials that are its own")
+            relay.config["delivery"]["endpoint"] = other.url
+            relay.reload()
+            began = time.monotonic()
+            wait_until(lambda: others_pass() or poisoned(other) >= 4, "as many at the other one")
+            assert other.requests and min(r.at for r in other.requests if b"poison" in r.raw) - began < 0.5
+            assert "dead" not in relay.states()
+    finally:
+        other.rule = None
+        relay.wait_empty()
+        other.down()
+
+
 # ---- ambiguity ----
 
 def test_maybe_sent_is_visible(make_relay, collector):
@@ -556,6 +612,8 @@ def test_ambiguous_is_parked_where_the_stream_says_so(make_relay, collector, kin
     dead, = relay.list("--state", "dead")
     assert (dead["reason"], dead["maybe_sent"]) == ("ambiguous", True)
     assert len(collector.requests) == n + 1
+    if kind == "stale":                   # only a failure on a new connection counts
+        assert not down_lines(relay)
     collector.next(bad)
     assert relay.ask({**event("b"), "stream": "eu"})["ok"]
     wait_until(lambda: collector.count("b") == 1, "the retry")

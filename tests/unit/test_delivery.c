@@ -401,6 +401,31 @@ static void two_poisoned_batches_cannot_wedge_a_stream(void **state UNUSED)
 	world_end(&w);
 }
 
+static void unlucky_once(struct world *world_, struct http_request *r)
+{
+	r->done_us = world_->now.mono_us + 10 * US_PER_MS;
+	for (unsigned i = 0; i < r->n; i++)
+		if (r->ids[i] == 1 && !w.rows[0].kind++) {
+			r->attempt.status = 500;
+			r->done_us += 90 * US_PER_MS; /* others that start later get through before it fails */
+		}
+}
+
+static void what_failed_once_does_not_wait_for_the_end_of_the_backlog(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.conf.delivery.max_requests = 2;
+	w.answer = unlucky_once;
+	for (int i = 0; i < 50000; i++)
+		world_stored(&w, 1, (unsigned)i % 2000, 0, 0);
+	world_start(&w);
+	world_run(&w, 5 * US_PER_S);
+	assert_in_range(count_state(STATE_DELIVERED), 5000, 40000); /* far from its end */
+	assert_int_equal(w.rows[0].state, STATE_DELIVERED);
+	assert_int_equal(w.counters.by_sid[1].requests[OUTCOME_RETRY_BATCH], 1);
+	world_end(&w);
+}
+
 /* ---- the outbox refuses ---- */
 
 static void with_too_many_uncommitted_outcomes_sending_stops(void **state UNUSED)
@@ -780,6 +805,7 @@ int main(void)
 	        cmocka_unit_test(a_stale_connection_costs_nothing),
 	        cmocka_unit_test(ambiguous_ones_are_parked_where_asked_for),
 	        cmocka_unit_test(two_poisoned_batches_cannot_wedge_a_stream),
+	        cmocka_unit_test(what_failed_once_does_not_wait_for_the_end_of_the_backlog),
 	        cmocka_unit_test(with_too_many_uncommitted_outcomes_sending_stops),
 	        cmocka_unit_test(pause_resume_flush),
 	        cmocka_unit_test(what_is_held_or_dropped_is_not_sent),

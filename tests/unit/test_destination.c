@@ -108,6 +108,39 @@ static void a_stale_connection_is_no_failure(void **state UNUSED)
 	assert_int_equal(end(destination_start(&d), OUTCOME_DELIVERED), CHANGE_UP);
 }
 
+static void a_stale_connection_is_no_failure_when_its_events_are_parked(void **state UNUSED)
+{
+	struct request_end parked = {.outcome = OUTCOME_DEAD_AMBIGUOUS, .stale = true, .retry_after_us = -1};
+	parked.started_us = parked.now_us = now;
+	parked.seq = destination_start(&d);
+	assert_int_equal(destination_settle(&d, &policy, &parked), CHANGE_NONE);
+	assert_int_equal(d.state, DESTINATION_UP);
+	end(destination_start(&d), OUTCOME_RETRY_DESTINATION);
+	now += US_PER_S;
+	parked.seq = destination_start(&d);
+	assert_int_equal(destination_settle(&d, &policy, &parked), CHANGE_NONE);
+	assert_int_equal(destination_slots(&d, 0, now), 1); /* another probe, at once */
+}
+
+static void what_went_to_another_endpoint_says_nothing(void **state UNUSED)
+{
+	uint64_t old = destination_start(&d), older = destination_start(&d);
+	end(destination_start(&d), OUTCOME_RETRY_DESTINATION);
+	destination_renew(&d, 64);
+	assert_int_equal(destination_slots(&d, 0, now), 4);
+	assert_int_equal(end(old, OUTCOME_DESTINATION_WRONG), CHANGE_NONE);
+	assert_int_equal(d.state, DESTINATION_UP);
+	/* refused at the new endpoint; what gets through at the old one after that proves nothing */
+	struct batch_past past = {0};
+	struct destination_recent r = destination_recent(&d, &past, now);
+	batch_past_failed(&past, &r, 400, now);
+	now += US_PER_S;
+	end(older, OUTCOME_DELIVERED);
+	assert_false(destination_recent(&d, &past, now).success_since_last_refusal);
+	end(destination_start(&d), OUTCOME_DELIVERED);
+	assert_true(destination_recent(&d, &past, now).success_since_last_refusal);
+}
+
 static void what_the_probe_says(void **state UNUSED)
 {
 	static const struct {
@@ -294,6 +327,8 @@ int main(void)
 	        cmocka_unit_test_setup(failures_in_flight_count_as_one, setup),
 	        cmocka_unit_test_setup(retry_after_is_the_least_wait, setup),
 	        cmocka_unit_test_setup(a_stale_connection_is_no_failure, setup),
+	        cmocka_unit_test_setup(a_stale_connection_is_no_failure_when_its_events_are_parked, setup),
+	        cmocka_unit_test_setup(what_went_to_another_endpoint_says_nothing, setup),
 	        cmocka_unit_test_setup(what_the_probe_says, setup),
 	        cmocka_unit_test_setup(own_trouble_halves_and_stays_up, setup),
 	        cmocka_unit_test_setup(kept_connections_are_left_after_three_failures, setup),

@@ -76,6 +76,17 @@ static void a_dead_kept_connection_is_tried_again_at_once(void **state UNUSED)
 	assert_int_equal(decide(unanswered(TRANSPORT_STALE, true), park), OUTCOME_DEAD_AMBIGUOUS);
 }
 
+static void a_408_on_a_kept_connection_is_its_end(void **state UNUSED)
+{
+	struct destination_recent again = {.batch_events = 25, .others_succeed = true, .failed_before = true};
+	struct attempt a = answered(408);
+	a.reused_connection = true;
+	assert_int_equal(decide(a, many), OUTCOME_RETRY_NOW);
+	assert_int_equal(decide(a, again), OUTCOME_RETRY_NOW);
+	a.status = 429; /* means what it says on any connection */
+	assert_int_equal(decide(a, many), OUTCOME_RETRY_DESTINATION);
+}
+
 static void ambiguous_ones_are_parked_where_asked_for(void **state UNUSED)
 {
 	struct destination_recent park = {.batch_events = 25, .park_ambiguous = true};
@@ -181,6 +192,7 @@ int main(void)
 	        cmocka_unit_test(what_is_no_answer_backs_the_destination_off),
 	        cmocka_unit_test(others_that_pass_make_it_the_batchs_own),
 	        cmocka_unit_test(a_dead_kept_connection_is_tried_again_at_once),
+	        cmocka_unit_test(a_408_on_a_kept_connection_is_its_end),
 	        cmocka_unit_test(ambiguous_ones_are_parked_where_asked_for),
 	        cmocka_unit_test(busy_and_broken_back_off),
 	        cmocka_unit_test(too_large_is_split_down_to_one),

@@ -126,6 +126,7 @@ static void settle_destination(struct dispatch *d, struct outlet *o, const struc
 	        .outcome = outcome,
 	        .others_succeed = others_succeed,
 	        .no_connection = a->status == 0,
+	        .stale = a->transport == TRANSPORT_STALE,
 	        .retry_after_us = a->retry_after_us,
 	        .chance = outcome == OUTCOME_DELIVERED ? 0 : d->chance(), /* a system call */
 	};
@@ -160,7 +161,9 @@ static void finish(struct request *r, const struct attempt *a)
 	count_request(d, o, b, a, outcome);
 	log_batch(d, o, b, a, outcome);
 	remember_error(o, a, outcome);
-	if (outcome != OUTCOME_DELIVERED && outcome != OUTCOME_RETRY_NOW && outcome != OUTCOME_SPLIT) {
+	if (r->seq < o->destination.first_seq) {
+		b->past = (struct batch_past){0}; /* at another endpoint */
+	} else if (outcome != OUTCOME_DELIVERED && outcome != OUTCOME_RETRY_NOW && outcome != OUTCOME_SPLIT) {
 		batch_past_failed(&b->past, &recent, a->status, d->now.mono_us);
 		o->failed_last = b;
 		o->failed_envelope = b->envelope_hash;

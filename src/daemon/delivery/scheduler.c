@@ -10,6 +10,7 @@
 enum {
 	OLDEST_EVERY = 16,                 /* of so many picks one goes to the oldest event, full or not … */
 	OLDEST_AFTER_US = 5 * 1000 * 1000, /* … when it has been in memory for so long: nothing starves */
+	PARKED_EVERY = 32,                 /* of so many picks one goes to a batch whose own waiting is over */
 };
 
 int scheduler_init(struct scheduler *s, const struct scheduler_config *config)
@@ -266,13 +267,17 @@ static struct batch *pick_again(struct lane *l, const struct pick_choice *choice
 	return NULL;
 }
 
+static bool parked_is_due(const struct lane *l, int64_t mono_us)
+{
+	return l->parked.top && CONTAINER_OF(l->parked.top, struct batch, by_time)->not_before_us <= mono_us;
+}
+
 static struct batch *pick_parked(struct lane *l, int64_t mono_us)
 {
-	if (!l->parked.top)
+	if (!parked_is_due(l, mono_us))
 		return NULL;
 	struct batch *b = CONTAINER_OF(l->parked.top, struct batch, by_time);
-	if (b->not_before_us > mono_us)
-		return NULL;
+	l->passed_over = 0;
 	batch_start(b);
 	return b;
 }
@@ -339,6 +344,9 @@ struct batch *lane_pick(struct lane *l, const struct pick_choice *choice, int64_
 	struct batch *b = pick_again(l, choice);
 	if (b)
 		return b;
+	/* whatever else there is: behind a backlog that never ends it would wait until it expires */
+	if (choice->suspects && parked_is_due(l, mono_us) && ++l->passed_over >= PARKED_EVERY)
+		return pick_parked(l, mono_us);
 	g = choice->clean ? pick_group(l, mono_us) : NULL;
 	if (g)
 		return take_group(l, g);

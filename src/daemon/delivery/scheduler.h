@@ -125,7 +125,8 @@ struct lane {
 	 * that it is not read again from the outbox, which has it until the commit. */
 	struct due settling;
 	size_t n_settling;
-	unsigned picks; /* for the share of the oldest */
+	unsigned picks;       /* for the share of the oldest */
+	unsigned passed_over; /* picks of others while a parked batch was due */
 	/* what is not in memory */
 	uint64_t cursor; /* queued events with higher ids are on disk only */
 	bool disk_more, filling, refilling, rewound;
@@ -220,6 +221,8 @@ void scheduler_forget(struct scheduler *s, uint64_t id);
 struct due *scheduler_find(const struct scheduler *s, uint64_t id);
 /* An operator's flush: linger, and the own waiting of parked batches, end now. */
 void lane_flush(struct lane *l, int64_t mono_us);
+/* Another endpoint: what its batches went through counts no more, and their own waiting ends. */
+void lane_forget_past(struct lane *l);
 void scheduler_flush(struct scheduler *s, int64_t mono_us);
 /* Monotonic time of the next try; INT64_MIN: now; INT64_MAX: in flight or settling. */
 int64_t due_next_us(const struct due *d);

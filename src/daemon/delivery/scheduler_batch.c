@@ -173,6 +173,29 @@ void batch_abandon(struct batch *b)
 	free(b);
 }
 
+void lane_forget_past(struct lane *l)
+{
+	struct batch_list due;
+	struct batch *b;
+	TAILQ_FOREACH(b, &l->again, link)
+	{
+		b->past = (struct batch_past){0};
+		b->suspect = false;
+	}
+	TAILQ_INIT(&due);
+	while (l->parked.top) {
+		b = CONTAINER_OF(l->parked.top, struct batch, by_time);
+		heap_remove(&l->parked, &b->by_time);
+		TAILQ_INSERT_TAIL(&due, b, link);
+	}
+	while ((b = TAILQ_FIRST(&due)) != NULL) {
+		TAILQ_REMOVE(&due, b, link);
+		b->past = (struct batch_past){0};
+		b->not_before_us = 0;
+		heap_insert(&l->parked, &b->by_time, 0);
+	}
+}
+
 void lane_flush(struct lane *l, int64_t mono_us)
 {
 	struct batch_list due = TAILQ_HEAD_INITIALIZER(due);

@@ -57,12 +57,10 @@ static struct outlet *outlet_new(struct delivery *d, uint32_t sid, unsigned max_
 static void outlet_set(struct outlet *o, const struct conf_stream *s, char *take_name, char *take_url, unsigned max)
 {
 	if (o->url && strcmp(o->url, take_url) != 0) {
-		uint64_t next_seq = o->destination.next_seq;
 		if (o->destination.state != DESTINATION_UP)
 			log_info("destination %s: changed by a reload, tried again at once", take_name);
-		destination_init(&o->destination, max);
-		o->destination.next_seq = next_seq;
-		o->destination.down_seq = next_seq;
+		destination_renew(&o->destination, max);
+		lane_forget_past(o->lane);
 		o->last_error[0] = '\0';
 		o->down_since_wall_us = 0;
 		o->wrong_logged = false;
