@@ -80,6 +80,49 @@ def test_an_outage_costs_a_probe_a_step(make_relay, collector):
     assert sum(sizes) / len(sizes) > 18   # packed
 
 
+def attempts(relay):
+    return sum(int(x) for x in re.findall(r'requests_total\{stream="web",outcome="retry"\} (\d+)',
+                                          relay.ctl_raw("metrics").stdout))
+
+
+def most_steps(seconds, first, last):
+    """Tries in that time when chance always picks the shortest wait, half of it."""
+    n, at, wait = 1, 0.0, first
+    while at + wait / 2 < seconds:
+        n, at, wait = n + 1, at + wait / 2, min(last, wait * 2)
+    return n
+
+
+def test_a_refusing_port_costs_an_attempt_a_step(make_relay, collector):
+    """20,000 events wait and new ones come in: connects by the steps only, two lines, hardly any CPU; then each once."""
+    collector.down()
+    relay = make_relay(delivery={"retry_min": "100ms", "retry_max": "1s"}).allow("destination web").start()
+    fill(relay, 20000, 500)
+    wait_until(lambda: destination_lines(relay), "the outage")
+    cpu, began, n = cpu_s(relay), time.monotonic(), attempts(relay)
+    with relay.client() as c:
+        for i in range(12):
+            assert c.ask(event("new", client=f"{i}.9", n=i))["ok"]
+            time.sleep(0.5)               # the outage itself
+        spent, tries, took = cpu_s(relay) - cpu, attempts(relay) - n, time.monotonic() - began
+        print(f"{took:.1f} s: {tries} tries of at most {most_steps(took, 0.1, 1)}, {spent / took:.2%} of a core")
+        assert 1 < tries <= most_steps(took, 0.1, 1)
+        assert spent < took * (0.4 if SANITIZED else 0.05), spent
+        assert len(destination_lines(relay)) == 1 and collector.requests == []
+        collector.up()
+        wait_until(lambda: collector.accepted, "recovery")
+        for i in range(12, 32):
+            assert c.ask(event("new", client=f"{i}.9", n=i))["ok"]
+    relay.wait_empty(120)
+    came = collections.Counter((e["name"], e["params"]["n"]) for e in collector.events)
+    assert set(came.values()) == {1}
+    assert collector.count("refund") == 20000 and collector.count("new") == 32
+    assert 0 in [e["params"]["n"] for r in collector.requests[:20] for e in r.events]  # of 800: the oldest first
+    order = [e["params"]["n"] for e in collector.events if e["name"] == "refund"]
+    assert sum(order[:5000]) / 5000 < 10000
+    assert len(destination_lines(relay)) == 2
+
+
 def test_new_events_follow_a_long_drain(make_relay, collector):
     """Taken at once while the backlog drains, and delivered right behind it."""
     relay = make_relay(delivery={"max_requests": 2})
