@@ -422,7 +422,6 @@ void http_client_reap(struct http_client *c)
 		finish(r, r->cut ? CURLE_WRITE_ERROR : CURLE_OPERATION_TIMEDOUT);
 	}
 	release_held(c);
-	http_conns_reap(c);
 }
 
 unsigned http_client_in_flight(const struct http_client *c)

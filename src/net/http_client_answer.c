@@ -180,7 +180,7 @@ static bool was_body_sent(struct http_request *r)
 	curl_off_t uploaded = 0;
 	long requests = 0;
 
-	if (r->begun == 0 || (r->status == 0 && http_conns_refused(r)))
+	if (r->begun == 0 || (r->refused && r->status == 0))
 		return false;
 	if (r->status || r->uploaded >= (curl_off_t)r->body_size)
 		return true;
@@ -225,7 +225,7 @@ static const char *error_text(const struct http_request *r, enum transport t, CU
 {
 	if (t == TRANSPORT_OK)
 		return "";
-	if (http_conns_refused(r))
+	if (r->refused)
 		return "the server refused the request's stream";
 	if (t == TRANSPORT_STALE)
 		return "a kept connection had been closed by the other side";

@@ -6,7 +6,8 @@
  * A server that refuses a stream, or goes away with a GOAWAY that names the last stream it looked at, says that later
  * ones may be sent again safely. libcurl tells that only in words, in its debug text, and of a refused stream only
  * when no other request has been near its connection: without the words the events are marked maybe-sent, which is
- * what is true without them. */
+ * what is true without them. A request that libcurl wants to repeat ends when its connection is long gone: what was
+ * said is kept with the request. */
 #include <ctype.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -26,8 +27,6 @@ struct http_conn {
 	SLIST_ENTRY(http_conn) link;
 	int port; /* our end's: its name */
 	enum conn_state state;
-	bool closed;          /* kept for the requests that end with it */
-	uint32_t last_stream; /* later streams were not looked at */
 };
 
 static struct http_conn *find(const struct http_client *c, int port)
@@ -35,18 +34,7 @@ static struct http_conn *find(const struct http_client *c, int port)
 	struct http_conn *conn;
 
 	SLIST_FOREACH(conn, &c->conns, link)
-	if (conn->port == port && !conn->closed)
-		return conn;
-	return NULL;
-}
-
-/* One that closed in this turn counts too. */
-static struct http_conn *find_of(const struct http_request *r)
-{
-	struct http_conn *conn;
-
-	SLIST_FOREACH(conn, &r->client->conns, link)
-	if (r->port && conn->port == r->port)
+	if (conn->port == port)
 		return conn;
 	return NULL;
 }
@@ -58,7 +46,6 @@ static struct http_conn *conn_new(struct http_client *c, int port)
 	if (!conn)
 		return NULL;
 	conn->port = port;
-	conn->last_stream = UINT32_MAX;
 	SLIST_INSERT_HEAD(&c->conns, conn, link);
 	return conn;
 }
@@ -84,7 +71,7 @@ bool http_conns_admit(struct http_request *r, int port)
 
 void http_conns_settled(struct http_request *r)
 {
-	struct http_conn *conn = r->proves ? find_of(r) : NULL;
+	struct http_conn *conn = r->proves ? find(r->client, r->port) : NULL;
 
 	if (!r->proves)
 		return;
@@ -105,11 +92,14 @@ void http_conns_enough(struct http_client *c)
 	c->held_may_go = true;
 }
 
-bool http_conns_refused(const struct http_request *r)
+/* Later streams of that connection were not looked at. Of two GOAWAYs the first may name the highest number. */
+static void go_away(struct http_client *c, int port, uint32_t last_stream)
 {
-	const struct http_conn *conn = find_of(r);
+	struct http_request *r;
 
-	return r->refused || (conn && r->stream > conn->last_stream);
+	TAILQ_FOREACH(r, &c->active, link)
+	if (r->port == port && r->stream > last_stream)
+		r->refused = true;
 }
 
 /* The number behind the words, if the text has them. */
@@ -133,7 +123,6 @@ int http_conns_hear(CURL *easy, curl_infotype type, char *data, size_t n, void *
 {
 	struct http_request *r = arg;
 	struct slice text = {data, n};
-	struct http_conn *conn;
 	uint32_t last;
 
 	(void)easy;
@@ -146,8 +135,8 @@ int http_conns_hear(CURL *easy, curl_infotype type, char *data, size_t n, void *
 	else if (slice_starts(text, SLICE_LIT("REFUSED_STREAM, retrying")))
 		r->refused = true;
 	else if (number_after(text, SLICE_LIT("ved GOAWAY, error="), &last) &&
-	         number_after(text, SLICE_LIT(", last_stream="), &last) && (conn = find_of(r)))
-		conn->last_stream = last; /* the second of two is the one that counts */
+	         number_after(text, SLICE_LIT(", last_stream="), &last))
+		go_away(r->client, r->port, last);
 	return 0;
 }
 
@@ -172,22 +161,11 @@ int http_conns_close(void *arg, curl_socket_t fd)
 	struct http_client *c = arg;
 	struct http_conn *conn = find(c, socket_port(fd));
 
-	if (conn)
-		conn->closed = true;
-	return close(fd);
-}
-
-void http_conns_reap(struct http_client *c)
-{
-	struct http_conn *conn, *next;
-
-	for (conn = SLIST_FIRST(&c->conns); conn; conn = next) {
-		next = SLIST_NEXT(conn, link);
-		if (!conn->closed)
-			continue;
+	if (conn) {
 		SLIST_REMOVE(&c->conns, conn, http_conn, link);
 		free(conn);
 	}
+	return close(fd);
 }
 
 void http_conns_free(struct http_client *c)

@@ -111,10 +111,6 @@ bool http_conns_admit(struct http_request *r, int local_port);
 void http_conns_settled(struct http_request *r);
 /* What waits for an answer has waited long enough. */
 void http_conns_enough(struct http_client *c);
-/* The server never looked at the request. */
-bool http_conns_refused(const struct http_request *r);
-/* Forgets connections that are closed, when the requests that ended with them are judged. */
-void http_conns_reap(struct http_client *c);
 void http_conns_free(struct http_client *c);
 int http_conns_hear(CURL *easy, curl_infotype type, char *data, size_t n, void *arg);
 int http_conns_close(void *arg, curl_socket_t fd);

@@ -221,6 +221,28 @@ def test_goaway_with_requests_in_flight(make_relay, certs, begin):
     outcomes = requests_by_outcome(relay)
     assert outcomes["delivered"] == 300 and set(outcomes) <= {"delivered", "retry-now"}
     assert server.n_conns < 60            # one for ten requests, not one for each
+    assert not any(e["maybe_sent"] for e in relay.list("--state", "delivered", "--limit", "0"))
+
+
+def test_a_goaway_makes_nothing_ambiguous(make_relay, certs, begin):
+    """Three and more in flight beyond its last stream: libcurl would repeat them, and says what became of them when their
+    connection is long gone. Nobody looked at them all the same: nothing is parked."""
+    unanswered = []
+
+    def on_body(server, stream):
+        if server.n_conns > 1 or stream == 1:
+            return h2.head(stream, 204)
+        unanswered.append(stream)
+        return h2.goaway(1) if len(unanswered) == 3 else None
+
+    server = begin(h2.Http2, certs, None, on_body)
+    relay = waiting_for(h2_relay(make_relay, server, certs), 50, "park")
+    relay.ctl("resume", "web")
+    relay.wait_empty()
+    assert len(unanswered) >= 3
+    assert relay.states() == {"delivered": 50}
+    assert set(requests_by_outcome(relay)) == {"delivered", "retry-now"}
+    assert not any(e["maybe_sent"] for e in relay.list("--state", "delivered", "--limit", "0"))
 
 
 def test_a_reset_stream_is_ambiguous_and_no_dead_connection(make_relay, certs, begin):
