@@ -35,10 +35,14 @@ print_other_systems() {
 	echo "Going on with what is here."
 }
 
+# A program of a package's name that is there already, from wherever, serves as well: another repository's nodejs brings
+# its npm and conflicts with Debian's.
 missing_packages() {
-	local installed
+	local installed name
 	installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' 2>/dev/null | awk '$2 == "installed" {print $1}')
-	names 2 | grep -vxF -f <(printf '%s\n' "$installed") || true
+	for name in $(names 2 | grep -vxF -f <(printf '%s\n' "$installed")); do
+		command -v "$name" >/dev/null || echo "$name"
+	done
 }
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
