@@ -183,7 +183,11 @@ static int take_option(struct ctl_args *args, struct walk *w, const struct ctl_o
 		return value ? err_set(err, -EINVAL, "--%s takes no value", o->name) : 0;
 	if (!value && ++w->at >= w->argc)
 		return err_set(err, -EINVAL, "--%s needs a value: --%s %s", o->name, o->name, o->value);
-	return set_value(args, (enum ctl_option)o->bit, value ? value : w->argv[w->at], err);
+	value = value ? value : w->argv[w->at];
+	/* An unset variable of a script. Taken as "no such filter", drop would take everybody's events. */
+	if (!*value)
+		return err_set(err, -EINVAL, "--%s: its value is empty (a variable that is not set?)", o->name);
+	return set_value(args, (enum ctl_option)o->bit, value, err);
 }
 
 static const struct ctl_option_info *find_option(const char *name, size_t n)

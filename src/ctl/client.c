@@ -248,6 +248,10 @@ enum ctl_exit client_call(struct client *c, struct json_out *take_request, int f
 			break;
 		if (slice_starts(line, SLICE_LIT("{\"end\":")))
 			return take_end(c, line, ret_end);
+		if (slice_starts(line, SLICE_LIT("{\"ok\":"))) {
+			ctl_complain("this is the event socket, not the control socket; name that one with -s");
+			return CTL_NO_DAEMON;
+		}
 		code = on_line ? on_line(arg, line) : CTL_DONE;
 		if (code != CTL_DONE)
 			return code;

@@ -498,6 +498,7 @@ def test_tap_slow_reader_misses_and_never_slows(paused):
     (["backup"], 2, "into which file"),
     (["send", "/nowhere"], 2, "No such file"),
     (["validate", "/"], 2, "Is a directory"),
+    (["drop", "ALL", "--client", "", "--yes"], 2, "--client: its value is empty"),
     ([], 2, "no command"),
 ])
 def test_usage(paused, args, code, says):
@@ -512,6 +513,12 @@ def test_every_command_without_a_daemon(make_relay):
                  ["export"], ["tap"], ["check"], ["reload"], ["version"], ["flush"], ["validate"], ["status", "--watch"]):
         r = relay.ctl_raw(*args, stdin="")
         assert r.returncode == 3 and "systemctl start ga4relay" in r.stderr, (args, r)
+
+
+def test_the_event_socket_is_no_control_socket(paused):
+    for command in (["status"], ["list"], ["drop", 1], ["tap"]):
+        r = paused.ctl_raw("-s", paused.sock, *command)
+        assert (r.returncode, r.stdout) == (3, "") and "not the control socket" in r.stderr, (command, r)
 
 
 def test_help_of_every_command(make_relay):

@@ -40,6 +40,8 @@ static void refuses_with_a_hint(void **state UNUSED)
 	        {"list --qqqqqqqq", "list: there is no option --qqqqqqqq"},
 	        {"list -q", "there is no option -q"},
 	        {"list --state", "--state needs a value"},
+	        {"list --state=", "--state: its value is empty"},
+	        {"drop --yes ALL --client=", "--client: its value is empty"},
 	        {"list --reverse=1", "--reverse takes no value"},
 	        {"list --limit x", "not a whole number"},
 	        {"list --limit -1", "not a whole number"},
