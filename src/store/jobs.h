@@ -153,6 +153,7 @@ struct job_list_rows {
 	struct event_filter filter; /* strings must live until done */
 	bool reverse, want_body;
 	uint64_t from; /* first id to look at; 0: the beginning (or the end, in reverse) */
+	uint64_t to;   /* upwards the last one; 0: the last that is given, which is noted here for the next slice */
 	size_t max_rows, max_examined;
 	/* result */
 	struct event_row *rows;
@@ -179,7 +180,7 @@ struct job_act {
 	size_t n_ids;
 	/* … or by filter, from id `from`, at most max_examined rows a slice */
 	struct event_filter filter;
-	uint64_t from;
+	uint64_t from, to; /* as in LIST */
 	size_t max_examined;
 	/* ids that are in flight now, sorted: refused */
 	const uint64_t *in_flight;

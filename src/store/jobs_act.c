@@ -144,6 +144,10 @@ static int find_matching(struct store *st, struct job_act *j, uint64_t *ids, siz
 	while ((r = db_row_within(&st->db, q, j->next, INT64_MAX)) > 0) {
 		uint64_t id = (uint64_t)db_col(&st->db, q, 0);
 
+		if (id > j->to) {
+			r = 0;
+			break;
+		}
 		r = j->filter.rejected ? 1 : row_matches(st, q, &j->filter, &row);
 		if (r < 0)
 			break;
@@ -187,6 +191,7 @@ static int run_act(struct store *st, struct job *job)
 	if (!j->changed_ids)
 		return -ENOMEM;
 	j->next = j->from ? j->from : 1;
+	j->to = j->to ? j->to : store_last_id(st);
 	r = store_flush_gone(st);
 	if (r == 0)
 		r = j->ids ? run_ids(st, j) : run_filter(st, j);

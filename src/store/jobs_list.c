@@ -55,6 +55,10 @@ static int scan(struct store *st, struct job_list_rows *j, enum sql q)
 	       (r = db_row_within(&st->db, q, j->reverse ? 0 : j->next, j->reverse ? j->next : INT64_MAX)) > 0) {
 		uint64_t id = (uint64_t)db_col(&st->db, q, 0);
 
+		if (!j->reverse && id > j->to) {
+			r = 0;
+			break;
+		}
 		j->next = j->reverse ? id - 1 : id + 1;
 		r = add_if_wanted(st, j, q);
 		enough = r < 0 || is_enough(j, ++examined);
@@ -81,6 +85,7 @@ static int run_list(struct store *st, struct job *job)
 	if (r < 0)
 		return r;
 	j->next = j->from ? j->from : j->reverse ? INT64_MAX : 1;
+	j->to = j->to ? j->to : store_last_id(st);
 	r = scan(st, j, statement_of(j));
 	rows_rebase(j->rows, j->n, &j->arena);
 	if (r < 0)

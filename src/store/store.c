@@ -397,6 +397,11 @@ uint64_t store_take_ids(struct store *st, uint32_t n)
 	return first;
 }
 
+uint64_t store_last_id(const struct store *st)
+{
+	return st->config.read_only ? INT64_MAX : (uint64_t)st->ledger.now[LEDGER_NEXT_ID] - 1;
+}
+
 const char *store_stream_name(const struct store *st, uint32_t sid)
 {
 	return sid > 0 && sid < STORE_STREAMS_MAX && st->streams[sid].name[0] ? st->streams[sid].name : NULL;

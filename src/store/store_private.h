@@ -105,6 +105,9 @@ void store_judge_trouble(struct store *st, const char *doing);
 int store_load_streams(struct store *st) MUST_CHECK;
 /* n ids in a row. */
 uint64_t store_take_ids(struct store *st, uint32_t n);
+/* Where a walk up the ids ends, or it would follow what comes in meanwhile for ever. A file that is only read stands
+ * still, and its counters may be damaged. */
+uint64_t store_last_id(const struct store *st);
 int store_add_stream(struct store *st, struct slice name, uint32_t *ret) MUST_CHECK;
 
 /* space.c */

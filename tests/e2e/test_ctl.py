@@ -300,6 +300,18 @@ def test_export_comes_back_the_same(paused):
     assert [r["event_micros"] for r in after] == [r["event_micros"] for r in before]
 
 
+def test_a_walk_ends_where_it_began_however_much_comes_in(paused):
+    """export | send to the same relay doubles it; without an end it would feed itself until the outbox is full."""
+    paused.ctl_raw("send", stdin=b"".join(line(event(n=n)) for n in range(3000)).decode())
+    assert paused.states() == {"queued": 3000}
+    ctl = [str(BUILD / "ga4relay-ctl"), "-s", str(paused.control)]
+    export = subprocess.Popen([*ctl, "export"], stdout=subprocess.PIPE)
+    sent = subprocess.run([*ctl, "--json", "send", "-"], stdin=export.stdout, capture_output=True, text=True, timeout=60)
+    assert export.wait(60) == 0
+    assert json.loads(sent.stdout.splitlines()[-1])["events"] == 3000
+    assert paused.states() == {"queued": 6000}
+
+
 def test_everything_that_export_prints_is_taken_again(relay, collector):
     """Also what the relay made of cookies and keys, and a payload without events."""
     relay.ctl("pause")

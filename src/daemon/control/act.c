@@ -143,7 +143,7 @@ static int take_in_flight(struct act_op *a)
 static void act_slice(struct op *op)
 {
 	struct act_op *a = CONTAINER_OF(op, struct act_op, op);
-	uint64_t from = a->job.from;
+	uint64_t from = a->job.from, to = a->job.to;
 	struct err err;
 
 	if (take_in_flight(a) < 0) {
@@ -157,6 +157,7 @@ static void act_slice(struct op *op)
 	a->job.n_ids = a->n_ids;
 	a->job.filter = a->selection.filter;
 	a->job.from = from;
+	a->job.to = to;
 	a->job.max_examined = SLICE_EXAMINED;
 	a->job.in_flight = a->in_flight;
 	a->job.n_in_flight = a->n_in_flight;

@@ -73,12 +73,13 @@ static void on_rows(struct job *job)
 static void check_slice(struct op *op)
 {
 	struct check_op *k = CONTAINER_OF(op, struct check_op, op);
-	uint64_t from = k->job.from;
+	uint64_t from = k->job.from, to = k->job.to;
 
 	job_list_init(&k->job, on_rows);
 	k->job.filter = (struct event_filter){.states = ALL, .reason = -1};
 	k->job.want_body = true;
 	k->job.from = from;
+	k->job.to = to;
 	k->job.max_rows = SLICE_ROWS;
 	k->job.max_examined = SLICE_ROWS;
 	(void)op_submit(op, &k->job.job);

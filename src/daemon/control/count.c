@@ -153,11 +153,12 @@ static void on_rows(struct job *job)
 static void count_slice(struct op *op)
 {
 	struct count_op *n = CONTAINER_OF(op, struct count_op, op);
-	uint64_t from = n->job.from;
+	uint64_t from = n->job.from, to = n->job.to;
 
 	job_list_init(&n->job, on_rows);
 	n->job.filter = n->selection.filter;
 	n->job.from = from;
+	n->job.to = to;
 	n->job.max_rows = SLICE_EXAMINED;
 	n->job.max_examined = SLICE_EXAMINED;
 	(void)op_submit(op, &n->job.job);

@@ -102,7 +102,7 @@ static void on_rows(struct job *job)
 static void list_slice(struct op *op)
 {
 	struct list_op *l = list_of(op);
-	uint64_t from = l->job.from;
+	uint64_t from = l->job.from, to = l->job.to;
 	size_t most = l->with_line ? SLICE_ROWS_WITH_BODY : SLICE_ROWS;
 	bool reverse = l->job.reverse;
 
@@ -111,6 +111,7 @@ static void list_slice(struct op *op)
 	l->job.reverse = reverse;
 	l->job.want_body = l->with_line;
 	l->job.from = from;
+	l->job.to = to;
 	l->job.max_rows = l->left < most ? (size_t)l->left : most;
 	l->job.max_examined = SLICE_EXAMINED;
 	(void)op_submit(op, &l->job.job);
