@@ -136,8 +136,8 @@ static inline void world_open(struct world *w)
 	signal(SIGPIPE, SIG_IGN);
 	log_set_level((enum log_level)0);
 	snprintf(text, sizeof(text), world_conf, w->dir);
-	if (http_client_prepare_process(&err) < 0 || conf_parse(&w->d.conf, text, "world", &err) < 0 ||
-	    loop_new(&w->d.loop, &err) < 0)
+	http_client_prepare_process();
+	if (conf_parse(&w->d.conf, text, "world", &err) < 0 || loop_new(&w->d.loop, &err) < 0)
 		world_fail(&err);
 	counters_init(&w->d.counters);
 	world_open_storage(&w->d);
