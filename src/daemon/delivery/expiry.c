@@ -111,7 +111,7 @@ static int by_value(const void *a, const void *b)
 static bool job_skip(void *arg, uint64_t id)
 {
 	struct expire_job *j = arg;
-	return bsearch(&id, j->out, j->n_out, sizeof(id), by_value) != NULL;
+	return j->n_out > 0 && bsearch(&id, j->out, j->n_out, sizeof(id), by_value) != NULL;
 }
 
 /* ---- a slice ---- */
