@@ -136,13 +136,14 @@ coverage:
 # E2E_AGAIN=1: what failed is tried once more, loudly: a machine that stood still for seconds is no defect.
 PYTEST = VARIANT=$(VARIANT) BUILD_DIR=$(CURDIR)/$B PYTHONDONTWRITEBYTECODE=1 \
   $(PYTHON) -m pytest -o cache_dir=$(CURDIR)/$B/pytest-cache -ra
-e2e: $(PROGRAMS) $B/tests/judge $B/tests/clock_shim.so $B/proof/killat
+E2E_HELPERS := $B/tests/judge $B/tests/clock_shim.so $B/proof/killat
+e2e: $(PROGRAMS) $(E2E_HELPERS)
 	@$(PYTEST) $(PYTEST_ARGS) tests/e2e || { test -n "$(E2E_AGAIN)" && \
 	  echo "==> SOME FAILED: these once more" && $(PYTEST) --last-failed --last-failed-no-failures none tests/e2e; }
 PYTHON ?= /usr/bin/python3
 
 # In a booted container, as root; PYTEST_ARGS as above, FULL=1 for the long run.
-system: $(PROGRAMS)
+system: $(PROGRAMS) $(E2E_HELPERS)
 	@PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -p no:cacheprovider -ra -rP --tb=short $(PYTEST_ARGS) tests/system
 
 lint: $(PROGRAMS) $B/lint/options
