@@ -120,7 +120,8 @@ def accepts(relay, acked, name):
 
 def on_disk(make_relay, disk, **changes):
     return make_relay(outbox={"path": disk / "outbox.db", "min_free_disk": "1M", "ballast": "1M"}, **changes).allow(
-        "outbox", "disk", "destination", "outcomes of requests", "did not end cleanly")
+        "outbox", "disk", "destination", "outcomes of requests", "did not end cleanly",
+        "events in flight could not be noted")
 
 
 def test_full_while_taking_events(make_relay, disk, collector):

@@ -90,8 +90,7 @@ void dispatch_free(struct dispatch *d)
 		buf_free(&r->body);
 		free(r);
 	}
-	free(d->delivered.events);
-	d->delivered = (struct settle_gather){0};
+	settle_free(d);
 }
 
 static void remember_error(struct outlet *o, const struct attempt *a, enum outcome outcome)

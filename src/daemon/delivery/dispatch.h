@@ -137,6 +137,8 @@ void settle_add(struct dispatch *d, struct batch *b, enum settle_kind kind, enum
 void settle_one(struct dispatch *d, struct due *due, enum dead_reason reason, const struct settle_attempt *attempt);
 /* May events more be sent under the bound that the outbox knows? Asks for a higher one when not. */
 bool bound_allows(struct dispatch *d, uint64_t more);
+/* What is still gathered, and what could not be committed to the end: those events are sent again. */
+void settle_free(struct dispatch *d);
 
 /* dispatch_log.c */
 void log_batch(struct dispatch *d, struct outlet *o, const struct batch *b, const struct attempt *a,

@@ -243,6 +243,17 @@ void dispatch_submit(struct dispatch *d)
 		writer_submit(d->writer, &d->jobs);
 }
 
+void settle_free(struct dispatch *d)
+{
+	struct settle_job *s;
+	while ((s = TAILQ_FIRST(&d->failed)) != NULL) {
+		TAILQ_REMOVE(&d->failed, s, link);
+		free(s);
+	}
+	free(d->delivered.events);
+	d->delivered = (struct settle_gather){0};
+}
+
 int64_t dispatch_next_us(const struct dispatch *d)
 {
 	int64_t next = INT64_MAX;
