@@ -26,11 +26,17 @@ static void hand_on(struct portion *p)
 	p->n = 0;
 }
 
+/* The daemon's ids are SQLite's: positive, and signed. */
+static bool is_id(struct slice word, uint64_t *ret)
+{
+	return parse_u64(word, ret) == 0 && *ret > 0 && *ret <= INT64_MAX;
+}
+
 static bool add(struct portion *p, struct slice word)
 {
 	uint64_t id;
 
-	if (parse_u64(word, &id) < 0 || id == 0)
+	if (!is_id(word, &id))
 		return false;
 	p->ids[p->n++] = id;
 	if (p->n == IDS_PORTION)
@@ -70,7 +76,7 @@ static enum ctl_exit check_words(const struct ctl *ctl)
 	for (size_t i = 0; i < ctl->args.n_words; i++) {
 		const char *word = ctl->args.words[i];
 
-		if (strcmp(word, "-") == 0 || (parse_u64(slice_of(word), &id) == 0 && id > 0))
+		if (strcmp(word, "-") == 0 || is_id(slice_of(word), &id))
 			continue;
 		ctl_complain("%s: \"%s\" is not an id; ids are decimal numbers, see ga4relay-ctl list",
 		             ctl->args.command->name, word);

@@ -102,7 +102,7 @@ static void on_drain_timeout(void *arg)
 	if (delivery_drained(d->delivery))
 		return; /* it is intake that still has something to read or to say */
 	log_warning("requests still in flight after delivery.drain_timeout are cut off; their events stay queued, "
-	            "marked maybe-sent");
+	            "marked maybe-sent (or are dead as ambiguous, where delivery.ambiguous is \"park\")");
 	delivery_abort(d->delivery);
 }
 

@@ -1,4 +1,4 @@
-/* http_server_framing.c - requests whose end two readers could see in different places are not taken
+/* http_server_framing.c - requests whose end two readers could see in different places, or whose target they could read differently, are not taken
  *
  * evhttp takes the first of several Content-Length headers, prefers a Transfer-Encoding to it, and reads one that it
  * does not know as if it were not there. A proxy in front that reads otherwise would let one client write the head of
@@ -7,6 +7,7 @@
 
 #include <event2/keyvalq_struct.h>
 #include <stddef.h>
+#include <string.h>
 #include <strings.h>
 #include <sys/queue.h>
 
@@ -23,11 +24,14 @@ static unsigned count(const struct evkeyvalq *headers, const char *name, const c
 	return n;
 }
 
-const char *http_framing_problem(const struct evkeyvalq *headers)
+const char *http_framing_problem(const char *target, const struct evkeyvalq *headers)
 {
 	const char *value = "";
 	unsigned lengths = count(headers, "Content-Length", &value), encodings;
 
+	/* Whoever decodes it into a C string sees less of it than others do. */
+	if (strstr(target, "%00"))
+		return "a NUL in the request's target";
 	if (count(headers, "Host", &value) > 1)
 		return "more than one Host header";
 	if (lengths > 1)

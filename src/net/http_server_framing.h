@@ -1,10 +1,10 @@
-/* http_server_framing.h - requests whose end two readers could see in different places are not taken */
+/* http_server_framing.h - requests whose end two readers could see in different places, or whose target they could read differently, are not taken */
 #ifndef NET_HTTP_SERVER_FRAMING_H
 #define NET_HTTP_SERVER_FRAMING_H
 
 struct evkeyvalq;
 
-/* Static text, or NULL when nothing is wrong. */
-const char *http_framing_problem(const struct evkeyvalq *headers);
+/* target: as it was written. Static text, or NULL when nothing is wrong. */
+const char *http_framing_problem(const char *target, const struct evkeyvalq *headers);
 
 #endif

@@ -257,6 +257,7 @@ def drain_once(b, sink, n, **conf):
 
 
 def drain(b):
+    """A backlog emptied over TLS, beside a bare curl-multi loop that posts the same bodies."""
     sink = Sink(b.place)
     nginx = Nginx(b.place, sink)
     kinds = [("TLS, HTTP/1.1", b.drain, nginx.url, dict(ca=nginx.ca), ["-a", nginx.ca], 0.7),
@@ -342,6 +343,7 @@ def zipf_lines(n, pool, clients):
 
 
 def packing(b):
+    """Events a request with 10,000 clients, beside the best that a scheduler could do in the same window."""
     n, pool, clients = b.packing, 65536, 10000
     drawn = zipf_lines(n, pool, clients)
     best = n / best_packing(drawn, WINDOW)
@@ -641,7 +643,7 @@ def main():
         sys.exit("usage: run.sh BUILD_DIR [PART...]")
     wanted = sys.argv[2:]
     if wanted == ["-l"]:
-        print("\n".join(f"{p.__name__:14} {(p.__doc__ or '').splitlines()[0]}" for p in PARTS))
+        print("\n".join(f"{p.__name__:14} {(p.__doc__ or '').partition(chr(10))[0]}" for p in PARTS))
         return
     unknown = set(wanted) - {p.__name__ for p in PARTS}
     if unknown:

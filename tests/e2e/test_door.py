@@ -161,6 +161,7 @@ HIDDEN = head(f"Content-Length: {len(payload('T-hidden'))}") + payload("T-hidden
     head("Content-Length: 99999999999999999999") + HIDDEN,
     head("Transfer-Encoding: chunked") + b"-5\r\n" + HIDDEN,
     head("Transfer-Encoding: chunked") + b"ffffffffffffffff1\r\n" + HIDDEN,
+    head(f"Content-Length: {len(GOOD)}", first=f"POST {COLLECT}%00 HTTP/1.1") + GOOD + HIDDEN,
 ])
 def test_no_request_hides_behind_another(door, collector, data):
     """Where a proxy could see another end than we do, the connection ends, and what follows is not looked at."""
