@@ -123,8 +123,8 @@ class Relay:
 
     def notified(self, word, timeout=PATIENCE):
         """Waits for a message of sd_notify that holds the word."""
-        until = time.monotonic() + timeout
-        while time.monotonic() < until:
+        patience = Patience(timeout)
+        while patience.left():
             try:
                 if word in self.notify.recv(4096).decode().split("\n"):
                     return True
@@ -150,10 +150,13 @@ class Relay:
         return self.wait_exit(timeout)
 
     def wait_exit(self, timeout=PATIENCE):
-        try:
-            return self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"still running after {timeout} s:\n{self.log}") from None
+        patience = Patience(timeout)
+        while patience.left():
+            try:
+                return self.process.wait(0.5)
+            except subprocess.TimeoutExpired:
+                pass
+        raise AssertionError(f"still running after {timeout} s:\n{self.log}")
 
     def kill9(self):
         self.signal(signal.SIGKILL)
@@ -255,14 +258,27 @@ class Relay:
                 shutil.rmtree(self.dir, ignore_errors=True)
 
 
+class Patience:
+    """Seconds that may pass while this process runs. Of each time that the machine stood still, five count."""
+
+    def __init__(self, seconds):
+        self.seconds, self.last = seconds, time.monotonic()
+
+    def left(self):
+        now = time.monotonic()
+        self.seconds -= min(now - self.last, 5)
+        self.last = now
+        return self.seconds > 0
+
+
 def wait_until(condition, what="the condition", timeout=PATIENCE):
-    until = time.monotonic() + timeout
+    patience = Patience(timeout)
     pause = 0.002
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > until:
+        if not patience.left():
             raise AssertionError(f"{what}: not within {timeout} s (last: {value!r})")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
