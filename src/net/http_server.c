@@ -273,7 +273,8 @@ static void on_request(struct evhttp_request *req, void *arg)
 {
 	struct http_server *s = arg;
 	struct evbuffer *input = evhttp_request_get_input_buffer(req);
-	const char *problem = http_framing_problem(evhttp_request_get_uri(req), evhttp_request_get_input_headers(req));
+	const char *problem =
+	        http_framing_problem(evhttp_request_get_uri(req), evhttp_request_get_input_headers(req));
 	size_t n = evbuffer_get_length(input);
 	const unsigned char *body = n ? evbuffer_pullup(input, -1) : NULL;
 	struct http_exchange *x = problem || (n && !body) ? NULL : exchange_new(s, req);

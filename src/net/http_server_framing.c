@@ -1,4 +1,4 @@
-/* http_server_framing.c - requests whose end two readers could see in different places, or whose target they could read differently, are not taken
+/* http_server_framing.c - requests that two readers could read differently, in end or target, are not taken
  *
  * evhttp takes the first of several Content-Length headers, prefers a Transfer-Encoding to it, and reads one that it
  * does not know as if it were not there. A proxy in front that reads otherwise would let one client write the head of

@@ -1,4 +1,4 @@
-/* http_server_framing.h - requests whose end two readers could see in different places, or whose target they could read differently, are not taken */
+/* http_server_framing.h - requests that two readers could read differently, in end or target, are not taken */
 #ifndef NET_HTTP_SERVER_FRAMING_H
 #define NET_HTTP_SERVER_FRAMING_H
 

@@ -503,6 +503,7 @@ def test_tap_slow_reader_misses_and_never_slows(paused):
     (["list", "--stream", "nix"], 1, "nix"),
     (["show"], 2, "of which events"),
     (["show", "x"], 2, "not an id"),
+    (["show", "9223372036854775808"], 2, "not an id"),
     (["show", "99"], 1, "event 99: unknown id"),
     (["retry"], 2, "of which events"),
     (["retry", "1", "--dead"], 2, "not both"),
