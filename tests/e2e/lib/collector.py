@@ -1,8 +1,10 @@
 # collector.py - a scripted stand-in for GA4 on the loopback: records every request, answers as it is told
 import json
 import socket
+import sys
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
@@ -133,20 +135,22 @@ class Collector:
             f = c.makefile("rb")
             while self._serve_one(c, f, n):
                 pass
-        except (OSError, ValueError):
-            pass
+        except ConnectionError:
+            pass                 # the relay went away, or down() was called
+        except Exception:        # the relay sees an empty reply: whoever looks for the reason finds it here
+            print(f"the collector's connection {n}: {traceback.format_exc()}", file=sys.stderr, flush=True)
         finally:
             with self.lock:
                 self.sockets.discard(c)
             c.close()
 
     def _serve_one(self, c, f, n):
-        first = f.readline()
-        if not first:
+        head = self._read_head(f)
+        if not head:
             return False
-        method, target, _ = first.decode().split(" ", 2)
+        method, target, _ = head[0].split(" ", 2)
         headers = {}
-        while (line := f.readline().decode().strip()):
+        for line in head[1:]:
             name, _, value = line.partition(":")
             headers[name.lower()] = value.strip()
         parts = urlsplit(target)
@@ -157,11 +161,23 @@ class Collector:
         if answer is not None and answer.close == "before":
             self._record(r)
             return False
-        r.raw = f.read(int(headers.get("content-length", 0)))
+        length = int(headers.get("content-length", 0))
+        r.raw = f.read(length)
+        if len(r.raw) < length:
+            return False         # the relay went away
         if answer is None:
             answer = (self.rule(r) if self.rule else None) or self.default
         self._record(r)
         return self._answer(c, r, answer)
+
+    def _read_head(self, f):
+        """Its lines; None: the connection ended."""
+        lines = []
+        while (line := f.readline()) != b"\r\n":
+            if not line.endswith(b"\n"):
+                return None
+            lines.append(line.decode().strip())
+        return lines
 
     def _record(self, r):
         with self.lock:
