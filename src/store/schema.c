@@ -45,34 +45,39 @@ int schema_version(void)
 	return (int)ARRAY_LEN(migrations);
 }
 
-static int migrate_steps(struct db *db, int from, struct err *err)
+static int run_steps(struct db *db, const char *const *steps, int from, int to, struct err *err)
 {
 	char mark[96];
 	int r = 0;
 
-	for (int i = from; r == 0 && i < schema_version(); i++)
-		r = db_exec(db, migrations[i], err);
+	for (int i = from; r == 0 && i < to; i++)
+		r = db_exec(db, steps[i], err);
 	if (r < 0)
 		return r;
 	snprintf(mark, sizeof(mark), "PRAGMA application_id = %d; PRAGMA user_version = %d", SCHEMA_APPLICATION_ID,
-	         schema_version());
+	         to);
 	return db_exec(db, mark, err);
 }
 
-int schema_migrate(struct db *db, int from, struct err *err)
+int schema_climb(struct db *db, const char *const *steps, int from, int to, struct err *err)
 {
 	int r;
 
-	if (from >= schema_version())
+	if (from >= to)
 		return 0;
 	r = db_exec(db, "BEGIN IMMEDIATE", err);
 	if (r < 0)
 		return r;
-	r = migrate_steps(db, from, err);
+	r = run_steps(db, steps, from, to, err);
 	if (r == 0)
 		r = db_exec(db, "COMMIT", err);
 	/* The first error is the one to tell; SQLite may have rolled back already. */
 	if (r < 0 && !sqlite3_get_autocommit(db->conn))
 		(void)sqlite3_exec(db->conn, "ROLLBACK", NULL, NULL, NULL);
 	return r;
+}
+
+int schema_migrate(struct db *db, int from, struct err *err)
+{
+	return schema_climb(db, migrations, from, schema_version(), err);
 }

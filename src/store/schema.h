@@ -15,5 +15,7 @@
 int schema_version(void);
 /* Runs what is missing from version `from` on, in one transaction. 0 (also when nothing was missing) or negative. */
 int schema_migrate(struct db *db, int from, struct err *err) MUST_CHECK;
+/* The same by any steps: steps[i] makes version i + 1 of version i. */
+int schema_climb(struct db *db, const char *const *steps, int from, int to, struct err *err) MUST_CHECK;
 
 #endif
