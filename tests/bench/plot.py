@@ -4,6 +4,7 @@
 intake.svg   lines a second by connections, a line for each number of lines in flight
 latency.svg  time to an ok by offered load
 drain.svg    events a second taken in and delivered, by what is queued
+cost.svg     CPU of the relay an event taken in and an event delivered, by what is queued
 memory.svg   resident memory by what is queued
 """
 import json
@@ -101,6 +102,9 @@ def main():
                  "delivery": [(r["queued"], r["drain_events_per_s"]) for r in depth]}
         (to / "drain.svg").write_text(draw("Intake and delivery with a backlog", below, "events queued", "events/s",
                                            lines))
+        lines = {"intake": [(r["queued"], r["intake_cpu_us"]) for r in depth],
+                 "delivery": [(r["queued"], r["drain_cpu_us"]) for r in depth]}
+        (to / "cost.svg").write_text(draw("CPU an event with a backlog", below, "events queued", "us", lines))
         lines = {"after intake": [(r["queued"], r["rss_mib"]) for r in depth],
                  "after a start": [(r["queued"], r["rss_after_start_mib"]) for r in depth]}
         (to / "memory.svg").write_text(draw("Resident memory with a backlog", below, "events queued", "MiB", lines))

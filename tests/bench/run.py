@@ -14,13 +14,13 @@ import sys
 import threading
 import time
 
-import parts
+from depth import depth, settle_rss
 from parts import Beanstalkd, Echo, Failed, Nginx, Place, Relay, Rsyslog, Sink, SyslogNg
 
 SIZES = {  # what differs between the two; everything else is the same
-    "small": dict(rounds=3, lines=60000, singles=1500, many=20000, through=40000, drain=60000, drain_beside=60000, deep=100000,
-                  packing=131072, seconds=1.0, curve=[1000, 10000, 100000], ladder=False),
-    "full": dict(rounds=5, lines=250000, singles=3000, many=40000, through=250000, drain=1000000, drain_beside=200000, deep=10000000,
+    "small": dict(rounds=3, lines=50000, singles=1000, many=16000, through=30000, drain=40000, drain_beside=40000,
+                  packing=65536, seconds=0.5, curve=[10000, 100000], ladder=False),
+    "full": dict(rounds=5, lines=250000, singles=3000, many=40000, through=250000, drain=1000000, drain_beside=200000,
                  packing=262144, seconds=2.0, curve=[1000, 10000, 100000, 1000000, 10000000], ladder=True),
 }
 LATEST_S = 15 * 60  # no part begins later; on a quiet machine all are done by then
@@ -357,114 +357,6 @@ def packing(b):
              0.9)
 
 
-# ---- size of the backlog ----
-
-def first_ok(relay, **conf):
-    """Seconds from exec to the first ok."""
-    line = b'{"client_id":"1.2","name":"refund","params":{"transaction_id":"T-0000000"}}\n'
-    path = relay.configure(**conf)
-    start = time.monotonic()
-    relay.process = relay.place.spawn(relay.place.build / "ga4relay", "-c", path)
-    s = parts.wait_for("relay", lambda: parts.connects(relay.socket), 60, 0.0005)
-    s.settimeout(60)
-    s.sendall(line)
-    reply = s.recv(4096)
-    took = time.monotonic() - start
-    s.close()
-    if not reply.startswith(b'{"ok":true'):
-        raise Failed(f"first ok: {reply}")
-    return took
-
-
-def settle_rss(relay):
-    time.sleep(0.7)
-    return relay.rss_mib()
-
-
-def depth(b):
-    """The same with ever more queued: memory, start, first ok, drain, and ctl's reads beside intake."""
-    sink = Sink(b.place)
-    relay = b.relay().start(paused=True)
-    rss = settle_rss(relay)
-    b.figure("memory, idle, MiB", [rss], "MiB", target=12, most=True,
-             note=f"{relay.rss_mib('RssFile'):.1f} of them pages of libraries")
-    have, at_10k, at_100k = 0, None, None
-    for n in b.curve:
-        last = min(b.lines, (n - have) // 4 * 3)
-        relay.load("-n", n - have - last)
-        into = [relay.load("-n", last // 3)["lines_per_s"] for _ in range(3)]
-        relay.load("-n", max(1, n - int(relay.metric("ga4relay_outbox_events"))))
-        intake_rate = statistics.median(into)
-        have, rss = n, settle_rss(relay)
-        relay.stop()
-        starts = []
-        for _ in range(b.rounds):
-            starts.append(first_ok(relay, paused=True))
-            relay.stop()
-            have += 1
-        rates = []
-        for _ in range(3):
-            rates.append(drain_some(relay, sink, n))
-            relay.start(paused=True)
-            full_rss = settle_rss(relay)
-            have = int(relay.metric("ga4relay_outbox_events"))
-            if have < n:
-                relay.load("-n", n - have)
-                have = n
-            relay.stop()
-        rate = statistics.median(rates)
-        relay.start(paused=True)
-        b.emit(plot="depth", queued=n, intake_lines_per_s=intake_rate, rss_mib=round(rss, 2),
-               rss_after_start_mib=round(full_rss, 2), first_ok_ms=round(statistics.median(starts) * 1e3, 2),
-               drain_events_per_s=round(rate))
-        if n == 10000:
-            at_10k = rate
-        if n == 100000:
-            at_100k = into
-    words = f"{b.curve[-1]:,} queued"
-    b.figure(f"memory, {words}, MiB", [max(rss, full_rss)], "MiB", target=48, most=True)
-    b.figure(f"from exec to first ok, {words}, ms", [s * 1e3 for s in starts], "ms", target=100, most=True)
-    b.figure(f"drain, {words}, events/s", [rate], "1/s", [at_10k], "10,000 queued", 0.9)
-    if n > 100000:
-        b.figure(f"intake, {words}, lines/s", into, "1/s", at_100k, "100,000 queued", 0.9)
-    ctl_beside(b, relay, words)
-    relay.remove()
-
-
-def drain_some(relay, sink, n):
-    """The rate over the first 200,000 of a backlog, or four fifths of it. Stopped soon after."""
-    want = min(n * 4 // 5, 200000)
-    sink.reset()
-    relay.start(url=sink.url)
-    sink.wait(want)
-    s = sink.stats()
-    relay.stop()
-    marks = sink.marks()
-    if want < 1000:
-        return s["events"] / max((s["last_us"] - s["first_us"]) / 1e6, 1e-6)
-    return want // 1000 * 1000 / ((marks[want // 1000 - 1] - s["first_us"]) / 1e6)
-
-
-def ctl_beside(b, relay, words):
-    """ack p99 at a moderate rate, alone and while ctl counts and lists all the time."""
-    rate = 5000
-    quiet, busy = [], []
-    for _ in range(3):
-        quiet.append(relay.load("-c", 16, "-r", rate, "-n", int(rate * b.seconds))["p99_us"])
-        over = threading.Event()
-
-        def read_on():
-            while not over.is_set():
-                relay.ctl("count")
-                relay.ctl("list", "--limit", "1000")
-        t = threading.Thread(target=read_on)
-        t.start()
-        busy.append(relay.load("-c", 16, "-r", rate, "-n", int(rate * b.seconds))["p99_us"])
-        over.set()
-        t.join()
-    b.figure(f"ack p99 beside ctl count and list, {words}, us", busy, "us", quiet, "without ctl", 2, most=True)
-
-
 # ---- latency ----
 
 def fdatasync_us(b):
@@ -523,12 +415,12 @@ def mixed(b):
     t.join()
     turns = relay.metric("ga4relay_slow_loops_total") - turns
     sink.wait(b.through + b.rounds * n)
-    time.sleep(6.5)  # five quiet seconds, then it gives memory back
-    idle = settle_rss(relay)
+    if b.ladder:
+        time.sleep(6.5)  # five quiet seconds, then it gives memory back
+        b.figure("memory, idle again after that, MiB", [settle_rss(relay)], "MiB")
     relay.remove()
     b.figure(f"mixed load at {rate}/s: slow turns", [turns], "", target=0, most=True)
     b.figure(f"mixed load at {rate}/s: ack p99, us", got, "us")
-    b.figure("memory, idle again after that, MiB", [idle], "MiB")
 
 
 # ---- crowd ----
@@ -539,7 +431,7 @@ def crowd(b):
     hang.bind(("127.0.0.1", 0))
     hang.listen(512)
     relay = b.relay().start(url=f"http://127.0.0.1:{hang.getsockname()[1]}/mp/collect")
-    relay.load("-n", min(b.deep, 200000))
+    relay.load("-n", min(b.curve[-1], 200000))
     text = b'{"client_id":"1.2","name":"refund","params":{"x":"' + b"x" * ((1 << 20) - 60)
     conns = []
     for _ in range(1000):

@@ -1,0 +1,136 @@
+"""depth.py - what a backlog costs: each figure with 1,000 queued and with ever more, up to 10,000,000 in BENCH=full"""
+import pathlib
+import statistics
+import threading
+import time
+
+import parts
+from parts import Failed, Sink
+
+CLIENTS = 40  # few enough that 1,000 events make full requests: what is compared is the backlog's size alone
+SIZE = 250000  # events taken in, and delivered, in a measurement with a larger backlog; with a smaller one, all of it
+
+
+def settle_rss(relay):
+    time.sleep(0.7)
+    return relay.rss_mib()
+
+
+def cpu_us(relay):
+    """What all of its threads have used."""
+    return sum(int((task / "schedstat").read_text().split()[0])
+               for task in pathlib.Path(f"/proc/{relay.process.pid}/task").iterdir()) / 1e3
+
+
+def fill(relay, n):
+    """So many are queued then."""
+    missing = n - int(relay.metric("ga4relay_outbox_events"))
+    if missing > 0:
+        relay.load("-k", CLIENTS, "-n", missing)
+
+
+def first_ok(relay):
+    """Seconds from exec to the first ok."""
+    line = b'{"client_id":"1.2","name":"refund","params":{"transaction_id":"T-0000000"}}\n'
+    path = relay.configure(paused=True)
+    start = time.monotonic()
+    relay.process = relay.place.spawn(relay.place.build / "ga4relay", "-c", path)
+    s = parts.wait_for("relay", lambda: parts.connects(relay.socket), 60, 0.0005)
+    s.settimeout(60)
+    s.sendall(line)
+    reply = s.recv(4096)
+    took = time.monotonic() - start
+    s.close()
+    if not reply.startswith(b'{"ok":true'):
+        raise Failed(f"first ok: {reply}")
+    return took
+
+
+def take_in(relay, n):
+    """Up to n queued: lines a second, CPU a line."""
+    size = min(n, SIZE)
+    fill(relay, n - size)
+    before = cpu_us(relay)
+    rate = relay.load("-k", CLIENTS, "-n", size)["lines_per_s"]
+    return rate, (cpu_us(relay) - before) / size
+
+
+def deliver(relay, sink, n):
+    """From n queued on: events a second, CPU an event. The rate is that of the first four fifths: the last ones may wait
+    for company (delivery.linger). What is in flight when it is paused again counts for the CPU."""
+    size = min(n, SIZE)
+    sink.reset()
+    before = cpu_us(relay)
+    relay.ctl("resume")
+    sink.wait(size)
+    relay.ctl("pause")
+    time.sleep(0.3)
+    s, some = sink.stats(), max(1, size // 1250)
+    return some * 1e9 / max(sink.marks()[some - 1] - s["first_us"], 1), (cpu_us(relay) - before) / s["events"]
+
+
+def starts(b, relay):
+    took = []
+    for _ in range(b.rounds):
+        relay.stop()
+        took.append(first_ok(relay) * 1e3)
+    return took
+
+
+def depth(b):
+    """The same with ever more queued: memory, start, first ok, drain, and ctl's reads beside intake."""
+    sink = Sink(b.place)
+    relay = b.relay().start(paused=True, url=sink.url)
+    b.figure("memory, idle, MiB", [settle_rss(relay)], "MiB", target=12, most=True,
+             note=f"{relay.rss_mib('RssFile'):.1f} of them pages of libraries")
+    seen = {}
+    for n in b.curve:
+        rounds = max(3, min(20, 20000 // n))
+        into, out = [], []
+        for _ in range(rounds):
+            into.append(take_in(relay, n))
+            rss = settle_rss(relay) if n > 10000 or not out else rss
+            out.append(deliver(relay, sink, n))
+        fill(relay, n)
+        began = starts(b, relay)
+        after = settle_rss(relay)
+        seen[n] = dict(intake_lines_per_s=[x[0] for x in into], intake_cpu_us=[x[1] for x in into],
+                       drain_events_per_s=[x[0] for x in out], drain_cpu_us=[x[1] for x in out], first_ok_ms=began)
+        b.emit(plot="depth", queued=n, rss_mib=round(rss, 2), rss_after_start_mib=round(after, 2),
+               **{k: round(statistics.median(v), 2) for k, v in seen[n].items()})
+        relay.stop()
+        relay.start(paused=True, url=sink.url)
+    compare(b, seen, max(rss, after))
+    ctl_beside(b, relay, f"{n:,} queued")
+    relay.remove()
+
+
+def compare(b, seen, rss):
+    n = b.curve[-1]
+    words, last = f"{n:,} queued", seen[n]
+    b.figure(f"memory, {words}, MiB", [rss], "MiB", target=48, most=True)
+    b.figure(f"from exec to first ok, {words}, ms", last["first_ok_ms"], "ms", target=100, most=True)
+    b.figure(f"drain, {words}, events/s", last["drain_events_per_s"][:3], "1/s", seen[10000]["drain_events_per_s"][:3],
+             "10,000 queued", 0.9)
+    for key, name in (("intake_cpu_us", "CPU a line of intake"), ("drain_cpu_us", "CPU an event of delivery")):
+        b.figure(f"{name}, {words}, us", last[key][:3], "us", seen[10000][key][:3], "10,000 queued", 1.1, most=True)
+
+
+def ctl_beside(b, relay, words):
+    """ack p99 at a moderate rate, alone and while ctl counts and lists all the time."""
+    rate = 5000
+    quiet, busy = [], []
+    for _ in range(3):
+        quiet.append(relay.load("-c", 16, "-r", rate, "-n", int(rate * b.seconds))["p99_us"])
+        over = threading.Event()
+
+        def read_on():
+            while not over.is_set():
+                relay.ctl("count")
+                relay.ctl("list", "--limit", "1000")
+        t = threading.Thread(target=read_on)
+        t.start()
+        busy.append(relay.load("-c", 16, "-r", rate, "-n", int(rate * b.seconds))["p99_us"])
+        over.set()
+        t.join()
+    b.figure(f"ack p99 beside ctl count and list, {words}, us", busy, "us", quiet, "without ctl", 2, most=True)
