@@ -1,45 +1,22 @@
 # applications.py - programs that write events: patient, careless, deaf, slow, broken; each remembers what it was answered
 import itertools
-import json
-import random
 import socket
 import subprocess
-import threading
 import time
 
 from lib.client import Client, event, line
 from lib.relay import BUILD, wait_until
+from somebody import Somebody
 
 
-class Application(threading.Thread):
-    """One kind of application, again and again, through every restart of the relay."""
+class Application(Somebody):
+    """One kind of application, one conversation after the other."""
 
     def __init__(self, kind, relay, books, number, pause=0.0):
-        super().__init__(daemon=True, name=f"{kind}{number}")
-        self.kind, self.relay, self.books, self.pause = kind, relay, books, pause
-        self.rng = random.Random(self.name)
+        name = f"{kind}{number}"
+        super().__init__(name, relay, books, name, pause)
+        self.kind, self.act = kind, getattr(self, kind)
         self.numbers = itertools.count(1)
-        self.over = threading.Event()
-        self.talk = getattr(self, kind)
-        self.conversations = 0
-
-    def run(self):
-        while not self.over.is_set():
-            if not self.books.begin():
-                continue
-            try:
-                self.talk()
-                self.conversations += 1
-            except (OSError, EOFError, ValueError, subprocess.SubprocessError):
-                self.over.wait(0.005)           # the relay is down
-            finally:
-                self.books.end()
-            self.over.wait(self.pause * self.rng.random())
-
-    def stop(self):
-        self.over.set()
-        self.join(60)
-        assert not self.is_alive(), f"{self.name} still runs"
 
     # ---- pieces ----
 
@@ -180,10 +157,10 @@ KINDS = ["patient", "payloads", "careless", "half_closing", "deaf", "persistent"
          "process"]
 
 
-def drain(relay, books, timeout=180):
+def drain(relay, books, occasion, timeout=180):
     """Everything goes out or dies. A good event goes along each second: where nothing but what it refuses reaches an
     endpoint, it is the endpoint that is taken to be wrong, and nothing dies."""
-    last = Application("patient", relay, books, "last")
+    last = Application("patient", relay, books, f"draining{occasion}")
     due = [0.0]
 
     def is_empty():
@@ -198,13 +175,3 @@ def drain(relay, books, timeout=180):
     relay.ctl("resume")
     relay.ctl("release", "--state", "held")
     wait_until(is_empty, "an empty queue", timeout)
-
-
-def names_of(rows):
-    """transaction_id -> (id, state, reason) of what export printed."""
-    out = {}
-    for r in rows:
-        e = json.loads(r["line"])
-        params = e.get("params") or e["events"][0]["params"]
-        out[params["transaction_id"]] = (r["id"], r["state"], r["reason"])
-    return out

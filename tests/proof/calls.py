@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
-from applications import names_of  # noqa: E402
 from books import Books  # noqa: E402
+from dead_file import DeadFile  # noqa: E402
 from endpoint import Endpoint  # noqa: E402
 from lib.client import event  # noqa: E402
 from lib.collector import status  # noqa: E402
@@ -350,21 +350,15 @@ class Workplace:
 
     # ---- the reckoning ----
 
-    def offline(self, *args):
-        r = subprocess.run([BUILD / "ga4relay-ctl", "--json", "--offline", self.relay.db, *args], capture_output=True, text=True)
-        if r.returncode != 0:
-            self.books.wrong.append(f"--offline {args}: exit {r.returncode}: {r.stdout}{r.stderr}")
-        return [json.loads(x) for x in r.stdout.splitlines()]
+    def file(self):
+        return DeadFile(self.relay.db, self.books)
 
     def judge(self):
         self.phase.after()
         acked = self.books.killed()
         damaged = isinstance(self.phase, SetAside)
         if self.relay.db.exists() and not damaged:
-            for check in self.offline("check"):
-                if not check["ok"] or check["corrupt"]:
-                    self.books.wrong.append(f"the file is not sound: {check}")
-            self.books.must_be_somewhere(acked, names_of(self.offline("export", "--state", "queued,held,dead")))
+            self.books.must_be_somewhere(acked, self.file().must_be_sound().events())
         highest = max(self.books.acked.values(), default=0)
         self.relay.start()
         r = self.phase.first_answer(event(transaction_id="afterwards"))
@@ -372,7 +366,7 @@ class Workplace:
             self.books.wrong.append(f"the next life answered {r}; {highest} had been given")
         if self.relay.stop(60) != 0:
             self.books.wrong.append(f"the next life ended with {self.relay.process.returncode}")
-        self.books.must_be_somewhere(acked, names_of(self.offline("export", "--state", "queued,held,dead")))
+        self.books.must_be_somewhere(acked, self.file().events())
         self.phase.at_end()
 
 

@@ -18,7 +18,6 @@ import sys
 import time
 
 from calls import PHASES, SetAside, Workplace
-from applications import names_of
 from disk_model import STRACE, Disk, read_trace
 from lib.client import event
 
@@ -89,10 +88,11 @@ class Recording:
         for f in self.where.glob("outbox.db*"):
             f.unlink()
         self.disk.image(self.where, rng)
-        wrong = self.judge()
+        wrong = [self.judge(), *self.books.wrong]
+        self.books.wrong.clear()
         if self.relay.alive():
             self.relay.kill9()
-        if wrong:
+        if any(wrong):
             self.lost.append(f"after call {number}: {wrong}")
 
     def judge(self):
@@ -103,10 +103,7 @@ class Recording:
             return f"the next life answered {r}; {highest} had been given"
         if self.relay.stop(60) != 0:
             return f"the next life ended with {self.relay.process.returncode}"
-        for check in self.w.offline("check"):
-            if not check["ok"] or check["corrupt"]:
-                return f"the file is not sound: {check}"
-        outbox = names_of(self.w.offline("export", "--state", "queued,held,dead"))
+        outbox = self.w.file().must_be_sound().events()
         gone = [n for i, n in self.names.items() if i in self.known.acked and n not in outbox
                 and n not in self.known.delivered and n not in self.books.drop_tried]
         if isinstance(self.w.phase, SetAside):

@@ -8,16 +8,16 @@ import random
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
-from applications import KINDS, Application, drain, names_of  # noqa: E402
+from applications import KINDS, Application, drain  # noqa: E402
 from books import Books  # noqa: E402
+from dead_file import DeadFile  # noqa: E402
 from endpoint import Endpoint  # noqa: E402
-from lib.relay import BUILD, Relay  # noqa: E402
+from lib.relay import Relay  # noqa: E402
 from operators import Operator  # noqa: E402
 
 BOUND = re.compile(r"at most (\d+) events may be sent twice")
@@ -26,6 +26,7 @@ BOUND = re.compile(r"at most (\d+) events may be sent twice")
 class Campaign:
     def __init__(self, relay, books, endpoint, seed):
         self.relay, self.books, self.endpoint = relay, books, endpoint
+        self.file = DeadFile(relay.db, books)
         self.rng = random.Random(seed)
         self.bounds = {}                        # life -> events that may be sent twice after it, in the relay's words
         self.log_read = 0
@@ -58,44 +59,19 @@ class Campaign:
         self.relay.kill9()
         acked = self.books.killed()
         if self.rng.random() < 0.5:             # the next start meets what the kill left; else what the autopsy left
-            self.autopsy(acked, self.copy())
+            self.autopsy(acked, self.file.copy_to(self.relay.dir / "autopsy"))
         else:
-            self.autopsy(acked, self.relay.db)
+            self.autopsy(acked, self.file)
         if self.rng.random() < 0.15:            # once more, in the middle of a start
             self.relay.write_config()
             self.relay.spawn()
             time.sleep(0.06 * self.rng.random())
             self.relay.kill9()
             self.in_start += 1
-            self.autopsy(acked, self.relay.db)
+            self.autopsy(acked, self.file)
 
-    def copy(self):
-        d = self.relay.dir / "autopsy"
-        shutil.rmtree(d, ignore_errors=True)
-        d.mkdir()
-        for f in self.relay.dir.glob("outbox.db*"):
-            if not f.name.endswith("ballast"):
-                shutil.copy(f, d)
-        return d / "outbox.db"
-
-    def offline(self, db, *args):
-        r = subprocess.run([BUILD / "ga4relay-ctl", "--json", "--offline", db, *args], capture_output=True, text=True)
-        if r.returncode != 0:
-            self.books.wrong.append(f"--offline {args}: exit {r.returncode}: {r.stdout}{r.stderr}")
-        return [json.loads(x) for x in r.stdout.splitlines()]
-
-    def outbox(self, db):
-        rows = self.offline(db, "export", "--state", "queued,held,dead")
-        found = names_of(rows)
-        if len(found) != len(rows):
-            self.books.wrong.append(f"{len(rows)} rows hold {len(found)} events")
-        return found
-
-    def autopsy(self, acked, db):
-        for check in self.offline(db, "check"):
-            if not check["ok"] or check["corrupt"]:
-                self.books.wrong.append(f"the file is not sound: {check}")
-        self.books.must_be_somewhere(acked, self.outbox(db))
+    def autopsy(self, acked, file):
+        self.books.must_be_somewhere(acked, file.must_be_sound().events())
         if self.books.wrong:
             keep = Path(f"/tmp/ga4relay-kill-{self.books.life}")
             shutil.copytree(self.relay.dir, keep, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sock", "notify"))
@@ -117,7 +93,7 @@ class Campaign:
         self.endpoint.heal()
         self.relay.change(outbox={"max_events": 10_000_000, "max_bytes": "8G"})
         self.relay.reload()
-        drain(self.relay, self.books)
+        drain(self.relay, self.books, "atlast")
 
 
 def campaign(kills, seed, say=print):
@@ -144,8 +120,8 @@ def campaign(kills, seed, say=print):
         code = relay.stop(60)
         if code != 0:
             books.wrong.append(f"the last stop: exit {code}")
-        outbox = c.outbox(relay.db)
-        c.autopsy(books.killed(), relay.db)
+        outbox = c.file.events()
+        c.autopsy(books.killed(), c.file)
         twice, books_say = c.twice(), books.balance(outbox)
         relay.check_log()
     finally:
@@ -158,7 +134,7 @@ def campaign(kills, seed, say=print):
     figures = {"kills": kills, "in_start": c.in_start, "acknowledged": len(books.acked), "counted_twice": twice,
                "may_be_twice": sum(c.bounds.values()), **books_say, "dead": sum(s == "dead" for _, s, _ in outbox.values()),
                "endpoint": endpoint.counts, "refusals": dict(books.codes), "operator": crowd[-1].done,
-               "conversations": {x.kind: x.conversations for x in crowd[:-1]}}
+               "conversations": {x.kind: x.done for x in crowd[:-1]}}
     assert not books.wrong, books.wrong[:10]
     assert books_say["balanced"], books_say
     shutil.rmtree(relay.dir, ignore_errors=True)

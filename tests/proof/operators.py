@@ -1,40 +1,20 @@
 # operators.py - somebody at ga4relay-ctl who uses every command at random, and remembers what was dropped
 import json
-import random
 import subprocess
-import threading
 
-from applications import names_of
+from dead_file import names_of
 from lib.relay import BUILD
+from somebody import Somebody
 
 
-class Operator(threading.Thread):
+class Operator(Somebody):
     def __init__(self, relay, books, seed, pause=0.15):
-        super().__init__(daemon=True, name="operator")
-        self.relay, self.books, self.pause = relay, books, pause
-        self.rng = random.Random(seed)
-        self.over = threading.Event()
-        self.done = 0
+        super().__init__("operator", relay, books, seed, pause)
+        self.acts = [self.hold, self.release, self.retry, self.drop_held, self.drop_dead, self.pause_a_while, self.look,
+                     self.look, self.backup, self.tap, self.flush, self.level]
 
-    def run(self):
-        acts = [self.hold, self.release, self.retry, self.drop_held, self.drop_dead, self.pause_a_while, self.look,
-                self.look, self.backup, self.tap, self.flush, self.level]
-        while not self.over.is_set():
-            if not self.books.begin():
-                continue
-            try:
-                self.rng.choice(acts)()
-                self.done += 1
-            except (OSError, ValueError, subprocess.SubprocessError):
-                pass                            # the relay is down
-            finally:
-                self.books.end()
-            self.over.wait(self.pause * self.rng.random())
-
-    def stop(self):
-        self.over.set()
-        self.join(60)
-        assert not self.is_alive(), "the operator still runs"
+    def act(self):
+        self.rng.choice(self.acts)()
 
     def ctl(self, *args, stdin=None, timeout=60):
         """Exit code and objects."""

@@ -9,7 +9,6 @@
 import argparse
 import re
 import sys
-import threading
 import time
 from pathlib import Path
 

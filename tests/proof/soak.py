@@ -5,9 +5,12 @@
 #
 # In the first third the relay is stopped, killed and started again and again; the rest is one life, in which a leak would
 # show. In both: applications of every kind, an operator, outages and bad answers, reloads, stepped clocks, log levels. Now
-# and then everybody holds still for an audit of a life: the daemon's own counters and its file against each other. At the
-# end the applications', the endpoint's and the outbox's books must agree to the event.
+# and then everybody holds still for an audit of a life: the daemon's own counters and its file against each other. In the
+# long life everybody rests, now and then: the queue is emptied, free memory is given back, and what memory the relay has
+# then has nothing to do with the backlog. At the end the applications', the endpoint's and the outbox's books must agree
+# to the event.
 import argparse
+import collections
 import json
 import random
 import re
@@ -16,23 +19,24 @@ import signal
 import socket
 import sqlite3
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
-from applications import KINDS, Application, drain, names_of  # noqa: E402
+from applications import KINDS, Application, drain  # noqa: E402
 from books import Books  # noqa: E402
+from dead_file import DeadFile  # noqa: E402
 from endpoint import Endpoint  # noqa: E402
 from lib.clock import SHIM, Clock  # noqa: E402
-from lib.relay import BUILD, Relay, wait_until  # noqa: E402
+from lib.relay import Patience, Relay, wait_until  # noqa: E402
 from operators import Operator  # noqa: E402
 
 KEY_DROPPED = 3                                 # store/ledger.h
-GROWTH_KIB = 1536                               # that memory may grow from the first to the last third of the long life
-MOST_KIB = 24 << 10                             # and all that it may be; in less than SHORT_S caches are still filling
-SHORT_S = 600
+LOOKS_TO_REST = 200                             # about two minutes
+GROWTH_KIB = 384                                # that memory at rest may grow over the last two thirds of the long life
+MOST_KIB = 24 << 10                             # and all that it may be
+SHORT_S = 600                                   # in less caches are still filling
 EXPECTED = ("destination web", "did not end cleanly", "outcome=", "refused lines", "second signal", "still in flight",
             "is the clock right", "expiry goes on")
 
@@ -43,11 +47,13 @@ class Soak:
         self.books = Books()
         self.endpoint = Endpoint(self.books, seed, trouble=8, hang=3.0)
         self.relay = Relay(self.endpoint.url, delivery={"timeout": "8s", "retry_max": "2s"}).allow(*EXPECTED)
+        self.file = DeadFile(self.relay.db, self.books)
         self.clock = Clock(self.relay)
         self.crowd = [Application(k, self.relay, self.books, i, pause=0.8) for i, k in enumerate([*KINDS, "patient"])]
         self.crowd.append(Operator(self.relay, self.books, seed, pause=1.0))
         self.n = dict.fromkeys(("restarts", "kills", "reloads", "clock_steps", "outages", "lives_audited"), 0)
-        self.memory, self.descriptors = [], []  # of the long life: KiB; (files, sockets but TCP, TCP) while all hold still
+        self.memory = []                        # of the long life: KiB, at every look
+        self.at_rest, self.descriptors = [], [] # and at rest: KiB; (files, sockets but TCP, TCP)
         self.outage_ends = None
 
     # ---- lives ----
@@ -61,13 +67,7 @@ class Soak:
         self.books.open()
 
     def dropped(self):
-        """From a copy: whoever else opens a killed relay's file takes its WAL away."""
-        copy = self.relay.dir / "copy-of"
-        shutil.rmtree(copy, ignore_errors=True)
-        copy.mkdir()
-        for f in self.relay.dir.glob("outbox.db*"):
-            shutil.copy(f, copy)
-        db = sqlite3.connect(copy / "outbox.db")
+        db = sqlite3.connect(self.file.copy_to(self.relay.dir / "copy-of").db)
         try:
             return db.execute("SELECT coalesce(sum(n), 0) FROM counter WHERE key = ?", (KEY_DROPPED,)).fetchone()[0]
         except sqlite3.OperationalError:        # before the first start there is no such table
@@ -75,19 +75,8 @@ class Soak:
         finally:
             db.close()
 
-    def offline(self, *args):
-        r = subprocess.run([BUILD / "ga4relay-ctl", "--json", "--offline", self.relay.db, *args], capture_output=True, text=True)
-        if r.returncode != 0:
-            self.books.wrong.append(f"--offline {args}: exit {r.returncode}: {r.stdout}{r.stderr}")
-        return [json.loads(x) for x in r.stdout.splitlines()]
-
     def outbox(self):
-        if not self.relay.db.exists():
-            return {}
-        for check in self.offline("check"):
-            if not check["ok"] or check["corrupt"]:
-                self.books.wrong.append(f"the file is not sound: {check}")
-        return names_of(self.offline("export", "--state", "queued,held,dead"))
+        return self.file.must_be_sound().events() if self.relay.db.exists() else {}
 
     def stop(self):
         code = self.relay.stop(90)
@@ -191,28 +180,41 @@ class Soak:
         self.n["clock_steps"] += 1
 
     def many_lives(self, seconds):
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
+        patience = Patience(seconds)
+        while patience.left():
             self.tick(restarts=True)
             time.sleep(self.rng.uniform(0.2, 1))
         self.audit_life()
         self.begin_life()
 
     def long_life(self, seconds):
-        until, looks = time.monotonic() + seconds, 0
-        while time.monotonic() < until:
+        patience, looks = Patience(seconds), 0
+        while patience.left():
             self.tick(restarts=False)
             self.memory.append(self.anonymous_kib())
             looks += 1
-            if looks % 120 == 20:
-                self.hold_still()
-                self.descriptors.append(self.count_descriptors())
-                self.relay.ctl("resume")
+            if looks % LOOKS_TO_REST == 20:
+                self.rest()
                 self.books.open()
             time.sleep(self.rng.uniform(0.2, 1))
+        self.rest()
+
+    def rest(self):
+        """Nobody writes and nothing is left to be sent. The relay gives back what it has freed once that has lasted."""
         self.hold_still()
+        trouble, self.endpoint.trouble = self.endpoint.trouble, 0
+        drain(self.relay, self.books, len(self.at_rest))
+        self.endpoint.trouble = trouble
+        seen = collections.deque(maxlen=8)
+
+        def stands_still():
+            time.sleep(1)
+            seen.append(self.anonymous_kib())
+            return len(seen) == seen.maxlen and max(seen) - min(seen) < 32
+
+        wait_until(stands_still, "memory that stands still", 60)
+        self.at_rest.append(seen[-1])
         self.descriptors.append(self.count_descriptors())
-        self.relay.ctl("resume")
 
     def anonymous_kib(self):
         return int(re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{self.relay.pid}/status").read_text())[1])
@@ -228,14 +230,16 @@ class Soak:
     # ---- the end ----
 
     def is_flat(self):
-        m = self.memory[len(self.memory) // 10:]
-        third = len(m) // 3
-        first, last = statistics.median(m[:third]), statistics.median(m[-third:])
-        if (self.seconds >= SHORT_S and last - first > GROWTH_KIB) or max(self.memory) > MOST_KIB:
-            self.books.wrong.append(f"memory grows: {first} KiB, then {last}")
+        m = self.at_rest[len(self.at_rest) // 3:]
+        first, last = statistics.median(m[:len(m) // 2] or m), statistics.median(m[len(m) // 2:])
+        if self.seconds >= SHORT_S and last - first > GROWTH_KIB:
+            self.books.wrong.append(f"memory grows: {first} KiB, then {last}, of {self.at_rest}")
+        if max(self.memory) > MOST_KIB:
+            self.books.wrong.append(f"too much memory: {max(self.memory)} KiB")
         if len({d[:2] for d in self.descriptors}) != 1 or max(d[2] for d in self.descriptors) > 64:
             self.books.wrong.append(f"descriptors (files, sockets, TCP): {self.descriptors}")
-        return {"memory_kib": [first, last, max(self.memory)], "descriptors": [self.descriptors[0], self.descriptors[-1]]}
+        return {"memory_at_rest_kib": self.at_rest, "memory_most_kib": max(self.memory),
+                "descriptors": [self.descriptors[0], self.descriptors[-1]]}
 
     def run(self):
         self.begin_life()
@@ -248,7 +252,7 @@ class Soak:
         for x in self.crowd:
             x.stop()
         self.endpoint.heal()
-        drain(self.relay, self.books)
+        drain(self.relay, self.books, "atlast")
         outbox = self.audit_life()
         with self.books.lock:
             self.books.must_be_somewhere({**self.books.acked, **dict.fromkeys(self.books.stored)}, outbox)
@@ -262,7 +266,7 @@ class Soak:
         return {"seconds": self.seconds, **self.n, **balance, "dead": sum(s == "dead" for _, s, _ in outbox.values()),
                 "counted_twice": sum(self.books.twice.values()), **flat, "endpoint": self.endpoint.counts,
                 "refusals": dict(self.books.codes), "operator": self.crowd[-1].done,
-                "conversations": {x.kind: x.conversations for x in self.crowd[:-1]}}
+                "conversations": {x.kind: x.done for x in self.crowd[:-1]}}
 
     def unexpected(self):
         try:
