@@ -29,7 +29,8 @@ from books import Books  # noqa: E402
 from dead_file import DeadFile  # noqa: E402
 from endpoint import Endpoint  # noqa: E402
 from lib.clock import SHIM, Clock  # noqa: E402
-from lib.relay import Patience, Relay, wait_until  # noqa: E402
+from lib.patience import Patience  # noqa: E402
+from lib.relay import Relay, wait_until  # noqa: E402
 from operators import Operator  # noqa: E402
 
 KEY_DROPPED = 3                                 # store/ledger.h

@@ -1,6 +1,9 @@
 # client.py - an application at the event socket
 import json
+import select
 import socket
+
+from .patience import Patience
 
 SLACK = 30 # seconds that an answer may take on a busy machine
 
@@ -35,9 +38,19 @@ class Client:
         self.s.sendall(b"".join(i if isinstance(i, bytes) else line(i) for i in items))
         return self
 
+    def _receive(self):
+        timeout = self.s.gettimeout()
+        if timeout:
+            patience, ready = Patience(timeout), select.poll()
+            ready.register(self.s, select.POLLIN)
+            while not ready.poll(min(timeout, 1) * 1000):
+                if not patience.left():
+                    raise TimeoutError(f"no reply within {timeout} s, {self.pending!r} so far")
+        return self.s.recv(1 << 16)
+
     def raw_reply(self):
         while b"\n" not in self.pending:
-            got = self.s.recv(1 << 16)
+            got = self._receive()
             if not got:
                 raise EOFError(f"connection closed, {self.pending!r} left")
             self.pending += got

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from .client import Client
+from .patience import Patience
 
 TOP = Path(__file__).resolve().parents[3]
 VARIANT = os.environ.get("VARIANT", "release")
@@ -256,19 +257,6 @@ class Relay:
                 self.notify.close()
             if "GA4RELAY_KEEP" not in os.environ:
                 shutil.rmtree(self.dir, ignore_errors=True)
-
-
-class Patience:
-    """Seconds that may pass while this process runs. Of each time that the machine stood still, five count."""
-
-    def __init__(self, seconds):
-        self.seconds, self.last = seconds, time.monotonic()
-
-    def left(self):
-        now = time.monotonic()
-        self.seconds -= min(now - self.last, 5)
-        self.last = now
-        return self.seconds > 0
 
 
 def wait_until(condition, what="the condition", timeout=PATIENCE):
