@@ -1,7 +1,7 @@
 /* world.h - a whole relay without its process: outbox in a directory, one loop that is turned by hand, inline writer
  *
- * Streams are paused: nothing is sent. Made anew every few thousand inputs, so that a full outbox is not all that is
- * ever seen. */
+ * Without an endpoint's port its streams are paused: nothing is sent. The fuzzers' one is made anew every few
+ * thousand inputs, so that a full outbox is not all that is ever seen. */
 #ifndef FUZZ_WORLD_H
 #define FUZZ_WORLD_H
 
@@ -28,24 +28,20 @@ struct world {
 	unsigned inputs;
 };
 
+/* The directory, whether to pause, the endpoint's port. */
 static const char world_conf[] =
-        "streams = ( { name = \"web\"; measurement_id = \"G-TEST000001\"; api_secret = \"s3cret\"; paused = true; "
+        "streams = ( { name = \"web\"; measurement_id = \"G-TEST000001\"; api_secret = \"s3cret\"; paused = %2$s; "
         "},\n"
         "            { name = \"app\"; firebase_app_id = \"1:123:android:abc\"; api_secret = \"s3cret\"; "
-        "paused = true; } );\n"
+        "paused = %2$s; } );\n"
         "default_stream = \"web\";\n"
         "listen: { socket = \"%1$s/event.sock\"; max_line = \"64K\"; };\n"
         "control: { socket = \"%1$s/control.sock\"; };\n"
         "outbox: { path = \"%1$s/outbox.db\"; sync = \"normal\"; min_free_disk = \"0\"; ballast = \"0\"; "
         "keep_delivered = \"1h\"; };\n"
         "http: { listen = \"unix:%1$s/door.sock\"; };\n"
-        "delivery: { endpoint = \"http://127.0.0.1:9/mp/collect\"; };\n";
-
-static inline void world_fail(const struct err *err)
-{
-	fprintf(stderr, "world: %s\n", err->text);
-	abort();
-}
+        "delivery: { endpoint = \"http://127.0.0.1:%3$u/mp/collect\"; linger = \"0\"; retry_min = \"10ms\"; "
+        "retry_max = \"20ms\"; };\n";
 
 static void world_tail(void *arg)
 {
@@ -67,23 +63,25 @@ static int world_reload(void *arg, struct err *err)
 	return err_set(err, -EINVAL, "nothing to reload");
 }
 
-static inline void world_open_storage(struct daemon *d)
+static inline int world_open_storage(struct daemon *d, struct err *err)
 {
 	struct store_config config;
 	struct store *store;
 	uint32_t sids[2];
-	struct err err;
+	int r;
 
 	store_config_of(d->conf, &config);
-	if (store_open(&store, &config, clock_wall_us(), &err) < 0)
-		world_fail(&err);
-	for (size_t i = 0; i < 2; i++)
-		if (store_stream_id(store, slice_of(d->conf->streams[i].name), &sids[i], &err) < 0)
-			world_fail(&err);
-	d->streams = calloc(1, sizeof(*d->streams));
-	CHECK(d->streams && streams_init(d->streams, d->conf, sids) == 0);
-	if (writer_start(&d->writer, store, true, &err) < 0)
-		world_fail(&err);
+	r = store_open(&store, &config, clock_wall_us(), err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r == 0 && i < 2; i++)
+		r = store_stream_id(store, slice_of(d->conf->streams[i].name), &sids[i], err);
+	d->streams = r == 0 ? calloc(1, sizeof(*d->streams)) : NULL;
+	if (!d->streams || streams_init(d->streams, d->conf, sids) < 0) {
+		store_close(store);
+		return r < 0 ? r : err_set(err, -ENOMEM, "no memory for the streams");
+	}
+	return writer_start(&d->writer, store, true, err);
 }
 
 static void world_committed(void *arg, struct submission *sub)
@@ -95,20 +93,20 @@ static void world_committed(void *arg, struct submission *sub)
 	delivery_accept(d->delivery, sub, &now);
 }
 
-static inline void world_open_service(struct daemon *d)
+static inline int world_open_service(struct daemon *d, struct err *err)
 {
 	const struct ingest_ops ops = {.on_committed = world_committed, .arg = d};
 	struct listener_config config;
 	struct now now;
-	struct err err;
+	int r;
 
 	clock_now(&now);
 	listener_config_of(d->conf, &config);
 	config.inherited_fd = -1;
-	if (delivery_new(&d->delivery, d->loop, d->writer, d->streams, &d->counters, &d->tap, &now, &err) < 0 ||
-	    ingest_new(&d->ingest, d->loop, &config, d->writer, d->streams, 100, &d->counters, &d->tap, &ops, &err) <
-	            0)
-		world_fail(&err);
+	r = delivery_new(&d->delivery, d->loop, d->writer, d->streams, &d->counters, &d->tap, &now, err);
+	if (r == 0)
+		r = ingest_new(&d->ingest, d->loop, &config, d->writer, d->streams, 100, &d->counters, &d->tap, &ops,
+		               err);
 	d->context = (struct control_context){.loop = d->loop,
 	                                      .writer = d->writer,
 	                                      .ingest = d->ingest,
@@ -119,30 +117,56 @@ static inline void world_open_service(struct daemon *d)
 	                                      .set_aside = "",
 	                                      .reload = world_reload,
 	                                      .arg = d};
-	if (control_open(&d->control, &d->context, d->conf->control.socket, "", &err) < 0 ||
-	    door_open(&d->door, &d->context, d->conf, &err) < 0)
-		world_fail(&err);
+	if (r == 0)
+		r = control_open(&d->control, &d->context, d->conf->control.socket, "", err);
+	return r == 0 ? door_open(&d->door, &d->context, d->conf, err) : r;
 }
 
-static inline void world_open(struct world *w)
+/* What needs no outbox yet: the configuration, curl. */
+static inline void world_configure(struct world *w, unsigned port)
 {
 	char text[2048];
 	struct err err;
 
+	signal(SIGPIPE, SIG_IGN);
+	log_set_level((enum log_level)0);
+	snprintf(text, sizeof(text), world_conf, w->dir, port ? "false" : "true", port ? port : 9);
+	http_client_prepare_process();
+	CHECK(conf_parse(&w->d.conf, text, "world", &err) == 0);
+}
+
+static inline void world_prepare(struct world *w, unsigned port)
+{
 	memset(w, 0, sizeof(*w));
 	snprintf(w->dir, sizeof(w->dir), "%s/ga4relay-fuzz.XXXXXX",
 	         access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	CHECK(mkdtemp(w->dir));
-	signal(SIGPIPE, SIG_IGN);
-	log_set_level((enum log_level)0);
-	snprintf(text, sizeof(text), world_conf, w->dir);
-	http_client_prepare_process();
-	if (conf_parse(&w->d.conf, text, "world", &err) < 0 || loop_new(&w->d.loop, &err) < 0)
-		world_fail(&err);
+	world_configure(w, port);
+}
+
+static inline int world_start(struct world *w, struct err *err)
+{
+	int r = loop_new(&w->d.loop, err);
+
 	counters_init(&w->d.counters);
-	world_open_storage(&w->d);
-	world_open_service(&w->d);
-	loop_set_tail(w->d.loop, world_tail, &w->d);
+	if (r == 0)
+		r = world_open_storage(&w->d, err);
+	if (r == 0)
+		r = world_open_service(&w->d, err);
+	if (r == 0)
+		loop_set_tail(w->d.loop, world_tail, &w->d);
+	return r;
+}
+
+static inline void world_open(struct world *w)
+{
+	struct err err;
+
+	world_prepare(w, 0);
+	if (world_start(w, &err) < 0) {
+		fprintf(stderr, "world: %s\n", err.text);
+		abort();
+	}
 }
 
 static inline void world_remove_files(const char *dir)
@@ -160,12 +184,19 @@ static inline void world_remove_files(const char *dir)
 	(void)rmdir(dir);
 }
 
+/* Its directory stays: world_configure() and world_start() go on with what it left. */
+static inline void world_stop(struct world *w)
+{
+	stop_everything(&w->d);
+	memset(&w->d, 0, sizeof(w->d));
+}
+
 static inline void world_close(struct world *w)
 {
-	if (w->d.loop)
-		stop_everything(&w->d);
-	world_remove_files(w->dir);
-	w->d.loop = NULL;
+	world_stop(w);
+	if (w->dir[0])
+		world_remove_files(w->dir);
+	memset(w, 0, sizeof(*w));
 }
 
 static struct world the_world;
