@@ -102,7 +102,8 @@ def run_inside(box, source, *args):
                        f"PYTHONPATH={source}/tests/system:{source}/tests/e2e", "python3", "-m", "pytest", "-p", "sandboxed",
                        "-o", f"cache_dir={HOME}/cache", "-ra", "--tb=short", f"--basetemp={HOME}/pytest", *args,
                        f"{source}/tests/e2e", timeout=SECONDS)
-    print(done.stdout[-20000:])
+    (BUILD / "system-e2e.out").write_text(done.stdout)
+    print("\n".join(line[:300] for line in done.stdout[-200_000:].splitlines()[-600:]))
     return done
 
 

@@ -1,4 +1,5 @@
 # collector.py - a scripted stand-in for GA4 on the loopback: records every request, answers as it is told
+import functools
 import json
 import socket
 import sys
@@ -39,7 +40,7 @@ class Request:
     target: str = ""
     answered: int = None         # the status that was sent; None: none
 
-    @property
+    @functools.cached_property # a test that waits looks at all of them again and again
     def body(self):
         return json.loads(self.raw)
 
