@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "store/joined_writes.h"
 #include "store/schema.h"
 
 static int companion(char ret[PATH_MAX], const char *path, const char *suffix, struct err *err)
@@ -133,12 +134,13 @@ static int open_immutable(struct db *db, const struct store_config *config, stru
 
 int new_outbox_open(struct db *db, const struct store_config *config, struct err *err)
 {
-	int r;
+	const char *joined = NULL;
 
 	if (config->read_only && access(config->path, W_OK) < 0)
 		return open_immutable(db, config, err);
 	/* Read-only too: a WAL left by a crash is only readable with the file's write lock. query_only keeps it so.
 	 */
-	r = db_open(db, config->path, SQLITE_OPEN_READWRITE, config->vfs, err);
-	return r;
+	if (!config->read_only && config->sync_full)
+		joined = joined_writes_vfs(config->vfs);
+	return db_open(db, config->path, SQLITE_OPEN_READWRITE, joined ? joined : config->vfs, err);
 }

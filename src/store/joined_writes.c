@@ -1,0 +1,207 @@
+/* joined_writes.c - a SQLite VFS over another one that makes one write of adjacent ones */
+#include "store/joined_writes.h"
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/macros.h"
+
+enum { RUN_BYTES = 64 << 10 };
+
+struct joined_vfs {
+	sqlite3_vfs vfs;
+	sqlite3_vfs *below;
+	char name[64];
+};
+
+struct joined_file {
+	sqlite3_file base;
+	sqlite3_file *below; /* behind this struct */
+	bool unsynced;       /* it, or what another process wrote, may not be on the disk */
+	char *run;           /* bytes that are still to be written; NULL: there never were any */
+	int n;
+	sqlite3_int64 at;
+};
+
+static struct joined_file *joined(sqlite3_file *file)
+{
+	return (struct joined_file *)file;
+}
+
+/* A write that failed is not tried again: neither by SQLite, which gives up the transaction or the copy instead. */
+static int write_out(struct joined_file *f)
+{
+	int n = f->n;
+
+	if (n == 0)
+		return SQLITE_OK;
+	f->n = 0;
+	f->unsynced = true;
+	return f->below->pMethods->xWrite(f->below, f->run, n, f->at);
+}
+
+static bool is_next(const struct joined_file *f, int n, sqlite3_int64 at)
+{
+	return f->n == 0 || (at == f->at + f->n && n <= RUN_BYTES - f->n);
+}
+
+static int joined_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 at)
+{
+	struct joined_file *f = joined(file);
+	int rc = is_next(f, n, at) ? SQLITE_OK : write_out(f);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	if (!f->run)
+		f->run = malloc(RUN_BYTES);
+	if (!f->run || n > RUN_BYTES) {
+		f->unsynced = true;
+		return f->below->pMethods->xWrite(f->below, p, n, at);
+	}
+	if (f->n == 0)
+		f->at = at;
+	memcpy(f->run + f->n, p, (size_t)n);
+	f->n += n;
+	return SQLITE_OK;
+}
+
+static int joined_read(sqlite3_file *file, void *p, int n, sqlite3_int64 at)
+{
+	struct joined_file *f = joined(file);
+	/* Behind it, too: the file may end there. */
+	int rc = f->n > 0 && at + n > f->at ? write_out(f) : SQLITE_OK;
+
+	return rc == SQLITE_OK ? f->below->pMethods->xRead(f->below, p, n, at) : rc;
+}
+
+static int joined_truncate(sqlite3_file *file, sqlite3_int64 size)
+{
+	struct joined_file *f = joined(file);
+	int rc = write_out(f);
+
+	f->unsynced = true;
+	return rc == SQLITE_OK ? f->below->pMethods->xTruncate(f->below, size) : rc;
+}
+
+static int joined_sync(sqlite3_file *file, int flags)
+{
+	struct joined_file *f = joined(file);
+	int rc = write_out(f);
+
+	if (rc != SQLITE_OK || !f->unsynced)
+		return rc;
+	rc = f->below->pMethods->xSync(f->below, flags);
+	f->unsynced = rc != SQLITE_OK;
+	return rc;
+}
+
+static int joined_size(sqlite3_file *file, sqlite3_int64 *ret)
+{
+	struct joined_file *f = joined(file);
+	int rc = write_out(f);
+
+	return rc == SQLITE_OK ? f->below->pMethods->xFileSize(f->below, ret) : rc;
+}
+
+static int joined_close(sqlite3_file *file)
+{
+	struct joined_file *f = joined(file);
+	/* Nobody is told of a failure: what counts was synced before. */
+	int rc = write_out(f), rc_close = f->below->pMethods->xClose(f->below);
+
+	free(f->run);
+	return rc == SQLITE_OK ? rc_close : rc;
+}
+
+static int joined_lock(sqlite3_file *file, int level)
+{
+	return joined(file)->below->pMethods->xLock(joined(file)->below, level);
+}
+
+static int joined_unlock(sqlite3_file *file, int level)
+{
+	return joined(file)->below->pMethods->xUnlock(joined(file)->below, level);
+}
+
+static int joined_check_lock(sqlite3_file *file, int *ret)
+{
+	return joined(file)->below->pMethods->xCheckReservedLock(joined(file)->below, ret);
+}
+
+static int joined_control(sqlite3_file *file, int op, void *arg)
+{
+	return joined(file)->below->pMethods->xFileControl(joined(file)->below, op, arg);
+}
+
+static int joined_sector(sqlite3_file *file)
+{
+	return joined(file)->below->pMethods->xSectorSize(joined(file)->below);
+}
+
+static int joined_characteristics(sqlite3_file *file)
+{
+	return joined(file)->below->pMethods->xDeviceCharacteristics(joined(file)->below);
+}
+
+/* Version 1: neither shared memory nor mmap, which an exclusive connection does without. */
+static const sqlite3_io_methods methods = {
+        .iVersion = 1,
+        .xClose = joined_close,
+        .xRead = joined_read,
+        .xWrite = joined_write,
+        .xTruncate = joined_truncate,
+        .xSync = joined_sync,
+        .xFileSize = joined_size,
+        .xLock = joined_lock,
+        .xUnlock = joined_unlock,
+        .xCheckReservedLock = joined_check_lock,
+        .xFileControl = joined_control,
+        .xSectorSize = joined_sector,
+        .xDeviceCharacteristics = joined_characteristics,
+};
+
+static int joined_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags)
+{
+	sqlite3_vfs *below = CONTAINER_OF(vfs, struct joined_vfs, vfs)->below;
+	struct joined_file *f = joined(file);
+	int rc;
+
+	/* A rollback journal and temporary files are as they were. */
+	if (!(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)))
+		return below->xOpen(below, name, file, flags, ret_flags);
+	*f = (struct joined_file){.below = (sqlite3_file *)(f + 1), .unsynced = true};
+	rc = below->xOpen(below, name, f->below, flags, ret_flags);
+	if (rc == SQLITE_OK)
+		f->base.pMethods = &methods;
+	else if (f->below->pMethods)
+		f->below->pMethods->xClose(f->below);
+	return rc;
+}
+
+const char *joined_writes_vfs(const char *below)
+{
+	sqlite3_vfs *real = sqlite3_vfs_find(below);
+	struct joined_vfs *v = real ? malloc(sizeof(*v)) : NULL;
+	const sqlite3_vfs *known;
+
+	if (!v)
+		return NULL;
+	*v = (struct joined_vfs){.vfs = *real, .below = real};
+	snprintf(v->name, sizeof(v->name), "joined-%s", real->zName);
+	known = sqlite3_vfs_find(v->name);
+	if (known) {
+		free(v);
+		return known->zName;
+	}
+	v->vfs.zName = v->name;
+	v->vfs.pNext = NULL;
+	v->vfs.szOsFile = (int)sizeof(struct joined_file) + real->szOsFile;
+	v->vfs.xOpen = joined_open;
+	if (sqlite3_vfs_register(&v->vfs, 0) == SQLITE_OK)
+		return v->name;
+	free(v);
+	return NULL;
+}

@@ -1,0 +1,16 @@
+/* joined_writes.h - a SQLite VFS over another one that makes one write of adjacent ones
+ *
+ * SQLite writes a frame of the WAL as 24 and 4096 bytes, and copies a WAL page by page. Here a run of adjacent bytes
+ * is kept in memory until something else is wanted of the file: a write elsewhere, a read or the size of what the run
+ * covers, a sync. The order of writes stays. What is missed is told by whatever makes it necessary, with the write's
+ * own error, never as a failed sync. A sync of a file that nothing was written to since the last one is none.
+ *
+ * Only for a connection whose commits sync: without a sync a committed frame could stay in memory. */
+#ifndef STORE_JOINED_WRITES_H
+#define STORE_JOINED_WRITES_H
+
+/* The name of the VFS over that one (NULL: the default), registered with its first use. NULL: out of memory, or there
+ * is none of that name. */
+const char *joined_writes_vfs(const char *below);
+
+#endif
