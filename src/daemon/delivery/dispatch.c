@@ -16,6 +16,8 @@ enum {
 	SPARE_BUFFER = 32 << 10,     /* … of so many bytes */
 	SUSPECTS_MAX = 8,            /* requests of batches that failed before, at once */
 	LOCAL_WAIT_US = 1000 * 1000, /* after a failure of our own */
+	CACHE_LINE = 64,
+	FETCH_AHEAD = 8 * CACHE_LINE, /* of a body: what follows the processor sees coming */
 };
 
 struct request {
@@ -218,11 +220,20 @@ static struct batch *drop_expired(struct dispatch *d, struct batch *b)
 	return b->n > 0 ? hold_back(d, b, wait) : batch_free_empty(b);
 }
 
+/* They have been in memory for a while: the reads of all of them go on at once, instead of one after the other. */
+static void fetch_ahead(struct slice body)
+{
+	for (size_t i = 0; i < body.n && i < FETCH_AHEAD; i += CACHE_LINE)
+		__builtin_prefetch(body.p + i);
+}
+
 static int write_body(struct request *r, const struct batch *b)
 {
 	struct payload_event events[SCHEDULER_BATCH_MAX];
-	for (unsigned i = 0; i < b->n; i++)
+	for (unsigned i = 0; i < b->n; i++) {
 		events[i] = (struct payload_event){due_sub(b->events[i]), b->events[i]->index};
+		fetch_ahead(due_event(b->events[i])->body);
+	}
 	buf_clear(&r->body);
 	return payload_write(&r->body, events, b->n);
 }

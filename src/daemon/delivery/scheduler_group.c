@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { FIRST_BUCKETS = 256 };
 
@@ -88,10 +89,21 @@ static void discharge(struct lane *l, size_t bytes)
 	l->scheduler->bytes -= bytes;
 }
 
-/* The group's first event lends its envelope and client id: they are equal for all of it. */
+/* The group's first event lends its client id: it is equal for all of it. */
 static struct submission *group_sub(const struct group *g)
 {
 	return due_sub(TAILQ_FIRST(&g->events));
+}
+
+static size_t group_memory(const struct group *g)
+{
+	return sizeof(*g) + g->n_envelope;
+}
+
+/* A payload without events. */
+static bool goes_alone(const struct due *d)
+{
+	return due_event(d)->body.n == 0;
 }
 
 static struct client *client_get(struct lane *l, struct slice id)
@@ -123,9 +135,8 @@ static void client_put(struct client *c)
 
 bool group_is_full(const struct group *g)
 {
-	/* a payload without events goes alone */
 	return g->n >= g->lane->scheduler->config.max_batch || g->envelope_bytes + g->bytes >= REQUEST_BYTES ||
-	       due_event(TAILQ_FIRST(&g->events))->body.n == 0;
+	       (g->n_alone > 0 && goes_alone(TAILQ_FIRST(&g->events)));
 }
 
 /* Keeps the lane's list of full groups: of a client's groups only the oldest may be there. */
@@ -159,7 +170,7 @@ static struct group *group_find(struct lane *l, struct slice envelope, uint64_t 
 {
 	for (struct bucket_node *n = table_first(l->scheduler->envelopes, hash); n; n = n->next) {
 		struct group *g = (struct group *)n;
-		if (n->hash == hash && g->lane == l && slice_eq(group_sub(g)->envelope, envelope))
+		if (n->hash == hash && g->lane == l && slice_eq((struct slice){g->envelope, g->n_envelope}, envelope))
 			return g;
 	}
 	return NULL;
@@ -168,17 +179,19 @@ static struct group *group_find(struct lane *l, struct slice envelope, uint64_t 
 static struct group *group_new(struct lane *l, struct due *first, uint64_t hash)
 {
 	struct submission *sub = due_sub(first);
-	struct group *g = calloc(1, sizeof(*g));
+	struct slice envelope = sub->envelope;
+	struct group *g = malloc(sizeof(*g) + envelope.n);
 	struct client *c = g ? client_get(l, sub->client) : NULL;
 	if (!c) {
 		free(g);
 		return NULL;
 	}
+	*g = (struct group){
+	        .lane = l, .client = c, .envelope_bytes = payload_envelope_size(sub), .n_envelope = envelope.n};
+	if (envelope.n)
+		memcpy(g->envelope, envelope.p, envelope.n);
 	TAILQ_INIT(&g->events);
-	g->lane = l;
-	g->client = c;
-	g->envelope_bytes = payload_envelope_size(sub);
-	charge(l, sizeof(*g));
+	charge(l, group_memory(g));
 	table_add(l->scheduler->envelopes, &g->node, hash);
 	return g;
 }
@@ -200,6 +213,19 @@ static void insert_sorted(struct group *g, struct due *d)
 	g->hint = d;
 }
 
+static void insert_event(struct group *g, struct due *d)
+{
+	if (!g->last || g->last->id < d->id) {
+		TAILQ_INSERT_TAIL(&g->events, d, link);
+		g->last = d;
+	} else {
+		insert_sorted(g, d);
+	}
+	g->n++;
+	g->bytes += d->size;
+	g->n_alone += goes_alone(d);
+}
+
 int group_add(struct lane *l, struct due *d)
 {
 	struct scheduler *s = l->scheduler;
@@ -211,32 +237,31 @@ int group_add(struct lane *l, struct due *d)
 		g = group_new(l, d, hash);
 	if (!g)
 		return -ENOMEM;
-	struct due *last = TAILQ_LAST(&g->events, due_list), *first = TAILQ_FIRST(&g->events);
-	bool new_first = !first || d->id < first->id;
+	bool new_first = is_new || d->id < g->by_id.key;
 	if (new_first && !is_new)
 		group_unlink_heaps(g);
-	if (!last || last->id < d->id)
-		TAILQ_INSERT_TAIL(&g->events, d, link);
-	else
-		insert_sorted(g, d);
-	g->n++;
-	g->bytes += d->size;
+	insert_event(g, d);
 	l->n_waiting++;
 	d->group = g;
 	d->state = DUE_WAITING;
 	if (new_first)
 		group_link_heaps(g);
-	client_review(g->client);
+	if (new_first || group_is_full(g))
+		client_review(g->client);
 	return 0;
 }
 
 static void unlink_event(struct group *g, struct due *d)
 {
+	if (g->last == d)
+		g->last = TAILQ_PREV(d, due_list, link);
 	TAILQ_REMOVE(&g->events, d, link);
 	if (g->hint == d)
 		g->hint = NULL;
 	g->n--;
 	g->bytes -= d->size;
+	if (g->n_alone > 0)
+		g->n_alone -= goes_alone(d);
 	g->lane->n_waiting--;
 	d->group = NULL;
 }
@@ -257,7 +282,7 @@ static void group_settle(struct group *g)
 	client_review(c);
 	client_put(c);
 	table_remove(g->lane->scheduler->envelopes, &g->node);
-	discharge(g->lane, sizeof(*g));
+	discharge(g->lane, group_memory(g));
 	free(g);
 }
 
@@ -275,7 +300,7 @@ void group_take(struct group *g, struct batch *b)
 	b->envelope_hash = g->node.hash;
 	group_unlink_heaps(g);
 	for (struct due *d; (d = TAILQ_FIRST(&g->events)) != NULL && b->n < max;) {
-		bool alone = due_event(d)->body.n == 0;
+		bool alone = g->n_alone > 0 && goes_alone(d);
 		if (b->n > 0 && (alone || bytes + d->size >= REQUEST_BYTES))
 			break;
 		bytes += d->size;

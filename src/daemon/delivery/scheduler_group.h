@@ -29,11 +29,16 @@ struct group {
 	struct heap_node of_client; /* client->groups */
 	TAILQ_ENTRY(group) full_link;
 	struct due_list events;
+	struct due *last;
 	struct due *hint; /* where the last event out of order went in */
 	struct client *client;
 	struct lane *lane;
 	size_t n, bytes; /* bytes: of the events, without the envelope */
+	size_t n_alone;  /* payloads without events among them: each goes alone */
 	size_t envelope_bytes;
+	/* Its own copy: an event that comes to the others reads nothing of theirs, which is in no cache any more. */
+	size_t n_envelope;
+	char envelope[];
 };
 
 struct bucket_table *bucket_table_new(void);
