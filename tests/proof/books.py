@@ -1,6 +1,9 @@
 # books.py - what applications, operators and the endpoint know of each event, by its transaction_id; and the reckoning
 import collections
 import threading
+import time
+
+UNDER_WAY_S = 10                                # longer than a request may take
 
 
 class Books:
@@ -19,8 +22,10 @@ class Books:
         self.codes = collections.Counter()      # of refusals
         self.dropped, self.drop_tried = set(), set()
         self.delivered = collections.Counter()  # 2xx was answered for it, so often
-        self.delivered_life = {}
+        self.delivered_in = {}                  # (life, time.monotonic()) of the latest
+        self.in_one_life = []                   # when an event was first delivered that was again in the same life
         self.twice = collections.Counter()      # (life of the first, life of the second) -> events delivered again
+        self.stood_still = []                   # from when to when the machine did (watch.py)
         self.settled = set()                    # acked ones that the reckoning is done with
         self.wrong = []                         # what must not happen, in words
 
@@ -106,10 +111,20 @@ class Books:
             for name in names:
                 self.delivered[name] += 1
                 if self.delivered[name] > 1:
-                    self.twice[(self.delivered_life[name], life)] += 1
-                self.delivered_life[name] = life
+                    before, at = self.delivered_in[name]
+                    self.twice[(before, life)] += 1
+                    if before == life:
+                        self.in_one_life.append(at)
+                self.delivered_in[name] = life, time.monotonic()
 
     # ---- reckoning ----
+
+    def must_not_be_twice_in_one_life(self):
+        """But for what was under way while the machine stood still: it may have been answered and timed out."""
+        n = sum(not any(began - UNDER_WAY_S < at < ended + UNDER_WAY_S for began, ended in self.stood_still)
+                for at in self.in_one_life)
+        if n:
+            self.wrong.append(f"{n} events were counted twice without a kill between")
 
     def must_be_somewhere(self, acked, outbox):
         """outbox: transaction_id -> (id, state, reason). Each acknowledged event was delivered, is there, or was dropped."""

@@ -19,6 +19,7 @@ from dead_file import DeadFile  # noqa: E402
 from endpoint import Endpoint  # noqa: E402
 from lib.relay import Relay  # noqa: E402
 from operators import Operator  # noqa: E402
+from watch import Watch  # noqa: E402
 
 BOUND = re.compile(r"at most (\d+) events may be sent twice")
 
@@ -29,7 +30,7 @@ class Campaign:
         self.file = DeadFile(relay.db, books)
         self.rng = random.Random(seed)
         self.bounds = {}                        # life -> events that may be sent twice after it, in the relay's words
-        self.log_read = 0
+        self.log_read = self.lives_known = 0    # when bounds were read
         self.in_start = 0                       # kills before the relay was ready
 
     def change(self):
@@ -44,7 +45,9 @@ class Campaign:
         self.relay.start()
         text = self.relay.log_path.read_bytes()
         new, self.log_read = text[self.log_read:].decode(errors="replace"), len(text)
-        self.bounds[self.books.life - 1] = sum(int(n) for n in BOUND.findall(new))
+        for life in range(self.lives_known, self.books.life):
+            self.bounds[life] = sum(int(n) for n in BOUND.findall(new))
+        self.lives_known = self.books.life
 
     def live(self):
         """A while under load, with a reload now and then."""
@@ -68,7 +71,7 @@ class Campaign:
             time.sleep(0.06 * self.rng.random())
             self.relay.kill9()
             self.in_start += 1
-            self.autopsy(acked, self.file)
+            self.autopsy(self.books.killed(), self.file)
 
     def autopsy(self, acked, file):
         self.books.must_be_somewhere(acked, file.must_be_sound().events())
@@ -79,9 +82,7 @@ class Campaign:
 
     def twice(self):
         """Events that the endpoint counted again: only what was in flight at a kill, and no more than the relay said."""
-        for (first, second), n in self.books.twice.items():
-            if first == second:
-                self.books.wrong.append(f"{n} events were counted twice in life {first}, without a kill")
+        self.books.must_not_be_twice_in_one_life()
         for life in {first for first, _ in self.books.twice}:
             n = sum(n for (first, second), n in self.books.twice.items() if first == life and second > life)
             if n > self.bounds.get(life, 0):
@@ -103,7 +104,9 @@ def campaign(kills, seed, say=print):
     c = Campaign(relay, books, endpoint, seed)
     crowd = [Application(k, relay, books, i, pause=0.05) for i, k in enumerate([*KINDS, "patient"])]
     crowd.append(Operator(relay, books, seed))
+    watch = Watch(books)
     try:
+        watch.start()
         c.ready()
         for x in crowd:
             x.start()
@@ -125,13 +128,13 @@ def campaign(kills, seed, say=print):
         twice, books_say = c.twice(), books.balance(outbox)
         relay.check_log()
     finally:
-        for x in crowd:
+        for x in [*crowd, watch]:
             x.over.set()
         endpoint.over.set()
         endpoint.down()
         if relay.alive():
             relay.kill9()
-    figures = {"kills": kills, "in_start": c.in_start, "acknowledged": len(books.acked), "counted_twice": twice,
+    figures = {"kills": kills, "in_start": c.in_start, "stood_still": len(books.stood_still), "acknowledged": len(books.acked), "counted_twice": twice,
                "may_be_twice": sum(c.bounds.values()), **books_say, "dead": sum(s == "dead" for _, s, _ in outbox.values()),
                "endpoint": endpoint.counts, "refusals": dict(books.codes), "operator": crowd[-1].done,
                "conversations": {x.kind: x.done for x in crowd[:-1]}}

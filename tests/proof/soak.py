@@ -32,6 +32,7 @@ from lib.clock import SHIM, Clock  # noqa: E402
 from lib.patience import Patience  # noqa: E402
 from lib.relay import Relay, wait_until  # noqa: E402
 from operators import Operator  # noqa: E402
+from watch import Watch  # noqa: E402
 
 KEY_DROPPED = 3                                 # store/ledger.h
 LOOKS_TO_REST = 200                             # about two minutes
@@ -52,6 +53,7 @@ class Soak:
         self.clock = Clock(self.relay)
         self.crowd = [Application(k, self.relay, self.books, i, pause=0.8) for i, k in enumerate([*KINDS, "patient"])]
         self.crowd.append(Operator(self.relay, self.books, seed, pause=1.0))
+        self.watch = Watch(self.books)
         self.n = dict.fromkeys(("restarts", "kills", "reloads", "clock_steps", "outages", "lives_audited"), 0)
         self.memory = []                        # of the long life: KiB, at every look
         self.at_rest, self.descriptors = [], [] # and at rest: KiB; (files, sockets but TCP, TCP)
@@ -244,7 +246,7 @@ class Soak:
 
     def run(self):
         self.begin_life()
-        for x in self.crowd:
+        for x in [*self.crowd, self.watch]:
             x.start()
         self.many_lives(self.seconds / 3)
         self.long_life(self.seconds * 2 / 3)
@@ -257,14 +259,10 @@ class Soak:
         outbox = self.audit_life()
         with self.books.lock:
             self.books.must_be_somewhere({**self.books.acked, **dict.fromkeys(self.books.stored)}, outbox)
-        if self.books.twice and not self.n["kills"]:
-            self.books.wrong.append(f"counted twice without a kill: {self.books.twice}")
-        in_one_life = sum(n for (a, b), n in self.books.twice.items() if a == b)
-        if in_one_life:
-            self.books.wrong.append(f"{in_one_life} events were counted twice without a kill between")
+        self.books.must_not_be_twice_in_one_life()
         balance = self.books.balance(outbox)
         self.unexpected()
-        return {"seconds": self.seconds, **self.n, **balance, "dead": sum(s == "dead" for _, s, _ in outbox.values()),
+        return {"seconds": self.seconds, "stood_still": len(self.books.stood_still), **self.n, **balance, "dead": sum(s == "dead" for _, s, _ in outbox.values()),
                 "counted_twice": sum(self.books.twice.values()), **flat, "endpoint": self.endpoint.counts,
                 "refusals": dict(self.books.codes), "operator": self.crowd[-1].done,
                 "conversations": {x.kind: x.done for x in self.crowd[:-1]}}
@@ -276,7 +274,7 @@ class Soak:
             self.books.wrong.append(str(e).split("\n--- all of it")[0][:2000])
 
     def clean_up(self, keep):
-        for x in self.crowd:
+        for x in [*self.crowd, self.watch]:
             x.over.set()
         self.books.open()
         self.endpoint.over.set()
