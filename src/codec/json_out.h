@@ -17,7 +17,6 @@ void json_out_object(struct json_out *j);
 void json_out_array(struct json_out *j);
 void json_out_close(struct json_out *j); /* the innermost object or array */
 void json_out_key(struct json_out *j, const char *key);
-void json_out_key_slice(struct json_out *j, struct slice key);
 void json_out_str(struct json_out *j, const char *s);    /* NULL: null */
 void json_out_slice(struct json_out *j, struct slice s); /* bytes that are not UTF-8 become U+FFFD */
 void json_out_i64(struct json_out *j, int64_t v);

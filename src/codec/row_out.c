@@ -91,8 +91,6 @@ int row_write(struct buf *out, const struct row_view *row)
 	if (row->with_line && !line.p) {
 		r = make_line(&text, row);
 		line = buf_slice(&text);
-		while (line.n && line.p[line.n - 1] == '\n')
-			line.n--;
 	}
 	if (r < 0)
 		return r;

@@ -14,8 +14,8 @@
 
 static volatile long malloc_fails_at = -1; /* so many more succeed before one fails; below 0: none fails.
                                             * volatile: a compiler knows that malloc() reads no variable of ours */
-/* Parts of the names of libraries that crash without memory: their own allocations neither fail nor count. */
-static const char *malloc_spares[2];
+/* Part of the name of a library that crashes without memory: its own allocations neither fail nor count. */
+static const char *malloc_spares;
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -32,9 +32,9 @@ static bool is_spared(void *caller)
 {
 	Dl_info from;
 
-	if (!malloc_spares[0] || !dladdr(caller, &from))
+	if (!malloc_spares || !dladdr(caller, &from))
 		return false;
-	return strstr(from.dli_fname, malloc_spares[0]) || strstr(from.dli_fname, malloc_spares[1]);
+	return strstr(from.dli_fname, malloc_spares);
 }
 
 static bool fails_now(void *caller)
@@ -58,6 +58,29 @@ void *calloc(size_t n, size_t size)
 void *realloc(void *p, size_t size)
 {
 	return fails_now(__builtin_return_address(0)) ? NULL : __libc_realloc(p, size);
+}
+
+/* libc's would ask for memory in libc's name, not in its caller's. Libraries of older days call it by its inner name.
+ */
+#undef strdup
+char *__strdup(const char *text);
+
+static char *copy_for(void *caller, const char *text)
+{
+	size_t n = strlen(text) + 1;
+	char *copy = fails_now(caller) ? NULL : __libc_malloc(n);
+
+	return copy ? memcpy(copy, text, n) : NULL;
+}
+
+char *strdup(const char *text)
+{
+	return copy_for(__builtin_return_address(0), text);
+}
+
+char *__strdup(const char *text)
+{
+	return copy_for(__builtin_return_address(0), text);
 }
 #endif
 

@@ -74,6 +74,29 @@ static void bad(const char *text, const char *sentence)
 	assert_null(strstr(err.text, "CANARY"));
 }
 
+/* The text is good, and this is among what is logged. */
+static void warned(const char *text, const char *sentence)
+{
+	FILE *log = tmpfile();
+	int real_stderr = dup(STDERR_FILENO);
+	char said[1000] = "";
+	struct conf *conf;
+
+	assert_non_null(log);
+	dup2(fileno(log), STDERR_FILENO);
+	log_set_level(LOG_LEVEL_WARNING);
+	conf = good(text);
+	log_set_level(LOG_LEVEL_ERROR);
+	dup2(real_stderr, STDERR_FILENO);
+	close(real_stderr);
+	conf_free(conf);
+	rewind(log);
+	assert_true(fread(said, 1, sizeof(said) - 1, log) > 0);
+	fclose(log);
+	assert_non_null(strstr(said, sentence));
+	assert_null(strstr(said, "CANARY"));
+}
+
 /* ---- what is right ---- */
 
 static void one_stream_is_enough(void **state)
@@ -231,12 +254,22 @@ static void wrong_types(void **state)
 	    "t.conf:2: delivery.max_batch: expected an integer, not a string");
 	bad(STREAM "delivery = { max_batch = 2.5; };",
 	    "t.conf:2: delivery.max_batch: expected an integer, not a number with a point");
+	bad(STREAM "delivery = { max_batch = true; };",
+	    "t.conf:2: delivery.max_batch: expected an integer, not true or false");
+	bad(STREAM "delivery = { max_batch = [ 25 ]; };",
+	    "t.conf:2: delivery.max_batch: expected an integer, not a list");
+	bad(STREAM "delivery = { max_batch = ( 25 ); };",
+	    "t.conf:2: delivery.max_batch: expected an integer, not a list");
 	bad(STREAM "delivery = { http2 = 1; };",
 	    "t.conf:2: delivery.http2: expected true or false, without quotes, not an integer");
 	bad(STREAM "listen = { mode = 660; };",
 	    "t.conf:2: listen.mode: expected octal digits in quotes, such as \"0660\", not an integer");
 	bad(STREAM "listen = { mode = \"0668\"; };",
 	    "t.conf:2: listen.mode: expected octal digits in quotes, such as \"0660\", not \"0668\"");
+	bad(STREAM "listen = { mode = \"\"; };",
+	    "t.conf:2: listen.mode: expected octal digits in quotes, such as \"0660\", not \"\"");
+	bad(STREAM "listen = { mode = \"000000660\"; };",
+	    "t.conf:2: listen.mode: expected octal digits in quotes, such as \"0660\", not \"000000660\"");
 	bad(STREAM "listen = 5;", "t.conf:2: listen: expected a group: listen = { … };");
 	bad(STREAM "validation = { };", "t.conf:2: validation: expected a word in quotes, not a group");
 	bad(STREAM "http = { hosts = \"localhost\"; };",
@@ -279,6 +312,9 @@ static void integers_do_not_wrap(void **state)
 	    "t.conf:2: the integer 0x100000001 is out of range (a size or a duration is a string: \"8G\")");
 	bad(STREAM "delivery = { max_batch = 99999999999999999999L; };",
 	    "t.conf:2: the integer 99999999999999999999L is out of range (a size or a duration is a string: \"8G\")");
+	bad(STREAM "delivery = { max_batch = 0x10000000000000001; };",
+	    "t.conf:2: the integer 0x10000000000000001 is out of range (a size or a duration is a string: \"8G\")");
+	bad(STREAM "delivery = { max_batch = 0x1g; };", "t.conf:2: syntax error");
 	conf_free(good(STREAM "delivery = { max_batch = 0x19; max_requests = 64L; };"));
 }
 
@@ -363,6 +399,23 @@ static void pairs(void **state)
 	    "t.conf:2: control.socket: must not be listen.socket");
 }
 
+#define SIXTY_FOUR "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+/* What %s becomes is so long that the text ends in this complaint. */
+static void too_long(const char *format, size_t n, const char *complaint)
+{
+	char text[8192], filler[4100];
+	struct conf *conf;
+	struct err err;
+
+	memset(filler, 'x', n);
+	filler[n] = '\0';
+	n = (size_t)snprintf(text, sizeof(text), "%s", STREAM);
+	snprintf(text + n, sizeof(text) - n, format, filler);
+	assert_int_equal(conf_parse(&conf, text, "t.conf", &err), -EINVAL);
+	assert_non_null(strstr(err.text, complaint));
+}
+
 static void endpoints(void **state)
 {
 	(void)state;
@@ -394,6 +447,16 @@ static void endpoints(void **state)
 	    "\"http://h/\"; } );",
 	    "t.conf:2: streams[0].endpoint: \"http://h/\" would send the secret in plain text: use https, or set "
 	    "delivery.allow_plaintext");
+	bad(STREAM "delivery = { endpoint = \"https://h~/\"; };",
+	    "t.conf:2: delivery.endpoint: \"https://h~/\": it has no valid host");
+	bad(STREAM "delivery = { endpoint = \"https://[::1/\"; };",
+	    "t.conf:2: delivery.endpoint: \"https://[::1/\": it has no valid host");
+	bad(STREAM "delivery = { endpoint = \"http://" SIXTY_FOUR ".example/\"; };",
+	    "t.conf:2: delivery.endpoint: \"http://" SIXTY_FOUR
+	    ".example/\" would send the secret in plain text: use "
+	    "https, or set delivery.allow_plaintext");
+	too_long("delivery = { endpoint = \"https://h/%s\"; };", 2000, "it is longer than 2000 bytes");
+	too_long("delivery = { proxy = \"http://h/%s\"; };", 4001, "it is longer than 4000 bytes");
 	conf_free(good(STREAM "delivery = { endpoint = \"http://127.8.8.8:80/mp\"; };"));
 	conf_free(good(STREAM "delivery = { endpoint = \"http://LOCALHOST/mp\"; };"));
 	conf_free(good(STREAM "delivery = { endpoint = \"http://10.0.0.1/\"; allow_plaintext = true; };"));
@@ -411,6 +474,8 @@ static void proxies_show_no_password(void **state)
 	bad(STREAM "delivery = { proxy = \"ftp://h:1\"; };",
 	    "t.conf:2: delivery.proxy: \"ftp://h:1\": its scheme must be one of http, https, socks4, socks4a, "
 	    "socks5, socks5h");
+	bad(STREAM "delivery = { proxy = \"http://h:1/x\"; };",
+	    "t.conf:2: delivery.proxy: \"http://h:1/x\": a proxy has no path");
 	conf_free(good(STREAM "delivery = { proxy = \"socks5h://u:CANARY@[fe80::1]:1080/\"; };"));
 }
 
@@ -438,6 +503,13 @@ static void door_addresses(void **state)
 	}
 	bad(STREAM "http = { hosts = [ \"a:80\" ]; };",
 	    "t.conf:2: http.hosts: \"a:80\" is no host name (without a port; an IPv6 address in brackets)");
+	bad(STREAM "http = { hosts = [ \"\" ]; };",
+	    "t.conf:2: http.hosts: \"\" is no host name (without a port; an IPv6 address in brackets)");
+	warned("streams = ( { name = \"a\"; measurement_id = \"G-1\"; api_secret = \"CANARY\"; },\n"
+	       "{ name = \"b\"; measurement_id = \"G-1\"; api_secret = \"CANARY\"; } );\n"
+	       "http = { listen = \"127.0.0.1:8125\"; };",
+	       "t.conf:3: http.listen: streams \"a\" and \"b\" have the same id: what comes over HTTP goes to the "
+	       "first");
 }
 
 /* ---- streams ---- */
@@ -464,6 +536,13 @@ static void streams_are_checked(void **state)
 	    "digits)");
 	bad(GROUP("name = \"a\"; measurement_id = \"G-\"; api_secret = \"CANARY\";"),
 	    "t.conf:2: streams[0].measurement_id: \"G-\" does not look like G-ABC1234567 (G- and letters or digits)");
+	bad(GROUP("name = \"a\"; measurement_id = \"G-1 2\"; api_secret = \"CANARY\";"),
+	    "t.conf:2: streams[0].measurement_id: \"G-1 2\" does not look like G-ABC1234567 (G- and letters or "
+	    "digits)");
+	bad(GROUP("name = \"a\"; measurement_id = 5; api_secret = \"CANARY\";"),
+	    "t.conf:2: streams[0].measurement_id: expected a string, not an integer");
+	bad(GROUP("name = \"a\"; measurement_id = \"G-1\"; api_secret = \"CANARY\"; paused = 5;"),
+	    "t.conf:2: streams[0].paused: expected true or false, without quotes, not an integer");
 	bad(GROUP("name = \"a\"; firebase_app_id = \"12:1:ios:a\"; api_secret = \"CANARY\";"),
 	    "t.conf:2: streams[0].firebase_app_id: \"12:1:ios:a\" does not look like 1:123:android:abc");
 	bad(GROUP("name = \"a\"; firebase_app_id = \"1:1:ios:a:\"; api_secret = \"CANARY\";"),
@@ -586,6 +665,29 @@ static void missing_files(void **state)
 	         "%s:2: streams[0].api_secret_file: cannot open %s: No such file or directory", path, secret_path);
 	assert_string_equal(err.text, sentence);
 	assert_int_equal(conf_load(&conf, dir, &err), -EISDIR);
+}
+
+static void files_that_are_no_text(void **state)
+{
+	static char large[1 << 20];
+	char sentence[300];
+	struct conf *conf;
+	struct err err;
+	int fd;
+
+	(void)state;
+	write_file(path, STREAM, 0600);
+	fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_int_equal(fd_write_all(fd, "", 1), 0);
+	assert_int_equal(conf_load(&conf, path, &err), -EINVAL);
+	snprintf(sentence, sizeof(sentence), "%s: the file holds a NUL byte: it is no configuration", path);
+	assert_string_equal(err.text, sentence);
+	memset(large, '#', sizeof(large));
+	assert_int_equal(fd_write_all(fd, large, sizeof(large)), 0);
+	fd_close(fd);
+	assert_int_equal(conf_load(&conf, path, &err), -EFBIG);
+	snprintf(sentence, sizeof(sentence), "%s is larger than 1048576 bytes", path);
+	assert_string_equal(err.text, sentence);
 }
 
 static void a_secret_in_a_file_that_others_read(void **state)
@@ -793,6 +895,7 @@ int main(void)
 	        cmocka_unit_test(secrets_in_the_text_are_checked),
 	        cmocka_unit_test(secrets_from_files),
 	        cmocka_unit_test(missing_files),
+	        cmocka_unit_test(files_that_are_no_text),
 	        cmocka_unit_test(a_secret_in_a_file_that_others_read),
 	        cmocka_unit_test(credentials),
 	        cmocka_unit_test(what_needs_a_restart_is_kept),

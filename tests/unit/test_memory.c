@@ -3,6 +3,7 @@
  *
  * Never a crash, never an answer that is none, never an event that was acknowledged and is not there; and the next
  * line is taken again. */
+#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -108,6 +109,75 @@ static void goes_on(void)
 	answer = talk("event.sock", SLICE_LIT(line), -1);
 	assert_int_equal(sum_of(&answer, "count"), 1);
 	buf_free(&answer);
+}
+
+/* What has strings, a list, a file of its own, and more in another one than may change while a relay runs. */
+static void write_configuration(const char *socket_name)
+{
+	static const char format[] =
+	        "streams = ( { name = \"web\"; measurement_id = \"G-1\"; api_secret_file = \"%1$s/secret\"; },\n"
+	        "{ name = \"app\"; firebase_app_id = \"1:123:ios:a\"; api_secret = \"s\"; endpoint = "
+	        "\"https://h/mp\"; } );\n"
+	        "http: { listen = \"127.0.0.1:8125\"; hosts = [ \"localhost\", \"a.example\" ]; };\n"
+	        "listen: { socket = \"%1$s/%2$s\"; }; control: { socket = \"%1$s/control.sock\"; };\n";
+	char path[96], text[2048];
+	int n = snprintf(text, sizeof(text), format, world.dir, socket_name), fd;
+
+	snprintf(path, sizeof(path), "%s/secret", world.dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_int_equal(fd_write_all(fd, "s3cret\n", 7), 0);
+	fd_close(fd);
+	snprintf(path, sizeof(path), "%s/conf", world.dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_int_equal(fd_write_all(fd, text, (size_t)n), 0);
+	fd_close(fd);
+}
+
+static void ignore_option(void *arg UNUSED, const char *option UNUSED) {}
+
+static void at_configuration(void **state UNUSED)
+{
+	char path[96];
+	struct conf *now, *next;
+	struct err err;
+	unsigned refused = 0;
+	bool failed = true;
+	long at;
+
+	if (!malloc_can_fail())
+		skip();
+	world_prepare(&world, 0);
+	snprintf(path, sizeof(path), "%s/conf", world.dir);
+	write_configuration("event.sock");
+	assert_int_equal(conf_load(&now, path, &err), 0);
+	write_configuration("other.sock");
+	malloc_spares = "libconfig"; /* ends the process without memory */
+	for (at = 0; failed; at++) {
+		int r;
+
+		next = NULL;
+		err.text[0] = '\0';
+		malloc_fails_at = at;
+		r = conf_load(&next, path, &err);
+		if (r < 0 && !err.text[0])
+			fail_msg("allocation %ld: refused without a word", at);
+		if (r == 0)
+			r = conf_keep_fixed(now, next, ignore_option, NULL);
+		failed = malloc_failed();
+		if (r < 0 && !failed)
+			fail_msg("%d after %ld allocations that did not fail", r, at);
+		/* asprintf() can do without the last of its own. */
+		if (r == 0)
+			assert_string_equal(next->streams[1].validation_endpoint, "https://h/debug/mp");
+		refused += r < 0;
+		conf_free(next);
+	}
+	malloc_spares = NULL;
+	conf_free(now);
+	world_close(&world);
+	assert_true(refused > 20);
+	print_message("%ld allocations of a configuration and its reload failed once, %u were refused\n", at - 1,
+	              refused);
 }
 
 static void at_start(void **state UNUSED)
@@ -221,13 +291,12 @@ static void at_work(void **state UNUSED)
 		n += every_failure("event.sock", lines[i]);
 	for (size_t i = 0; i < ARRAY_LEN(requests); i++)
 		n += every_failure("control.sock", requests[i]);
-	/* libevent 2.1 takes a connection apart that it has not put together, and crashes (evhttp_connection_free);
-	 * its strdup() is libc's. */
-	malloc_spares[0] = "libevent";
-	malloc_spares[1] = "libc.so";
+	/* libevent 2.1 takes a connection apart that it has not put together, and crashes (evhttp_connection_free).
+	 */
+	malloc_spares = "libevent";
 	for (size_t i = 0; i < ARRAY_LEN(http); i++)
 		n += every_failure("door.sock", http[i]);
-	malloc_spares[0] = malloc_spares[1] = NULL;
+	malloc_spares = NULL;
 	world_close(&world);
 	print_message("%ld allocations at work failed once\n", n);
 }
@@ -308,11 +377,10 @@ static void at_delivery(void **state UNUSED)
 	if (!malloc_can_fail())
 		skip();
 	/* libcurl 7.88 divides by the size of a table that it had no memory for. */
-	malloc_spares[0] = "libcurl";
-	malloc_spares[1] = "libc.so";
+	malloc_spares = "libcurl";
 	while (one_delivery(at))
 		at++;
-	malloc_spares[0] = malloc_spares[1] = NULL;
+	malloc_spares = NULL;
 	print_message("%ld allocations until an event was delivered failed once\n", at);
 	assert_true(at > 30);
 }
@@ -320,6 +388,7 @@ static void at_delivery(void **state UNUSED)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(at_configuration),
 	        cmocka_unit_test(at_start),
 	        cmocka_unit_test(at_work),
 	        cmocka_unit_test(at_delivery),
