@@ -136,7 +136,7 @@ coverage:
 # E2E_AGAIN=1: what failed is tried once more, loudly: a machine that stood still for seconds is no defect.
 PYTEST = VARIANT=$(VARIANT) BUILD_DIR=$(CURDIR)/$B PYTHONDONTWRITEBYTECODE=1 \
   $(PYTHON) -m pytest -o cache_dir=$(CURDIR)/$B/pytest-cache -ra
-E2E_HELPERS := $B/tests/judge $B/tests/clock_shim.so $B/proof/killat
+E2E_HELPERS := $B/tests/judge $B/tests/clock_shim.so $B/tests/heap_shim.so $B/proof/killat
 e2e: $(PROGRAMS) $(E2E_HELPERS)
 	@$(PYTEST) $(PYTEST_ARGS) tests/e2e || { test -n "$(E2E_AGAIN)" && \
 	  echo "==> SOME FAILED: these once more" && $(PYTEST) --last-failed --last-failed-no-failures none tests/e2e; }
@@ -155,8 +155,8 @@ $B/tests/judge: $B/tests/diff/judge.o $(LIB)
 	@echo "  LINK $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
-# Preloaded into relays whose clocks a test steps: without the variant's flags, since it is no part of the program.
-$B/tests/clock_shim.so: tests/e2e/lib/clock_shim.c
+# Preloaded into relays under test: without the variant's flags, since it is no part of the program.
+$B/tests/%_shim.so: tests/e2e/lib/%_shim.c
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	@$(CC) -std=gnu11 -O1 -Wall -Wextra -fPIC -shared -o $@ $< -lpthread
@@ -220,7 +220,7 @@ proof-memory: $(PROGRAMS)
 	FAULTS=$(POINTS) $(MAKE) --no-print-directory e2e PYTEST_ARGS='-s -k test_memory'
 proof-mutants: $(PROGRAMS) $(PROOF_BIN)
 	tests/proof/mutants.sh
-proof-soak: $(PROGRAMS) $B/tests/clock_shim.so
+proof-soak: $(PROGRAMS) $B/tests/clock_shim.so $B/tests/heap_shim.so
 	$(PROOF)/soak.py -t $(SOAK)
 $B/tests/proof/%.o: EXTRA_CPPFLAGS = -Itests/proof
 $B/proof/%: $B/tests/proof/%.o $(PROOF_HELPERS:%.c=$B/%.o) $(LIB)

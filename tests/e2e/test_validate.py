@@ -42,7 +42,7 @@ def test_line_numbers_are_those_of_the_file(relay, collector):
     (GOOD + WARNED, 0, "2 good, 0 not"),
     (WRONG, 1, "0 good, 1 not"),
     ('{"client_id":"1.2","name":"x","params":{"a":"' + "x" * (5 << 20) + '"}}\n' + GOOD, 1, "1 good, 1 not"),
-])
+], ids=["nothing", "good", "wrong", "a line of 5 MiB"])
 def test_exit_codes_and_summary(relay, text, code, summary):
     got, out, _ = validate(relay, text=text)
     assert (got, out.splitlines()[-1]) == (code, summary)

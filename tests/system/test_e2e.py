@@ -102,8 +102,10 @@ def run_inside(box, source, *args):
                        f"PYTHONPATH={source}/tests/system:{source}/tests/e2e", "python3", "-m", "pytest", "-p", "sandboxed",
                        "-o", f"cache_dir={HOME}/cache", "-ra", "--tb=short", f"--basetemp={HOME}/pytest", *args,
                        f"{source}/tests/e2e", timeout=SECONDS)
-    (BUILD / "system-e2e.out").write_text(done.stdout)
-    print("\n".join(line[:300] for line in done.stdout[-200_000:].splitlines()[-600:]))
+    lines = [line[:2000] for line in done.stdout.splitlines()]
+    with open(BUILD / "system-e2e.out", "a") as kept:
+        print(*lines, sep="\n", file=kept)
+    print(*(line[:300] for line in lines[-600:]), sep="\n")
     return done
 
 
