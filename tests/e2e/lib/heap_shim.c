@@ -1,7 +1,8 @@
 /* heap_shim.c - preloaded into a relay under test: how many bytes it has from malloc
  *
- * Ten times a second they are written to the file of one int64_t that GA4RELAY_TEST_HEAP names. What is free but not given
- * back to the system is not among them: unlike resident memory they stay the same, to some KiB, where nothing leaks. */
+ * Ten times a second they are written to the file of one int64_t that GA4RELAY_TEST_HEAP names. What is free but not
+ * given back to the system is not among them: unlike resident memory they stay the same, to some KiB, where nothing
+ * leaks. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <malloc.h>
