@@ -122,10 +122,16 @@ static int step_copy(struct backup *b, struct job_backup *j)
 static int expected_rows(struct backup *b, uint64_t *ret)
 {
 	sqlite3_stmt *stmt = NULL;
-	int rc = sqlite3_prepare_v2(b->conn, "SELECT total(n) FROM counter WHERE key >= ?1", -1, &stmt, NULL);
+	/* Events from the stored next id on are not in the numbers yet. */
+	int rc = sqlite3_prepare_v2(b->conn,
+	                            "SELECT total(n) + (SELECT count(*) FROM event WHERE id >="
+	                            " (SELECT n FROM counter WHERE key = ?2)) FROM counter WHERE key >= ?1",
+	                            -1, &stmt, NULL);
 
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int(stmt, 1, LEDGER_EVENTS);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int(stmt, 2, LEDGER_NEXT_ID);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_step(stmt);
 	*ret = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(stmt, 0) : 0;

@@ -96,7 +96,7 @@ static int put_all(struct store *st, struct job_put *j)
 	j->count = sub->n_events;
 	for (uint32_t i = 0; r == 0 && i < sub->n_events; i++)
 		r = put_event(st, sub, &sub->events[i], j->first_id + i, envelope);
-	ledger_event(&st->ledger, sub->sid, STATE_QUEUED, sub->n_events);
+	ledger_put(&st->ledger, sub->sid, sub->n_events);
 	sub->first_id = j->first_id;
 	return r;
 }

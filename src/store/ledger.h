@@ -1,4 +1,8 @@
-/* ledger.h - the numbers that are kept in memory and in every transaction: no count(*) at start */
+/* ledger.h - the numbers that are kept in memory, and in the outbox as of an id: no count(*) at start
+ *
+ * A transaction that only puts events writes none of them, so that one event is one page: rows from the stored
+ * LEDGER_NEXT_ID on are counted when the outbox is opened, a thousand and a group's at most. Whatever else changes a
+ * number writes all. */
 #ifndef STORE_LEDGER_H
 #define STORE_LEDGER_H
 
@@ -25,20 +29,29 @@ enum ledger_key {
 	LEDGER_COUNT = LEDGER_EVENTS + STORE_STREAMS_MAX * STATE_COUNT
 };
 
+struct ledger_keys {
+	uint16_t key[LEDGER_COUNT];
+	bool has[LEDGER_COUNT];
+	size_t n;
+};
+
 struct ledger {
 	int64_t now[LEDGER_COUNT]; /* with the open transaction's changes */
 	int64_t committed[LEDGER_COUNT];
-	uint16_t changed[LEDGER_COUNT]; /* keys that differ, or did */
-	bool is_changed[LEDGER_COUNT];
-	size_t n_changed;
-	int64_t rows; /* events in all states */
-	int64_t kept; /* all but delivered ones: what max_events bounds */
+	struct ledger_keys changed; /* that differ, or did */
+	struct ledger_keys behind;  /* whose committed number is not in the outbox yet */
+	int64_t stored_next_id;
+	bool must_write; /* not only events were put */
+	bool wrote;      /* in the open transaction */
+	int64_t rows;    /* events in all states */
+	int64_t kept;    /* all but delivered ones: what max_events bounds */
 };
 
 static inline int ledger_event_key(uint32_t sid, enum event_state state)
 {
 	return LEDGER_EVENTS + (int)sid * STATE_COUNT + (int)state;
 }
+/* -EIO: trouble. */
 int ledger_load(struct ledger *l, struct db *db) MUST_CHECK;
 void ledger_set(struct ledger *l, int key, int64_t n);
 static inline void ledger_add(struct ledger *l, int key, int64_t n)
@@ -46,7 +59,9 @@ static inline void ledger_add(struct ledger *l, int key, int64_t n)
 	ledger_set(l, key, l->now[key] + n);
 }
 void ledger_event(struct ledger *l, uint32_t sid, enum event_state state, int64_t n);
-/* Writes what changed, before COMMIT. */
+/* n events were put, under ids from LEDGER_NEXT_ID on. */
+void ledger_put(struct ledger *l, uint32_t sid, int64_t n);
+/* Writes what changed, before COMMIT, if it must be. */
 int ledger_write(struct ledger *l, struct db *db) MUST_CHECK;
 /* After COMMIT, after ROLLBACK. */
 void ledger_committed(struct ledger *l);

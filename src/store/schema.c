@@ -36,7 +36,8 @@ static const char *const migrations[] = {
         "CREATE TABLE rejected(id INTEGER PRIMARY KEY, code INTEGER NOT NULL, field TEXT NOT NULL,"
         " message TEXT NOT NULL, at INTEGER NOT NULL, uid INTEGER NOT NULL, pid INTEGER NOT NULL, line TEXT NOT "
         "NULL);"
-        /* Numbers by enum ledger_key (ledger.h), written in the transaction that changes them. */
+        /* Numbers by enum ledger_key (ledger.h), as of the events below LEDGER_NEXT_ID: those from there on are
+         * queued, and are not in them yet. */
         "CREATE TABLE counter(key INTEGER PRIMARY KEY, n INTEGER NOT NULL);",
 };
 

@@ -25,6 +25,7 @@
 	X(PUT_EVENT, "INSERT INTO event(id, sid, envelope, state, accepted, time, props, body)"                      \
 	             " VALUES(?1, ?2, ?3, 0, ?4, ?5, ?6, ?7)")                                                       \
 	X(EVENTS_IN, "SELECT sid, state FROM event WHERE id BETWEEN ?1 AND ?2")                                      \
+	X(EVENTS_FROM, "SELECT id, sid, state FROM event WHERE id >= ?1 ORDER BY id")                                \
 	X(DELETE_QUEUED_IN, "DELETE FROM event WHERE id BETWEEN ?1 AND ?2 AND sid = ?3 AND state = 0")               \
 	X(DELETE_EVENTS_IN, "DELETE FROM event WHERE id BETWEEN ?1 AND ?2")                                          \
 	X(REASONS_IN, "SELECT reason FROM note WHERE id BETWEEN ?1 AND ?2")                                          \

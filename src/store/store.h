@@ -54,7 +54,7 @@ int store_stream_id(struct store *st, struct slice name, uint32_t *ret, struct e
 /* NULL when there is none. */
 const char *store_stream_name(const struct store *st, uint32_t sid);
 
-/* Counters kept in memory and in every transaction: no count(*) at start. */
+/* Counters kept in memory and in the outbox: no count(*) at start. */
 struct store_stats {
 	uint64_t events[STORE_STREAMS_MAX][STATE_COUNT]; /* by sid */
 	uint64_t dead[DEAD_COUNT];

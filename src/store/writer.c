@@ -83,7 +83,8 @@ static void take_group(struct writer *w)
 static void publish(struct writer *w, struct job_list *done, const struct writer_stats *group)
 {
 	static const uint64_t one = 1;
-	bool wake = false;
+	bool wake = false, tell;
+	ssize_t n = 0;
 
 	pthread_mutex_lock(&w->lock);
 	if (group) {
@@ -108,10 +109,14 @@ static void publish(struct writer *w, struct job_list *done, const struct writer
 		STAILQ_CONCAT(&w->out, done);
 		wake = true;
 	}
-	/* Written and read under the lock, so that the flag and the descriptor always agree. */
-	if (wake && !w->signalled && w->event_fd >= 0)
-		w->signalled = write(w->event_fd, &one, sizeof(one)) == (ssize_t)sizeof(one);
+	tell = wake && !w->signalled && w->event_fd >= 0;
+	w->signalled |= tell;
 	pthread_mutex_unlock(&w->lock);
+	/* Not under the lock, for which whom it wakes would wait. The flag stays until that one has read it: who
+	 * looks earlier finds the jobs, and nothing to read yet. */
+	if (tell)
+		n = write(w->event_fd, &one, sizeof(one));
+	(void)n; /* a counter that stands at 0 takes a 1 */
 }
 
 static void run_group(struct writer *w)

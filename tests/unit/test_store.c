@@ -326,6 +326,45 @@ static void unclean_stop_is_known(void **state)
 	assert_int_equal(stats.maybe_twice, 0);
 }
 
+static int64_t stored_next_id(struct fixture *f)
+{
+	return sql_int(f, "SELECT n FROM counter WHERE key = 0");
+}
+
+/* One event is one page: the numbers are stored with other changes or after many events, and counted after a kill. */
+static void puts_are_counted_after_a_kill(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t first = put(f, f->web, "1.2", "refund"), id;
+	int64_t stored = stored_next_id(f);
+	int frames;
+
+	put(f, f->ios, "1.2", "refund"); /* a new envelope */
+	frames = f->st->db.wal_frames;
+	put(f, f->ios, "1.2", "refund");
+	assert_int_equal(f->st->db.wal_frames, frames + 1);
+	assert_int_equal(stored_next_id(f), stored);
+	f->st->fatal = true;
+	fixture_reopen(f);
+	assert_books_balance(f);
+	assert_int_equal(count_of(f, f->web, STATE_QUEUED), 1);
+	assert_int_equal(count_of(f, f->ios, STATE_QUEUED), 2);
+	assert_int_equal(stored_next_id(f), first + 3);
+	id = put(f, f->web, "1.2", "refund");
+	assert_int_equal(id, first + 3);
+	settle(f, first, SETTLE_DELIVERED, DEAD_NONE);
+	assert_int_equal(stored_next_id(f), id + 1);
+	for (int i = 0; i < 999; i++)
+		put(f, f->web, "1.2", "refund");
+	assert_int_equal(stored_next_id(f), id + 1);
+	put(f, f->web, "1.2", "refund");
+	assert_int_equal(stored_next_id(f), id + 1001);
+	f->st->fatal = true;
+	fixture_reopen(f);
+	assert_books_balance(f);
+	assert_int_equal(count_of(f, f->web, STATE_QUEUED), 1001);
+}
+
 static void pause_words_survive(void **state)
 {
 	struct fixture *f = *state;
@@ -625,6 +664,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(id_mark_moves_in_blocks, setup, teardown),
 	        cmocka_unit_test_setup_teardown(streams_keep_their_numbers, setup, teardown),
 	        cmocka_unit_test_setup_teardown(unclean_stop_is_known, setup, teardown),
+	        cmocka_unit_test_setup_teardown(puts_are_counted_after_a_kill, setup, teardown),
 	        cmocka_unit_test_setup_teardown(pause_words_survive, setup, teardown),
 	        cmocka_unit_test_setup_teardown(damaged_header_is_set_aside, setup, teardown),
 	        cmocka_unit_test_setup_teardown(setting_aside_goes_on_where_it_was_stopped, setup, teardown),

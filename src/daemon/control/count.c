@@ -166,7 +166,7 @@ static void count_slice(struct op *op)
 
 /* ---- from the counters ---- */
 
-/* The outbox counts by stream and state, in every transaction: no row need be looked at for those. */
+/* The outbox counts by stream and state: no row need be looked at for those. */
 static bool counters_tell(const struct count_op *n)
 {
 	const struct event_filter *f = &n->selection.filter;
