@@ -75,6 +75,7 @@ struct world {
 	size_t examined;
 	struct http_request requests[WORLD_IN_FLIGHT];
 	uint64_t started;
+	unsigned most_started_a_turn;
 	unsigned in_flight, most_in_flight;
 	/* decides r->attempt and r->done_us; r->attempt is a 204 at now + 10 ms already */
 	void (*answer)(struct world *w, struct http_request *r);
@@ -424,7 +425,11 @@ static void world_advance(struct world *w, int64_t us)
 static void world_turn(struct world *w)
 {
 	world_commit(w);
+	uint64_t before = w->started;
 	delivery_pump(w->d, &w->now);
+	unsigned n = (unsigned)(w->started - before);
+	if (n > w->most_started_a_turn)
+		w->most_started_a_turn = n;
 }
 
 /* To the next time at which anything is due, at most to until_us (monotonic); turns until nothing more happens now.

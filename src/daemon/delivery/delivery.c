@@ -6,7 +6,12 @@
 
 #include "daemon/delivery/private.h"
 
-enum { STARTS_A_ROUND = 8 }; /* requests that one stream may start before the next one's turn */
+enum {
+	STARTS_A_ROUND = 8, /* requests that one stream may start before the next one's turn */
+	/* … and all streams in one turn of the loop: 60 us each to write the body and as many to send it, which
+	 * nobody else should wait for; and the first body is sent before the last one is written. */
+	STARTS_A_TURN = 16
+};
 
 /* The turn's tail decides; the timer only makes the turn come. */
 static void on_timer(void *arg UNUSED) {}
@@ -97,9 +102,9 @@ static void refill(struct delivery *d, const struct now *now)
 /* In rounds, so that streams share the loop's time fairly; whose turn is first goes round too. */
 static void start_requests(struct delivery *d)
 {
-	bool more = d->n_outlets > 0;
-	while (more) {
-		more = false;
+	d->more_to_start = d->n_outlets > 0;
+	for (unsigned started = 0; d->more_to_start && started < STARTS_A_TURN;) {
+		d->more_to_start = false;
 		for (size_t i = 0; i < d->n_outlets; i++) {
 			struct outlet *o = d->outlets[(d->turn + i) % d->n_outlets];
 			unsigned most = STARTS_A_ROUND;
@@ -108,7 +113,8 @@ static void start_requests(struct delivery *d)
 			unsigned n = dispatch_start(&d->dispatch, o, most);
 			if (d->draining)
 				o->drain_quota -= n;
-			more |= n == STARTS_A_ROUND;
+			d->more_to_start |= n == STARTS_A_ROUND;
+			started += n;
 		}
 	}
 	d->turn++;
@@ -136,6 +142,8 @@ int64_t delivery_next_us(const struct delivery *d, const struct now *now)
 {
 	int64_t next = dispatch_next_us(&d->dispatch), expiry = expiry_next_us(&d->expiry, now);
 	next = expiry < next ? expiry : next;
+	if (d->more_to_start)
+		return now->mono_us;
 	for (size_t i = 0; i < d->n_outlets; i++) {
 		int64_t at = outlet_next_us(d->outlets[i], now->mono_us);
 		next = at < next ? at : next;

@@ -20,7 +20,8 @@ struct delivery {
 	struct outlet *outlets[STREAMS_MAX]; /* removed ones included until nothing of theirs is in flight */
 	size_t n_outlets;
 	struct outlet *by_sid[STREAMS_MAX];
-	size_t turn; /* whose turn it is to start first */
+	size_t turn;        /* whose turn it is to start first */
+	bool more_to_start; /* in the next turn: this one has done enough */
 	bool draining;
 	int64_t stats_at_us; /* when the outbox's counters were last looked at */
 };
