@@ -19,7 +19,7 @@ enum {
 	LINE_SMALL = 16 * 1024, /* longer lines are not read on while memory is short (protocol.md, Pressure) */
 	REPLY_TYPICAL = 48,     /* bytes of an ok: what an unanswered line will need */
 	REPLY_HEADROOM = 4096,  /* room kept for the reply that was not foreseen */
-	LINES_PER_TURN = 2048,  /* so many, of all connections, end the reading of a turn: some 5 ms of work */
+	LINES_PER_TURN = 1024,  /* so many, of all connections, end the reading of a turn: some 4 ms of work */
 	ACCEPTS_PER_TURN = 64
 };
 #define STALL_US (30 * US_PER_S)      /* a long partial line without progress while memory is short */
