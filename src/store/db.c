@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store/joined_writes.h"
+
 static const char *const sql_texts[SQL_COUNT] = {
 #define X(name, text) [SQL_##name] = text,
         STORE_SQL(X)
@@ -311,6 +313,19 @@ int db_checkpoint(struct db *db, bool truncate)
 		return note_trouble(db, rc);
 	db->wal_frames = frames - done;
 	return 0;
+}
+
+int db_copy_ahead(struct db *db)
+{
+	sqlite3_file *wal = NULL;
+	int rc;
+
+	if (sqlite3_file_control(db->conn, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) != SQLITE_OK || !wal ||
+	    sqlite3_file_control(db->conn, "main", JOINED_WRITES_AHEAD, wal) != SQLITE_OK)
+		return 0;
+	rc = sqlite3_wal_checkpoint_v2(db->conn, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	(void)sqlite3_file_control(db->conn, "main", JOINED_WRITES_AHEAD, NULL);
+	return rc == SQLITE_OK ? 1 : note_trouble(db, rc);
 }
 
 bool db_file_is_gone(struct db *db)

@@ -5,15 +5,18 @@
 #include "base/clock.h"
 #include "store/store_private.h"
 
-/* When the WAL is copied into the database: some 20 us a page, sync included, that the next commit waits for. Where
- * groups are small somebody waits for each of them, and a copy is kept as short as a commit; where they are large, a
- * few large copies cost less than many. What every commit writes anew (the last page of the events, the counters) is
- * copied once however often it stands in the WAL. */
+/* When the WAL is copied into the database: in two steps, because a sync of many pages takes ten times as long as a
+ * commit, which would wait for it. First pages are copied and their writing is begun; some commits later, when the
+ * disk has most of them, what is new is copied too and all is synced. Where groups are small somebody waits for each
+ * of them, and a copy is kept as short as a commit; where they are large, a few large copies cost less than many.
+ * What every commit writes anew (the last page of the events, the counters) is copied once however often it stands in
+ * the WAL. */
 enum {
-	COPY_PAGES_LEAST = 32,
+	COPY_PAGES_LEAST = 128,
 	COPY_GROUPS = 4,    /* of the last one's size, if that is more */
 	COPY_FRAMES = 1000, /* at most, whatever the groups are */
 	COPY_FRAMES_LEAST = 16,
+	FINISH_COMMITS = 2, /* later; after a large one at once: what it added is to be synced too */
 	FRAMES_SHARED = 3
 };
 /* result of a job that has not run. */
@@ -121,7 +124,7 @@ static void fail_pending(struct job **jobs, size_t n, int result)
 static void checkpoint(struct store *st)
 {
 	db_forget_trouble(&st->db);
-	st->debt = (struct copy_debt){0, 0};
+	st->debt = (struct copy_debt){0};
 	if (db_checkpoint(&st->db, false) < 0)
 		store_judge_trouble(st, "copying the WAL into the database");
 	else
@@ -220,6 +223,31 @@ static int frames_at_most(const struct store *st)
 	return frames < COPY_FRAMES_LEAST ? COPY_FRAMES_LEAST : (int)frames;
 }
 
+/* With little room left nothing is put off. */
+static bool copy_ahead(struct store *st)
+{
+	int r;
+
+	if (frames_at_most(st) < COPY_FRAMES)
+		return false;
+	db_forget_trouble(&st->db);
+	r = db_copy_ahead(&st->db);
+	if (r < 0)
+		store_judge_trouble(st, "copying the WAL into the database");
+	st->debt.ahead = r > 0;
+	return r != 0;
+}
+
+static bool copy_is_due(const struct store *st, int pages)
+{
+	const struct copy_debt *debt = &st->debt;
+
+	if (debt->ahead)
+		return debt->commits >= FINISH_COMMITS || pages >= COPY_PAGES_LEAST;
+	return debt->frames >= frames_at_most(st) ||
+	       (debt->pages >= COPY_PAGES_LEAST && debt->pages >= COPY_GROUPS * pages);
+}
+
 void store_after_commit(struct store *st)
 {
 	struct copy_debt *debt = &st->debt;
@@ -230,10 +258,11 @@ void store_after_commit(struct store *st)
 		return;
 	debt->frames = st->db.wal_frames;
 	debt->pages += pages;
-	if (debt->frames < frames_at_most(st) &&
-	    (debt->pages < COPY_PAGES_LEAST || debt->pages < COPY_GROUPS * pages))
+	debt->commits += debt->ahead && added > 0;
+	if (!copy_is_due(st, pages))
 		return;
-	checkpoint(st);
+	if (debt->ahead || !copy_ahead(st))
+		checkpoint(st);
 }
 
 int store_transaction(struct store *st, int (*body)(struct store *st, void *arg), void *arg)

@@ -1,15 +1,20 @@
-/* joined_writes.c - a SQLite VFS over another one that makes one write of adjacent ones */
+/* joined_writes.c - a SQLite VFS over another one that makes one write of adjacent ones, and a copy in two steps */
 #include "store/joined_writes.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "base/macros.h"
+#include "store/copied_frames.h"
 
 enum { RUN_BYTES = 64 << 10 };
+/* Of a WAL (sqlite.org/fileformat2.html, "The WAL File Format"). */
+enum { WAL_HEADER = 32, FRAME_HEADER = 24 };
 
 struct joined_vfs {
 	sqlite3_vfs vfs;
@@ -24,11 +29,29 @@ struct joined_file {
 	char *run;           /* bytes that are still to be written; NULL: there never were any */
 	int n;
 	sqlite3_int64 at;
+
+	struct joined_file *db; /* a WAL's, once something is copied ahead */
+
+	/* A database's: */
+	struct copied_frames copied;
+	int page;     /* size, as a checkpoint reads it */
+	size_t frame; /* that it read last; 0: none */
+	bool copying; /* a checkpoint is on */
+	bool ahead;   /* … whose sync is left to a later one */
+	int fd;       /* of our own, to start the writing; -1: none */
 };
 
 static struct joined_file *joined(sqlite3_file *file)
 {
 	return (struct joined_file *)file;
+}
+
+/* What was copied and could not be written is to be copied again. */
+static int written(struct joined_file *f, int rc)
+{
+	if (rc != SQLITE_OK)
+		copied_frames_forget(&f->copied);
+	return rc;
 }
 
 /* A write that failed is not tried again: neither by SQLite, which gives up the transaction or the copy instead. */
@@ -40,7 +63,7 @@ static int write_out(struct joined_file *f)
 		return SQLITE_OK;
 	f->n = 0;
 	f->unsynced = true;
-	return f->below->pMethods->xWrite(f->below, f->run, n, f->at);
+	return written(f, f->below->pMethods->xWrite(f->below, f->run, n, f->at));
 }
 
 static bool is_next(const struct joined_file *f, int n, sqlite3_int64 at)
@@ -48,10 +71,50 @@ static bool is_next(const struct joined_file *f, int n, sqlite3_int64 at)
 	return f->n == 0 || (at == f->at + f->n && n <= RUN_BYTES - f->n);
 }
 
+/* SQLite writes over frames when it begins the WAL anew, or after a rollback. */
+static void wal_changes(struct joined_file *wal, sqlite3_int64 at)
+{
+	struct copied_frames *copied = &wal->db->copied;
+
+	if (copied->end > 0 && at < WAL_HEADER + (sqlite3_int64)(copied->end - 1) * (wal->db->page + FRAME_HEADER))
+		copied_frames_forget(copied);
+}
+
+/* The page that a checkpoint wants to write is that of the frame that it read just before. */
+static bool is_copied(struct joined_file *db)
+{
+	size_t frame = db->frame;
+
+	db->frame = 0;
+	if (frame == 0)
+		return false;
+	if (copied_frames_has(&db->copied, frame))
+		return true;
+	copied_frames_add(&db->copied, frame);
+	return false;
+}
+
+/* True: what is read is there already. */
+static bool note_frame(struct joined_file *db, int n, sqlite3_int64 at)
+{
+	at -= WAL_HEADER + FRAME_HEADER;
+	if (n != db->page)
+		copied_frames_forget(&db->copied);
+	db->page = n;
+	db->frame = at >= 0 && at % (n + FRAME_HEADER) == 0 ? (size_t)(at / (n + FRAME_HEADER)) + 1 : 0;
+	return copied_frames_has(&db->copied, db->frame);
+}
+
 static int joined_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 at)
 {
 	struct joined_file *f = joined(file);
-	int rc = is_next(f, n, at) ? SQLITE_OK : write_out(f);
+	int rc;
+
+	if (f->db)
+		wal_changes(f, at);
+	if (f->copying && is_copied(f))
+		return SQLITE_OK;
+	rc = is_next(f, n, at) ? SQLITE_OK : write_out(f);
 
 	if (rc != SQLITE_OK)
 		return rc;
@@ -59,7 +122,7 @@ static int joined_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 
 		f->run = malloc(RUN_BYTES);
 	if (!f->run || n > RUN_BYTES) {
 		f->unsynced = true;
-		return f->below->pMethods->xWrite(f->below, p, n, at);
+		return written(f, f->below->pMethods->xWrite(f->below, p, n, at));
 	}
 	if (f->n == 0)
 		f->at = at;
@@ -71,8 +134,12 @@ static int joined_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 
 static int joined_read(sqlite3_file *file, void *p, int n, sqlite3_int64 at)
 {
 	struct joined_file *f = joined(file);
+	int rc;
+
+	if (f->db && f->db->copying && note_frame(f->db, n, at))
+		return SQLITE_OK;
 	/* Behind it, too: the file may end there. */
-	int rc = f->n > 0 && at + n > f->at ? write_out(f) : SQLITE_OK;
+	rc = f->n > 0 && at + n > f->at ? write_out(f) : SQLITE_OK;
 
 	return rc == SQLITE_OK ? f->below->pMethods->xRead(f->below, p, n, at) : rc;
 }
@@ -82,6 +149,8 @@ static int joined_truncate(sqlite3_file *file, sqlite3_int64 size)
 	struct joined_file *f = joined(file);
 	int rc = write_out(f);
 
+	if (f->db)
+		copied_frames_forget(&f->db->copied);
 	f->unsynced = true;
 	return rc == SQLITE_OK ? f->below->pMethods->xTruncate(f->below, size) : rc;
 }
@@ -93,6 +162,11 @@ static int joined_sync(sqlite3_file *file, int flags)
 
 	if (rc != SQLITE_OK || !f->unsynced)
 		return rc;
+	if (f->ahead) {
+		/* Only a start: what is on the disk the sync will know. */
+		(void)sync_file_range(f->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+		return SQLITE_BUSY; /* for a checkpoint: not all of it is done */
+	}
 	rc = f->below->pMethods->xSync(f->below, flags);
 	f->unsynced = rc != SQLITE_OK;
 	return rc;
@@ -113,6 +187,8 @@ static int joined_close(sqlite3_file *file)
 	int rc = write_out(f), rc_close = f->below->pMethods->xClose(f->below);
 
 	free(f->run);
+	copied_frames_free(&f->copied);
+	fd_close(f->fd); /* after SQLite's: closing one costs the process its locks */
 	return rc == SQLITE_OK ? rc_close : rc;
 }
 
@@ -131,9 +207,34 @@ static int joined_check_lock(sqlite3_file *file, int *ret)
 	return joined(file)->below->pMethods->xCheckReservedLock(joined(file)->below, ret);
 }
 
+static int copy_ahead(struct joined_file *db, sqlite3_file *wal)
+{
+	db->ahead = false;
+	if (!wal)
+		return SQLITE_OK;
+	if (db->fd < 0 || wal->pMethods != db->base.pMethods)
+		return SQLITE_NOTFOUND;
+	joined(wal)->db = db;
+	db->ahead = true;
+	return SQLITE_OK;
+}
+
 static int joined_control(sqlite3_file *file, int op, void *arg)
 {
-	return joined(file)->below->pMethods->xFileControl(joined(file)->below, op, arg);
+	struct joined_file *f = joined(file);
+
+	switch (op) {
+	case SQLITE_FCNTL_CKPT_START:
+	case SQLITE_FCNTL_CKPT_DONE:
+		f->copying = op == SQLITE_FCNTL_CKPT_START;
+		f->frame = 0;
+		break;
+	case JOINED_WRITES_AHEAD:
+		return copy_ahead(f, arg);
+	default:
+		break;
+	}
+	return f->below->pMethods->xFileControl(f->below, op, arg);
 }
 
 static int joined_sector(sqlite3_file *file)
@@ -172,12 +273,15 @@ static int joined_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, i
 	/* A rollback journal and temporary files are as they were. */
 	if (!(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)))
 		return below->xOpen(below, name, file, flags, ret_flags);
-	*f = (struct joined_file){.below = (sqlite3_file *)(f + 1), .unsynced = true};
+	*f = (struct joined_file){.below = (sqlite3_file *)(f + 1), .unsynced = true, .fd = -1};
 	rc = below->xOpen(below, name, f->below, flags, ret_flags);
-	if (rc == SQLITE_OK)
+	if (rc == SQLITE_OK) {
 		f->base.pMethods = &methods;
-	else if (f->below->pMethods)
+		if (flags & SQLITE_OPEN_MAIN_DB)
+			f->fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	} else if (f->below->pMethods) {
 		f->below->pMethods->xClose(f->below);
+	}
 	return rc;
 }
 

@@ -9,6 +9,12 @@
 #ifndef STORE_JOINED_WRITES_H
 #define STORE_JOINED_WRITES_H
 
+/* For sqlite3_file_control() on "main"; argument: the sqlite3_file of its WAL. From then on a checkpoint copies and
+ * starts the writing to the disk, but does not sync: it ends without having got to its end, the WAL goes on as it is,
+ * and a later checkpoint copies only what is new and has little to sync. Argument NULL: checkpoints do all again.
+ * SQLITE_NOTFOUND: it cannot be had. */
+enum { JOINED_WRITES_AHEAD = 0x67613431 };
+
 /* The name of the VFS over that one (NULL: the default), registered with its first use. NULL: out of memory, or there
  * is none of that name. */
 const char *joined_writes_vfs(const char *below);

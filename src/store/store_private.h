@@ -51,6 +51,8 @@ struct stream_row {
 struct copy_debt {
 	int frames; /* of the WAL when it was looked at last */
 	int pages;  /* to copy, about */
+	bool ahead; /* they are copied, but not synced; since then: */
+	int commits;
 };
 
 struct backup;

@@ -1,0 +1,54 @@
+/* copied_frames.c - which frames of a WAL the database file has already */
+#include "store/copied_frames.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { WORD_BITS = 64, WORDS_LEAST = 64, FRAMES_MAX = 1 << 20 };
+
+bool copied_frames_has(const struct copied_frames *c, size_t frame)
+{
+	return frame < c->end && (c->bits[frame / WORD_BITS] >> (frame % WORD_BITS) & 1);
+}
+
+static bool make_room(struct copied_frames *c, size_t frame)
+{
+	size_t n = c->n_words ? c->n_words : WORDS_LEAST;
+	uint64_t *bits;
+
+	if (frame >= FRAMES_MAX)
+		return false;
+	while (n * WORD_BITS <= frame)
+		n *= 2;
+	if (n == c->n_words)
+		return true;
+	bits = realloc(c->bits, n * sizeof(*bits));
+	if (!bits)
+		return false;
+	memset(bits + c->n_words, 0, (n - c->n_words) * sizeof(*bits));
+	c->bits = bits;
+	c->n_words = n;
+	return true;
+}
+
+void copied_frames_add(struct copied_frames *c, size_t frame)
+{
+	if (!make_room(c, frame))
+		return;
+	c->bits[frame / WORD_BITS] |= UINT64_C(1) << (frame % WORD_BITS);
+	if (frame >= c->end)
+		c->end = frame + 1;
+}
+
+void copied_frames_forget(struct copied_frames *c)
+{
+	if (c->end > 0)
+		memset(c->bits, 0, (c->end + WORD_BITS - 1) / WORD_BITS * sizeof(*c->bits));
+	c->end = 0;
+}
+
+void copied_frames_free(struct copied_frames *c)
+{
+	free(c->bits);
+	*c = (struct copied_frames){0};
+}
