@@ -449,17 +449,10 @@ static int check_bytes(struct slice text, struct err *err)
 	return p ? not_json(err, (size_t)(p - text.p), "form feed and vertical tab are no white space in JSON") : 0;
 }
 
-int json_in_read(struct json_in *in, struct slice text, const struct json_doc **ret, struct err *err)
+static int parse(struct json_in *in, struct slice text, const struct json_doc **ret, struct err *err)
 {
-	int r;
+	int r = make_handle(in);
 
-	trim(in);
-	if (text.n == 0 || text.n > MAX_TEXT)
-		return not_json(err, 0, text.n ? "too long" : "there is no object");
-	r = check_bytes(text, err);
-	if (r < 0)
-		return r;
-	r = make_handle(in);
 	if (r < 0)
 		return r;
 	in->doc = (struct json_doc){.text = text, .decoded = in->decoded.data, .nodes = in->nodes};
@@ -476,6 +469,19 @@ int json_in_read(struct json_in *in, struct slice text, const struct json_doc **
 	}
 	*ret = &in->doc;
 	return 0;
+}
+
+int json_in_read(struct json_in *in, struct slice text, const struct json_doc **ret, struct err *err)
+{
+	int r;
+
+	trim(in);
+	if (text.n == 0 || text.n > MAX_TEXT)
+		return not_json(err, 0, text.n ? "too long" : "there is no object");
+	r = check_bytes(text, err);
+	if (r == 0)
+		r = parse(in, text, ret, err);
+	return r == -ENOMEM ? err_set(err, r, "out of memory") : r;
 }
 
 struct json_in *json_in_new(unsigned max_depth)

@@ -352,13 +352,16 @@ static enum ctl_exit print_count(struct offline *o, struct slice key, uint64_t c
 
 	buf_clear(&o->line);
 	j = json_out_begin(&o->line);
-	if (!j)
-		return CTL_REFUSED;
-	json_out_object(j);
-	json_out_key(j, "key");
-	json_out_slice(j, key);
-	json_out_kv_i64(j, "count", (int64_t)count);
-	return json_out_end(j) < 0 ? CTL_REFUSED : o->print(&o->rows, buf_slice(&o->line));
+	if (j) {
+		json_out_object(j);
+		json_out_key(j, "key");
+		json_out_slice(j, key);
+		json_out_kv_i64(j, "count", (int64_t)count);
+	}
+	if (j && json_out_end(j) == 0)
+		return o->print(&o->rows, buf_slice(&o->line));
+	ctl_complain("out of memory");
+	return CTL_REFUSED;
 }
 
 static enum ctl_exit count(struct offline *o)

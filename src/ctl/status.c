@@ -308,7 +308,10 @@ static enum ctl_exit print_screen(void *arg, struct slice line)
 		fwrite(s.out.data, 1, s.out.len, stdout);
 	fflush(stdout);
 	out = s.out;
-	return s.error == 0 ? CTL_DONE : CTL_REFUSED;
+	if (s.error == 0)
+		return CTL_DONE;
+	ctl_complain("%s", strerror(-s.error));
+	return CTL_REFUSED;
 }
 
 static enum ctl_exit once(struct status_run *run, struct client *client)

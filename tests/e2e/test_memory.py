@@ -30,6 +30,9 @@ def preload(tmp_path_factory):
 LIBRARIES = (-signal.SIGFPE, -signal.SIGSEGV) if VARIANT == "cov" else (-signal.SIGFPE,)
 
 
+AT_EXIT = (0, -signal.SIGSEGV) if VARIANT == "cov" else (0,)
+
+
 def places(n, share=1):
     """Which of n allocations are made to fail: FAULTS of them, or a share of that."""
     if FAULTS == "all":
@@ -143,8 +146,8 @@ def test_every_allocation_of_an_answer(make_relay, preload, command):
         gate.unlink()
         ctl(relay, "status")
         assert relay.alive(), relay.log[-2000:]
-        assert relay.stop() == 0, relay.log[-2000:]
-        return int(count.read_text())
+        assert relay.stop() in AT_EXIT, relay.log[-2000:]
+        return int(count.read_text()) if count.exists() else 0
 
     n = run(0)
     assert n > 3
@@ -182,3 +185,47 @@ def test_every_allocation_at_start(make_relay, collector, preload):
     assert relay.states() == {"queued": 1}
     assert not list(relay.dir.glob("*corrupt*"))
     print(f"{n} allocations at start, {len(places(n))} failed once, {refused} starts refused")
+
+
+# What ga4relay-ctl is asked while a relay runs ({conf}, {file}, {lines}: a configuration, a copy of the outbox, a file of lines).
+COMMANDS = """status|status --json|list|list --json --state dead,queued --reverse|list --state rejected|show 1 2|show --json 1|count --by name
+count --json --client 1.1|retry 1 --json|hold 1|release 1|drop 999|retry --stream web --yes|export|export 1 --json|pause|resume --json|flush
+send {lines}|send --json {lines}|validate {lines}|validate --json {lines}|validate --config {conf} {lines}|check|check --json|metrics|metrics --json
+check-config {conf}|reload|log-level info|version|version --json|doctor --json|doctor --config {conf}|list --name|nonsense|help list
+--offline {file} list|--offline {file} list --json --state dead|--offline {file} show 1|--offline {file} count --by age|--offline {file} export
+--offline {file} check|--offline {file} check --json""".replace("\n", "|").split("|")
+
+
+def test_every_allocation_of_the_client(make_relay, preload, tmp_path):
+    """ga4relay-ctl without memory says so, or does without; it neither crashes nor waits, nor fails without a word."""
+    relay = make_relay().allow(".*")
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    with relay.client() as c:
+        c.send(*[event(client="1.1")] * 5, b"nonsense\n")
+        c.replies(6)
+    names = {"conf": relay.conf, "file": tmp_path / "copy.db", "lines": tmp_path / "lines"}
+    relay.ctl("backup", names["file"])
+    names["lines"].write_text('{"client_id":"8.8","name":"a"}\nnonsense\n{"client_id":"8.8","name":"ad_click"}\n')
+    # Spared: libconfig, which ends the process, and libc, whose look at nsswitch.conf crashes (2.36).
+    count, tried, wrong = tmp_path / "count", 0, []
+
+    def run(command, at):
+        env = {"PATH": os.environ["PATH"], "LD_PRELOAD": str(preload), "FAILMALLOC_AT": str(at), "FAILMALLOC_COUNT": str(count),
+               "FAILMALLOC_SPARE": "/libc", **{k: v for k, v in os.environ.items() if k.startswith("GCOV")}}
+        words = [w.format(**names) for w in command.split()]
+        return subprocess.run([str(BUILD / "ga4relay-ctl"), "-s", str(relay.control), *words], env=env, capture_output=True,
+                              text=True, errors="backslashreplace", timeout=60)
+
+    for command in COMMANDS:
+        good = run(command, 0)
+        for at in places(int(count.read_text())):
+            p = run(command, at)
+            tried += 1
+            where = f"{command}, allocation {at}: exit {p.returncode}\n{p.stdout[-500:]}\n{p.stderr[-500:]}"
+            crashed = p.returncode not in (*range(6), *AT_EXIT)
+            silent = p.returncode not in (good.returncode, *AT_EXIT) and not p.stderr and not p.stdout
+            if crashed or silent:
+                wrong.append(where)
+    assert not wrong, "\n".join(wrong)
+    print(f"{tried} allocations of {len(COMMANDS)} commands failed once")
