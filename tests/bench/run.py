@@ -359,18 +359,40 @@ def packing(b):
 
 # ---- latency ----
 
-def fdatasync_us(b):
+def fdatasyncs(b, size, seconds=0):
+    """When each began and ended, in us, 200 at least, in turn over as many pieces of a file."""
     path = b.place.dir / "sync"
     fd = os.open(path, os.O_RDWR | os.O_CREAT)
-    took = []
-    for i in range(200):
-        os.pwrite(fd, os.urandom(4096), i * 4096)
+    data, took, stop = os.urandom(size), [], time.monotonic() + seconds
+    while time.monotonic() < stop or len(took) < 200:
+        os.pwrite(fd, data, len(took) % 200 * size)
         start = time.monotonic()
         os.fdatasync(fd)
-        took.append((time.monotonic() - start) * 1e6)
+        took.append((start * 1e6, time.monotonic() * 1e6))
     os.close(fd)
     path.unlink()
-    return statistics.median(took)
+    return took
+
+
+def fdatasync_us(b):
+    return statistics.median(end - start for start, end in fdatasyncs(b, 4096))
+
+
+def bare_p99_us(b):
+    """What an ack would wait if there were nothing but the syncs, of 32 KiB, and a process that counts: lines come
+    every 100 us and wait for the end of the next sync that begins. A sync that takes long is waited for by many."""
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        took = fdatasyncs(b, 32768, b.seconds)
+    finally:
+        busy.kill()
+        busy.wait()
+    starts = [start for start, _ in took]
+    waits = []
+    for i in range(int((starts[-1] - starts[0]) / 100)):
+        at = starts[0] + i * 100
+        waits.append(took[bisect.bisect_left(starts, at)][1] - at)
+    return sorted(waits)[len(waits) * 99 // 100]
 
 
 def latency(b):
@@ -378,12 +400,13 @@ def latency(b):
     relay = b.relay().start(paused=True)
     peak = statistics.median(relay.load("-c", 4, "-n", b.lines)["lines_per_s"] for _ in range(3))
     turns = relay.metric("ga4relay_slow_loops_total")
-    ours, sync = b.alternate(
+    ours, sync, busy = b.alternate(
         lambda: relay.load("-c", 4, "-r", int(peak / 2), "-n", int(peak / 2 * b.seconds))["p99_us"],
-        lambda: fdatasync_us(b))
+        lambda: fdatasync_us(b), lambda: bare_p99_us(b))
     turns = relay.metric("ga4relay_slow_loops_total") - turns
     b.figure(f"ack p99 at half the peak ({int(peak / 2)}/s), us", ours, "us", sync, "fdatasync", 10, most=True,
              note=f"slow turns {turns:g}")
+    b.figure("limit: the same of bare syncs beside a busy process, us", busy, "us", sync, "fdatasync")
     for share in (0.02, 0.05, 0.1, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9) if b.ladder else ():
         rate = int(peak * share)
         got = relay.load("-c", 4, "-r", rate, "-n", int(rate * b.seconds))
