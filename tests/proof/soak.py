@@ -38,8 +38,8 @@ HEAP_SHIM = SHIM.with_name("heap_shim.so")
 KEY_DROPPED = 3                                 # store/ledger.h
 LOOKS_TO_REST = 200                             # about two minutes
 GROWTH_KIB = 96                                 # that memory in use at rest may grow over the last two thirds of the long life
-MOST_EVENTS = 15_000                            # the applications write more than the endpoint takes
-MOST_KIB = 28 << 10                             # and all that memory may be with so many: 8 MiB of it are SQLite's cache
+MOST_EVENTS = 25_000                            # the applications write more than the endpoint takes
+MOST_KIB = 36 << 10                             # and all that memory may be with so many: 8 MiB of it are SQLite's cache
 SHORT_S = 600                                   # in less caches are still filling
 EXPECTED = ("destination web", "did not end cleanly", "outcome=", "refused lines", "second signal", "still in flight",
             "is the clock right", "expiry goes on")
@@ -199,6 +199,7 @@ class Soak:
         self.begin_life()
 
     def long_life(self, seconds):
+        self.fill_up()
         patience, looks = Patience(seconds), 0
         while patience.left():
             self.tick(restarts=False)
@@ -209,6 +210,21 @@ class Soak:
                 self.books.open()
             time.sleep(self.rng.uniform(0.2, 1))
         self.rest()
+
+    def fill_up(self):
+        """The queue reaches its limit once: what SQLite's cache and the tables are then, they stay."""
+        self.hold_still()
+        writer, full = Application("patient", self.relay, self.books, "filling"), False
+        with writer.connect() as c:
+            while not full:
+                names = [writer.name_one() for _ in range(100)]
+                c.send(*(writer.one(n) for n in names))
+                for n in names:
+                    reply = c.reply()
+                    self.books.reply([n], reply)
+                    full = full or not reply["ok"]
+        self.relay.ctl("resume")
+        self.books.open()
 
     def rest(self):
         """Nobody writes and nothing is left to be sent. The relay gives back what it has freed once that has lasted."""
