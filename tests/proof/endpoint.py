@@ -16,6 +16,7 @@ def gone(c):
 
 class Endpoint(Collector):
     """Events named poison are refused with 400. trouble: how many of 100 requests come to nothing."""
+    loud = False
 
     def __init__(self, books, seed, trouble=20, hang=6.0):
         self.books, self.dice, self.trouble, self.hang_s = books, random.Random(seed), trouble, hang

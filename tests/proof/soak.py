@@ -38,7 +38,7 @@ HEAP_SHIM = SHIM.with_name("heap_shim.so")
 KEY_DROPPED = 3                                 # store/ledger.h
 LOOKS_TO_REST = 200                             # about two minutes
 GROWTH_KIB = 96                                 # that memory in use at rest may grow over the last two thirds of the long life
-MOST_EVENTS = 25_000                            # the applications write more than the endpoint takes
+MOST_EVENTS = 25_000                            # that are queued: the applications write more than the endpoint takes
 MOST_KIB = 36 << 10                             # and all that memory may be with so many: 8 MiB of it are SQLite's cache
 SHORT_S = 600                                   # in less caches are still filling
 EXPECTED = ("destination web", "did not end cleanly", "outcome=", "refused lines", "second signal", "still in flight",
@@ -50,8 +50,7 @@ class Soak:
         self.seconds, self.rng = seconds, random.Random(seed)
         self.books = Books()
         self.endpoint = Endpoint(self.books, seed, trouble=8, hang=3.0)
-        self.relay = Relay(self.endpoint.url, delivery={"timeout": "8s", "retry_max": "2s"},
-                           outbox={"max_events": MOST_EVENTS}).allow(*EXPECTED)
+        self.relay = Relay(self.endpoint.url, delivery={"timeout": "8s", "retry_max": "2s"}).allow(*EXPECTED)
         self.file = DeadFile(self.relay.db, self.books)
         self.clock = Clock(self.relay)
         self.heap = self.relay.dir / "heap"     # heap_shim.c
@@ -207,24 +206,31 @@ class Soak:
             looks += 1
             if looks % LOOKS_TO_REST == 20:
                 self.rest()
-                self.books.open()
+            self.hold_back()
             time.sleep(self.rng.uniform(0.2, 1))
         self.rest()
 
     def fill_up(self):
-        """The queue reaches its limit once: what SQLite's cache and the tables are then, they stay."""
+        """Once as many are queued as ever will be: what SQLite's cache and the tables are then, they stay."""
         self.hold_still()
-        writer, full = Application("patient", self.relay, self.books, "filling"), False
+        writer = Application("patient", self.relay, self.books, "filling")
         with writer.connect() as c:
-            while not full:
+            while self.queued() < MOST_EVENTS:
                 names = [writer.name_one() for _ in range(100)]
                 c.send(*(writer.one(n) for n in names))
                 for n in names:
-                    reply = c.reply()
-                    self.books.reply([n], reply)
-                    full = full or not reply["ok"]
+                    self.books.reply([n], c.reply())
         self.relay.ctl("resume")
-        self.books.open()
+
+    def queued(self):
+        return self.relay.states().get("queued", 0)
+
+    def hold_back(self):
+        """The applications, while much is queued."""
+        if self.queued() > MOST_EVENTS * 0.8:
+            self.books.close()
+        else:
+            self.books.open()
 
     def rest(self):
         """Nobody writes and nothing is left to be sent. The relay gives back what it has freed once that has lasted."""

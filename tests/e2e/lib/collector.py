@@ -54,6 +54,8 @@ class Request:
 
 
 class Collector:
+    loud = True                  # how each connection ended is told on stderr, which pytest shows where a test failed
+
     def __init__(self, port=0):
         self.lock = threading.Condition()
         self.requests = []
@@ -136,17 +138,18 @@ class Collector:
             f = c.makefile("rb")
             while self._serve_one(c, f, n):
                 pass
-        except ConnectionError:
-            pass                 # the relay went away, or down() was called
+            self._tell(n, "ended")
+        except ConnectionError as e:
+            self._tell(n, e)     # the relay went away, or down() was called
         except Exception:        # the relay sees an empty reply: whoever looks for the reason finds it here
-            print(f"the collector's connection {n}: {traceback.format_exc()}", file=sys.stderr, flush=True)
+            self._tell(n, traceback.format_exc())
         finally:
             with self.lock:
                 self.sockets.discard(c)
             c.close()
 
     def _serve_one(self, c, f, n):
-        head = self._read_head(f)
+        head = self._read_head(f, n)
         if not head:
             return False
         method, target, _ = head[0].split(" ", 2)
@@ -165,17 +168,24 @@ class Collector:
         length = int(headers.get("content-length", 0))
         r.raw = f.read(length)
         if len(r.raw) < length:
+            self._tell(n, f"ended after {len(r.raw)} of {length} bytes of a body")
             return False         # the relay went away
         if answer is None:
             answer = (self.rule(r) if self.rule else None) or self.default
         self._record(r)
         return self._answer(c, r, answer)
 
-    def _read_head(self, f):
+    def _tell(self, n, what):
+        if self.loud:
+            print(f"{time.time():.3f} collector {self.port}, connection {n}: {what}", file=sys.stderr, flush=True)
+
+    def _read_head(self, f, n):
         """Its lines; None: the connection ended."""
         lines = []
         while (line := f.readline()) != b"\r\n":
             if not line.endswith(b"\n"):
+                if lines or line:
+                    self._tell(n, f"ended in a head: {lines} {line}")
                 return None
             lines.append(line.decode().strip())
         return lines
