@@ -22,7 +22,7 @@ from dead_file import DeadFile  # noqa: E402
 from endpoint import Endpoint  # noqa: E402
 from lib.client import event  # noqa: E402
 from lib.collector import status  # noqa: E402
-from lib.relay import BUILD, Relay, wait_until  # noqa: E402
+from lib.relay import BUILD, PATIENCE, Relay, wait_until  # noqa: E402
 
 KILLAT = BUILD / "proof" / "killat"
 BUSY = (OSError, EOFError, ValueError, AssertionError, subprocess.SubprocessError)
@@ -58,7 +58,7 @@ class Phase:
         return self.relay.ask(line)
 
     def ask(self, *events):
-        with self.relay.client(timeout=10) as c:
+        with self.relay.client(timeout=30) as c:
             names = [e["params"]["transaction_id"] for e in events]
             self.w.books.sent(*names)
             c.send(*events)
@@ -144,7 +144,7 @@ class Intake(Phase):
     def during(self):
         self.ask(event(transaction_id="i-0"))
         self.ask(*(event(transaction_id=f"i-{i}", client=f"9.{i}") for i in range(1, 6)))
-        with self.relay.client(timeout=10) as c:
+        with self.relay.client(timeout=30) as c:
             self.w.books.sent("k-1", "p-1", "p-2")
             keyed = {**event(transaction_id="k-1"), "dedup_key": "k"}
             c.send(keyed, b"nonsense\n", keyed,
@@ -153,10 +153,10 @@ class Intake(Phase):
             c.reply()
             self.w.books.reply(["k-1"], c.reply())
             self.w.books.reply(["p-1", "p-2"], c.reply())
-        with self.relay.client(timeout=10) as c:
+        with self.relay.client(timeout=30) as c:
             self.w.books.sent("w-1")
             c.send(event(transaction_id="w-1"))
-        wait_until(lambda: "k-1" in self.w.books.acked and self.relay.states().get("queued", 0) >= 39, "w-1", 10)
+        wait_until(lambda: "k-1" in self.w.books.acked and self.relay.states().get("queued", 0) >= 39, "w-1", PATIENCE)
 
 
 class Settle(Phase):
@@ -172,7 +172,7 @@ class Settle(Phase):
             self.w.endpoint.queue.clear()
         names = [f"s-{i}" for i in range(6)]
         self.ask(*(event("poison" if i == 3 else "refund", transaction_id=n, client="5.5") for i, n in enumerate(names)))
-        wait_until(lambda: not set(self.relay.states()) & {"queued", "inflight"}, "settled", 20)
+        wait_until(lambda: not set(self.relay.states()) & {"queued", "inflight"}, "settled", PATIENCE)
 
 
 class Checkpoint(Phase):
@@ -206,7 +206,7 @@ class Reload(Phase):
             self.relay.stream(paused=True), {**self.relay.stream(paused=True), "name": "new", "measurement_id": "G-TEST000002"}])
         self.relay.write_config()
         self.relay.signal(signal.SIGHUP)
-        wait_until(lambda: "reloaded" in self.relay.log[before:] or not self.relay.alive(), "a reload", 10)
+        wait_until(lambda: "reloaded" in self.relay.log[before:] or not self.relay.alive(), "a reload", PATIENCE)
         self.ask({**event(transaction_id="r-1"), "stream": "new"})
 
 
@@ -216,7 +216,7 @@ class Stop(Phase):
 
     def during(self):
         self.ask(event(transaction_id="t-1"))
-        with self.relay.client(timeout=10) as c:
+        with self.relay.client(timeout=30) as c:
             self.w.books.sent("t-2")
             c.send(event(transaction_id="t-2"))
             self.relay.signal(signal.SIGTERM)
@@ -253,7 +253,7 @@ class FullDisk(Phase):
         with self.w.endpoint.lock:
             self.w.endpoint.queue.clear()
         self.relay.ctl("flush")
-        wait_until(lambda: not set(self.relay.states()) & {"queued", "inflight"}, "room", 30)
+        wait_until(lambda: not set(self.relay.states()) & {"queued", "inflight"}, "room", 60)
         (self.w.disk / "filler").unlink()
 
     def after(self):
@@ -262,7 +262,7 @@ class FullDisk(Phase):
 
     def first_answer(self, line):
         """Once it has made room."""
-        return wait_until(lambda: (r := self.relay.ask(line))["ok"] and r, "room", 20)
+        return wait_until(lambda: (r := self.relay.ask(line))["ok"] and r, "room", 60)
 
 
 PHASES = {c.__name__.lower(): c for c in (FirstStart, Start, SetAside, SetAsideSuspect, Intake, Settle, Checkpoint, Act, Reload,

@@ -21,23 +21,26 @@ build() { # build FILE EDIT
 		{ tail -20 "$work/log" && return 1; }
 }
 
-# In the attacker's words; a crash of the attacker itself would show here.
+# In the attacker's words. Where there is none of these it failed, but not of the mutant.
 reason() {
 	grep -oE 'acknowledged and (is )?gone|given to|had been given|counted twice|damaged file.{0,40}|memory grows: [0-9]+ KiB, then [0-9]+|events-lost=[1-9][0-9]*|not sound' \
-		"$work/out" | sort | uniq -c | sort -rn | sed -n '1s/^ *//p' | grep . || tail -n 1 "$work/out" | cut -c1-300
+		"$work/out" | sort | uniq -c | sort -rn | sed -n '1s/^ *//p' | grep .
 }
 
 mutant() { # mutant NAME FILE EDIT ATTACKER [ARGUMENT…]
-	local name=$1 file=$2 edit=$3
+	local name=$1 file=$2 edit=$3 why
 	shift 3
 	if [ ${#names[@]} -gt 0 ] && [[ " ${names[*]} " != *" $name "* ]]; then return; fi
 	build "$file" "$edit" || { missed+=("$name (not built)") && return; }
 	if (cd "$work/tree" && BUILD_DIR=$PWD/build/release PYTHONDONTWRITEBYTECODE=1 "$@") >"$work/out" 2>&1; then
 		missed+=("$name")
 		echo "MISSED  $name: $*"
-	else
+	elif why=$(reason); then
 		caught=$((caught + 1))
-		echo "caught  $name: $(reason)"
+		echo "caught  $name: $why"
+	else
+		missed+=("$name (the attacker failed otherwise)")
+		echo "FAILED  $name: $(tail -n 1 "$work/out" | cut -c1-300)"
 	fi
 }
 
