@@ -88,14 +88,23 @@ class Recording:
         for f in self.where.glob("outbox.db*"):
             f.unlink()
         self.disk.image(self.where, rng)
-        wrong = [self.judge(), *self.books.wrong]
+        ruined = isinstance(self.w.phase, SetAside) and rng.random() < 0.5 and self.ruin()
+        wrong = [self.judge(ruined), *self.books.wrong]
         self.books.wrong.clear()
         if self.relay.alive():
             self.relay.kill9()
         if any(wrong):
             self.lost.append(f"after call {number}: {wrong}")
 
-    def judge(self):
+    def ruin(self):
+        """The cut has cost the new file as well: what was in it is gone, but its ids must not come again."""
+        if not self.relay.db.exists() or self.relay.db.read_bytes() in (b"", *self.w.phase.damaged):
+            return False
+        with open(self.relay.db, "r+b") as f:
+            f.write(b"\xee" * 512)
+        return True
+
+    def judge(self, ruined):
         highest = max(self.known.acked, default=0)
         self.relay.start()
         r = self.w.phase.first_answer(event(transaction_id="afterwards"))
@@ -110,14 +119,15 @@ class Recording:
             there = [f.read_bytes() for f in self.where.glob("outbox.db*")]
             if any(there.count(content) != 1 for content in self.w.phase.damaged):
                 return "the damaged file is not there whole"
-        return f"acknowledged and gone: {gone[:3]} of {len(gone)}" if gone else None
+        return f"acknowledged and gone: {gone[:3]} of {len(gone)}" if gone and not ruined else None
 
 
 def phase(name, cuts, sync, rng):
     r = Recording(name, sync)
     try:
         r.calls = r.record()
-        points = sorted(rng.randint(1, len(r.calls)) for _ in range(cuts))
+        # A quarter at the very end: then most has been acknowledged.
+        points = sorted(len(r.calls) if i % 4 == 0 else rng.randint(1, len(r.calls)) for i in range(cuts))
         r.cut_at(points, rng)
         print(json.dumps({"phase": name, "sync": sync, "calls": len(r.calls), "syncs": r.disk.syncs, "cuts": cuts,
                           "with_loss": len(r.lost)}), flush=True)

@@ -53,7 +53,7 @@ mutant early-ok src/store/db.c \
 mutant no-sync src/store/store.c 's/PRAGMA synchronous = FULL/PRAGMA synchronous = OFF/' tests/proof/cuts.py -n 60 -s 1 intake checkpoint
 mutant no-sync-store src/store/store.c 's/PRAGMA synchronous = FULL/PRAGMA synchronous = NORMAL/' build/release/proof/powercut -n 200 -m full
 # The promise of ids in the lock file is written, not synced.
-mutant mark-not-synced src/store/lockfile.c 's/ || fdatasync(l->fd) < 0//' tests/proof/cuts.py -n 60 -s 1 setaside setasidesuspect
+mutant mark-not-synced src/store/lockfile.c 's/ || fdatasync(l->fd) < 0//' tests/proof/cuts.py -n 160 -s 1 setaside setasidesuspect
 # The new file's name is not synced.
 mutant name-not-synced src/store/new_outbox.c 's/fd < 0 || fsync(fd) < 0/fd < 0/' tests/proof/cuts.py -n 90 -s 1 firststart setaside
 # What is in flight is not noted.
