@@ -23,6 +23,9 @@ class Puppet:
 
     def stop(self):
         for s in self.listeners:
+            # Who waits in accept() on a number that is only closed takes another's connection, once a signal has
+            # made the kernel begin the call anew.
+            s.shutdown(socket.SHUT_RDWR)
             s.close()
         self.listeners = []
 
