@@ -131,6 +131,11 @@ coverage:
 	@find build/cov -name '*.gcda' -delete 2>/dev/null || true
 	@tests/lib/check.sh cov build unit fuzz e2e
 	@$(PYTHON) tests/lib/coverage.py build/cov
+# The first rule alone, every branch of src/model/ by quick unit tests, for .ci/run.
+model-coverage:
+	@find build/cov -name '*.gcda' -delete 2>/dev/null || true
+	@$(MAKE) --no-print-directory VARIANT=cov unit UNIT_NAMES='$(filter-out simulation memory store%,$(UNIT_NAMES))'
+	@$(PYTHON) tests/lib/coverage.py build/cov --model
 
 # PYTEST_ARGS='-k refund -x' picks tests.
 # E2E_AGAIN=1: what failed is tried once more, loudly: a machine that stood still for seconds is no defect.
@@ -365,5 +370,5 @@ help:
 
 -include $(PROOF_SRC:%.c=$B/%.d) $(patsubst %.c,$B/%.d,$(wildcard tests/fuzz/*.c))
 
-.PHONY: all lib unit valgrind coverage e2e system proof proof-kill proof-calls proof-powercut proof-memory proof-mutants proof-soak fuzz fuzz-replay analyze lint check demo setup bench bench-deps bench-results install uninstall dist deb clean distclean help FORCE
+.PHONY: all lib unit valgrind coverage model-coverage e2e system proof proof-kill proof-calls proof-powercut proof-memory proof-mutants proof-soak fuzz fuzz-replay analyze lint check demo setup bench bench-deps bench-results install uninstall dist deb clean distclean help FORCE
 .SECONDARY:

@@ -240,13 +240,6 @@ struct job_in_flight {
 };
 void job_in_flight_init(struct job_in_flight *j, uint64_t bound, void (*done)(struct job *));
 
-/* STATS: a copy of the counters. */
-struct job_stats {
-	struct job job;
-	struct store_stats stats;
-};
-void job_stats_init(struct job_stats *j, void (*done)(struct job *));
-
 /* STREAM: store_stream_id() for a reload. result 0 and sid set. */
 struct job_stream {
 	struct job job;

@@ -156,7 +156,6 @@ static int find_matching(struct store *st, struct job_act *j, uint64_t *ids, siz
 		j->next = id + 1;
 		if (++examined >= j->max_examined)
 			break;
-		r = 0;
 	}
 	db_reset(&st->db, q);
 	j->end = r == 0 && examined < j->max_examined;

@@ -1,4 +1,4 @@
-/* jobs_admin.c - small jobs: pause words, the bound of what is in flight, streams, limits, counters */
+/* jobs_admin.c - small jobs: pause words, the bound of what is in flight, streams, limits */
 #include <errno.h>
 
 #include "store/store_private.h"
@@ -35,17 +35,10 @@ static int run_limits(struct store *st, struct job *job)
 	return 0;
 }
 
-static int run_stats(struct store *st, struct job *job)
-{
-	store_get_stats(st, &CONTAINER_OF(job, struct job_stats, job)->stats);
-	return 0;
-}
-
 static const struct job_class pause_class = {.name = "pause", .kind = JOB_WRITE, .run = run_pause};
 static const struct job_class in_flight_class = {.name = "in-flight", .kind = JOB_WRITE, .run = run_in_flight};
 static const struct job_class stream_class = {.name = "stream", .kind = JOB_WRITE, .grows = true, .run = run_stream};
 static const struct job_class limits_class = {.name = "limits", .kind = JOB_WRITE, .run = run_limits};
-static const struct job_class stats_class = {.name = "stats", .kind = JOB_READ, .run = run_stats};
 
 void job_pause_init(struct job_pause *j, uint32_t sid, enum pause_word word, void (*done)(struct job *))
 {
@@ -65,9 +58,4 @@ void job_stream_init(struct job_stream *j, struct slice name, void (*done)(struc
 void job_limits_init(struct job_limits *j, const struct store_config *config, void (*done)(struct job *))
 {
 	*j = (struct job_limits){.job = {.class = &limits_class, .done = done}, .config = *config};
-}
-
-void job_stats_init(struct job_stats *j, void (*done)(struct job *))
-{
-	j->job = (struct job){.class = &stats_class, .done = done};
 }

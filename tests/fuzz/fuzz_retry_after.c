@@ -1,4 +1,4 @@
-/* fuzz_retry_after.c - any Retry-After: -1, or a waiting time of at most an hour */
+/* fuzz_retry_after.c - any Retry-After: -1, or a waiting time of at most an hour; and any Date */
 #include "base/clock.h"
 #include "fuzz.h"
 #include "net/http_retry_after.h"
@@ -14,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		CHECK(us >= -1 && us <= US_PER_H);
 	}
+	CHECK(http_date_us((struct slice){text, size}) >= 0);
 	free(text);
 	return 0;
 }

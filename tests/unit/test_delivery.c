@@ -513,6 +513,57 @@ static void what_is_held_or_dropped_is_not_sent(void **state UNUSED)
 	world_end(&w);
 }
 
+static void a_flush_ends_the_wait_of_what_failed(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.answer = poison;
+	world_start(&w);
+	world_put(&w, 1, 1, 0, 0);
+	w.rows[0].kind = 500;
+	for (unsigned i = 0; i < 100; i++) { /* the destination is up */
+		world_put(&w, 1, 2, 0, 0);
+		world_run(&w, US_PER_S);
+	}
+	w.rows[0].kind = 0;
+	assert_true(delivery_next_attempt_ms(w.d, 1, w.now.mono_us) > 2000);
+	lane_flush(w.d->outlets[0]->lane, w.now.mono_us); /* delivery_flush_waiting() goes by the real clock */
+	world_run(&w, US_PER_S);
+	assert_int_equal(w.rows[0].state, STATE_DELIVERED);
+	world_end(&w);
+}
+
+static void refuses_later(struct world *world_, struct http_request *r)
+{
+	r->attempt.status = 500;
+	r->done_us = world_->now.mono_us + US_PER_S;
+}
+
+static void what_is_held_in_flight_is_not_sent_again(void **state UNUSED)
+{
+	static const uint64_t gone[] = {1, 3, 4};
+
+	world_init(&w, 1);
+	w.answer = refuses_later;
+	world_start(&w);
+	for (unsigned i = 0; i < 3; i++)
+		world_put(&w, 1, 1, 0, 0);
+	world_put(&w, 1, 2, 0, 0); /* a request of its own */
+	world_run(&w, US_PER_S / 2);
+	for (size_t i = 0; i < ARRAY_LEN(gone); i++) {
+		assert_true(delivery_is_in_flight(w.d, gone[i]));
+		world_row(&w, gone[i])->state = STATE_HELD;
+		w.queued[1]--;
+	}
+	delivery_forget(w.d, gone, ARRAY_LEN(gone));
+	world_run(&w, US_PER_S);
+	w.answer = NULL;
+	world_run(&w, US_PER_MIN);
+	assert_int_equal(count_state(STATE_HELD), 3);
+	assert_int_equal(world_row(&w, 2)->state, STATE_DELIVERED);
+	assert_int_equal(world_row(&w, 1)->counted + world_row(&w, 3)->counted + world_row(&w, 4)->counted, 0);
+	world_end(&w);
+}
+
 static void ids_in_flight_are_told(void **state UNUSED)
 {
 	uint64_t *ids;
@@ -810,6 +861,8 @@ int main(void)
 	        cmocka_unit_test(what_failed_once_does_not_wait_for_the_end_of_the_backlog),
 	        cmocka_unit_test(with_too_many_uncommitted_outcomes_sending_stops),
 	        cmocka_unit_test(pause_resume_flush),
+	        cmocka_unit_test(a_flush_ends_the_wait_of_what_failed),
+	        cmocka_unit_test(what_is_held_in_flight_is_not_sent_again),
 	        cmocka_unit_test(what_is_held_or_dropped_is_not_sent),
 	        cmocka_unit_test(ids_in_flight_are_told),
 	        cmocka_unit_test(a_drain_takes_what_is_free_and_leaves_the_rest),

@@ -11,7 +11,6 @@ struct record {
 		struct job job;
 		struct job_put put;
 		struct job_refill refill;
-		struct job_stats stats;
 		struct job_in_flight in_flight;
 	};
 	struct record **log;
