@@ -134,7 +134,7 @@ coverage:
 # The first rule alone, every branch of src/model/ by those unit tests that have to do with it, for .ci/run.
 model-coverage:
 	@find build/cov -name '*.gcda' -delete 2>/dev/null || true
-	@$(MAKE) --no-print-directory VARIANT=cov unit UNIT_NAMES='$(filter-out memory store%,$(UNIT_NAMES))'
+	@$(MAKE) --no-print-directory VARIANT=cov unit UNIT_NAMES='$(filter-out simulation memory store%,$(UNIT_NAMES))'
 	@$(PYTHON) tests/lib/coverage.py build/cov --model
 
 # PYTEST_ARGS='-k refund -x' picks tests.
