@@ -638,6 +638,23 @@ static void erased_clients_are_gone_from_the_files(void **state)
 	assert_int_equal(sql_int(f, "SELECT count(*) FROM envelope"), 1);
 }
 
+static void killed_with_an_emptied_wal_it_is_no_older_file(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t id = put(f, f->web, "forget.me", "refund");
+	uint8_t result;
+	struct job_act j;
+
+	assert_int_equal(act_ids(f, ACT_DROP, &id, 1, &result, &j), 0);
+	job_act_clear(&j);
+	run_upkeep(f, T0, clock_mono_us());
+	f->st->fatal = true; /* as killed */
+	fixture_reopen(f);
+	assert_true(f->st->unclean_start);
+	assert_false(f->st->is_older);
+	assert_in_range(put(f, f->web, "1.2", "refund"), id + 1, id + 10);
+}
+
 static void unused_envelopes_are_swept(void **state)
 {
 	struct fixture *f = *state;
@@ -893,6 +910,7 @@ int main(void)
 	        T(actions_by_ids),
 	        T(actions_by_filter_in_slices),
 	        T(erased_clients_are_gone_from_the_files),
+	        T(killed_with_an_emptied_wal_it_is_no_older_file),
 	        T(unused_envelopes_are_swept),
 	        T(old_events_expire),
 	        T(rejected_lines_are_kept),
