@@ -308,7 +308,10 @@ class Workplace:
         self.phase.before()
         if self.relay.alive():
             self.relay.kill9()
-        self.books.killed()
+        acked = self.books.killed()
+        if not isinstance(self.phase, SetAside):
+            self.books.must_be_somewhere(acked, self.file().copy_to(self.relay.dir / "copy-of").events())
+        assert not self.books.wrong, self.books.wrong[:5]
 
     def play(self, at):
         """Under killat; the number of calls, and whether it died of the at-th."""

@@ -17,6 +17,7 @@ from applications import KINDS, Application, drain  # noqa: E402
 from books import Books  # noqa: E402
 from dead_file import DeadFile  # noqa: E402
 from endpoint import Endpoint  # noqa: E402
+from lib.patience import Patience  # noqa: E402
 from lib.relay import Relay  # noqa: E402
 from operators import Operator  # noqa: E402
 from watch import Watch  # noqa: E402
@@ -57,6 +58,17 @@ class Campaign:
             self.relay.write_config()
             self.relay.signal(1)
             time.sleep(0.02 * self.rng.random())
+
+    def make_room(self):
+        """Lives are short and the endpoint is in trouble: without this the queue would be full most of the time."""
+        patience, trouble = Patience(20), self.endpoint.trouble
+        self.books.close()
+        self.relay.ctl("resume")
+        self.endpoint.trouble = 0
+        while self.relay.states().get("queued", 0) > 200 and patience.left():
+            time.sleep(0.1)
+        self.endpoint.trouble = trouble
+        self.books.open()
 
     def kill(self):
         self.relay.kill9()
@@ -111,6 +123,8 @@ def campaign(kills, seed, say=print):
         for x in crowd:
             x.start()
         for i in range(kills):
+            if i % 20 == 19:
+                c.make_room()
             c.live()
             c.kill()
             c.change()
