@@ -272,9 +272,10 @@ def test_a_resolver_that_never_answers_stops_nothing(make_relay, collector):
         pytest.skip("no mount namespaces here (not root, or in a chroot): a silent resolver is not tested")
     relay = make_relay().allow("destination web", "dns", "timeout")
     resolv = relay.dir / "resolv.conf"
-    resolv.write_text("nameserver 127.0.0.88\noptions timeout:30 attempts:5\n")  # nobody is there … and says nothing
     silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    silent.bind(("127.0.0.88", 53))
+    address = f"127.{os.getpid() >> 16 & 255}.{os.getpid() >> 8 & 255}.{os.getpid() & 255 or 1}"  # a run's own
+    silent.bind((address, 53))
+    resolv.write_text(f"nameserver {address}\noptions timeout:30 attempts:5\n")  # somebody is there, and says nothing
     relay.config["streams"] = [relay.stream(endpoint="https://somewhere.test/mp/collect"),
                                relay.stream(name="eu", measurement_id="G-EU")]
     relay.change(delivery={"connect_timeout": "300ms", "timeout": "1s", "drain_timeout": "1s"})
