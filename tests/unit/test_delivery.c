@@ -403,6 +403,34 @@ static void two_poisoned_batches_cannot_wedge_a_stream(void **state UNUSED)
 	world_end(&w);
 }
 
+static void more_than_may_be_parked_comes_back_from_the_outbox(void **state UNUSED)
+{
+	struct delivery_status st;
+	unsigned most = 0;
+
+	world_init(&w, 1);
+	w.answer = poison;
+	for (unsigned i = 0; i < 40000; i++) {
+		uint64_t id = world_stored(&w, 1, i % 2000, 0, 0);
+		world_row(&w, id)->kind = i % 2 ? 500 : 0;
+	}
+	world_start(&w);
+	for (unsigned i = 0; i < 150; i++) {
+		world_run(&w, 10 * US_PER_S);
+		most = w.d->outlets[0]->lane->n_parked > most ? w.d->outlets[0]->lane->n_parked : most;
+	}
+	assert_int_equal(count_state(STATE_DELIVERED), 20000);
+	assert_in_range(most, SCHEDULER_PARKED_EVENTS - SCHEDULER_BATCH_MAX, SCHEDULER_PARKED_EVENTS);
+	delivery_get_status(w.d, &w.now, &st);
+	assert_in_range(st.streams[0].in_memory, 1, SCHEDULER_PARKED_EVENTS + SCHEDULER_BATCH_MAX);
+	w.answer = NULL;
+	world_run(&w, 2 * US_PER_H);
+	assert_int_equal(count_state(STATE_DELIVERED), 40000);
+	for (size_t i = 0; i < w.n_rows; i++)
+		assert_int_equal(w.rows[i].counted, 1);
+	world_end(&w);
+}
+
 static void unlucky_once(struct world *world_, struct http_request *r)
 {
 	r->done_us = world_->now.mono_us + 10 * US_PER_MS;
@@ -858,6 +886,7 @@ int main(void)
 	        cmocka_unit_test(a_stale_connection_costs_nothing),
 	        cmocka_unit_test(ambiguous_ones_are_parked_where_asked_for),
 	        cmocka_unit_test(two_poisoned_batches_cannot_wedge_a_stream),
+	        cmocka_unit_test(more_than_may_be_parked_comes_back_from_the_outbox),
 	        cmocka_unit_test(what_failed_once_does_not_wait_for_the_end_of_the_backlog),
 	        cmocka_unit_test(with_too_many_uncommitted_outcomes_sending_stops),
 	        cmocka_unit_test(pause_resume_flush),
