@@ -18,7 +18,7 @@ fi
 read -ra under <<<"${UNDER:-}"
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
-programs=0 passed=0 failed=0
+programs=0 passed=0 failed=0 skipped=0
 broken=()
 
 for program in "$@"; do
@@ -28,15 +28,16 @@ for program in "$@"; do
 	programs=$((programs + 1))
 	good=$(awk '/\[  PASSED  \] [0-9]+ test/ {n += $4} END {print n + 0}' "$out")
 	bad=$(awk '/\[  FAILED  \] [0-9]+ test/ {n += $4} END {print n + 0}' "$out")
+	left=$(awk '/\[  SKIPPED \] [0-9]+ test/ {n += $4} END {print n + 0}' "$out")
 	# A crash or a sanitizer's report ends the program without cmocka's count.
 	if [ "$rc" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
-	if [ "$rc" -eq 0 ] && [ "$good" -eq 0 ]; then
+	if [ "$rc" -eq 0 ] && [ "$((good + left))" -eq 0 ]; then
 		echo "units.sh: ${program##*/} ran no test" >&2
 		bad=1
 	fi
-	passed=$((passed + good)) failed=$((failed + bad))
+	passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + left))
 	if [ "$bad" -ne 0 ]; then broken+=("${program##*/} (exit $rc)"); fi
 done
 
-echo "unit: $programs programs, $passed tests passed, $failed failed${broken[*]:+: ${broken[*]}}"
+echo "unit: $programs programs, $passed tests passed, $failed failed, $skipped skipped${broken[*]:+: ${broken[*]}}"
 [ "$failed" -eq 0 ]
