@@ -13,8 +13,6 @@
 #include "store/copied_frames.h"
 
 enum { RUN_BYTES = 64 << 10 };
-/* Of a WAL (sqlite.org/fileformat2.html, "The WAL File Format"). */
-enum { WAL_HEADER = 32, FRAME_HEADER = 24 };
 
 struct joined_vfs {
 	sqlite3_vfs vfs;
@@ -34,11 +32,8 @@ struct joined_file {
 
 	/* A database's: */
 	struct copied_frames copied;
-	int page;     /* size, as a checkpoint reads it */
-	size_t frame; /* that it read last; 0: none */
-	bool copying; /* a checkpoint is on */
-	bool ahead;   /* … whose sync is left to a later one */
-	int fd;       /* of our own, to start the writing; -1: none */
+	bool ahead; /* a checkpoint leaves the sync to a later one */
+	int fd;     /* of our own, to start the writing; -1: none */
 };
 
 static struct joined_file *joined(sqlite3_file *file)
@@ -71,51 +66,16 @@ static bool is_next(const struct joined_file *f, int n, sqlite3_int64 at)
 	return f->n == 0 || (at == f->at + f->n && n <= RUN_BYTES - f->n);
 }
 
-/* SQLite writes over frames when it begins the WAL anew, or after a rollback. */
-static void wal_changes(struct joined_file *wal, sqlite3_int64 at)
-{
-	struct copied_frames *copied = &wal->db->copied;
-
-	if (copied->end > 0 && at < WAL_HEADER + (sqlite3_int64)(copied->end - 1) * (wal->db->page + FRAME_HEADER))
-		copied_frames_forget(copied);
-}
-
-/* The page that a checkpoint wants to write is that of the frame that it read just before. */
-static bool is_copied(struct joined_file *db)
-{
-	size_t frame = db->frame;
-
-	db->frame = 0;
-	if (frame == 0)
-		return false;
-	if (copied_frames_has(&db->copied, frame))
-		return true;
-	copied_frames_add(&db->copied, frame);
-	return false;
-}
-
-/* True: what is read is there already. */
-static bool note_frame(struct joined_file *db, int n, sqlite3_int64 at)
-{
-	at -= WAL_HEADER + FRAME_HEADER;
-	if (n != db->page)
-		copied_frames_forget(&db->copied);
-	db->page = n;
-	db->frame = at >= 0 && at % (n + FRAME_HEADER) == 0 ? (size_t)(at / (n + FRAME_HEADER)) + 1 : 0;
-	return copied_frames_has(&db->copied, db->frame);
-}
-
 static int joined_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 at)
 {
 	struct joined_file *f = joined(file);
 	int rc;
 
 	if (f->db)
-		wal_changes(f, at);
-	if (f->copying && is_copied(f))
+		copied_frames_overwritten(&f->db->copied, at);
+	if (copied_frames_write(&f->copied))
 		return SQLITE_OK;
 	rc = is_next(f, n, at) ? SQLITE_OK : write_out(f);
-
 	if (rc != SQLITE_OK)
 		return rc;
 	if (!f->run)
@@ -136,11 +96,10 @@ static int joined_read(sqlite3_file *file, void *p, int n, sqlite3_int64 at)
 	struct joined_file *f = joined(file);
 	int rc;
 
-	if (f->db && f->db->copying && note_frame(f->db, n, at))
+	if (f->db && copied_frames_read(&f->db->copied, n, at))
 		return SQLITE_OK;
 	/* Behind it, too: the file may end there. */
 	rc = f->n > 0 && at + n > f->at ? write_out(f) : SQLITE_OK;
-
 	return rc == SQLITE_OK ? f->below->pMethods->xRead(f->below, p, n, at) : rc;
 }
 
@@ -226,8 +185,7 @@ static int joined_control(sqlite3_file *file, int op, void *arg)
 	switch (op) {
 	case SQLITE_FCNTL_CKPT_START:
 	case SQLITE_FCNTL_CKPT_DONE:
-		f->copying = op == SQLITE_FCNTL_CKPT_START;
-		f->frame = 0;
+		copied_frames_checkpoint(&f->copied, op == SQLITE_FCNTL_CKPT_START);
 		break;
 	case JOINED_WRITES_AHEAD:
 		return copy_ahead(f, arg);

@@ -1,4 +1,4 @@
-/* joined_writes.h - a SQLite VFS over another one that makes one write of adjacent ones
+/* joined_writes.h - a SQLite VFS over another one that makes one write of adjacent ones, and a copy in two steps
  *
  * SQLite writes a frame of the WAL as 24 and 4096 bytes, and copies a WAL page by page. Here a run of adjacent bytes
  * is kept in memory until something else is wanted of the file: a write elsewhere, a read or the size of what the run

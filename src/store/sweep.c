@@ -22,7 +22,7 @@ bool sweep_is_due(const struct store *st)
 	return u->gone_since_sweep > 0 && (int64_t)u->gone_since_sweep >= st->ledger.rows;
 }
 
-/* All numbers, whether they changed or not: a transaction that surely writes. */
+/* The numbers, in a transaction that writes even when none changed: the next id is written in any case. */
 static int note_ids(struct store *st, void *arg UNUSED)
 {
 	ledger_set(&st->ledger, LEDGER_CLEAN, 0);
