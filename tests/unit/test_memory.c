@@ -261,8 +261,8 @@ static const char *const requests[] = {
         "{\"command\":\"count\",\"by\":\"state\",\"name\":\"a\"}\n",
         "{\"command\":\"count\"}\n",
         "{\"command\":\"hold\",\"name\":\"none\",\"stream\":\"web\"}\n",
-        "{\"command\":\"hold\"}\n{\"command\":\"hold\",\"states\":[\"inflight\"]}\n"
-        "{\"command\":\"hold\",\"states\":[\"rejected\"]}\n",
+        ("{\"command\":\"hold\"}\n{\"command\":\"hold\",\"states\":[\"inflight\"]}\n"
+         "{\"command\":\"hold\",\"states\":[\"rejected\"]}\n"),
         "{\"command\":\"list\",\"states\":[\"rejected\",\"dead\"]}\n",
         "{\"command\":\"tap\",\"stream\":\"none\"}\n{\"command\":\"backup\"}\n",
         "{\"command\":\"resume\"}\n",
