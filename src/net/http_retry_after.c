@@ -35,11 +35,12 @@ static time_t parse_date(struct slice s)
 	return curl_getdate(text, NULL);
 }
 
+/* A server may name a year of eight digits, which does not fit into microseconds. */
 int64_t http_date_us(struct slice value)
 {
 	time_t when = parse_date(trim(value));
 
-	return when > 0 ? (int64_t)when * US_PER_S : 0;
+	return when > 0 && when <= INT64_MAX / US_PER_S ? (int64_t)when * US_PER_S : 0;
 }
 
 static int64_t until_date(struct slice s, int64_t wall_us)

@@ -62,10 +62,29 @@ static void every_form(void **state)
 	}
 }
 
+static void a_date_s_microseconds(void **state)
+{
+	static const struct form dates[] = {
+	        {" Sun, 06 Nov 1994 08:49:37 GMT\r\n", 784111777},
+	        {"Thu, 01 Jan 1970 00:00:01 GMT", 1},
+	        {"Thu, 01 Jan 1970 00:00:00 GMT", 0},
+	        {"Fri, 31 Dec 9999 23:59:59 GMT", 253402300799},
+	        {"Sun, 08 Nov 36011994 00:00:00 GMT", 0}, /* found by the fuzzer: more microseconds than there are */
+	        {"784111777", 0},
+	        {"", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(dates); i++)
+		if (http_date_us(slice_of(dates[i].text)) != dates[i].seconds * US_PER_S)
+			fail_msg("'%s': %lld", dates[i].text, (long long)http_date_us(slice_of(dates[i].text)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(every_form),
+	        cmocka_unit_test(a_date_s_microseconds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
