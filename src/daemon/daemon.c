@@ -68,8 +68,10 @@ static void give_back_when_quiet(struct daemon *d)
 {
 	if (d->counters.in.since_tick > 0 || d->counters.out.since_tick > 0)
 		d->quiet_ticks = 0;
-	else if (d->quiet_ticks < QUIET_TICKS && ++d->quiet_ticks == QUIET_TICKS)
+	else if (d->quiet_ticks < QUIET_TICKS && ++d->quiet_ticks == QUIET_TICKS) {
+		delivery_give_back(d->delivery);
 		memory_give_back();
+	}
 }
 
 static void on_tick(void *arg)

@@ -115,6 +115,12 @@ static int apply_config(struct http_client *c, struct err *err)
 	return 0;
 }
 
+void http_client_give_back(struct http_client *c)
+{
+	if (c)
+		idle_clear(c);
+}
+
 int http_client_set(struct http_client *c, const struct http_client_config *config, struct err *err)
 {
 	struct http_client_config next, previous = c->config;

@@ -31,6 +31,8 @@ int http_client_new(struct http_client **ret, struct loop *loop, const struct ht
                     struct err *err) MUST_CHECK;
 /* Abandons what is in flight without done(). Takes NULL. */
 struct http_client *http_client_free(struct http_client *c);
+/* Frees the handles that are kept for later requests, some 7 KiB each. Connections stay. Takes NULL. */
+void http_client_give_back(struct http_client *c);
 /* For a reload: later requests use it. Connections that are open keep their HTTP version until they are retired. */
 int http_client_set(struct http_client *c, const struct http_client_config *config, struct err *err) MUST_CHECK;
 

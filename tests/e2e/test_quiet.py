@@ -1,10 +1,15 @@
 # test_quiet.py - what a busy time needed goes back to the system when it is quiet again
+import threading
+
 import pytest
 
 from lib.client import event
+from lib.collector import Answer
+from lib.heap import Heap
 from lib.relay import SANITIZED, wait_until
 
 EVENTS = 30000
+AT_ONCE = 24
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer keeps what was freed")
@@ -16,3 +21,25 @@ def test_a_quiet_relay_gives_memory_back(paused):
     paused.ctl("drop", "ALL", "--yes")
     busy = paused.rss_kib()
     wait_until(lambda: paused.rss_kib() < busy * 3 / 4, f"less than three quarters of {busy} KiB")
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer has a malloc of its own")
+def test_what_a_burst_of_requests_needed_is_freed(make_relay, collector):
+    """24 requests at once, of 30 KB each: their buffers, libcurl's handles. What connections need stays with them."""
+    relay, answers = make_relay(delivery={"max_requests": AT_ONCE, "linger": "1ms"}), threading.Event()
+    heap = Heap(relay)
+    relay.start()
+    with relay.client() as c:
+        while relay.status()["streams"][0]["window"] < AT_ONCE:
+            c.send(*[event(client=f"{i}.1") for i in range(100)])
+            assert all(r["ok"] for r in c.replies(100))
+        relay.wait_empty()
+        before, collector.rule = len(collector.requests), lambda _: Answer(hang=answers)
+        for i in range(AT_ONCE):
+            c.send(*[event(client=f"{i}.1", **{f"p{k}": "x" * 90 for k in range(10)}) for _ in range(25)])
+            assert all(r["ok"] for r in c.replies(25))
+    wait_until(lambda: len(collector.requests) == before + AT_ONCE, "requests at once")
+    answers.set()
+    relay.wait_empty()
+    busy = heap.kib()
+    wait_until(lambda: heap.kib() < busy - AT_ONCE * 30, f"30 KiB a request less than {busy}")

@@ -232,6 +232,12 @@ bool delivery_drained(const struct delivery *d)
 	return p->in_flight_events == 0 && settled && STAILQ_EMPTY(&p->jobs) && d->scheduler.jobs_out == 0;
 }
 
+void delivery_give_back(struct delivery *d)
+{
+	dispatch_give_back(&d->dispatch);
+	http_client_give_back(d->http);
+}
+
 void delivery_abort(struct delivery *d)
 {
 	struct now now;

@@ -71,5 +71,7 @@ void delivery_drain(struct delivery *d, const struct now *now);
 bool delivery_drained(const struct delivery *d);
 /* drain_timeout or a second SIGTERM: cuts off what is in flight (noted maybe-sent). */
 void delivery_abort(struct delivery *d);
+/* Frees what is kept for the next burst; connections stay. */
+void delivery_give_back(struct delivery *d);
 
 #endif

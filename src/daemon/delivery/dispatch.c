@@ -84,7 +84,7 @@ static void request_put(struct dispatch *d, struct request *r)
 	d->n_spare++;
 }
 
-void dispatch_free(struct dispatch *d)
+void dispatch_give_back(struct dispatch *d)
 {
 	struct request *r;
 	while ((r = LIST_FIRST(&d->spare)) != NULL) {
@@ -92,6 +92,12 @@ void dispatch_free(struct dispatch *d)
 		buf_free(&r->body);
 		free(r);
 	}
+	d->n_spare = 0;
+}
+
+void dispatch_free(struct dispatch *d)
+{
+	dispatch_give_back(d);
 	settle_free(d);
 }
 

@@ -100,6 +100,8 @@ struct dispatch {
 void dispatch_init(struct dispatch *d);
 /* Everything must be settled or abandoned. */
 void dispatch_free(struct dispatch *d);
+/* The requests that are kept for the next burst, with their buffers: 2 MiB at most. */
+void dispatch_give_back(struct dispatch *d);
 
 /* endpoint?measurement_id=…&api_secret=…; NULL: no memory. The caller wipes it. */
 char *dispatch_url(const struct conf_stream *stream);
