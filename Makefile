@@ -141,7 +141,7 @@ model-coverage:
 # E2E_AGAIN=1: what failed is tried once more, loudly: a machine that stood still for seconds is no defect.
 PYTEST = VARIANT=$(VARIANT) BUILD_DIR=$(CURDIR)/$B PYTHONDONTWRITEBYTECODE=1 \
   $(PYTHON) -m pytest -o cache_dir=$(CURDIR)/$B/pytest-cache -ra
-E2E_HELPERS := $B/tests/judge $B/tests/clock_shim.so $B/tests/heap_shim.so $B/proof/killat
+E2E_HELPERS := $B/tests/judge $B/tests/clock_shim.so $B/tests/heap_shim.so $B/proof/killat $B/bench/load $B/bench/sink
 e2e: $(PROGRAMS) $(E2E_HELPERS)
 	@$(PYTEST) $(PYTEST_ARGS) tests/e2e || { test -n "$(E2E_AGAIN)" && \
 	  echo "==> SOME FAILED: these once more" && $(PYTEST) --last-failed --last-failed-no-failures none tests/e2e; }

@@ -17,16 +17,19 @@
 
 #include "base/clock.h"
 #include "base/macros.h"
+#include "histogram.h"
 #include "lines.h"
 
-enum { POOL_LINES = 4096, DEPTH_MAX = 1 << 16, BUCKETS = 512, READ_SIZE = 1 << 18, NAP_US = 200 };
+enum { POOL_LINES = 4096, DEPTH_MAX = 1 << 16, READ_SIZE = 1 << 18, NAP_US = 200 };
 
 static const char usage[] =
         "usage: load [-s SOCKET] [-c CONNECTIONS] [-d DEPTH] [-n LINES] [-k CLIENTS] [-z] [-p POOL] [-b BYTES]\n"
-        "            [-r RATE] [-f relay|silent|beanstalk]\n"
+        "            [-r RATE] [-f relay|silent|beanstalk] [-w SECONDS]\n"
         "  -d  lines in flight a connection (1: wait for each reply; 0: as many as the relay takes)\n"
         "  -k  different client_ids (default 1000)   -z  drawn by Zipf's law   -p  different lines (default 4096)\n"
-        "  -b  bytes a line (default 320)            -r  lines a second, all connections together\n";
+        "  -b  bytes a line (default 320)            -r  lines a second, all connections together\n"
+        "  -w  give up when nothing has moved for so long (default 60)\n"
+        "It fails when a reply is missing, one is too many, or a line was refused.\n";
 
 static const struct {
 	const char *word, *good; /* how a good reply begins */
@@ -36,7 +39,7 @@ static const struct {
 
 struct options {
 	const char *socket;
-	unsigned connections, depth, clients, bytes;
+	unsigned connections, depth, clients, bytes, patience;
 	uint64_t lines, rate;
 	size_t pool;
 	bool zipf;
@@ -51,7 +54,7 @@ struct conn {
 	char head[8];     /* the beginning of a reply, across reads */
 	size_t n_head;
 	int64_t *sent_us; /* ring of DEPTH_MAX */
-	bool wants_write;
+	bool wants_write, ended;
 };
 
 struct load {
@@ -60,15 +63,22 @@ struct load {
 	struct conn *conns;
 	int epoll;
 	unsigned open;
-	uint64_t ok, refused;
-	uint64_t buckets[BUCKETS]; /* log-linear: 16 steps an octave of microseconds */
-	int64_t longest_us, start_us;
+	uint64_t refused;
+	struct histogram latency;
+	int64_t start_us, moved_us; /* the last time that something was sent or came */
 	char *input;
 };
 
 static void die(const char *what)
 {
 	fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+/* The other side's fault, not the system's. */
+static void give_up(const char *why)
+{
+	fprintf(stderr, "load: %s\n", why);
 	exit(1);
 }
 
@@ -79,33 +89,6 @@ static void fill_pool(struct load *l)
 
 	if (lines_make(&l->pool, &config) < 0)
 		die("memory");
-}
-
-static unsigned bucket_of(int64_t us)
-{
-	unsigned octave, v = us < 1 ? 1 : us > INT32_MAX ? INT32_MAX : (unsigned)us;
-
-	if (v < 16)
-		return v;
-	octave = 31 - (unsigned)__builtin_clz(v);
-	return (octave - 3) * 16 + ((v >> (octave - 4)) & 15);
-}
-
-static double bucket_us(unsigned b)
-{
-	return b < 16 ? b : (double)((16 + b % 16) << (b / 16 - 1));
-}
-
-static double quantile(const struct load *l, double q)
-{
-	uint64_t want = (uint64_t)(q * (double)(l->ok + l->refused)), seen = 0;
-
-	for (unsigned b = 0; b < BUCKETS; b++) {
-		seen += l->buckets[b];
-		if (seen > want)
-			return bucket_us(b);
-	}
-	return (double)l->longest_us;
 }
 
 static void set_interest(struct load *l, struct conn *c, bool write)
@@ -161,6 +144,7 @@ static void fill(struct load *l, struct conn *c)
 		}
 		if (n < 0)
 			die("send");
+		l->moved_us = now_us;
 		note_sent(l, c, (size_t)n, now_us);
 		if (l->o.frame == FRAME_SILENT)
 			c->answered = c->sent;
@@ -170,16 +154,20 @@ static void fill(struct load *l, struct conn *c)
 
 static void note_reply(struct load *l, struct conn *c, int64_t now_us)
 {
-	int64_t us = now_us - c->sent_us[c->answered++ % DEPTH_MAX];
-
-	if (memcmp(c->head, frames[l->o.frame].good, 7) == 0)
-		l->ok++;
-	else
-		l->refused++;
-	l->buckets[bucket_of(us)]++;
-	if (us > l->longest_us)
-		l->longest_us = us;
+	if (c->answered == c->sent)
+		give_up("there are more replies than lines");
+	histogram_add(&l->latency, now_us - c->sent_us[c->answered++ % DEPTH_MAX]);
+	l->moved_us = now_us;
+	l->refused += memcmp(c->head, frames[l->o.frame].good, 7) != 0;
 	c->n_head = 0;
+}
+
+static void finish(struct load *l, struct conn *c)
+{
+	epoll_ctl(l->epoll, EPOLL_CTL_DEL, c->fd, NULL);
+	close(c->fd);
+	c->fd = -1;
+	l->open--;
 }
 
 static void read_replies(struct load *l, struct conn *c)
@@ -190,10 +178,14 @@ static void read_replies(struct load *l, struct conn *c)
 
 	if (n < 0 && errno == EAGAIN)
 		return;
-	if (n <= 0) {
-		errno = n ? errno : ECONNRESET;
-		die("the relay closed a connection with lines unanswered");
+	if (n == 0 && c->answered == c->quota) {
+		finish(l, c);
+		return;
 	}
+	if (n == 0 || (n < 0 && errno == ECONNRESET))
+		give_up("a connection was closed with lines unanswered");
+	if (n < 0)
+		die("recv");
 	while (p < end) {
 		const char *lf = memchr(p, '\n', (size_t)(end - p));
 		const char *stop = lf ? lf : end;
@@ -236,18 +228,20 @@ static void open_conns(struct load *l)
 		c->sent_us = malloc(DEPTH_MAX * sizeof(*c->sent_us));
 		if (!c->sent_us || epoll_ctl(l->epoll, EPOLL_CTL_ADD, c->fd, &e) < 0)
 			die("connection");
-		l->open += c->quota > 0;
+		l->open++;
 	}
 }
 
+/* All are answered: what comes now before the other side ends it as well is one reply too many. */
 static void end_if_done(struct load *l, struct conn *c)
 {
-	if (c->fd < 0 || c->answered < c->quota)
+	if (c->fd < 0 || c->answered < c->quota || c->ended)
 		return;
-	epoll_ctl(l->epoll, EPOLL_CTL_DEL, c->fd, NULL);
-	close(c->fd);
-	c->fd = -1;
-	l->open--;
+	c->ended = true;
+	if (l->o.frame == FRAME_SILENT)
+		finish(l, c);
+	else
+		shutdown(c->fd, SHUT_WR);
 }
 
 static void serve(struct load *l, struct conn *c, uint32_t events)
@@ -274,10 +268,10 @@ static void allow_by_rate(struct load *l)
 
 static void run(struct load *l)
 {
-	const struct timespec nap = {.tv_nsec = NAP_US * 1000}, minute = {.tv_sec = 60};
+	const struct timespec nap = {.tv_nsec = NAP_US * 1000}, second = {.tv_sec = 1};
 	struct epoll_event events[64];
 
-	l->start_us = clock_mono_us();
+	l->start_us = l->moved_us = clock_mono_us();
 	for (unsigned i = 0; i < l->o.connections; i++) {
 		fill(l, &l->conns[i]);
 		end_if_done(l, &l->conns[i]);
@@ -285,11 +279,9 @@ static void run(struct load *l)
 	while (l->open > 0) {
 		if (l->o.rate)
 			allow_by_rate(l);
-		int n = epoll_pwait2(l->epoll, events, ARRAY_LEN(events), l->o.rate ? &nap : &minute, NULL);
-		if (n == 0 && !l->o.rate) {
-			errno = ETIMEDOUT;
-			die("no reply for a minute");
-		}
+		int n = epoll_pwait2(l->epoll, events, ARRAY_LEN(events), l->o.rate ? &nap : &second, NULL);
+		if (n == 0 && clock_mono_us() - l->moved_us > (int64_t)l->o.patience * US_PER_S)
+			give_up("lines are unanswered, and nothing has moved for long");
 		for (int i = 0; i < n; i++)
 			serve(l, events[i].data.ptr, events[i].events);
 	}
@@ -324,6 +316,9 @@ static void set_number(struct options *o, int option, uint64_t n)
 	case 'p':
 		o->pool = n;
 		break;
+	case 'w':
+		o->patience = (unsigned)n;
+		break;
 	default:
 		o->rate = n;
 		break;
@@ -339,8 +334,9 @@ static int read_options(struct options *o, int argc, char **argv)
 	                      .clients = 1000,
 	                      .bytes = 320,
 	                      .lines = 100000,
+	                      .patience = 60,
 	                      .pool = POOL_LINES};
-	while ((c = getopt(argc, argv, "s:c:d:n:k:b:p:r:f:zh")) != -1) {
+	while ((c = getopt(argc, argv, "s:c:d:n:k:b:p:r:f:w:zh")) != -1) {
 		if (c == '?' || c == 'h')
 			return -1;
 		if (c == 's')
@@ -370,12 +366,12 @@ int main(int argc, char **argv)
 	fill_pool(&l);
 	open_conns(&l);
 	run(&l);
-	us = clock_mono_us() - l.start_us;
+	us = l.moved_us - l.start_us;
 	printf("{\"connections\":%u,\"depth\":%u,\"lines\":%" PRIu64 ",\"start_us\":%" PRId64
-	       ",\"seconds\":%.3f,\"lines_per_s\":%.0f,\"refused\":%" PRIu64
-	       ",\"p50_us\":%.0f,\"p99_us\":%.0f,\"p999_us\":%.0f,\"max_us\":%" PRId64 "}\n",
+	       ",\"seconds\":%.3f,\"lines_per_s\":%.0f,\"refused\":%" PRIu64 ",\"p50_us\":%" PRId64
+	       ",\"p99_us\":%" PRId64 ",\"p999_us\":%" PRId64 ",\"max_us\":%" PRId64 "}\n",
 	       l.o.connections, l.o.depth, l.o.lines, l.start_us, (double)us / 1e6,
-	       (double)l.o.lines * 1e6 / (double)us, l.refused, quantile(&l, 0.5), quantile(&l, 0.99),
-	       quantile(&l, 0.999), l.longest_us);
+	       (double)l.o.lines * 1e6 / (double)us, l.refused, histogram_quantile(&l.latency, 500),
+	       histogram_quantile(&l.latency, 990), histogram_quantile(&l.latency, 999), l.latency.longest);
 	return l.refused ? 1 : 0;
 }

@@ -15,6 +15,11 @@ class Failed(Exception):
     pass
 
 
+def find_program(name):
+    """Daemons lie where the path of somebody who is not root does not lead."""
+    return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
 class Place:
     """Where everything lives: files beside the build (a disk, not a tmpfs), sockets under /tmp for their short names."""
 
@@ -76,6 +81,13 @@ def connects(path):
         return None
 
 
+def listens(path):
+    s = connects(path)
+    if s:
+        s.close()
+    return s is not None
+
+
 def stop(process, seconds=60):
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
@@ -129,30 +141,32 @@ class Nginx:
     """TLS before the sink. It reads a request whole before it passes it on (a bare `return 204` would answer before
     the body is read, which over HTTP/2 measures something else)."""
 
+    program = find_program("nginx")
+
     def __init__(self, place, sink):
         self.port = free_port()
         self.ca = place.dir / "cert.pem"
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
                         "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
                         "-keyout", place.dir / "key.pem", "-out", self.ca], check=True, capture_output=True)
-        conf = place.dir / "nginx.conf"
+        conf = place.dir / "nginx.conf"  # the names in it are beside it
         conf.write_text(f"""
-daemon off; worker_processes 1; pid {place.dir}/nginx.pid; error_log {place.dir}/nginx.log;
+daemon off; worker_processes 1; pid nginx.pid; error_log nginx.log;
 {"user root;" if os.getuid() == 0 else ""}
 events {{ worker_connections 1024; }}
 http {{
     access_log off; client_body_buffer_size 256k; keepalive_requests 100000000; keepalive_timeout 300s;
-    client_body_temp_path {place.dir}/nginx.body; proxy_temp_path {place.dir}/nginx.proxy;
-    fastcgi_temp_path {place.dir}/nginx.f; uwsgi_temp_path {place.dir}/nginx.u; scgi_temp_path {place.dir}/nginx.s;
+    client_body_temp_path nginx.body; proxy_temp_path nginx.proxy;
+    fastcgi_temp_path nginx.f; uwsgi_temp_path nginx.u; scgi_temp_path nginx.s;
     upstream sink {{ server 127.0.0.1:{sink.port}; keepalive 128; keepalive_requests 100000000; }}
     server {{
         listen 127.0.0.1:{self.port} ssl http2; http2_max_requests 100000000; http2_max_concurrent_streams 128;
-        ssl_certificate {self.ca}; ssl_certificate_key {place.dir}/key.pem;
+        ssl_certificate cert.pem; ssl_certificate_key key.pem;
         location / {{ proxy_pass http://sink; proxy_http_version 1.1; proxy_set_header Connection ""; }}
     }}
 }}
 """)
-        self.process = place.spawn(shutil.which("nginx") or "/usr/sbin/nginx", "-p", place.dir, "-c", conf)
+        self.process = place.spawn(self.program, "-p", place.dir, "-c", conf)
         self.url = f"https://127.0.0.1:{self.port}/mp/collect"
         wait_for("nginx", self._is_up)
 
@@ -203,10 +217,7 @@ log: {{ level = "warning"; }};
     def _is_up(self):
         if self.process.poll() is not None:
             raise Failed("the relay does not start: " + self.place.output())
-        s = connects(self.socket)
-        if s:
-            s.close()
-        return s is not None
+        return listens(self.socket) and listens(self.control)
 
     def stop(self):
         if self.process:
@@ -245,7 +256,7 @@ class Echo:
         self.place = place
         self.socket = place.sockets / "echo.sock"
         place.spawn(place.build / "bench" / "raw_echo", self.socket)
-        wait_for("raw_echo", lambda: (s := connects(self.socket)) and (s.close() or True))
+        wait_for("raw_echo", lambda: listens(self.socket))
 
     def load(self, *args):
         return self.place.tool("load", "-s", self.socket, *args)
@@ -254,7 +265,7 @@ class Echo:
 class SyslogNg:
     """unix-stream into the reliable disk buffer, from there 25 events a request."""
 
-    program = shutil.which("syslog-ng")
+    program = find_program("syslog-ng")
 
     def __init__(self, place, url, name):
         self.dir = place.dir / name
@@ -271,7 +282,7 @@ log {{ source(s); destination(d); flags(flow-control); }};
 """)
         self.process = place.spawn(self.program, "-F", "-f", conf, "-R", self.dir / "persist", "-p", self.dir / "pid",
                                    "-c", self.dir / "ctl", "--no-caps")
-        wait_for("syslog-ng", lambda: (s := connects(self.socket)) and (s.close() or True))
+        wait_for("syslog-ng", lambda: listens(self.socket))
 
     def stop(self):
         self.process.kill()
@@ -282,14 +293,14 @@ log {{ source(s); destination(d); flags(flow-control); }};
 class Beanstalkd:
     """A put is synced before INSERTED is answered."""
 
-    program = shutil.which("beanstalkd")
+    program = find_program("beanstalkd")
 
     def __init__(self, place, name):
         self.dir = place.dir / name
         self.dir.mkdir()
         self.socket = place.sockets / f"{name}.sock"
         self.process = place.spawn(self.program, "-b", self.dir, "-f", "0", "-l", f"unix:{self.socket}")
-        wait_for("beanstalkd", lambda: (s := connects(self.socket)) and (s.close() or True))
+        wait_for("beanstalkd", lambda: listens(self.socket))
 
     def stop(self):
         self.process.kill()
@@ -300,7 +311,7 @@ class Beanstalkd:
 class Rsyslog:
     """imptcp into a disk queue that syncs each message, and from there into a file."""
 
-    program = shutil.which("rsyslogd")
+    program = find_program("rsyslogd")
     modules = environment = None
 
     @classmethod
@@ -327,7 +338,7 @@ ruleset(name="r" queue.type="Disk" queue.filename="q" queue.syncqueuefiles="on" 
 """)
         modules = ["-M", self.modules] if self.modules else []
         self.process = place.spawn(self.program, "-n", "-f", conf, "-i", self.dir / "pid", *modules, env=self.environment)
-        wait_for("rsyslog", lambda: (s := connects(self.socket)) and (s.close() or True))
+        wait_for("rsyslog", lambda: listens(self.socket))
 
     def lines(self):
         try:

@@ -5,7 +5,10 @@ intake.svg   lines a second by connections, a line for each number of lines in f
 latency.svg  time to an ok by offered load
 drain.svg    events a second taken in and delivered, by what is queued
 cost.svg     CPU of the relay an event taken in and an event delivered, by what is queued
+counts.svg   instructions an event taken in and an event delivered, by what is queued
 memory.svg   resident memory by what is queued
+
+RESULTS may be several runs one behind the other; below each title is when, of which commit and where its own rows were measured.
 """
 import json
 import math
@@ -78,36 +81,62 @@ def draw(title, below, x_title, y_title, lines, x_log=True, y_log=False):
     return "\n".join(out + ["</svg>"]) + "\n"
 
 
+def read(path):
+    """{kind of plot: (its rows, when and where they were measured)}"""
+    run, kinds = None, {}
+    for line in open(path, encoding="utf-8"):
+        row = json.loads(line)
+        if "run" in row:
+            run = row
+        elif "plot" in row:
+            rows, runs = kinds.setdefault(row["plot"], ([], []))
+            rows.append(row)
+            runs.append(f"{run['date']} UTC, {run['commit']}, {run['machine']}")
+    for kind, (_, runs) in kinds.items():
+        if len(set(runs)) > 1:
+            sys.exit(f"{path}: rows of {kind} of more than one run: {', '.join(sorted(set(runs)))}")
+    return {kind: (rows, runs[0]) for kind, (rows, runs) in kinds.items()}
+
+
+def curves(rows, x, names, scale=1):
+    """names: {what is written beside it: the key of its values}"""
+    return {name: [(r[x], r[key] / scale) for r in rows if key in r] for name, key in names.items()}
+
+
+def of_intake(rows):
+    lines = {}
+    for r in rows:
+        name = f"{r['depth']} in flight" if r["depth"] else "all it takes"
+        lines.setdefault(name, []).append((r["connections"], r["lines_per_s"]))
+    return lines
+
+
+# What is drawn: the file, of which rows, title, what the axes are, the curves, how they are scaled.
+PLOTS = [
+    ("intake", "intake", "Acked, synced lines a second", "connections", "lines/s", of_intake, dict(y_log=True)),
+    ("latency", "latency", "Time to an ok, 4 connections", "offered lines/s", "ms",
+     lambda rows: curves(rows, "offered", {"99.9 %": "p999_us", "99 %": "p99_us", "median": "p50_us"}, 1e3),
+     dict(x_log=False, y_log=True)),
+    ("drain", "depth", "Intake and delivery with a backlog", "events queued", "events/s",
+     lambda rows: curves(rows, "queued", {"intake": "intake_lines_per_s", "delivery": "drain_events_per_s"}), {}),
+    ("cost", "depth", "CPU an event with a backlog", "events queued", "us",
+     lambda rows: curves(rows, "queued", {"intake": "intake_cpu_us", "delivery": "drain_cpu_us"}), {}),
+    ("counts", "counts", "Instructions an event with a backlog", "events queued", "thousand instructions",
+     lambda rows: curves(rows, "queued", {"intake": "intake", "delivery at first": "early", "delivery later": "late"}, 1e3),
+     {}),
+    ("memory", "depth", "Resident memory with a backlog", "events queued", "MiB",
+     lambda rows: curves(rows, "queued", {"after intake": "rss_mib", "after a start": "rss_after_start_mib"}), {}),
+]
+
+
 def main():
     if len(sys.argv) != 3:
         sys.exit("usage: plot.py RESULTS.jsonl DIRECTORY")
-    rows = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
-    to, run = pathlib.Path(sys.argv[2]), next(r for r in rows if "run" in r)
-    below = f"{run['date']} UTC, {run['commit']}, {run['machine']}"
-    of = lambda kind: [r for r in rows if r.get("plot") == kind]
-    if intake := of("intake"):
-        lines = {}
-        for r in intake:
-            name = f"{r['depth']} in flight" if r["depth"] else "all it takes"
-            lines.setdefault(name, []).append((r["connections"], r["lines_per_s"]))
-        (to / "intake.svg").write_text(draw("Acked, synced lines a second", below, "connections", "lines/s", lines,
-                                            y_log=True))
-    if latency := of("latency"):
-        lines = {name: [(r["offered"], r[key] / 1e3) for r in latency]
-                 for name, key in (("99.9 %", "p999_us"), ("99 %", "p99_us"), ("median", "p50_us"))}
-        (to / "latency.svg").write_text(draw("Time to an ok, 4 connections", below, "offered lines/s", "ms", lines,
-                                             x_log=False, y_log=True))
-    if depth := of("depth"):
-        lines = {"intake": [(r["queued"], r["intake_lines_per_s"]) for r in depth],
-                 "delivery": [(r["queued"], r["drain_events_per_s"]) for r in depth]}
-        (to / "drain.svg").write_text(draw("Intake and delivery with a backlog", below, "events queued", "events/s",
-                                           lines))
-        lines = {"intake": [(r["queued"], r["intake_cpu_us"]) for r in depth],
-                 "delivery": [(r["queued"], r["drain_cpu_us"]) for r in depth]}
-        (to / "cost.svg").write_text(draw("CPU an event with a backlog", below, "events queued", "us", lines))
-        lines = {"after intake": [(r["queued"], r["rss_mib"]) for r in depth],
-                 "after a start": [(r["queued"], r["rss_after_start_mib"]) for r in depth]}
-        (to / "memory.svg").write_text(draw("Resident memory with a backlog", below, "events queued", "MiB", lines))
+    kinds, to = read(sys.argv[1]), pathlib.Path(sys.argv[2])
+    for file, kind, title, x_title, y_title, lines_of, scales in PLOTS:
+        if kind in kinds:
+            rows, below = kinds[kind]
+            (to / f"{file}.svg").write_text(draw(title, below, x_title, y_title, lines_of(rows), **scales))
 
 
 main()

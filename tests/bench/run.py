@@ -1,10 +1,10 @@
 """run.py - each figure of the design beside its limit or its peer, in alternation in one run; README says how to read it"""
 import bisect
+import fcntl
 import heapq
 import json
 import os
 import pathlib
-import re
 import shutil
 import signal
 import socket
@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 
+from cost import cost, counts
 from depth import depth, settle_rss
 from parts import Beanstalkd, Echo, Failed, Nginx, Place, Relay, Rsyslog, Sink, SyslogNg
 
@@ -34,6 +35,7 @@ class Bench:
         if self.size not in SIZES:
             sys.exit(f"BENCH={self.size}: small or full")
         self.__dict__.update(SIZES[self.size])
+        self.alone = alone(pathlib.Path(build) / "bench")
         self.place = Place(build)
         self.rows, self.missing = [], []
         self.results = open(self.place.build / "bench" / f"{self.size}.jsonl", "w", encoding="utf-8")
@@ -48,7 +50,7 @@ class Bench:
 
     def figure(self, name, ours, unit, limit=None, against="", target=None, most=False, note=""):
         """ours, limit: what was measured, round by round. The ratio is the median of the rounds' ratios; a figure
-        without limit is held against its target as it is."""
+        without limit is held against its target as it is, and its ratio is to that."""
         ours = list(ours)
         value = statistics.median(ours)
         row = dict(figure=name, value=round(value, 2), unit=unit)
@@ -57,6 +59,8 @@ class Bench:
             limit = list(limit)
             held = statistics.median(a / b for a, b in zip(ours, limit))
             row.update(against=against, reference=round(statistics.median(limit), 2), ratio=round(held, 3))
+        elif target:
+            row.update(against="the target", reference=target, ratio=round(value / target, 3))
         if target is not None:
             row.update(target=target, bound="most" if most else "least",
                        met=held <= target if most else held >= target)
@@ -104,6 +108,18 @@ class Bench:
             print(f"not measured, not installed (make bench-deps): {', '.join(sorted(set(self.missing)))}")
 
 
+def alone(folder):
+    """Two at once would measure each other, and write into the same results."""
+    if not (folder / "load").exists():
+        sys.exit(f"nothing is built in {folder.parent}: make bench")
+    lock = open(folder / "lock", "w", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        sys.exit(f"another benchmark runs in {folder}")
+    return lock
+
+
 def check_all_arrived(sink, sent, what):
     """sent: [(first line of the pool, lines)] of each connection. Each must be there exactly as often as it was sent."""
     want = [0] * POOL
@@ -120,8 +136,9 @@ def check_all_arrived(sink, sent, what):
         raise Failed(f"{what}: {lost} events did not arrive, {twice} arrived more than once")
 
 
-def one_connection(lines):
-    return [(0, lines)]
+def spread(connections, lines):
+    """As load.c gives them to its connections."""
+    return [(i * 61 % POOL, lines // connections + (i < lines % connections)) for i in range(connections)]
 
 
 # ---- intake ----
@@ -131,8 +148,10 @@ def intake(b):
     relay = b.relay().start(paused=True)
     before = relay.metric("ga4relay_slow_loops_total") if b.ladder else 0
     pipelined = lambda c: lambda: relay.load("-c", c, "-n", b.lines)["lines_per_s"]
-    one, many, raw = b.alternate(pipelined(1), pipelined(64), lambda: b.raw(b.lines, 1000))
+    one, many, raw, yajl = b.alternate(pipelined(1), pipelined(64), lambda: b.raw(b.lines, 1000),
+                                       lambda: b.place.tool("raw_yajl", b.lines)["lines_per_s"])
     b.figure("intake, 1 connection pipelined, lines/s", one, "1/s", raw, "SQLite by 1000", 0.6)
+    b.figure("the same against yajl over the same lines", one, "1/s", yajl, "raw_yajl")
     b.figure("intake, 64 connections pipelined, lines/s", many, "1/s", one, "1 connection", 0.9)
     single = lambda c, n: lambda: relay.load("-c", c, "-d", 1, "-n", n)["lines_per_s"]
     echo = Echo(b.place)
@@ -145,8 +164,6 @@ def intake(b):
     if b.ladder:
         b.emit(figure="slow turns in intake", value=relay.metric("ga4relay_slow_loops_total") - before)
     relay.remove()
-    yajl = [b.place.tool("raw_yajl", b.lines)["lines_per_s"] for _ in range(b.rounds)]
-    b.figure("limit: yajl over the same lines, lines/s", yajl, "1/s")
 
 
 def intake_normal(b):
@@ -218,7 +235,7 @@ def through(b):
         sink.reset()
         start = relay.load("-n", b.through)["start_us"]
         last = sink.wait(b.through)["last_us"]
-        check_all_arrived(sink, one_connection(b.through), "end to end")
+        check_all_arrived(sink, spread(1, b.through), "end to end")
         relay.remove()
         return b.through / ((last - start) / 1e6)
 
@@ -251,38 +268,43 @@ def drain_once(b, sink, n, **conf):
     s = sink.wait(n)
     slow = relay.metric("ga4relay_slow_loops_total")
     relay.stop()
-    check_all_arrived(sink, one_connection(n), "drain")
+    check_all_arrived(sink, spread(1, n), "drain")
     relay.remove()
-    return n / ((s["last_us"] - s["first_us"]) / 1e6), s["requests"], slow
+    return n / ((s["last_us"] - s["first_us"]) / 1e6), slow
 
 
 def drain(b):
     """A backlog emptied over TLS, beside a bare curl-multi loop that posts the same bodies."""
     sink = Sink(b.place)
-    nginx = Nginx(b.place, sink)
-    kinds = [("TLS, HTTP/1.1", b.drain, nginx.url, dict(ca=nginx.ca), ["-a", nginx.ca], 0.7),
-             ("plain, HTTP/1.1", b.drain_beside, sink.url, {}, [], None)]
-    # the relay needs both: a request of 25 costs what bare curl-multi takes for it, and SQLite for its rows
-    sqlite = [b.place.tool("raw_sqlite", b.place.dir / "raw.db", b.drain_beside, 1000, "full", "drain")["rows_per_s"]
-              for _ in range(b.rounds)]
-    b.figure("limit: SQLite reading and deleting the rows by 1000, rows/s", sqlite, "1/s")
-    if b.ladder:
-        kinds.append(("TLS, HTTP/2", b.drain_beside, nginx.url, dict(ca=nginx.ca, http2=True), ["-a", nginx.ca, "-2"],
-                      None))
-    for words, events, url, conf, flags, target in kinds:
-        slow = []
+    kinds = [("plain, HTTP/1.1", b.drain_beside, sink.url, {}, [], None)]
+    if b.peer(Nginx):
+        nginx = Nginx(b.place, sink)
+        tls = ["-a", nginx.ca]
+        kinds.insert(0, ("TLS, HTTP/1.1", b.drain, nginx.url, dict(ca=nginx.ca), tls, 0.7))
+        if b.ladder:
+            kinds.append(("TLS, HTTP/2", b.drain_beside, nginx.url, dict(ca=nginx.ca, http2=True), [*tls, "-2"], None))
+    for kind in kinds:
+        drain_beside(b, sink, *kind)
 
-        def ours():
-            rate, _, turns = drain_once(b, sink, events, url=url, **conf)
-            slow.append(turns)
-            return rate
 
-        curl = lambda n, at_once: b.place.tool("raw_curl", "-n", n, "-c", at_once, *flags, url)["events_per_s"]
-        best = max((16, 64), key=lambda at_once: curl(events // 250, at_once))
-        bare = lambda: curl(events // 25, best)
-        a, c = b.alternate(ours, bare)
-        b.figure(f"drain of {events:,} events, {words}, events/s", a, "1/s", c, "bare curl-multi", target,
-                 note=f"slow turns {max(slow):g}")
+def drain_beside(b, sink, words, events, url, conf, flags, target):
+    """A relay needs both: what a bare curl-multi loop takes for a request of 25, and what SQLite takes for its rows."""
+    slow = []
+
+    def ours():
+        rate, turns = drain_once(b, sink, events, url=url, **conf)
+        slow.append(turns)
+        return rate
+
+    curl = lambda n, at_once: b.place.tool("raw_curl", "-n", n, "-c", at_once, *flags, url)["events_per_s"]
+    best = max((16, 64), key=lambda at_once: curl(events // 250, at_once))
+    bare = lambda: curl(events // 25, best)
+    rows = lambda: b.place.tool("raw_sqlite", b.place.dir / "raw.db", events, 1000, "full", "drain")["rows_per_s"]
+    rates, bare, *rows = b.alternate(ours, bare, *([] if flags else [rows]))
+    b.figure(f"drain of {events:,} events, {words}, events/s", rates, "1/s", bare, "bare curl-multi", target,
+             note=f"slow turns {max(slow):g}")
+    if rows:
+        b.figure("the same against SQLite that reads and deletes the rows", rates, "1/s", rows[0], "SQLite by 1000")
 
 
 def requests_of(lines, window, age_counts):
@@ -404,8 +426,8 @@ def latency(b):
         lambda: relay.load("-c", 4, "-r", int(peak / 2), "-n", int(peak / 2 * b.seconds))["p99_us"],
         lambda: fdatasync_us(b), lambda: bare_p99_us(b))
     turns = relay.metric("ga4relay_slow_loops_total") - turns
-    b.figure(f"ack p99 at half the peak ({int(peak / 2)}/s), us", ours, "us", sync, "fdatasync", 10, most=True,
-             note=f"slow turns {turns:g}")
+    b.figure(f"ack p99 at half the peak ({int(peak / 2)}/s), us", ours, "us", sync, "fdatasync", 10, most=True)
+    b.figure("intake at half the peak: slow turns", [turns], "", target=0, most=True)
     b.figure("limit: the same of bare syncs beside a busy process, us", busy, "us", sync, "fdatasync")
     for share in (0.02, 0.05, 0.1, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9) if b.ladder else ():
         rate = int(peak * share)
@@ -419,9 +441,10 @@ def mixed(b):
     """Everything at once at half of what goes through: intake, delivery, ctl list and count, the metrics scraped."""
     sink = Sink(b.place)
     relay = b.relay().start(url=sink.url)
+    fresh = settle_rss(relay)
     start = relay.load("-c", 4, "-n", b.through)["start_us"]
     peak = b.through / ((sink.wait(b.through)["last_us"] - start) / 1e6)
-    rate, n, got = int(peak / 2), int(peak / 2 * b.seconds), []
+    rate, n = int(peak / 2), int(peak / 2 * b.seconds)
     over = threading.Event()
 
     def read_on():
@@ -432,18 +455,18 @@ def mixed(b):
     turns = relay.metric("ga4relay_slow_loops_total")
     t = threading.Thread(target=read_on)
     t.start()
-    for _ in range(b.rounds):
-        got.append(relay.load("-c", 4, "-r", rate, "-n", n)["p99_us"])
+    got, sync = b.alternate(lambda: relay.load("-c", 4, "-r", rate, "-n", n)["p99_us"], lambda: fdatasync_us(b))
     over.set()
     t.join()
     turns = relay.metric("ga4relay_slow_loops_total") - turns
     sink.wait(b.through + b.rounds * n)
+    check_all_arrived(sink, spread(4, b.through) + b.rounds * spread(4, n), "mixed load")
     if b.ladder:
         time.sleep(6.5)  # five quiet seconds, then it gives memory back
-        b.figure("memory, idle again after that, MiB", [settle_rss(relay)], "MiB")
+        b.figure("memory, idle again after that, MiB", [settle_rss(relay)], "MiB", [fresh], "idle at first")
     relay.remove()
     b.figure(f"mixed load at {rate}/s: slow turns", [turns], "", target=0, most=True)
-    b.figure(f"mixed load at {rate}/s: ack p99, us", got, "us")
+    b.figure(f"mixed load at {rate}/s: ack p99, us", got, "us", sync, "fdatasync")
 
 
 # ---- crowd ----
@@ -480,112 +503,64 @@ def crowd(b):
     b.figure("memory, 1000 connections of 1 MiB lines, endpoint hangs, MiB", [most], "MiB", target=128, most=True)
 
 
-# ---- cost ----
-
-def cost(b):
-    """What an event costs beside time: system calls, bytes to the disk, allocations."""
-    if not b.ladder:
-        return
-    for words, args in (("pipelined", ("-n", 20000)), ("64 connections, one in flight each", ("-c", 64, "-d", 1, "-n", 20000))):
-        if shutil.which("strace"):
-            calls, groups = system_calls(b, args)
-            b.emit(figure=f"system calls per 1000 events, {words}", value=calls, groups=groups)
-    relay = b.relay().start(paused=True)
-    before = written(relay)
-    size = os.path.getsize(relay.dir / "outbox.db")
-    relay.load("-n", 100000)
-    wrote = written(relay) - before
-    relay.stop()
-    grown = os.path.getsize(relay.dir / "outbox.db") - size
-    b.emit(figure="bytes written to the disk per byte accepted", value=round(wrote / (100000 * 320), 2),
-           file=round(grown / (100000 * 320), 2))
-    relay.remove()
-    if shutil.which("valgrind"):
-        few, many = allocations(b, 2000), allocations(b, 10000)
-        b.emit(figure="allocations per event, pipelined, SQLite's with it", value=round((many - few) / 8000, 2))
-
-
-def system_calls(b, args):
-    """{name: calls per 1000 events}, and commits per 1000 events."""
-    relay = b.relay().start(paused=True)
-    log = b.place.dir / "strace"
-    relay.load("-n", 20000)  # the page cache is full, the memory grown
-    tracer = subprocess.Popen(["strace", "-c", "-f", "-o", str(log), "-p", str(relay.process.pid)],
-                              stderr=subprocess.DEVNULL)
-    time.sleep(0.5)
-    groups = relay.metric("ga4relay_commit_duration_seconds_count")
-    n = relay.load(*args)["lines"]
-    groups = relay.metric("ga4relay_commit_duration_seconds_count") - groups
-    tracer.send_signal(2)
-    tracer.wait()
-    relay.remove()
-    calls = {f[-1]: int(f[3]) for f in (line.split() for line in log.read_text().splitlines())
-             if len(f) >= 5 and f[3].isdigit() and f[-1] != "total"}
-    return {k: round(v * 1000 / n, 2) for k, v in calls.items()}, round(groups * 1000 / n, 2)
-
-
-def allocations(b, lines):
-    log = b.place.dir / "valgrind"
-    relay = b.relay().start(paused=True, wrapper=("valgrind", f"--log-file={log}"))
-    relay.load("-n", lines)
-    relay.stop()
-    relay.remove()
-    return int(re.search(r"total heap usage: ([\d,]+) allocs", log.read_text())[1].replace(",", ""))
-
-
-def written(relay):
-    for line in open(f"/proc/{relay.process.pid}/io"):
-        if line.startswith("write_bytes:"):
-            return int(line.split()[1])
-    return 0
-
-
-PARTS = [intake, intake_peers, through, drain, packing, latency, mixed, crowd, depth, ladder, intake_normal, cost]
+PARTS = [intake, intake_peers, through, drain, packing, latency, mixed, crowd, depth, ladder, intake_normal, cost,
+         counts]
 
 
 def describe(b):
-    def of(*args):
-        r = subprocess.run(args, capture_output=True, text=True, cwd=pathlib.Path(__file__).parent)
-        return r.stdout.strip()
+    """When, where, and of which commit; -dirty: of no commit."""
+    commit = ""
+    if shutil.which("git"):
+        commit = subprocess.run(["git", "describe", "--always", "--dirty", "--exclude=*"], capture_output=True, text=True,
+                                cwd=pathlib.Path(__file__).parent, check=False).stdout.strip()
     model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "")
-    b.emit(run=b.size, date=time.strftime("%Y-%m-%d %H:%M", time.gmtime()), commit=of("git", "rev-parse", "--short", "HEAD"),
+    b.emit(run=b.size, date=time.strftime("%Y-%m-%d %H:%M", time.gmtime()), commit=commit or "no repository",
            machine=f"{os.cpu_count()} x {model}, {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') >> 30} GiB, "
            f"Linux {os.uname().release}", load=[round(x, 2) for x in os.getloadavg()])
 
 
+def run_parts(b, wanted):
+    """What of them failed."""
+    failed, begun = [], time.monotonic()
+    for part in PARTS:
+        if wanted and part.__name__ not in wanted:
+            continue
+        start = time.monotonic()
+        if start - begun > LATEST_S:
+            failed.append(f"{part.__name__} (left out: {LATEST_S // 60} minutes were over)")
+            continue
+        try:
+            part(b)
+        except (Failed, OSError, subprocess.SubprocessError) as e:
+            failed.append(part.__name__)
+            print(f"{part.__name__}: {e}\n{b.place.output()}", file=sys.stderr)
+        print(f"# {part.__name__}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
+    return failed
+
+
 def main():
-    if len(sys.argv) < 2:
-        sys.exit("usage: run.sh BUILD_DIR [PART...]")
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        sys.exit("usage: run.sh BUILD_DIR [PART...]   or: run.sh BUILD_DIR -l, which lists the parts")
     wanted = sys.argv[2:]
     if wanted == ["-l"]:
         print("\n".join(f"{p.__name__:14} {(p.__doc__ or '').partition(chr(10))[0]}" for p in PARTS))
         return
     unknown = set(wanted) - {p.__name__ for p in PARTS}
     if unknown:
-        sys.exit(f"no such part: {', '.join(unknown)} (run.sh BUILD_DIR -l lists them)")
+        sys.exit(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(p.__name__ for p in PARTS)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # through the finally below
     b = Bench(sys.argv[1])
-    failed, begun = [], time.monotonic()
     try:
         describe(b)
-        for part in PARTS:
-            if wanted and part.__name__ not in wanted:
-                continue
-            start = time.monotonic()
-            if start - begun > LATEST_S:
-                failed.append(f"{part.__name__} (left out: {LATEST_S // 60} minutes were over)")
-                continue
-            try:
-                part(b)
-            except (Failed, OSError, subprocess.SubprocessError) as e:
-                failed.append(part.__name__)
-                print(f"{part.__name__}: {e}\n{b.place.output()}", file=sys.stderr)
-            print(f"# {part.__name__}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
+        failed = run_parts(b, wanted)
         b.table()
+    except KeyboardInterrupt:
+        sys.exit("stopped")
     finally:
         b.place.close()
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 
 
-main()
+if __name__ == "__main__":
+    main()

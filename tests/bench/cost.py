@@ -1,0 +1,151 @@
+"""cost.py - what an event costs beside time: instructions, allocations, system calls, bytes to the disk
+
+These are counted, by valgrind, strace and the kernel, and hold on a busy machine too. What an event costs is the difference
+between many and few, so that starting and stopping do not count.
+"""
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import time
+
+from parts import Failed, Sink
+
+LINES = 320  # bytes that the bench's lines have
+CLIENTS = 20  # half of 1,000 events still fill whole requests
+EARLY, LATE = (5000, 10000), (20000, 60000)  # which events delivered of a backlog; the first ones cost more, whatever its size
+
+
+WAYS = [("pipelined", (), 20000), ("64 connections, one in flight each", ("-c", 64, "-d", 1), 20000),
+        ("1 connection, one in flight", ("-d", 1), 2000)]  # … and lines that are enough of each
+
+
+def cost(b):
+    """What an event costs beside time: instructions, allocations, system calls, bytes to the disk."""
+    if not b.ladder:
+        return
+    for words, args, lines in WAYS:
+        if shutil.which("strace"):
+            calls, groups = system_calls(b, args, lines)
+            b.emit(figure=f"system calls per 1000 events, {words}", value=calls, groups=groups)
+        wrote, grown = written(b, args, 5 * lines)
+        b.emit(figure=f"bytes written to the disk per byte accepted, {words}", value=wrote, file=grown)
+        if shutil.which("valgrind"):
+            b.emit(figure=f"instructions per event taken in, {words}", value=round(of_intake(b, args, instructions, lines)))
+            b.emit(figure=f"allocations per event taken in, {words}", value=round(of_intake(b, args, allocations, lines), 2))
+
+
+def counts(b):
+    """For the plot: instructions an event taken in and an event delivered, with ever more queued."""
+    if not b.ladder or not shutil.which("valgrind"):
+        return
+    sink = Sink(b.place)
+    for n in b.curve:
+        relay = b.relay()
+        early = EARLY if n >= EARLY[1] else (n // 2, n)
+        got = dict(early=[drain_with(relay, sink, n, *early) for _ in range(3)],
+                   late=[drain_with(relay, sink, n, *LATE) for _ in range(3)] if n >= LATE[1] else [],
+                   intake=[intake_with(relay, n) for _ in range(3)])
+        b.emit(plot="counts", queued=n, **{k: round(statistics.median(v)) for k, v in got.items() if v},
+               rounds={k: [round(x) for x in v] for k, v in got.items() if v})
+        relay.remove()
+
+
+# ---- calls and bytes ----
+
+def system_calls(b, args, lines):
+    """{name: calls per 1000 events}, and commits per 1000 events."""
+    relay = b.relay().start(paused=True)
+    log = b.place.dir / "strace"
+    relay.load("-n", 20000)  # the page cache is full, the memory grown
+    tracer = subprocess.Popen(["strace", "-c", "-f", "-o", str(log), "-p", str(relay.process.pid)],
+                              stderr=subprocess.DEVNULL)
+    time.sleep(0.5)
+    groups = relay.metric("ga4relay_commit_duration_seconds_count")
+    relay.load("-n", lines, *args)
+    groups = relay.metric("ga4relay_commit_duration_seconds_count") - groups
+    tracer.send_signal(2)
+    tracer.wait()
+    relay.remove()
+    calls = {f[-1]: int(f[3]) for f in (line.split() for line in log.read_text().splitlines())
+             if len(f) >= 5 and f[3].isdigit() and f[-1] != "total"}
+    return {k: round(v * 1000 / lines, 2) for k, v in calls.items()}, round(groups * 1000 / lines, 2)
+
+
+def write_bytes(relay):
+    for line in open(f"/proc/{relay.process.pid}/io"):
+        if line.startswith("write_bytes:"):
+            return int(line.split()[1])
+    raise Failed("the kernel does not tell what was written")
+
+
+def written(b, args, lines):
+    """Bytes to the disk, and bytes that the outbox grew by, a byte accepted."""
+    relay = b.relay().start(paused=True)
+    before, size = write_bytes(relay), os.path.getsize(relay.dir / "outbox.db")
+    relay.load("-n", lines, *args)
+    wrote = write_bytes(relay) - before
+    relay.stop()
+    grown = os.path.getsize(relay.dir / "outbox.db") - size
+    relay.remove()
+    return round(wrote / (lines * LINES), 2), round(grown / (lines * LINES), 2)
+
+
+# ---- under valgrind ----
+
+def instructions(relay, work, **conf):
+    return under_valgrind(relay, work, r"I +refs: +([\d,]+)", ("--tool=cachegrind", "--cache-sim=no",
+                                                               "--cachegrind-out-file=/dev/null"), conf)
+
+
+def allocations(relay, work, **conf):
+    return under_valgrind(relay, work, r"total heap usage: ([\d,]+) allocs", (), conf)
+
+
+def under_valgrind(relay, work, what, tool, conf):
+    """What one life of the relay came to, in which it did this work."""
+    log = relay.dir / "valgrind"
+    relay.start(wrapper=("valgrind", *tool, f"--log-file={log}"), **conf)
+    work()
+    relay.stop()
+    found = re.search(what, log.read_text())
+    if not found:
+        raise Failed(f"valgrind: {log.read_text()[-1000:]}")
+    return int(found[1].replace(",", ""))
+
+
+def of_intake(b, args, count, lines):
+    """An event, of so many: the WAL is copied now and then in them, as it is all the time later."""
+    relay = b.relay()
+    took = [count(relay, lambda: relay.load("-n", n, *args), paused=True) for n in (lines // 4, lines + lines // 4)]
+    relay.remove()
+    return (took[1] - took[0]) / lines
+
+
+def fill(relay, n):
+    """So many are queued then; it does not run."""
+    relay.start(paused=True)
+    missing = n - int(relay.metric("ga4relay_outbox_events"))
+    if missing > 0:
+        relay.load("-k", CLIENTS, "-n", missing)
+    relay.stop()
+
+
+def intake_with(relay, n):
+    """Instructions an event, with n queued before."""
+    few, many = 5000, 25000
+    fill(relay, n)
+    took = [instructions(relay, lambda: relay.load("-k", CLIENTS, "-n", size), paused=True) for size in (few, many)]
+    return (took[1] - took[0]) / (many - few)
+
+
+def drain_with(relay, sink, n, few, many):
+    """Instructions an event delivered, of the first many of n without the first few."""
+    took, came = [], []
+    for size in (few, many):
+        fill(relay, max(size, n if n > many else 0))
+        sink.reset()
+        took.append(instructions(relay, lambda: sink.wait(size), url=sink.url))
+        came.append(sink.stats()["events"])
+    return (took[1] - took[0]) / (came[1] - came[0])

@@ -1,0 +1,118 @@
+# test_bench.py - the benchmarks notice what they are there to notice: a reply missing, one too many, a line refused, an
+# event lost or twice; and what they cannot do they say in a line
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from lib.relay import BUILD, TOP
+
+BENCH = TOP / "tests" / "bench"
+sys.path.insert(0, str(BENCH))
+
+import parts  # noqa: E402
+import run  # noqa: E402
+
+OK = b'{"ok":true,"id":1,"count":1}\n'
+REFUSED = b'{"ok":false,"error":"QUEUE_FULL"}\n'
+LINES = 100
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """serve(answer): a server whose answer to the nth line is answer(n), or the end of the connection if that is None."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "s"))
+    listener.listen()
+
+    def start(answer):
+        def run_it():
+            conn, _ = listener.accept()
+            n = 0
+            with conn, conn.makefile("rb") as lines:
+                for _ in lines:
+                    reply = answer(n)
+                    n += 1
+                    if reply is None:
+                        return
+                    conn.sendall(reply)
+        threading.Thread(target=run_it, daemon=True).start()
+        return tmp_path / "s"
+    yield start
+    listener.close()
+
+
+def load(path, *args):
+    r = subprocess.run([BUILD / "bench" / "load", "-s", path, "-n", str(LINES), *args], capture_output=True, text=True,
+                       timeout=60, check=False)
+    return r.returncode, json.loads(r.stdout or "{}"), r.stderr
+
+
+@pytest.mark.parametrize("args", [(), ("-d", "1"), ("-r", "2000")], ids=["pipelined", "one", "rate"])
+def test_load_counts_what_was_answered(serve, args):
+    code, told, _ = load(serve(lambda n: OK), *args)
+    assert (code, told["lines"], told["refused"]) == (0, LINES, 0)
+    assert told["p50_us"] <= told["p99_us"] <= told["p999_us"] <= told["max_us"]
+
+
+@pytest.mark.parametrize("args", [(), ("-d", "1"), ("-r", "2000")], ids=["pipelined", "one", "rate"])
+@pytest.mark.parametrize("answer, word", [
+    (lambda n: b"" if n == LINES // 2 else OK, "nothing has moved"),
+    (lambda n: OK * 2 if n == LINES // 2 else OK, "more replies than lines"),
+    (lambda n: None if n == LINES // 2 else OK, "closed with lines unanswered"),
+], ids=["missing", "twice", "closed"])
+def test_load_fails_when_a_reply_is_missing_or_too_many(serve, args, answer, word):
+    code, told, said = load(serve(answer), "-w", "1", *args)
+    assert (code, told) == (1, {}) and word in said
+
+
+def test_load_fails_when_a_line_is_refused(serve):
+    code, told, _ = load(serve(lambda n: REFUSED if n == 7 else OK))
+    assert (code, told["refused"]) == (1, 1)
+
+
+@pytest.fixture
+def sink(tmp_path):
+    place = parts.Place.__new__(parts.Place)
+    place.build, place.dir, place.running = BUILD, tmp_path, []
+    yield parts.Sink(place)
+    for p in place.running:
+        parts.stop(p)
+
+
+def send(sink, numbers):
+    body = '{"events":[' + ",".join('{"params":{"transaction_id":"T-%07d"}}' % n for n in numbers) + "]}"
+    with socket.create_connection(("127.0.0.1", sink.port)) as c:
+        c.sendall(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body.encode()))
+        assert c.recv(100).startswith(b"HTTP/1.1 204")
+
+
+def test_events_are_counted_one_by_one(sink):
+    """Of two connections, the second of which begins with another line of the pool (load.c)."""
+    sent = run.spread(2, 51)
+    assert sent == [(0, 26), (61, 25)]
+    send(sink, range(26))
+    send(sink, range(61, 85))
+    with pytest.raises(parts.Failed, match="1 events did not arrive, 0 arrived more than once"):
+        run.check_all_arrived(sink, sent, "test")
+    send(sink, [85])
+    run.check_all_arrived(sink, sent, "test")
+    send(sink, [3])
+    with pytest.raises(parts.Failed, match="0 events did not arrive, 1 arrived more than once"):
+        run.check_all_arrived(sink, sent, "test")
+
+
+@pytest.mark.parametrize("size, args, word", [
+    ("nonsense", [BUILD], "BENCH=nonsense: small or full"),
+    ("small", [BUILD, "nonsense"], "no such part: nonsense"),
+    ("small", ["/nowhere"], "nothing is built in /nowhere"),
+    ("small", [], "usage:"),
+])
+def test_what_cannot_be_done_is_said_in_a_line(size, args, word):
+    r = subprocess.run([BENCH / "run.sh", *args], env={**os.environ, "BENCH": size}, capture_output=True, text=True,
+                       timeout=60, check=False)
+    assert r.returncode == 1 and word in r.stderr and r.stderr.count("\n") == 1 and not r.stdout
