@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import time
 
+from depth import set_paused
 from parts import Failed, Sink
 
 LINES = 320  # bytes that the bench's lines have
@@ -34,6 +35,25 @@ def cost(b):
         if shutil.which("valgrind"):
             b.emit(figure=f"instructions per event taken in, {words}", value=round(of_intake(b, args, instructions, lines)))
             b.emit(figure=f"allocations per event taken in, {words}", value=round(of_intake(b, args, allocations, lines), 2))
+    delivery(b)
+
+
+def delivery(b):
+    """The same of an event delivered."""
+    sink, relay, n = Sink(b.place), b.relay(), LATE[1]
+    if shutil.which("strace"):
+        fill(relay, n)
+        relay.start(paused=True, url=sink.url)
+        wrote = write_bytes(relay)
+        calls = traced(b, relay, lambda: set_paused(relay, sink, False) or sink.wait(n), n)
+        b.emit(figure="system calls per 1000 events delivered", value=calls, requests=sink.stats()["requests"])
+        b.emit(figure="bytes written to the disk per event delivered", value=round((write_bytes(relay) - wrote) / n))
+        relay.stop()
+    if shutil.which("valgrind"):
+        for name, count in ("instructions", instructions), ("allocations", allocations):
+            got = drain_with(relay, sink, n, *LATE, count)
+            b.emit(figure=f"{name} per event delivered, the 20,001st to the 60,000th", value=round(got, 2))
+    relay.remove()
 
 
 def counts(b):
@@ -54,23 +74,29 @@ def counts(b):
 
 # ---- calls and bytes ----
 
-def system_calls(b, args, lines):
-    """{name: calls per 1000 events}, and commits per 1000 events."""
-    relay = b.relay().start(paused=True)
+def traced(b, relay, work, events):
+    """{name: system calls per 1000 events} while that is done."""
     log = b.place.dir / "strace"
-    relay.load("-n", 20000)  # the page cache is full, the memory grown
     tracer = subprocess.Popen(["strace", "-c", "-f", "-o", str(log), "-p", str(relay.process.pid)],
                               stderr=subprocess.DEVNULL)
     time.sleep(0.5)
-    groups = relay.metric("ga4relay_commit_duration_seconds_count")
-    relay.load("-n", lines, *args)
-    groups = relay.metric("ga4relay_commit_duration_seconds_count") - groups
+    work()
     tracer.send_signal(2)
     tracer.wait()
-    relay.remove()
     calls = {f[-1]: int(f[3]) for f in (line.split() for line in log.read_text().splitlines())
              if len(f) >= 5 and f[3].isdigit() and f[-1] != "total"}
-    return {k: round(v * 1000 / lines, 2) for k, v in calls.items()}, round(groups * 1000 / lines, 2)
+    return {k: round(v * 1000 / events, 2) for k, v in calls.items()}
+
+
+def system_calls(b, args, lines):
+    """{name: calls per 1000 events taken in}, and commits per 1000 events."""
+    relay = b.relay().start(paused=True)
+    relay.load("-n", 20000)  # the page cache is full, the memory grown
+    groups = relay.metric("ga4relay_commit_duration_seconds_count")
+    calls = traced(b, relay, lambda: relay.load("-n", lines, *args), lines)
+    groups = relay.metric("ga4relay_commit_duration_seconds_count") - groups
+    relay.remove()
+    return calls, round(groups * 1000 / lines, 2)
 
 
 def write_bytes(relay):
@@ -140,12 +166,12 @@ def intake_with(relay, n):
     return (took[1] - took[0]) / (many - few)
 
 
-def drain_with(relay, sink, n, few, many):
-    """Instructions an event delivered, of the first many of n without the first few."""
+def drain_with(relay, sink, n, few, many, count=instructions):
+    """An event delivered, of the first many of n without the first few."""
     took, came = [], []
     for size in (few, many):
         fill(relay, max(size, n if n > many else 0))
         sink.reset()
-        took.append(instructions(relay, lambda: sink.wait(size), url=sink.url))
+        took.append(count(relay, lambda: sink.wait(size), url=sink.url))
         came.append(sink.stats()["events"])
     return (took[1] - took[0]) / (came[1] - came[0])

@@ -101,46 +101,57 @@ def depth(b):
     relay = b.relay().start(paused=True, url=sink.url)
     b.figure("memory, idle, MiB", [settle_rss(relay)], "MiB", target=12, most=True,
              note=f"{relay.rss_mib('RssFile'):.1f} of them pages of libraries")
-    seen = {}
-    for n in b.curve:
-        rounds = max(3, min(20, 20000 // n))
-        into, out = [], []
-        for _ in range(rounds):
-            into.append(take_in(relay, n))
-            rss = settle_rss(relay) if n > 10000 or not out else rss
-            out.append(deliver(relay, sink, n))
-        rates = [deliver_after_start(relay, sink, n) for _ in range(3)]
-        fill(relay, n)
-        began = starts(b, relay)
-        after = settle_rss(relay)
-        seen[n] = dict(intake_lines_per_s=[x[0] for x in into], intake_cpu_us=[x[1] for x in into],
-                       drain_events_per_s=rates, drain_cpu_us=out, first_ok_ms=began)
-        b.emit(plot="depth", queued=n, rss_mib=round(rss, 2), rss_after_start_mib=round(after, 2),
-               **{k: round(statistics.median(v), 2) for k, v in seen[n].items()})
-        relay.stop()
-        relay.start(paused=True, url=sink.url)
-    compare(b, seen, max(rss, after))
-    ctl_beside(b, relay, f"{n:,} queued")
+    for n in b.curve if b.ladder else b.curve[-1:]:  # the others are for the plots
+        rss, began = point(b, sink, relay, n)
+    words = f"{n:,} queued"
+    b.figure(f"memory, {words}, MiB", [rss], "MiB", target=48, most=True)
+    b.figure(f"from exec to first ok, {words}, ms", began, "ms", target=100, most=True)
+    compare(b, sink, relay, n)
+    ctl_beside(b, relay, words)
     relay.remove()
 
 
-def compare(b, seen, rss):
-    n = b.curve[-1]
-    words, last = f"{n:,} queued", seen[n]
-    b.figure(f"memory, {words}, MiB", [rss], "MiB", target=48, most=True)
-    b.figure(f"from exec to first ok, {words}, ms", last["first_ok_ms"], "ms", target=100, most=True)
-    b.figure(f"drain, {words}, events/s", last["drain_events_per_s"][:3], "1/s", seen[10000]["drain_events_per_s"][:3],
-             "10,000 queued", 0.9)
-    for key, name in (("intake_cpu_us", "CPU a line of intake"), ("drain_cpu_us", "CPU an event of delivery")):
-        b.figure(f"{name}, {words}, us", last[key][:3], "us", seen[10000][key][:3], "10,000 queued", 1.1, most=True)
+def point(b, sink, relay, n):
+    """Of the plots. MiB resident, and how long each start took."""
+    into, out, rss = [], [], 0
+    for _ in range(min(20, max(b.rounds, 20000 // n)) if b.ladder else 1):
+        into.append(take_in(relay, n))
+        rss = settle_rss(relay) if n > 10000 or not out else rss
+        out.append(deliver(relay, sink, n))
+    rates = [deliver_after_start(relay, sink, n) for _ in range(b.rounds if b.ladder else 1)]
+    fill(relay, n)
+    began = starts(b, relay)
+    after = settle_rss(relay)
+    seen = dict(intake_lines_per_s=[x[0] for x in into], intake_cpu_us=[x[1] for x in into], drain_events_per_s=rates,
+                drain_cpu_us=out, first_ok_ms=began)
+    b.emit(plot="depth", queued=n, rss_mib=round(rss, 2), rss_after_start_mib=round(after, 2),
+           **{k: round(statistics.median(v), 2) for k, v in seen.items()})
+    relay.stop()
+    relay.start(paused=True, url=sink.url)
+    return max(rss, after), began
+
+
+def compare(b, sink, relay, n):
+    """The largest backlog beside one of 10,000, each in an outbox of its own."""
+    other = b.relay().start(paused=True, url=sink.url)
+
+    def work(of, queued):
+        fill(of, queued)
+        return take_in(of, queued)[1], deliver(of, sink, queued), deliver_after_start(of, sink, queued)
+
+    large, small = (zip(*x) for x in b.alternate(lambda: work(relay, n), lambda: work(other, 10000)))
+    names = ("CPU a line of intake", "us", 1.1), ("CPU an event of delivery", "us", 1.1), ("drain", "events/s", 0.9)
+    for (name, unit, target), ours, theirs in zip(names, large, small):
+        b.figure(f"{name}, {n:,} queued, {unit}", ours, unit, theirs, "10,000 queued", target, most=unit == "us")
+    other.remove()
 
 
 def ctl_beside(b, relay, words):
     """ack p99 at a moderate rate, alone and while ctl counts and lists all the time."""
     rate = 5000
-    quiet, busy = [], []
-    for _ in range(3):
-        quiet.append(relay.load("-c", 16, "-r", rate, "-n", int(rate * b.seconds))["p99_us"])
+    alone = lambda: relay.load("-c", 16, "-r", rate, "-n", int(rate * b.seconds))["p99_us"]
+
+    def beside():
         over = threading.Event()
 
         def read_on():
@@ -149,7 +160,11 @@ def ctl_beside(b, relay, words):
                 relay.ctl("list", "--limit", "1000")
         t = threading.Thread(target=read_on)
         t.start()
-        busy.append(relay.load("-c", 16, "-r", rate, "-n", int(rate * b.seconds))["p99_us"])
-        over.set()
-        t.join()
+        try:
+            return alone()
+        finally:
+            over.set()
+            t.join()
+
+    quiet, busy = b.alternate(alone, beside)
     b.figure(f"ack p99 beside ctl count and list, {words}, us", busy, "us", quiet, "without ctl", 2, most=True)
