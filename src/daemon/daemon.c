@@ -8,7 +8,6 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -180,8 +179,6 @@ static void prepare_process(void)
 {
 	struct rlimit files;
 
-	/* Secrets must not land in a core file or be read by a debugger of the same user (configuration.md). */
-	prctl(PR_SET_DUMPABLE, 0);
 	umask(0077);
 	/* Every connection is a descriptor: take what the administrator allows. */
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/process.h"
 #include "daemon/daemon.h"
 
 #define DEFAULT_CONF GA4RELAY_SYSCONFDIR "/ga4relay/ga4relay.conf"
@@ -47,6 +48,7 @@ int main(int argc, char **argv)
 	bool test = false, conf_given = false;
 	int c;
 
+	process_begin();
 	while ((c = getopt_long(argc, argv, "c:tVh", long_options, NULL)) != -1) {
 		switch (c) {
 		case 'c':

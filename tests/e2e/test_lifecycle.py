@@ -266,6 +266,27 @@ def test_watchdog(make_relay):
         assert relay.notified("WATCHDOG=1", 5)
 
 
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_descriptors_that_were_closed(make_relay, closed):
+    """No socket and no file gets a number that the log or the terminal has: nothing but bytes of a database in a backup."""
+    without = ["sh", "-c", f'exec "$@" {closed}', "sh"]
+    relay = make_relay()
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.wrapper = without
+    relay.start()
+    for n in range(3):
+        assert os.readlink(f"/proc/{relay.pid}/fd/{n}") in ("/dev/null", str(relay.log_path)), n
+    assert all(relay.ask(event())["ok"] for _ in range(10))
+    copy = relay.dir / "copy.db"
+    subprocess.run([*without, BUILD / "ga4relay-ctl", "-s", relay.control, "backup", copy], stdin=subprocess.DEVNULL,
+                   capture_output=True, check=False)
+    db = sqlite3.connect(copy)
+    assert db.execute("SELECT count(*) FROM event").fetchone() == (10,)
+    assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    db.close()
+    assert relay.states() == {"queued": 10}
+
+
 def test_usage_and_version():
     def run(*args):
         return subprocess.run([BUILD / "ga4relay", *args], capture_output=True, text=True, timeout=30)
