@@ -242,6 +242,8 @@ static bool copy_is_due(const struct store *st, int pages)
 {
 	const struct copy_debt *debt = &st->debt;
 
+	if (st->space.wal_gone)
+		return st->db.wal_frames > 0;
 	if (debt->ahead)
 		return debt->commits >= FINISH_COMMITS || pages >= COPY_PAGES_LEAST;
 	return debt->frames >= frames_at_most(st) ||
@@ -261,7 +263,7 @@ void store_after_commit(struct store *st)
 	debt->commits += debt->ahead && added > 0;
 	if (!copy_is_due(st, pages))
 		return;
-	if (debt->ahead || !copy_ahead(st))
+	if (debt->ahead || st->space.wal_gone || !copy_ahead(st))
 		checkpoint(st);
 }
 

@@ -1,6 +1,7 @@
 /* joined_writes.c - a SQLite VFS over another one that makes one write of adjacent ones, and a copy in two steps */
 #include "store/joined_writes.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -49,6 +50,17 @@ static int written(struct joined_file *f, int rc)
 	return rc;
 }
 
+/* Full is full: SQLite says so of ENOSPC alone, and forgets the number of any other error before it tells a COMMIT's.
+ */
+static int write_below(struct joined_file *f, const void *p, int n, sqlite3_int64 at)
+{
+	int rc;
+
+	errno = 0;
+	rc = f->below->pMethods->xWrite(f->below, p, n, at);
+	return rc == SQLITE_IOERR_WRITE && (errno == EDQUOT || errno == EFBIG) ? SQLITE_FULL : rc;
+}
+
 /* A write that failed is not tried again: neither by SQLite, which gives up the transaction or the copy instead. */
 static int write_out(struct joined_file *f)
 {
@@ -58,7 +70,7 @@ static int write_out(struct joined_file *f)
 		return SQLITE_OK;
 	f->n = 0;
 	f->unsynced = true;
-	return written(f, f->below->pMethods->xWrite(f->below, f->run, n, f->at));
+	return written(f, write_below(f, f->run, n, f->at));
 }
 
 static bool is_next(const struct joined_file *f, int n, sqlite3_int64 at)
@@ -82,7 +94,7 @@ static int joined_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 
 		f->run = malloc(RUN_BYTES);
 	if (!f->run || n > RUN_BYTES) {
 		f->unsynced = true;
-		return written(f, f->below->pMethods->xWrite(f->below, p, n, at));
+		return written(f, write_below(f, p, n, at));
 	}
 	if (f->n == 0)
 		f->at = at;

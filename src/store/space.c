@@ -71,6 +71,8 @@ static const char *find_refusal(const struct store *st)
 
 	if (st->space.gone)
 		return "the outbox file was moved, removed or replaced under the running daemon: put it back";
+	if (st->space.wal_gone)
+		return "the outbox's -wal file was moved, removed or replaced under the running daemon: restart it";
 	if (st->space.disk_full || (ballast_is_missing(st) && room < st->config.min_free_disk + MARGIN_BYTES))
 		return "the disk is full";
 	if (st->config.max_bytes && st->space.bytes_used >= st->config.max_bytes)
@@ -94,6 +96,32 @@ static int count_pages(struct store *st, uint64_t *ret_used, uint64_t *ret_free)
 	return 0;
 }
 
+static bool stat_wal(const struct store *st, struct stat *ret)
+{
+	char path[PATH_MAX];
+
+	return snprintf(path, sizeof(path), "%s-wal", st->path) < (int)sizeof(path) && lstat(path, ret) == 0;
+}
+
+/* SQLite makes it when it opens the database and keeps it until the end. */
+static bool wal_is_gone(const struct store *st)
+{
+	const struct space *s = &st->space;
+	struct stat sb;
+
+	return s->wal_ino != 0 && (!stat_wal(st, &sb) || sb.st_ino != s->wal_ino || sb.st_dev != s->wal_dev);
+}
+
+static void remember_wal(struct store *st)
+{
+	struct stat sb;
+
+	if (st->config.read_only || !stat_wal(st, &sb))
+		return;
+	st->space.wal_dev = sb.st_dev;
+	st->space.wal_ino = sb.st_ino;
+}
+
 void space_check(struct store *st, int64_t mono_us, bool now)
 {
 	struct space *s = &st->space;
@@ -115,6 +143,7 @@ void space_check(struct store *st, int64_t mono_us, bool now)
 	s->file_system_free = file_system_free;
 	s->disk_free = file_system_free + unused;
 	s->gone = db_file_is_gone(&st->db);
+	s->wal_gone = wal_is_gone(st);
 	if (!st->config.read_only)
 		take_ballast_back(st, file_system_free);
 	if (s->disk_full && room_for_events(s, st) >= st->config.min_free_disk + MARGIN_BYTES)
@@ -146,6 +175,7 @@ void space_disk_full(struct store *st)
 void space_open(struct store *st)
 {
 	open_ballast(st);
+	remember_wal(st);
 	space_check(st, clock_mono_us(), true);
 }
 

@@ -2,6 +2,8 @@
 #ifndef STORE_STORE_PRIVATE_H
 #define STORE_STORE_PRIVATE_H
 
+#include <sys/types.h>
+
 #include "store/db.h"
 #include "store/envelopes.h"
 #include "store/jobs.h"
@@ -14,6 +16,9 @@ struct space {
 	int ballast_fd;      /* -1: none configured, or it cannot be made */
 	bool ballast_out;    /* given back to the file system, or not yet made */
 	bool gone;           /* the file was taken away: what is put now would not be there after a restart */
+	bool wal_gone;       /* or its WAL: what only that holds would not be there after a crash */
+	dev_t wal_dev;       /* the WAL's, when it was opened */
+	ino_t wal_ino;       /* 0: no such file (a simulated disk) */
 	bool disk_full;      /* a write met a full disk; nothing new until there is room again */
 	const char *refusal; /* static; NULL: there is room */
 	uint64_t refused;    /* lines, since start: an episode may be over before anybody looks */

@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 import warnings
@@ -297,21 +298,27 @@ def test_failing_calls(make_relay, collector, call, error):
         assert relay.sql("PRAGMA integrity_check") == [("ok",)]
 
 
+FAILS = ("STORAGE_ERROR", "error: outbox could not be written (disk I/O error")
+FULL = ("QUEUE_FULL", "warning: outbox full (the disk is full)")
+
+
 @needs_strace
-def test_a_disk_that_fails_is_said(make_relay):
-    relay = make_relay().allow("could not be written", "last run did not end")
+@pytest.mark.parametrize("error, code, says", [("EIO", *FAILS), ("ENOSPC", *FULL), ("EDQUOT", *FULL), ("EFBIG", *FULL)])
+def test_a_disk_that_fails_is_said(make_relay, error, code, says):
+    """Full, also by a quota or a limit, is known: nothing was stored, and the ballast helps. Another failure is not."""
+    relay = make_relay().allow("could not be written", "outbox full", "last run did not end")
     relay.config["streams"] = [relay.stream(paused=True)]
     relay.start()
     trace = subprocess.Popen(["strace", "-f", "-o", "/dev/null", "-e", "trace=pwrite64", "-e",
-                              "inject=pwrite64:error=EIO", "-p", str(relay.pid)], stderr=subprocess.PIPE, text=True)
+                              f"inject=pwrite64:error={error}", "-p", str(relay.pid)], stderr=subprocess.PIPE, text=True)
     assert "attached" in trace.stderr.readline()
     r = relay.ask(event())
-    assert (r["code"], r["retry"]) == ("STORAGE_ERROR", True)
-    wait_until(lambda: "error: outbox could not be written (disk I/O error" in relay.log, "a word in the log")
+    assert (r["code"], r["retry"]) == (code, True)
+    wait_until(lambda: says in relay.log, "a word in the log")
     trace.terminate()
     trace.wait()
     trace.stderr.close()
-    assert relay.ask(event())["ok"]
+    wait_until(lambda: relay.ask(event())["ok"], "room again")
     assert relay.states() == {"queued": 1}
 
 
@@ -354,6 +361,58 @@ def test_the_file_is_taken_away(make_relay, collector, how):
     wait_until(lambda: accepts(relay, acked, "back"), "intake again")
     wait_until(lambda: acked <= arrived(collector), "the last one")
     assert os.path.exists(home / "outbox.db")
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_the_wal_is_taken_away(make_relay, collector, how):
+    """As if it were of no use. No more oks, since a crash would take them; what was acknowledged is in the outbox soon."""
+    acked = set()
+    relay = make_relay().allow("outbox", "did not end cleanly", "destination")
+    collector.rule = lambda _: status(503)
+    relay.start()
+    for i in range(20):
+        assert accepts(relay, acked, f"w-{i}")
+    wal = Path(f"{relay.db}-wal")
+    wal.unlink()
+    if how == "replaced":
+        wal.write_bytes(b"")
+    refusal = wait_until(lambda: (r := relay.ask(event(transaction_id="late"))) and (not r["ok"] or acked.add("late")) and r,
+                         "a refusal")
+    assert refusal["retry"] and "-wal" in refusal["message"], refusal
+    copy = relay.dir / "copy.db"
+
+    def has_all():
+        copy.write_bytes(relay.db.read_bytes())
+        db = sqlite3.connect(copy)
+        try:
+            return db.execute("SELECT count(*) FROM event").fetchone()[0] >= len(acked)
+        finally:
+            db.close()
+
+    wait_until(has_all, "what only the WAL held is copied")
+    relay.kill9()
+    collector.rule = None
+    relay.start()
+    wait_until(lambda: acked <= arrived(collector), "what was acknowledged")
+    assert accepts(relay, acked, "again")
+
+
+@pytest.mark.skipif(SANITIZED, reason="a limit for files stops the sanitizers' reports")
+def test_a_limit_of_the_size_of_files(make_relay, collector):
+    """RLIMIT_FSIZE, the nearest to a quota that needs no file system for it: replies say so, and no signal ends the relay."""
+    acked = set()
+    relay = make_relay().allow("outbox", "outcomes of requests", "events in flight could not be noted", "destination")
+    relay.wrapper = ["prlimit", f"--fsize={3 << 20}"]
+    collector.rule = lambda _: status(503)
+    relay.start()
+    ask_until_refused(relay, acked, "limit")
+    collector.rule = None
+    wait_until(lambda: acked <= arrived(collector), "what was acknowledged")
+    assert relay.stop() == 0, relay.log
+    relay.wrapper = []
+    relay.start()
+    relay.wait_empty()
+    assert accepts(relay, acked, "later")
 
 
 def test_a_full_moment_is_said_too(make_relay):
