@@ -48,6 +48,15 @@ static int judge_header(const char *path, const unsigned char *header, ssize_t n
 	return 0;
 }
 
+/* As it was made, whatever a backup that was put in its place has: others are not to read it. */
+static void close_to_others(const char *path)
+{
+	_cleanup_(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (fd >= 0)
+		(void)fchmod(fd, 0600);
+}
+
 static int check_name(const char *path, struct err *err)
 {
 	struct stat st;
@@ -66,6 +75,13 @@ static int check_name(const char *path, struct err *err)
 		               "outbox: %s has another name (a hard link) and was left alone; copy it with "
 		               "ga4relay-ctl backup, and remove the other name",
 		               path);
+	if (st.st_uid != geteuid() && st.st_uid != 0)
+		return err_set(err, -EPROTO,
+		               "outbox: %s belongs to uid %u, who could read all of it, and was left alone; this "
+		               "process runs as uid %u",
+		               path, (unsigned)st.st_uid, (unsigned)geteuid());
+	if (st.st_mode & 0077)
+		close_to_others(path);
 	return 0;
 }
 

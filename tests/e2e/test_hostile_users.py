@@ -57,6 +57,21 @@ def test_every_file_is_the_owner_s_alone(make_relay, umask):
     assert (mode(relay.sock), mode(relay.control)) == (0o660, 0o600)
 
 
+def test_a_copy_that_others_could_read(make_relay):
+    """A backup was put in place by cat: nobody reads it, nor the WAL that SQLite makes after it."""
+    relay = make_relay().allow("lacks what was written last", "did not end cleanly")
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    copy = relay.dir / "copy.db"
+    assert relay.ask(event())["ok"] and relay.ctl_raw("backup", copy).returncode == 0
+    assert relay.stop() == 0
+    relay.db.write_bytes(copy.read_bytes())
+    relay.db.chmod(0o644)
+    relay.start()
+    assert relay.ask(event())["ok"]
+    assert [mode(relay.dir / x) for x in ("outbox.db", "outbox.db-wal")] == [0o600, 0o600]
+
+
 def umask_of(pid):
     return next(x.split()[1] for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith("Umask:"))
 
@@ -142,6 +157,30 @@ def test_a_link_in_a_socket_s_place(make_relay, which):
     assert str(path) in relay.log
 
 
+@ROOT
+@pytest.mark.parametrize("name", ["outbox.db", "outbox.db-wal", "outbox.db.lock", "outbox.db.ballast"])
+def test_a_good_file_of_somebody_else(make_relay, name):
+    """A whole outbox, with its lock, but his: he could read what is put into it, and give ids. Left alone."""
+    theirs = make_relay()
+    theirs.config["streams"] = [theirs.stream(paused=True)]
+    theirs.start()
+    assert theirs.ask(event())["ok"]
+    relay = make_relay().allow("outbox")
+    planted = relay.dir / name
+    shutil.copyfile(theirs.dir / name, planted)
+    planted.chmod(0o666)
+    os.chown(planted, 65534, 65534)
+    before = planted.read_bytes()
+    relay.write_config()
+    relay.spawn()
+    assert relay.wait_exit() == 78
+    assert f"{planted} belongs to uid 65534" in relay.log
+    assert planted.read_bytes() == before and mode(planted) == 0o666
+    planted.unlink()
+    relay.start()
+    assert relay.ask(event())["ok"]
+
+
 # ---- squatters ----
 
 @pytest.mark.parametrize("which", ["sock", "control", "http"])
@@ -191,13 +230,13 @@ def test_a_directory_that_somebody_else_owns(make_relay, sticky):
 
 @pytest.mark.skipif(SANITIZED, reason="the sanitizers leave no core anyway")
 def test_no_core_is_left(make_relay):
-    """A crash dumps nothing: the secret and the events are in memory. The same death of another program does dump."""
+    """A crash of either program dumps nothing: the secret and events are in memory. The same death of another does dump."""
     relay = make_relay().allow("")
     unlimited = ["sh", "-c", f'ulimit -c unlimited; cd {relay.dir}; exec "$@"', "sh"]
 
     def dies(argv):
-        p = subprocess.Popen([*unlimited, *map(str, argv)], env={"PATH": os.environ["PATH"]}, stdin=subprocess.DEVNULL,
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        p = subprocess.Popen([*unlimited, *map(str, argv)], env={"PATH": os.environ["PATH"]}, stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         yield p
         p.send_signal(signal.SIGSEGV)
         told = os.waitid(os.P_PID, p.pid, os.WEXITED)
@@ -214,6 +253,12 @@ def test_no_core_is_left(make_relay):
     wait_until(lambda: relay.control.exists() and relay.ctl_raw("status").returncode == 0, "a start")
     assert relay.ask(event())["ok"]
     assert next(ours) is False
+    client = dies([BUILD / "ga4relay-ctl", "--json", "validate", "--config", relay.conf])
+    p = next(client)
+    p.stdin.write(b'{"client_id":"1.2"}\n' * 5000) # it has read the secret when it answers
+    p.stdin.flush()
+    assert p.stdout.readline()
+    assert next(client) is False
 
 
 @ROOT
