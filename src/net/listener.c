@@ -366,6 +366,13 @@ struct listener *listener_free(struct listener *l)
 	return NULL;
 }
 
+bool listener_at_end(const struct listener *l, uint64_t conn)
+{
+	const struct conn *c = idmap_get(&l->by_id, conn);
+
+	return !c || c->eof;
+}
+
 void listener_close_conn(struct listener *l, uint64_t conn)
 {
 	struct conn *c = idmap_get(&l->by_id, conn);

@@ -14,7 +14,7 @@ import warnings
 
 import pytest
 
-from lib.client import event, line
+from lib.client import Client, event, line
 from lib.collector import Answer, status
 from lib.relay import BUILD, SECRET, TOP, wait_until
 from lib.wire import RawServer, fine
@@ -490,6 +490,14 @@ def test_tap_slow_reader_misses_and_never_slows(paused):
         got += "id" in x
     assert missed > 0 and missed + got == 12000
     s.close()
+
+
+def test_taps_that_ended_leave_room(paused):
+    """While nothing happens, too: each was one of the few connections that the control socket takes."""
+    for _ in range(40):
+        with Client(paused.control) as c:
+            c.send({"command": "tap"})
+    assert paused.ctl("version")
 
 
 # ---- usage ----
