@@ -366,11 +366,15 @@ struct listener *listener_free(struct listener *l)
 	return NULL;
 }
 
-bool listener_at_end(const struct listener *l, uint64_t conn)
+bool listener_client_left(const struct listener *l, uint64_t conn)
 {
 	const struct conn *c = idmap_get(&l->by_id, conn);
+	struct pollfd p = {.fd = c ? c->fd : -1};
 
-	return !c || c->eof;
+	if (!c)
+		return true;
+	/* One that only writes no more, as socat and nc -N do, still reads: POLLHUP is of both directions. */
+	return c->eof && poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 void listener_close_conn(struct listener *l, uint64_t conn)

@@ -75,8 +75,8 @@ size_t listener_unwritten(const struct listener *l, uint64_t conn);
  * it is gone first. One at a time a connection; while one is asked for, a half-closed connection stays open. */
 void listener_when_drained(struct listener *l, uint64_t conn, size_t low, void (*fn)(void *arg, uint64_t conn),
                            void *arg);
-/* The client has closed, or will write no more; true too of one that is gone. */
-bool listener_at_end(const struct listener *l, uint64_t conn);
+/* The client has closed, and reads no more either; true too of one that is gone. */
+bool listener_client_left(const struct listener *l, uint64_t conn);
 /* Closes after what waits was written. */
 void listener_close_conn(struct listener *l, uint64_t conn);
 

@@ -500,6 +500,16 @@ def test_taps_that_ended_leave_room(paused):
     assert paused.ctl("version")
 
 
+def test_a_tap_goes_on_whose_client_only_reads(paused):
+    """As with socat, or nc -N."""
+    with Client(paused.control) as c:
+        c.send({"command": "tap"})
+        c.s.shutdown(socket.SHUT_WR)
+        time.sleep(2.5)                         # two ticks
+        assert paused.ask(event(name="seen"))["ok"]
+        assert c.reply()["name"] == "seen"
+
+
 # ---- usage ----
 
 @pytest.mark.parametrize("args, code, says", [
