@@ -27,6 +27,7 @@ struct http_conn {
 	struct evhttp_connection *evcon; /* NULL: not seen yet, bev is referenced meanwhile */
 	struct http_exchange *exchange;  /* waiting for its answer */
 	int64_t first_byte_us;           /* when the request that is being read began; 0: none is */
+	size_t partial;                  /* bytes of it so far */
 };
 LIST_HEAD(http_conn_list, http_conn);
 
@@ -45,14 +46,16 @@ struct http_server {
 	struct evhttp *http;
 	struct evconnlistener *listener; /* evhttp's; NULL while closing */
 	struct loop_timer *resume, *sweep;
-	struct event *meet;
+	struct event *meet, *trim;
 	struct bound bound;
 	http_handler_fn *handler;
 	void *arg;
 	struct http_conn_list conns;
 	struct http_exchange_list exchanges;
 	unsigned n_conns, n_orphans,
-	        max_connections; /* orphan: an exchange without a connection still holds memory */
+	        max_connections;     /* orphan: an exchange without a connection still holds memory */
+	size_t partial, max_partial; /* bytes of requests that are being read, of all connections */
+	size_t max_request;
 	int64_t timeout_us;
 	int64_t drain_since_us; /* 0: not draining */
 };
@@ -90,10 +93,27 @@ static void on_resume(void *arg)
 static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)
 {
 	struct http_conn *conn = arg;
+	struct http_server *s = conn->server;
+	size_t n;
 
 	(void)buffer;
-	if (info->n_added > 0 && conn->first_byte_us == 0 && !conn->exchange)
+	if (info->n_added == 0 || conn->exchange)
+		return;
+	if (conn->first_byte_us == 0)
 		conn->first_byte_us = clock_mono_us();
+	/* More than the largest request is not kept: evhttp reads on only to be able to say so. */
+	n = s->max_request - conn->partial < info->n_added ? s->max_request - conn->partial : info->n_added;
+	conn->partial += n;
+	s->partial += n;
+	if (s->partial > s->max_partial)
+		event_active(s->trim, EV_TIMEOUT, 0);
+}
+
+static void forget_partial(struct http_conn *conn)
+{
+	conn->server->partial -= conn->partial;
+	conn->partial = 0;
+	conn->first_byte_us = 0;
 }
 
 static void conn_free(struct http_conn *conn)
@@ -101,6 +121,7 @@ static void conn_free(struct http_conn *conn)
 	struct http_server *s = conn->server;
 
 	evbuffer_remove_cb(bufferevent_get_input(conn->bev), on_input, conn);
+	forget_partial(conn);
 	if (conn->exchange) {
 		conn->exchange->conn = NULL;
 		conn->exchange->orphan = true;
@@ -177,6 +198,24 @@ static struct bufferevent *on_accepted(struct event_base *base, void *arg)
 	return bev;
 }
 
+/* Nobody has shown a secret yet: whoever holds most of what may be held goes first. */
+static void on_trim(evutil_socket_t fd, short what, void *arg)
+{
+	struct http_server *s = arg;
+	struct http_conn *conn, *most;
+
+	(void)fd, (void)what;
+	while (s->partial > s->max_partial) {
+		most = NULL;
+		LIST_FOREACH(conn, &s->conns, link)
+		if (conn->evcon && conn->partial && (!most || conn->partial > most->partial))
+			most = conn;
+		if (!most)
+			return;
+		evhttp_connection_free(most->evcon);
+	}
+}
+
 /* A read timeout starts anew with each byte: this one is for the whole request. */
 static void on_sweep(void *arg)
 {
@@ -245,7 +284,7 @@ static struct http_exchange *exchange_new(struct http_server *s, struct evhttp_r
 	x->conn = conn_of(s, evhttp_request_get_connection(req));
 	if (x->conn) {
 		x->conn->exchange = x;
-		x->conn->first_byte_us = 0;
+		forget_partial(x->conn);
 	}
 	return x;
 }
@@ -404,9 +443,10 @@ static int start(struct http_server *s, const struct http_server_config *config,
 	s->resume = loop_timer_new(s->loop, on_resume, s);
 	s->sweep = loop_timer_new(s->loop, on_sweep, s);
 	s->meet = event_new(base, -1, 0, on_meet, s);
+	s->trim = event_new(base, -1, 0, on_trim, s);
 	s->listener =
 	        evconnlistener_new(base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, s->bound.fd);
-	if (!s->http || !s->resume || !s->sweep || !s->meet || !s->listener || configure(s, config) < 0 ||
+	if (!s->http || !s->resume || !s->sweep || !s->meet || !s->trim || !s->listener || configure(s, config) < 0 ||
 	    !evhttp_bind_listener(s->http, s->listener))
 		return err_set(err, -ENOMEM, "no memory for the HTTP server");
 	s->bound.fd = -1; /* the listener's, which is evhttp's */
@@ -429,6 +469,8 @@ int http_server_open(struct http_server **ret, struct loop *loop, const struct h
 	s->arg = arg;
 	s->max_connections = config->max_connections ? config->max_connections : 1;
 	s->timeout_us = config->timeout_us;
+	s->max_request = config->max_headers + config->max_body;
+	s->max_partial = config->max_partial ? config->max_partial : SIZE_MAX;
 	LIST_INIT(&s->conns);
 	LIST_INIT(&s->exchanges);
 	r = start(s, config, err);
@@ -474,6 +516,8 @@ struct http_server *http_server_free(struct http_server *s)
 		evhttp_free(s->http); /* closes connections: on_conn_close() */
 	if (s->meet)
 		event_free(s->meet);
+	if (s->trim)
+		event_free(s->trim);
 	loop_timer_free(s->resume);
 	loop_timer_free(s->sweep);
 	free(s);

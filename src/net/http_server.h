@@ -17,6 +17,7 @@ struct http_exchange; /* one request waiting for its answer */
 struct http_server_config {
 	const char *listen; /* "127.0.0.1:8125", "[::1]:0", "unix:/path" */
 	size_t max_body, max_headers;
+	size_t max_partial; /* bytes of requests that are being read, of all connections; 0: any */
 	unsigned max_connections;
 	int64_t timeout_us;
 };

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from lib.collector import Answer
-from lib.relay import SECRET, wait_until
+from lib.relay import SANITIZED, SECRET, wait_until
 from lib.tls import free_port
 
 ID = "G-TEST000001"
@@ -219,6 +219,27 @@ def test_a_slow_client_holds_up_nobody(door):
             c.sock.sendall(b"x")
     for c in slow:
         c.close()
+
+
+@pytest.mark.parametrize("form", ["Content-Length: 1000000", "Transfer-Encoding: chunked"])
+def test_large_bodies_of_many_are_bounded(make_relay, form):
+    """Whoever can connect, without a secret: most of a megabyte each, and no end of it. Others are served meanwhile."""
+    port = free_port()
+    relay = make_relay(http={"listen": f"127.0.0.1:{port}"}, listen={"max_memory": "16M"}).start()
+    door = Door(relay, lambda: http.client.HTTPConnection("127.0.0.1", port, timeout=20))
+    before, crowd = relay.rss_kib(), []
+    for _ in range(200):
+        c = door.connection()
+        c.connect()
+        crowd.append(c)
+        with contextlib.suppress(ConnectionError):
+            c.sock.sendall(head(form) + (b"f0000\r\n" if "chunked" in form else b"") + b"x" * 900_000)
+    assert door.ask(COLLECT, payload("T-1"))[0] == 204
+    most = relay.rss_kib() - before
+    assert SANITIZED or most < 48 << 10, most
+    for c in crowd:
+        c.close()
+    assert door.ask(COLLECT, " " * 900_000 + payload("T-2"))[0] == 204
 
 
 def test_a_wrong_payload_is_refused_with_its_reason(door):

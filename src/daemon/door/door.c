@@ -245,6 +245,7 @@ static int start(struct door *d, struct err *err)
 	        .listen = d->conf->http.listen,
 	        .max_body = d->conf->listen.max_line,
 	        .max_headers = MAX_HEADERS,
+	        .max_partial = d->conf->listen.max_memory + MAX_HEADERS,
 	        .max_connections = MAX_CONNECTIONS,
 	        .timeout_us = REQUEST_TIMEOUT_US,
 	};
