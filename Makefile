@@ -182,7 +182,7 @@ demo:
 setup:
 	@tests/lib/setup.sh check
 
-# BENCH=small (some 90 seconds) or full; PARTS='drain latency' picks some.
+# BENCH=small (about a minute) or full; PARTS='drain latency' picks some, PARTS=-l lists them.
 bench: $(PROGRAMS) $(BENCH_BIN)
 	@BENCH=$(BENCH) tests/bench/run.sh $B $(PARTS)
 BENCH ?= small
@@ -353,7 +353,7 @@ help:
 #: make fuzz             libFuzzer with FUZZ_SECONDS=60 a target (clang); FUZZ_TARGETS='line conf' picks
 #: make analyze          cppcheck, gcc -fanalyzer and clang-tidy over src/; fails on what tests/lint/analyze.txt lacks
 #: make fuzz-replay      the fuzzers' corpus with the ordinary compiler
-#: make bench            the benchmarks; BENCH=small or full, PARTS='NAME NAME' picks
+#: make bench            the benchmarks; BENCH=small or full, PARTS='NAME NAME' picks, PARTS=-l lists
 #: make bench-results    all of BENCH=full anew into tests/bench/results, with its curves
 #: make bench-deps       install the daemons that they compare with, without starting them
 #: make setup            install the packages that `check` needs, nothing else
