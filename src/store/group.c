@@ -238,11 +238,17 @@ static bool copy_ahead(struct store *st)
 	return r != 0;
 }
 
+/* Database and WAL are no longer beside each other: each is to be whole without the other. */
+static bool is_torn(const struct store *st)
+{
+	return st->space.gone || st->space.wal_gone;
+}
+
 static bool copy_is_due(const struct store *st, int pages)
 {
 	const struct copy_debt *debt = &st->debt;
 
-	if (st->space.wal_gone)
+	if (is_torn(st))
 		return st->db.wal_frames > 0;
 	if (debt->ahead)
 		return debt->commits >= FINISH_COMMITS || pages >= COPY_PAGES_LEAST;
@@ -263,7 +269,7 @@ void store_after_commit(struct store *st)
 	debt->commits += debt->ahead && added > 0;
 	if (!copy_is_due(st, pages))
 		return;
-	if (debt->ahead || st->space.wal_gone || !copy_ahead(st))
+	if (debt->ahead || is_torn(st) || !copy_ahead(st))
 		checkpoint(st);
 }
 

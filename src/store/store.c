@@ -339,13 +339,28 @@ static void remove_empty_wal(const struct store *st)
 
 /* No other id was given: a file that knows of less at the next start is an older one. Without room for that the mark
  * stays where it was, which is above. */
-static void note_last_id(struct store *st)
+static void note_last_id(struct store *st, bool closed)
 {
 	int r;
 
-	st->lock.closed = true;
+	st->lock.closed = closed;
 	r = lockfile_write(&st->lock, (uint64_t)st->ledger.now[LEDGER_NEXT_ID], st->lock.suspect);
 	(void)r;
+}
+
+static bool note_end(struct store *st)
+{
+	int r;
+
+	note_last_id(st, true);
+	r = store_transaction(st, note_stop, NULL);
+	/* The ballast may have gone to make room: once more. */
+	if (r == -ENOSPC)
+		r = store_transaction(st, note_stop, NULL);
+	/* Ids of transactions that failed are unknown to this file, and it lacks nothing. */
+	if (r < 0)
+		note_last_id(st, false);
+	return r == 0;
 }
 
 struct store *store_close(struct store *st)
@@ -357,9 +372,7 @@ struct store *store_close(struct store *st)
 	store_end_backup(st);
 	sound = !st->fatal && !st->config.read_only;
 	if (sound)
-		note_last_id(st);
-	if (sound)
-		sound = store_transaction(st, note_stop, NULL) == 0 && db_checkpoint(&st->db, true) == 0;
+		sound = note_end(st) && db_checkpoint(&st->db, true) == 0;
 	/* After a failed sync recovery decides: nothing is copied by us. */
 	db_close(&st->db, sound);
 	if (st->config.read_only)

@@ -126,6 +126,27 @@ static void full_at_commit_gives_the_ballast_back(void **state)
 	assert_books_balance(f);
 }
 
+/* The lock file says which id was the last, and that no more came. Where the database could not be told so, it is none
+ * that lacks something. */
+static void stop_that_cannot_be_noted_is_no_loss(void **state)
+{
+	struct fixture *f = *state;
+	struct store_stats stats;
+	struct job_put j;
+	uint64_t first = put(f, f->web, "1.2", "refund");
+
+	atomic_store(&faults.write, SQLITE_IOERR_WRITE);
+	assert_int_equal(try_put(f, f->web, "1.3", "refund", 1, NULL, T0, &j), -EIO);
+	fixture_close(f);
+	faults_clear();
+	assert_int_equal(fixture_open(f), 0);
+	store_get_stats(f->st, &stats);
+	assert_true(stats.unclean_start);
+	assert_false(stats.is_older);
+	assert_true(stats.next_id > first);
+	assert_int_equal(count_of(f, f->web, STATE_QUEUED), 1);
+}
+
 static void write_error_is_no_end(void **state)
 {
 	struct fixture *f = *state;
@@ -364,6 +385,7 @@ int main(void)
 	        T(full_in_the_middle_stores_nothing),
 	        T(full_at_commit_gives_the_ballast_back),
 	        T(write_error_is_no_end),
+	        T(stop_that_cannot_be_noted_is_no_loss),
 	        T(failed_sync_is_the_end),
 	        T(failed_sync_of_a_checkpoint_is_the_end),
 	        T(copies_are_as_long_as_the_groups),
