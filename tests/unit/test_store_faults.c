@@ -126,8 +126,8 @@ static void full_at_commit_gives_the_ballast_back(void **state)
 	assert_books_balance(f);
 }
 
-/* The lock file says which id was the last, and that no more came. Where the database could not be told so, it is none
- * that lacks something. */
+/* The lock file says which id was the last, and that no more came. Where the database could not be told so, it is
+ * none that lacks something. */
 static void stop_that_cannot_be_noted_is_no_loss(void **state)
 {
 	struct fixture *f = *state;
