@@ -1,10 +1,12 @@
 # test_hostile_clients.py - who may not write, who writes byte by byte or forges, and what becomes of a socket's path
+import grp
 import json
 import os
 import re
 import resource
 import shutil
 import socket
+import stat
 import subprocess
 import threading
 
@@ -44,6 +46,21 @@ def test_wrong_user(make_relay):
                            capture_output=True, text=True)
         assert "PermissionError" in r.stderr, (path, r)
     assert relay.ask(event())["ok"]
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
+@pytest.mark.parametrize("which", ["listen", "control"])
+def test_a_group_lets_in_its_members_only(make_relay, which):
+    group = grp.getgrgid(1)
+    relay = make_relay(**{which: {"group": group.gr_name}}).start()
+    relay.dir.chmod(0o755)
+    path = relay.sock if which == "listen" else relay.control
+    assert (stat.S_IMODE(path.stat().st_mode), path.stat().st_gid) == (0o660, group.gr_gid)
+    for gid, says in ((1, ""), (65534, "PermissionError")):
+        r = subprocess.run(["setpriv", "--reuid", "65534", "--regid", str(gid), "--clear-groups", "/usr/bin/python3", "-c",
+                            f"import socket; socket.socket(socket.AF_UNIX).connect({str(path)!r})"],
+                           capture_output=True, text=True)
+        assert says in r.stderr and bool(says) == bool(r.stderr), (gid, r)
 
 
 def test_a_replaced_socket_is_not_removed(make_relay):
