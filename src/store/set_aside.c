@@ -23,15 +23,30 @@ static bool exists(const char *path)
 	return lstat(path, &st) == 0;
 }
 
+/* The path's own bytes stand for themselves. */
+static bool make_pattern(const char *path, char ret[2 * PATH_MAX + 32])
+{
+	size_t n = 0;
+
+	if (strlen(path) >= PATH_MAX)
+		return false;
+	for (const char *p = path; *p; p++) {
+		if (strchr("*?[\\", *p))
+			ret[n++] = '\\';
+		ret[n++] = *p;
+	}
+	strcpy(ret + n, ".corrupt-*-wal");
+	return true;
+}
+
 /* The name that an earlier start gave it before it was stopped: the WAL has it already. */
 static bool find_begun(const char *path, char *ret, size_t size)
 {
-	char pattern[PATH_MAX];
+	char pattern[2 * PATH_MAX + 32];
 	bool begun = false;
 	glob_t found;
 
-	if (snprintf(pattern, sizeof(pattern), "%s.corrupt-*-wal", path) >= (int)sizeof(pattern) ||
-	    glob(pattern, 0, NULL, &found) != 0)
+	if (!make_pattern(path, pattern) || glob(pattern, 0, NULL, &found) != 0)
 		return false;
 	for (size_t i = found.gl_pathc; i > 0 && !begun; i--) {
 		const char *wal = found.gl_pathv[i - 1];

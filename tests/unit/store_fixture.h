@@ -63,7 +63,8 @@ static inline struct fixture *fixture_make(void)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	assert_non_null(f);
-	strcpy(f->dir, "/tmp/ga4relay-store.XXXXXX");
+	/* No shell made it and nothing takes it for a pattern. */
+	strcpy(f->dir, "/tmp/ga4relay-[st*re]?.XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	snprintf(f->path, sizeof(f->path), "%s/outbox.db", f->dir);
 	f->config = (struct store_config){.path = f->path,
