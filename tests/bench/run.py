@@ -120,16 +120,16 @@ def alone(folder):
     return lock
 
 
-def check_all_arrived(sink, sent, what):
+def check_all_arrived(sink, sent, what, pool=POOL):
     """sent: [(first line of the pool, lines)] of each connection. Each must be there exactly as often as it was sent."""
-    want = [0] * POOL
+    want = [0] * pool
     for first, n in sent:
-        for i in range(POOL):
-            want[i] += n // POOL
-        for i in range(n % POOL):
-            want[(first + i) % POOL] += 1
+        for i in range(pool):
+            want[i] += n // pool
+        for i in range(n % pool):
+            want[(first + i) % pool] += 1
     got = sink.counts()
-    got += [0] * (POOL - len(got))
+    got += [0] * (pool - len(got))
     if got != want:
         lost = sum(max(0, w - g) for w, g in zip(want, got))
         twice = sum(max(0, g - w) for w, g in zip(want, got))
@@ -155,12 +155,15 @@ def intake(b):
     b.figure("intake, 64 connections pipelined, lines/s", many, "1/s", one, "1 connection", 0.9)
     single = lambda c, n: lambda: relay.load("-c", c, "-d", 1, "-n", n)["lines_per_s"]
     echo = Echo(b.place)
-    one, many, raw, bare = b.alternate(single(1, b.singles), single(64, b.many), lambda: b.raw(b.singles, 1),
-                                       lambda: echo.load("-c", 64, "-d", 1, "-n", b.many)["lines_per_s"])
+    bare = lambda c, n: lambda: echo.load("-c", c, "-d", 1, "-n", n)["lines_per_s"]
+    one, many, raw, echo_one, echo_many = b.alternate(single(1, b.singles), single(64, b.many), lambda: b.raw(b.singles, 1),
+                                                      bare(1, b.singles), bare(64, b.many))
     b.figure("intake, 1 connection, one in flight, lines/s", one, "1/s", raw, "SQLite by 1", 0.8)
+    both = [1 / (1 / a + 1 / c) for a, c in zip(raw, echo_one)]
+    b.figure("limit: SQLite by 1 and then raw_echo, lines/s", both, "1/s", raw, "SQLite by 1")
     b.figure("intake, 64 connections, one in flight each, lines/s", many, "1/s", one, "1 connection", 20)
-    b.figure("the same against a server that only answers", many, "1/s", bare, "raw_echo")
-    b.figure("limit: raw_echo, 64 connections, against 1", bare, "1/s", one, "1 connection")
+    b.figure("the same against a server that only answers", many, "1/s", echo_many, "raw_echo")
+    b.figure("limit: raw_echo, 64 connections, against 1", echo_many, "1/s", one, "1 connection")
     if b.ladder:
         b.emit(figure="slow turns in intake", value=relay.metric("ga4relay_slow_loops_total") - before)
     relay.remove()
@@ -375,6 +378,7 @@ def packing(b):
     relay.start(url=sink.url)
     s = sink.wait(n)
     relay.remove()
+    check_all_arrived(sink, spread(1, n), "packing", pool)
     b.figure("packing, 10,000 clients by Zipf, events a request", [n / s["requests"]], "", [best], "best in the window",
              0.9)
 
