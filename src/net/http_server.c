@@ -198,22 +198,25 @@ static struct bufferevent *on_accepted(struct event_base *base, void *arg)
 	return bev;
 }
 
+static struct http_conn *holds_most(const struct http_server *s)
+{
+	struct http_conn *conn, *most = NULL;
+
+	LIST_FOREACH(conn, &s->conns, link)
+	if (conn->evcon && conn->partial > (most ? most->partial : 0))
+		most = conn;
+	return most;
+}
+
 /* Nobody has shown a secret yet: whoever holds most of what may be held goes first. */
 static void on_trim(evutil_socket_t fd, short what, void *arg)
 {
 	struct http_server *s = arg;
-	struct http_conn *conn, *most;
+	struct http_conn *most;
 
 	(void)fd, (void)what;
-	while (s->partial > s->max_partial) {
-		most = NULL;
-		LIST_FOREACH(conn, &s->conns, link)
-		if (conn->evcon && conn->partial && (!most || conn->partial > most->partial))
-			most = conn;
-		if (!most)
-			return;
+	while (s->partial > s->max_partial && (most = holds_most(s)))
 		evhttp_connection_free(most->evcon);
-	}
 }
 
 /* A read timeout starts anew with each byte: this one is for the whole request. */

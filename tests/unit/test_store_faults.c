@@ -147,6 +147,25 @@ static void stop_that_cannot_be_noted_is_no_loss(void **state)
 	assert_int_equal(count_of(f, f->web, STATE_QUEUED), 1);
 }
 
+/* As any other end: the ballast makes room for the last commit. */
+static void stop_on_a_full_disk_is_clean(void **state)
+{
+	struct fixture *f = full_fixture = *state;
+	struct store_stats stats;
+
+	put(f, f->web, "1.2", "refund");
+	faults.write_passes = ballast_is_out;
+	atomic_store(&faults.write, SQLITE_FULL);
+	fixture_close(f);
+	assert_true(ballast_is_out());
+	faults_clear();
+	assert_int_equal(fixture_open(f), 0);
+	store_get_stats(f->st, &stats);
+	assert_false(stats.unclean_start);
+	assert_false(stats.is_older);
+	assert_int_equal(count_of(f, f->web, STATE_QUEUED), 1);
+}
+
 static void write_error_is_no_end(void **state)
 {
 	struct fixture *f = *state;
@@ -386,6 +405,7 @@ int main(void)
 	        T(full_at_commit_gives_the_ballast_back),
 	        T(write_error_is_no_end),
 	        T(stop_that_cannot_be_noted_is_no_loss),
+	        T(stop_on_a_full_disk_is_clean),
 	        T(failed_sync_is_the_end),
 	        T(failed_sync_of_a_checkpoint_is_the_end),
 	        T(copies_are_as_long_as_the_groups),
