@@ -51,6 +51,7 @@ int lockfile_take(struct lockfile *ret, const char *outbox_path, struct err *err
 {
 	struct lockfile l = {.fd = -1};
 	char path[PATH_MAX];
+	struct stat st;
 
 	if (lock_path(path, sizeof(path), outbox_path) < 0)
 		return err_set(err, -ENAMETOOLONG, "outbox %s: the path is too long", outbox_path);
@@ -68,7 +69,9 @@ int lockfile_take(struct lockfile *ret, const char *outbox_path, struct err *err
 		               r == -EBUSY ? "another process holds it: is a ga4relay already running?"
 		                           : strerror(-r));
 	}
-	(void)fchmod(l.fd, 0600);
+	/* Not of a file that has another name too: only reading offline meets one (identify.c). */
+	if (fstat(l.fd, &st) == 0 && st.st_nlink == 1)
+		(void)fchmod(l.fd, 0600);
 	l.known = read_facts(&l);
 	*ret = l;
 	return 0;

@@ -116,6 +116,24 @@ def test_a_link_in_an_outbox_file_s_place(make_relay, name, how):
     assert relay.ask(event())["ok"]
 
 
+@pytest.mark.parametrize("suffix", ["-wal", "-journal", ".lock", ".ballast"])
+@pytest.mark.parametrize("how", ["symbolic", "hard"])
+def test_a_link_beside_a_file_that_is_read_offline(relay, suffix, how):
+    """An operator looks at somebody else's copy: whatever stands beside it, its target has its bytes and its mode."""
+    assert relay.ask(event())["ok"]
+    copy, precious = relay.dir / "copy.db", relay.dir / "precious"
+    assert relay.ctl_raw("backup", copy).returncode == 0
+    precious.write_bytes(b"precious" * 1000)
+    precious.chmod(0o644)
+    planted = Path(f"{copy}{suffix}")
+    if how == "hard":
+        os.link(precious, planted)
+    else:
+        planted.symlink_to(precious)
+    subprocess.run([BUILD / "ga4relay-ctl", "--offline", copy, "count"], capture_output=True, check=False)
+    assert precious.read_bytes() == b"precious" * 1000 and mode(precious) == 0o644
+
+
 @pytest.mark.parametrize("suffix", [".new", ".backup"])
 def test_a_link_in_a_temporary_file_s_place(make_relay, suffix):
     """The relay's own leftovers go, the link too, never what it leads to."""
