@@ -38,7 +38,7 @@ from watch import Watch  # noqa: E402
 
 KEY_DROPPED = 3                                 # store/ledger.h
 LOOKS_TO_REST = 200                             # about two minutes
-GROWTH_KIB = 64                                 # that memory in use at rest may grow over the last two thirds of the long life
+GROWTH_KIB = 16                                 # that memory in use at rest may grow over the last two thirds of the long life
 MOST_EVENTS = 25_000                            # that are queued: the applications write more than the endpoint takes
 MOST_KIB = 36 << 10                             # and all that memory may be with so many: 8 MiB of it are SQLite's cache
 SHORT_S = 600                                   # in less caches are still filling
@@ -275,7 +275,7 @@ class Soak:
 
     def is_flat(self):
         m = self.in_use[len(self.in_use) // 3:]
-        first, last = statistics.median(m[:len(m) // 2] or m), statistics.median(m[len(m) // 2:])
+        first, last = statistics.median_low(m[:len(m) // 2] or m), statistics.median_low(m[len(m) // 2:])
         if self.seconds >= SHORT_S and last - first > GROWTH_KIB:
             self.books.wrong.append(f"memory grows: {first} KiB, then {last}, of {self.in_use}")
         if max(self.memory) > MOST_KIB:
