@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,11 +170,12 @@ static int bad_kinds_are_closed(void)
 
 static int takes(const char *at, const char *names, int want)
 {
-	const char *path = strdup(at);
+	char path[PATH_MAX]; /* at is in_dir()'s, which the next call overwrites */
 	struct err err;
 	int fd = -2;
 	const char *files[] = {"a", "b", "c"};
 
+	snprintf(path, sizeof(path), "%s", at);
 	for (int i = 0; i < 3; i++) {
 		place(bound(SOCK_STREAM, in_dir(files[i])), 3 + i);
 		if (listen(3 + i, 1) < 0)
