@@ -124,7 +124,7 @@ unit-%: $B/unit/test_%
 # The unit tests under valgrind, without a sanitizer's allocator; a leak that is only still reachable is none.
 valgrind:
 	@$(MAKE) --no-print-directory VARIANT=debug unit \
-	  UNDER='valgrind --quiet --error-exitcode=99 --leak-check=full --suppressions=tests/lib/valgrind.supp'
+	  UNDER='valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --suppressions=tests/lib/valgrind.supp'
 
 # What the tests run of src/ and what they don't, by gcov; fails where that is too little (tests/lib/coverage.py).
 coverage:

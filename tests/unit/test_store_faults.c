@@ -347,7 +347,7 @@ static int fill_small_disk(struct fixture *f)
 	int r;
 
 	f->config.ballast = 2 << 20;
-	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("small", f->dir, "tmpfs", 0, "size=6m") < 0)
 		return 77;
 	if (fixture_open(f) < 0)
