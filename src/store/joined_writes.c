@@ -50,8 +50,7 @@ static int written(struct joined_file *f, int rc)
 	return rc;
 }
 
-/* Full is full: SQLite says so of ENOSPC alone, and forgets the number of any other error before it tells a COMMIT's.
- */
+/* Full is full, by a quota or a limit too: SQLite says so of ENOSPC alone, and tells a COMMIT's without errno. */
 static int write_below(struct joined_file *f, const void *p, int n, sqlite3_int64 at)
 {
 	int rc;

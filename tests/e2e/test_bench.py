@@ -18,7 +18,7 @@ import parts  # noqa: E402
 import run  # noqa: E402
 
 OK = b'{"ok":true,"id":1,"count":1}\n'
-REFUSED = b'{"ok":false,"error":"QUEUE_FULL"}\n'
+REFUSED = b'{"ok":false,"code":"QUEUE_FULL"}\n'
 LINES = 100
 
 

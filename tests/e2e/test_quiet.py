@@ -30,9 +30,12 @@ def test_what_a_burst_of_requests_needed_is_freed(make_relay, collector):
     heap = Heap(relay)
     relay.start()
     with relay.client() as c:
-        while relay.status()["streams"][0]["window"] < AT_ONCE:
+        def as_many_at_once():
             c.send(*[event(client=f"{i}.1") for i in range(100)])
             assert all(r["ok"] for r in c.replies(100))
+            return relay.status()["streams"][0]["window"] == AT_ONCE
+
+        wait_until(as_many_at_once, f"a window of {AT_ONCE} requests")
         relay.wait_empty()
         before, collector.rule = len(collector.requests), lambda _: Answer(hang=answers)
         for i in range(AT_ONCE):

@@ -111,8 +111,7 @@ void tap_tick(struct control *c)
 
 	LIST_FOREACH(s, &c->taps, by_tap)
 	{
-		/* While nothing happens nothing is written, and only a write would tell that nobody follows any more.
-		 */
+		/* While nothing happens nothing is written, and no failed write tells that nobody follows. */
 		if (listener_client_left(c->listener, s->conn))
 			listener_close_conn(c->listener, s->conn);
 		else if (s->tap->missed > 0 && listener_unwritten(c->listener, s->conn) < TAP_BACKLOG / 2)
