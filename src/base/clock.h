@@ -1,4 +1,6 @@
-/* clock.h - the three clocks, read together; policy gets them as arguments and never reads one itself */
+/* clock.h - the three clocks, read together; policy gets them as arguments and never reads one itself
+ *
+ * And what a thread did with its time, for whoever counts that. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
@@ -19,5 +21,12 @@ struct now {
 void clock_now(struct now *ret);
 int64_t clock_mono_us(void);
 int64_t clock_wall_us(void);
+
+/* The calling thread's own: time that other processes or the host of a virtual machine took away is not in it. */
+struct thread_time {
+	int64_t cpu_us;
+	long waits; /* times that it gave up the processor by itself: for a lock, a disk, a pipe */
+};
+void clock_thread(struct thread_time *ret);
 
 #endif

@@ -45,6 +45,9 @@ static void check_drained(struct daemon *d)
 		finish(d, EXIT_OK);
 }
 
+/* Completions that one turn takes: a group may have thousands, and who writes meanwhile waits for the turn's end. */
+#define REAP_US (1 * US_PER_MS)
+
 /* The end of every turn of the loop: the callbacks before it only recorded facts. */
 static void on_tail(void *arg)
 {
@@ -52,7 +55,9 @@ static void on_tail(void *arg)
 
 	clock_now(&d->now);
 	ingest_submit(d->ingest, &d->now);
-	writer_reap(d->writer);
+	writer_reap(d->writer, d->now.mono_us + REAP_US);
+	if (writer_has_more(d->writer))
+		loop_again(d->loop);
 	delivery_pump(d->delivery, &d->now);
 	ingest_flush(d->ingest);
 	control_flush(d->control);

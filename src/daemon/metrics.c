@@ -132,8 +132,16 @@ static void process(struct metrics_text *m, const struct figures *f)
 	metric_u64(m, NULL, NULL, f->ingest.paused);
 	metric_head(m, "replies_unsent_total", "counter", "Replies that nobody was there to read.");
 	metric_u64(m, NULL, NULL, counters->replies_unsent);
-	metric_head(m, "slow_loops_total", "counter", "Turns of the event loop that took more than 10 ms.");
-	metric_u64(m, NULL, NULL, loop_slow_turns(f->context->loop));
+	struct loop_stats turns;
+
+	loop_get_stats(f->context->loop, &turns);
+	metric_head(m, "slow_loops_total", "counter",
+	            "Turns of the event loop of more than 10 ms in which it worked, or waited for something.");
+	metric_u64(m, NULL, NULL, turns.slow);
+	metric_head(
+	        m, "starved_loops_total", "counter",
+	        "Turns of more than 10 ms because the processor was given to others: too few, or a throttled host.");
+	metric_u64(m, NULL, NULL, turns.starved);
 	metric_head(m, "build_info", "gauge", "Always 1; the version is the label.");
 	metric_u64(m, "version", GA4RELAY_VERSION, 1);
 }

@@ -81,7 +81,7 @@ static int number_streams(struct daemon *d, const struct conf *next, uint32_t *s
 		struct pollfd ready = {.fd = writer_fd(d->writer), .events = POLLIN};
 
 		(void)poll(&ready, 1, 100);
-		writer_reap(d->writer);
+		writer_reap(d->writer, INT64_MAX);
 	}
 	for (size_t i = 0; i < next->n_streams && r == 0; i++) {
 		if (jobs[i].job.job.result < 0)

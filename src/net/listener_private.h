@@ -15,13 +15,14 @@
 #include "net/listener.h"
 
 enum {
-	READ_MAX = 256 * 1024,  /* bytes of one connection in one turn: what one recv() takes (trap 18) */
+	READ_MAX = 64 * 1024,   /* bytes of one connection in one turn: what one recv() takes (trap 18) */
 	LINE_SMALL = 16 * 1024, /* longer lines are not read on while memory is short (protocol.md, Pressure) */
 	REPLY_TYPICAL = 48,     /* bytes of an ok: what an unanswered line will need */
 	REPLY_HEADROOM = 4096,  /* room kept for the reply that was not foreseen */
-	LINES_PER_TURN = 1024,  /* so many, of all connections, end the reading of a turn: some 4 ms of work */
+	LINES_PER_LOOK = 32,    /* handed over between two looks at the clock */
 	ACCEPTS_PER_TURN = 64
 };
+#define READ_US (2 * US_PER_MS)       /* how long a turn reads, all connections: what is left is read in the next */
 #define STALL_US (30 * US_PER_S)      /* a long partial line without progress while memory is short */
 #define PATIENCE_US (250 * US_PER_MS) /* how long replies wait for a reader before its connection may turn quiet */
 #define LAST_WORDS_US (1 * US_PER_S)  /* how long a drain waits for a client that does not read its replies */
@@ -83,7 +84,9 @@ struct listener {
 	struct conn_list conns, held, big, dirty, resuming;
 	unsigned n_conns;
 	uint64_t last_id;
-	unsigned turn_lines; /* handed over since the last flush */
+	unsigned turn_lines; /* handed over in this turn, which ends with a flush */
+	int64_t turn_us;     /* monotonic; its first line's */
+	bool turn_is_full;   /* as of the last look */
 	size_t memory;       /* bytes in all partial lines and unread replies */
 	char *chunk;         /* READ_MAX bytes that every connection reads into */
 	uint64_t exempt;     /* the connection that reads to its near end although memory is short; 0: none */
@@ -141,7 +144,7 @@ void conn_close(struct conn *c);
 /* The turn has had its share, or reading is paused. */
 static inline bool listener_has_enough(const struct listener *l)
 {
-	return l->paused || l->turn_lines >= LINES_PER_TURN;
+	return l->paused || l->turn_is_full;
 }
 static inline bool listener_memory_short(const struct listener *l)
 {

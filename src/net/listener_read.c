@@ -24,12 +24,22 @@ static bool is_blank(const char *p, size_t n)
 	return n == 0;
 }
 
+/* Looks at the clock with the first line of a turn, and now and then. */
+static void note_line(struct listener *l)
+{
+	if (l->turn_lines == 0)
+		l->turn_us = clock_mono_us();
+	else if (l->turn_lines % LINES_PER_LOOK == 0)
+		l->turn_is_full = clock_mono_us() - l->turn_us >= READ_US;
+	l->turn_lines++;
+}
+
 static void hand_over(struct conn *c, enum line_kind kind, const char *p, size_t n)
 {
 	struct listener *l = c->l;
 
 	c->unanswered++;
-	l->turn_lines++;
+	note_line(l);
 	l->ops.on_line(l->ops.arg, c->id, kind, (struct slice){p, n}, &c->peer);
 }
 

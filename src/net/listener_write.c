@@ -159,6 +159,7 @@ void listener_flush(struct listener *l)
 	bool end = !last;
 
 	l->turn_lines = 0;
+	l->turn_is_full = false;
 	while (!end && (c = TAILQ_FIRST(&l->dirty))) {
 		end = c == last; /* what is appended meanwhile (a streaming answer) waits for the next turn */
 		TAILQ_REMOVE(&l->dirty, c, by_dirt);

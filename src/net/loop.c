@@ -33,7 +33,8 @@ struct loop {
 	struct deferred *deferred; /* grows to the most that one turn ever deferred; kept for the next turns */
 	size_t n_deferred, deferred_cap;
 	int64_t work_since_us; /* first callback of this turn, 0: none ran yet */
-	uint64_t slow_turns;
+	struct thread_time work_since;
+	struct loop_stats stats;
 	bool again, stopped;
 };
 
@@ -55,8 +56,24 @@ struct loop_watch {
 
 static void mark_work(struct loop *loop)
 {
-	if (loop->work_since_us == 0)
-		loop->work_since_us = clock_mono_us();
+	if (loop->work_since_us != 0)
+		return;
+	loop->work_since_us = clock_mono_us();
+	clock_thread(&loop->work_since);
+}
+
+/* A turn that neither worked for so long nor gave up the processor by itself has lost it. */
+static void judge_turn(struct loop *loop)
+{
+	struct thread_time now;
+
+	if (clock_mono_us() - loop->work_since_us <= SLOW_TURN_US)
+		return;
+	clock_thread(&now);
+	if (now.cpu_us - loop->work_since.cpu_us > SLOW_TURN_US || now.waits != loop->work_since.waits)
+		loop->stats.slow++;
+	else
+		loop->stats.starved++;
 }
 
 int loop_new(struct loop **ret, struct err *err)
@@ -128,8 +145,7 @@ int loop_turn(struct loop *loop, bool block)
 	if (loop->tail)
 		loop->tail(loop->tail_arg);
 	run_deferred(loop);
-	if (clock_mono_us() - loop->work_since_us > SLOW_TURN_US)
-		loop->slow_turns++;
+	judge_turn(loop);
 	return 0;
 }
 
@@ -169,9 +185,9 @@ void loop_defer(struct loop *loop, void (*fn)(void *p), void *p)
 	loop->deferred[loop->n_deferred++] = (struct deferred){fn, p};
 }
 
-uint64_t loop_slow_turns(const struct loop *loop)
+void loop_get_stats(const struct loop *loop, struct loop_stats *ret)
 {
-	return loop->slow_turns;
+	*ret = loop->stats;
 }
 
 static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)

@@ -30,8 +30,13 @@ int loop_turn(struct loop *loop, bool block) MUST_CHECK;
 void loop_again(struct loop *loop);
 /* fn(p) after this turn's tail. */
 void loop_defer(struct loop *loop, void (*fn)(void *p), void *p);
-/* Turns that took longer than 10 ms (callbacks and tail, without the waiting). */
-uint64_t loop_slow_turns(const struct loop *loop);
+
+/* Turns that took longer than 10 ms (callbacks and tail, without the waiting for events), by whose fault. */
+struct loop_stats {
+	uint64_t slow; /* the loop's: it worked for so long, or waited within the turn: for a lock, a disk, a pipe */
+	uint64_t starved; /* the machine's: other processes or the host of a virtual machine had the processor */
+};
+void loop_get_stats(const struct loop *loop, struct loop_stats *ret);
 
 struct loop_timer;
 typedef void loop_timer_fn(void *arg);

@@ -20,6 +20,8 @@
 enum { GROUP_JOBS = 4096, GROUP_ROWS = 4096, GROUP_BYTES = 8 << 20 };
 /* Reads go on between two groups for so long when writes wait. */
 #define READ_SLICE_US (2 * US_PER_MS)
+/* Finished jobs that are reaped between two looks at the clock. */
+enum { JOBS_PER_LOOK = 16 };
 /* Upkeep gets a turn after so many groups even when nothing is ever idle. */
 enum { GROUPS_PER_UPKEEP = 64 };
 
@@ -37,7 +39,9 @@ struct writer {
 	struct writer_stats stats;
 
 	atomic_bool fatal;
-	size_t pending; /* submitter's thread only */
+	/* Submitter's thread only: */
+	struct job_list finished; /* taken out, and not reaped yet */
+	size_t pending;
 
 	/* Writer's thread only: */
 	struct job_list todo, reads;
@@ -299,6 +303,7 @@ int writer_start(struct writer **ret, struct store *take_store, bool inline_, st
 	w->event_fd = -1;
 	STAILQ_INIT(&w->in);
 	STAILQ_INIT(&w->out);
+	STAILQ_INIT(&w->finished);
 	STAILQ_INIT(&w->todo);
 	STAILQ_INIT(&w->reads);
 	w->group = calloc(GROUP_JOBS, sizeof(struct job *));
@@ -339,25 +344,38 @@ void writer_submit(struct writer *w, struct job_list *jobs)
 		pthread_cond_signal(&w->wake);
 }
 
-size_t writer_reap(struct writer *w)
+/* What the writer has finished since. */
+static void take_finished(struct writer *w)
 {
-	struct job_list done = STAILQ_HEAD_INITIALIZER(done);
 	uint64_t ticks;
-	size_t n = 0;
-	struct job *job;
 
 	pthread_mutex_lock(&w->lock);
-	STAILQ_CONCAT(&done, &w->out);
+	STAILQ_CONCAT(&w->finished, &w->out);
 	if (w->signalled && read(w->event_fd, &ticks, sizeof(ticks)) == (ssize_t)sizeof(ticks))
 		w->signalled = false;
 	pthread_mutex_unlock(&w->lock);
-	while ((job = STAILQ_FIRST(&done))) {
-		STAILQ_REMOVE_HEAD(&done, link);
+}
+
+size_t writer_reap(struct writer *w, int64_t until_us)
+{
+	size_t n = 0;
+	struct job *job;
+
+	take_finished(w);
+	while ((job = STAILQ_FIRST(&w->finished))) {
+		STAILQ_REMOVE_HEAD(&w->finished, link);
 		w->pending--;
 		n++;
 		job->done(job);
+		if (n % JOBS_PER_LOOK == 0 && clock_mono_us() >= until_us)
+			break;
 	}
 	return n;
+}
+
+bool writer_has_more(const struct writer *w)
+{
+	return !STAILQ_EMPTY(&w->finished);
 }
 
 size_t writer_pending(const struct writer *w)
@@ -392,7 +410,7 @@ struct writer *writer_stop(struct writer *w)
 	}
 	w->thread_runs = false;
 	/* done() may still submit: those find no thread, and run here. */
-	while (writer_reap(w) > 0)
+	while (writer_reap(w, INT64_MAX) > 0)
 		writer_run_inline(w);
 	store_close(w->store);
 	w->event_fd = fd_close(w->event_fd);

@@ -61,6 +61,11 @@ def free_port():
         return s.getsockname()[1]
 
 
+def steal_s():
+    """proc(5): the eighth of the first line of /proc/stat, in ticks."""
+    return int(pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[8]) / os.sysconf("SC_CLK_TCK")
+
+
 def wait_for(what, check, seconds=30, nap=0.002):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -244,6 +249,10 @@ log: {{ level = "warning"; }};
     def metric(self, name):
         return sum(float(line.split()[-1]) for line in self.ctl("metrics").splitlines()
                    if line.startswith((name + " ", name + "{")))
+
+    def turns(self):
+        """(slow, starved, seconds that the host of a virtual machine withheld from its processors), so far."""
+        return (self.metric("ga4relay_slow_loops_total"), self.metric("ga4relay_starved_loops_total"), steal_s())
 
     def load(self, *args):
         return self.place.tool("load", "-s", self.socket, *args)

@@ -444,7 +444,7 @@ def test_metrics(relay, collector):
     for name in ("events_accepted_total events_rejected_total events_duplicate_total events_delivered_total "
                  "events_dead_total requests_total request_duration_seconds batch_events commit_duration_seconds "
                  "commit_rows outbox_events outbox_bytes oldest_event_age_seconds destination_up requests_in_flight "
-                 "connections paused_reading replies_unsent_total slow_loops_total build_info").split():
+                 "connections paused_reading replies_unsent_total slow_loops_total starved_loops_total build_info").split():
         assert name in names, name
     assert len(samples) == len(re.findall(r"^ga4relay_", text, re.M)), "a sample twice"
 

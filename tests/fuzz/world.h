@@ -51,7 +51,7 @@ static void world_tail(void *arg)
 	clock_now(&now);
 	ingest_submit(d->ingest, &now);
 	writer_run_inline(d->writer);
-	writer_reap(d->writer);
+	writer_reap(d->writer, INT64_MAX);
 	delivery_pump(d->delivery, &now);
 	ingest_flush(d->ingest);
 	control_flush(d->control);

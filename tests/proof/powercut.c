@@ -196,7 +196,7 @@ static void run_group(struct campaign *c)
 	}
 	writer_submit(c->writer, &list);
 	writer_run_inline(c->writer);
-	writer_reap(c->writer);
+	writer_reap(c->writer, INT64_MAX);
 }
 
 static struct store_config config_of(const struct campaign *c, const char *path, const char *vfs)
@@ -270,7 +270,7 @@ static void read_image(struct writer *w, uint8_t *present)
 		STAILQ_INSERT_TAIL(&list, &rows.job, link);
 		writer_submit(w, &list);
 		writer_run_inline(w);
-		writer_reap(w);
+		writer_reap(w, INT64_MAX);
 		if (rows.job.result < 0)
 			die("image cannot be listed", strerror(-rows.job.result));
 		for (size_t i = 0; i < rows.n; i++)

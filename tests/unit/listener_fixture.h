@@ -54,7 +54,8 @@ struct fixture {
 	char dir[64], path[96];
 	struct seen_line *lines;
 	size_t n_lines, n_long, closes, unsent_calls, unsent_lines, unread, fds;
-	size_t pause_at; /* lines; 0: never */
+	size_t pause_at;        /* lines; 0: never */
+	unsigned line_costs_us; /* what each takes its reader */
 	int last_fd;
 	bool keep_lines, answer; /* answer: every line at once with `reply` */
 	struct slice reply;
@@ -69,6 +70,8 @@ static void on_line(void *arg, uint64_t conn, enum line_kind kind, struct slice 
 		f->lines[f->n_lines] = (struct seen_line){conn, kind, text.n, strndup(text.n ? text.p : "", text.n)};
 	}
 	f->n_lines++;
+	if (f->line_costs_us)
+		usleep(f->line_costs_us);
 	f->n_long += kind == LINE_LONG;
 	f->peer = *peer;
 	if (f->pause_at && f->n_lines >= f->pause_at)

@@ -265,19 +265,36 @@ static void pause_in_the_middle_of_a_chunk(void **state)
 	for (size_t i = 0; i < sizeof(text); i += 2)
 		memcpy(text + i, "x\n", 2);
 	f->keep_lines = false;
-	put(f, fd, text, sizeof(text)); /* 10000 lines: more than one turn's work */
-	turn(f);
-	turn(f);
-	assert_in_range(f->n_lines, 1, 9999);
-	listener_pause(f->l, true);
+	f->pause_at = 5000;
+	put(f, fd, text, sizeof(text));
 	settle(f);
-	size_t before = f->n_lines;
+	assert_int_equal(f->n_lines, 5000);
 	settle(f);
-	assert_int_equal(f->n_lines, before);
+	assert_int_equal(f->n_lines, 5000);
 	close(fd);
+	f->pause_at = 0;
 	listener_pause(f->l, false);
 	UNTIL(f, f->closes == 1);
 	assert_int_equal(f->n_lines, 10000);
+}
+
+/* Lines that cost much: the turn ends, replies go out, and the rest is read in the next turns. */
+static void reading_ends_with_its_time(void **state)
+{
+	struct fixture *f = *state;
+	char text[2000];
+	int fd = client(f);
+
+	for (size_t i = 0; i < sizeof(text); i += 2)
+		memcpy(text + i, "x\n", 2);
+	f->keep_lines = false;
+	f->line_costs_us = 100;
+	put(f, fd, text, sizeof(text)); /* 1000 lines: 100 ms of work */
+	for (size_t before = 0; f->n_lines < 1000; before = f->n_lines) {
+		turn(f);
+		assert_true(f->n_lines - before <= 64); /* two looks at the clock */
+	}
+	close(fd);
 }
 
 /* Clients that always have more than is read of them: each gets its share. */
@@ -568,6 +585,7 @@ int main(void)
 	        OPEN(reset_is_an_end_of_file),
 	        OPEN(pause_stops_reading_and_nothing_is_lost),
 	        OPEN(pause_in_the_middle_of_a_chunk),
+	        OPEN(reading_ends_with_its_time),
 	        OPEN(a_pause_serves_nobody_first),
 	        OPEN(limit_lets_the_kernel_queue),
 	        OPEN(limit_closes_who_idled),

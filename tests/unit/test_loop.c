@@ -1,9 +1,13 @@
 /* test_loop.c - turns, tails, deferred frees, timers, watches and signals */
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -210,29 +214,93 @@ static void test_signal_and_sigpipe(void **state)
 	close(p[1]);
 }
 
+static void work(int64_t us)
+{
+	struct thread_time start, now;
+
+	clock_thread(&start);
+	do
+		clock_thread(&now);
+	while (now.cpu_us - start.cpu_us < us);
+}
+
 static void work_long(void *arg)
 {
-	int64_t until = clock_mono_us() + 15 * US_PER_MS;
-
-	while (clock_mono_us() < until)
-		;
+	work(15 * US_PER_MS);
 	say(arg, 'L');
 }
 
-static void test_slow_turns_count_work_not_waiting(void **state)
+static void wait_long(void *arg)
 {
-	struct log *log = *state;
-	struct loop_timer *waits = loop_timer_new(log->loop, on_timer, log);
-	struct loop_timer *works = loop_timer_new(log->loop, work_long, log);
+	usleep(15 * US_PER_MS);
+	say(arg, 'W');
+}
 
-	loop_timer_set(waits, 30 * US_PER_MS);
+static void run_one(struct log *log, loop_timer_fn *fn, int64_t delay_us, struct loop_stats *ret)
+{
+	struct loop_timer *t = loop_timer_new(log->loop, fn, log);
+
+	loop_timer_set(t, delay_us);
 	assert_int_equal(loop_turn(log->loop, true), 0);
-	assert_int_equal(loop_slow_turns(log->loop), 0);
-	loop_timer_set(works, 0);
-	assert_int_equal(loop_turn(log->loop, true), 0);
-	assert_int_equal(loop_slow_turns(log->loop), 1);
-	loop_timer_free(waits);
-	loop_timer_free(works);
+	loop_timer_free(t);
+	loop_get_stats(log->loop, ret);
+}
+
+static void test_slow_turns(void **state)
+{
+	struct loop_stats stats;
+
+	run_one(*state, on_timer, 30 * US_PER_MS, &stats); /* waiting for events is what a loop does */
+	assert_int_equal(stats.slow, 0);
+	run_one(*state, work_long, 0, &stats);
+	assert_int_equal(stats.slow, 1);
+	run_one(*state, wait_long, 0, &stats);
+	assert_int_equal(stats.slow, 2);
+}
+
+/* Far less than makes a turn slow. */
+static void work_shortly(void *arg)
+{
+	struct log *log = arg;
+
+	work(4 * US_PER_MS);
+	log->n = 0; /* of what the tail says */
+}
+
+static void *spin(void *arg)
+{
+	while (!atomic_load((atomic_bool *)arg))
+		;
+	return NULL;
+}
+
+/* On a processor with eight others that never wait, 4 ms of work take 36. */
+static void test_a_processor_that_was_taken_away_is_told_apart(void **state)
+{
+	enum { OTHERS = 8, TRIES = 50 };
+	pthread_t others[OTHERS];
+	atomic_bool over = false;
+	cpu_set_t before, one;
+	struct loop_stats stats = {0};
+
+	if (getenv("UNDER"))
+		skip(); /* valgrind lets one thread run at a time, by a lock of its own */
+	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+	CPU_ZERO(&one);
+	for (int cpu = 0; CPU_COUNT(&one) == 0; cpu++)
+		if (CPU_ISSET(cpu, &before))
+			CPU_SET(cpu, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	for (int i = 0; i < OTHERS; i++)
+		assert_int_equal(pthread_create(&others[i], NULL, spin, &over), 0); /* on the same processor */
+	for (int i = 0; i < TRIES && stats.starved == 0; i++)
+		run_one(*state, work_shortly, 0, &stats);
+	atomic_store(&over, true);
+	for (int i = 0; i < OTHERS; i++)
+		pthread_join(others[i], NULL);
+	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+	assert_true(stats.starved > 0);
+	assert_int_equal(stats.slow, 0);
 }
 
 static void stop_loop(void *arg)
@@ -264,7 +332,8 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_watch_is_level_triggered, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_watch_may_free_itself, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_signal_and_sigpipe, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_slow_turns_count_work_not_waiting, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_slow_turns, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_a_processor_that_was_taken_away_is_told_apart, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_run_until_stop, setup, teardown),
 	};
 

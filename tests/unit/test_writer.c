@@ -78,7 +78,7 @@ static void wait_for_all(struct bench *b)
 
 	while (writer_pending(b->w) > 0) {
 		assert_int_equal(poll(&p, 1, 10000), 1);
-		writer_reap(b->w);
+		writer_reap(b->w, INT64_MAX);
 	}
 	assert_int_equal(poll(&p, 1, 0), 0); /* and it is quiet again */
 }
@@ -96,7 +96,7 @@ static void puts_complete_in_order(void **state)
 		writer_submit(b.w, &l);
 		assert_true(STAILQ_EMPTY(&l));
 		if (round % 7 == 0)
-			writer_reap(b.w);
+			writer_reap(b.w, INT64_MAX);
 	}
 	wait_for_all(&b);
 	assert_int_equal(b.n_log, 5000);
@@ -172,11 +172,11 @@ static void groups_are_bounded_inline(void **state)
 	for (int i = 0; i < 9; i++)
 		add_put(&b, &l, 1000);
 	writer_submit(b.w, &l);
-	assert_int_equal(writer_reap(b.w), 0);
+	assert_int_equal(writer_reap(b.w, INT64_MAX), 0);
 	assert_int_equal(writer_pending(b.w), 9);
 	writer_run_inline(b.w);
 	assert_int_equal(b.n_log, 0);
-	assert_int_equal(writer_reap(b.w), 9);
+	assert_int_equal(writer_reap(b.w, INT64_MAX), 9);
 	assert_int_equal(writer_pending(b.w), 0);
 	/* A group ends with the job that reaches 4096 rows: 5 and 4. */
 	writer_get_stats(b.w, stats);
@@ -184,6 +184,27 @@ static void groups_are_bounded_inline(void **state)
 	assert_int_equal(stats->commit_rows_buckets[13], 1); /* 5000 <= 8192 */
 	assert_int_equal(stats->commit_rows_buckets[12], 1); /* 4000 <= 4096 */
 	free(stats);
+	bench_stop(&b);
+}
+
+static void reaping_ends_with_its_time(void **state)
+{
+	struct job_list l = STAILQ_HEAD_INITIALIZER(l);
+	struct bench b;
+	size_t n = 0;
+
+	bench_start(&b, *state, true);
+	for (int i = 0; i < 100; i++)
+		add_put(&b, &l, 1);
+	writer_submit(b.w, &l);
+	writer_run_inline(b.w);
+	assert_false(writer_has_more(b.w));
+	for (size_t got; (got = writer_reap(b.w, 0)) > 0; n += got) {
+		assert_in_range(got, 1, 50);
+		assert_int_equal(writer_pending(b.w), 100 - n - got);
+		assert_int_equal(writer_has_more(b.w), n + got < 100);
+	}
+	assert_int_equal(n, 100);
 	bench_stop(&b);
 }
 
@@ -242,7 +263,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	        T(puts_complete_in_order),    T(reads_see_the_writes_before_them), T(stopping_finishes_everything),
-	        T(groups_are_bounded_inline), T(failed_sync_is_told_at_once),      T(idle_writer_sleeps),
+	        T(groups_are_bounded_inline), T(reaping_ends_with_its_time),       T(failed_sync_is_told_at_once),
+	        T(idle_writer_sleeps),
 	};
 
 	faulty_vfs_register();
