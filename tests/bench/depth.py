@@ -1,4 +1,5 @@
 """depth.py - what a backlog costs: each figure with 1,000 queued and with ever more, up to 10,000,000 in BENCH=full"""
+import functools
 import pathlib
 import statistics
 import threading
@@ -8,7 +9,6 @@ import parts
 from parts import Failed, Sink
 
 CLIENTS = 40  # few enough that 1,000 events make full requests: what is compared is the backlog's size alone
-SIZE = 250000  # events taken in, and delivered, in a measurement with a larger backlog; with a smaller one, all of it
 
 
 def settle_rss(relay):
@@ -46,13 +46,21 @@ def first_ok(relay):
     return took
 
 
-def take_in(relay, n):
-    """Up to n queued: lines a second, CPU a line."""
-    size = min(n, SIZE)
-    fill(relay, n - size)
+def spent_us(relay, work):
+    """CPU of the relay while that is done, and what it returned."""
     before = cpu_us(relay)
-    rate = relay.load("-k", CLIENTS, "-n", size)["lines_per_s"]
-    return rate, (cpu_us(relay) - before) / size
+    got = work()
+    return cpu_us(relay) - before, got
+
+
+def take_in(relay, n, size):
+    """Up to n queued: lines a second, CPU a line. A connection and a first commit cost the same for any number of lines,
+    and much beside a thousand: they are measured by one line, and not counted."""
+    size = min(n, size)
+    fill(relay, n - size)
+    first, _ = spent_us(relay, lambda: relay.load("-k", CLIENTS, "-n", 1))
+    all_us, got = spent_us(relay, lambda: relay.load("-k", CLIENTS, "-n", size - 1))
+    return got["lines_per_s"], (all_us - first) / (size - 2)
 
 
 def set_paused(relay, sink, paused):
@@ -61,30 +69,40 @@ def set_paused(relay, sink, paused):
     relay.ctl("reload")
 
 
-def deliver(relay, sink, n):
-    """CPU an event from n queued on. What is in flight when it is paused again is counted too."""
-    sink.reset()
-    before = cpu_us(relay)
+def go_and_pause(relay, sink, events):
     set_paused(relay, sink, False)
-    sink.wait(min(n, SIZE))
+    sink.wait(events)
     set_paused(relay, sink, True)
     time.sleep(0.3)
-    return (cpu_us(relay) - before) / sink.stats()["events"]
 
 
-def deliver_after_start(relay, sink, n):
-    """Events a second from the disk, over the first four fifths: the last ones may wait for company (delivery.linger)."""
-    size = min(n, SIZE)
+def deliver(relay, sink, n, size):
+    """CPU an event from n queued on. What is in flight when it is paused again is counted too; what the two reloads cost
+    is not."""
+    sink.reset()
+    all_us, _ = spent_us(relay, lambda: go_and_pause(relay, sink, min(n, size)))
+    events = sink.stats()["events"]
+    reloads, _ = spent_us(relay, lambda: [set_paused(relay, sink, True) for _ in range(2)])
+    return (all_us - reloads) / events
+
+
+def deliver_after_start(relay, sink, n, size):
+    """Events a second from the disk, of all that is measured, and of as many as a backlog of 10,000 has. Each over the
+    first four fifths: the last ones may wait for company (delivery.linger)."""
+    size = min(n, size)
     fill(relay, n)
     relay.stop()
     sink.reset()
     relay.start(url=sink.url)
     sink.wait(size)
     relay.stop()
-    some = max(1, size // 1250)
-    rate = some * 1e9 / max(sink.marks()[some - 1] - sink.stats()["first_us"], 1)
+    first, marks = sink.stats()["first_us"], sink.marks()
     relay.start(paused=True, url=sink.url)
-    return rate
+
+    def rate(events):
+        some = max(1, events // 1250)
+        return some * 1e9 / max(marks[some - 1] - first, 1)
+    return rate(size), rate(min(size, 10000))
 
 
 def starts(b, relay):
@@ -95,55 +113,77 @@ def starts(b, relay):
     return took
 
 
+class Point:
+    """One backlog in an outbox of its own, and what was measured of it, round by round."""
+
+    def __init__(self, b, sink, n):
+        self.sink, self.n = sink, n
+        self.size = b.lines  # of them are taken in, and delivered, at a time; of a smaller backlog all
+        self.relay = b.relay().start(paused=True, url=sink.url)
+        self.into, self.lines_per_s, self.out, self.drain, self.drain_at_first = [], [], [], [], []
+        fill(self.relay, n)
+
+    def work(self):
+        """A thousand events are few to measure: they come and go again and again."""
+        into, out = [], []
+        for _ in range(max(1, 20000 // self.n)):
+            out.append(deliver(self.relay, self.sink, self.n, self.size))
+            into.append(take_in(self.relay, self.n, self.size))
+        self.lines_per_s.append(statistics.mean(x[0] for x in into))
+        self.into.append(statistics.mean(x[1] for x in into))
+        self.out.append(statistics.mean(out))
+
+    def restart(self):
+        whole, at_first = deliver_after_start(self.relay, self.sink, self.n, self.size)
+        self.drain.append(whole)
+        self.drain_at_first.append(at_first)
+
+    def emit(self, b):
+        """Memory after all of that in one life, and after a start; how long each start took. For the plots."""
+        fill(self.relay, self.n)
+        self.rss = settle_rss(self.relay)
+        self.first_ok = starts(b, self.relay)
+        after = settle_rss(self.relay)
+        seen = dict(intake_lines_per_s=self.lines_per_s, intake_cpu_us=self.into, drain_events_per_s=self.drain,
+                    drain_cpu_us=self.out, first_ok_ms=self.first_ok)
+        b.emit(plot="depth", queued=self.n, rss_mib=round(self.rss, 2), rss_after_start_mib=round(after, 2),
+               **{k: round(statistics.median(v), 2) for k, v in seen.items()})
+        self.rss = max(self.rss, after)
+
+
 def depth(b):
-    """The same with ever more queued: memory, start, first ok, drain, and ctl's reads beside intake."""
+    """The same with ever more queued: memory, start, first ok, what an event costs, drain, and ctl's reads beside intake."""
     sink = Sink(b.place)
-    relay = b.relay().start(paused=True, url=sink.url)
-    b.figure("memory, idle, MiB", [settle_rss(relay)], "MiB", target=12, most=True,
-             note=f"{relay.rss_mib('RssFile'):.1f} of them pages of libraries")
-    for n in b.curve if b.ladder else b.curve[-1:]:  # the others are for the plots
-        rss, began = point(b, sink, relay, n)
-    words = f"{n:,} queued"
-    b.figure(f"memory, {words}, MiB", [rss], "MiB", target=48, most=True)
-    b.figure(f"from exec to first ok, {words}, ms", began, "ms", target=100, most=True)
-    compare(b, sink, relay, n)
-    ctl_beside(b, relay, words)
-    relay.remove()
+    idle = b.relay().start(paused=True, url=sink.url)
+    b.figure("memory, idle, MiB", [settle_rss(idle)], "MiB", target=12, most=True,
+             note=f"{idle.rss_mib('RssFile'):.1f} of them pages of libraries")
+    idle.remove()
+    points = [Point(b, sink, n) for n in b.curve]
+    for measure in Point.work, Point.restart:
+        b.alternate(*(functools.partial(measure, p) for p in points))
+    for p in points:
+        p.emit(b)
+    tell(b, points)
+    most = points[-1]
+    most.relay.stop()
+    ctl_beside(b, most.relay.start(paused=True, url=sink.url), f"{most.n:,} queued")
+    for p in points:
+        p.relay.remove()
 
 
-def point(b, sink, relay, n):
-    """Of the plots. MiB resident, and how long each start took."""
-    into, out, rss = [], [], 0
-    for _ in range(min(20, max(b.rounds, 20000 // n)) if b.ladder else 1):
-        into.append(take_in(relay, n))
-        rss = settle_rss(relay) if n > 10000 or not out else rss
-        out.append(deliver(relay, sink, n))
-    rates = [deliver_after_start(relay, sink, n) for _ in range(b.rounds if b.ladder else 1)]
-    fill(relay, n)
-    began = starts(b, relay)
-    after = settle_rss(relay)
-    seen = dict(intake_lines_per_s=[x[0] for x in into], intake_cpu_us=[x[1] for x in into], drain_events_per_s=rates,
-                drain_cpu_us=out, first_ok_ms=began)
-    b.emit(plot="depth", queued=n, rss_mib=round(rss, 2), rss_after_start_mib=round(after, 2),
-           **{k: round(statistics.median(v), 2) for k, v in seen.items()})
-    relay.stop()
-    relay.start(paused=True, url=sink.url)
-    return max(rss, after), began
-
-
-def compare(b, sink, relay, n):
-    """The largest backlog beside one of 10,000, each in an outbox of its own."""
-    other = b.relay().start(paused=True, url=sink.url)
-
-    def work(of, queued):
-        fill(of, queued)
-        return take_in(of, queued)[1], deliver(of, sink, queued), deliver_after_start(of, sink, queued)
-
-    large, small = (zip(*x) for x in b.alternate(lambda: work(relay, n), lambda: work(other, 10000)))
-    names = ("CPU a line of intake", "us", 1.1), ("CPU an event of delivery", "us", 1.1), ("drain", "events/s", 0.9)
-    for (name, unit, target), ours, theirs in zip(names, large, small):
-        b.figure(f"{name}, {n:,} queued, {unit}", ours, unit, theirs, "10,000 queued", target, most=unit == "us")
-    other.remove()
+def tell(b, points):
+    most, base = points[-1], next(p for p in points if p.n == 10000)
+    words = f"{most.n:,} queued"
+    b.figure(f"memory, {words}, MiB", [most.rss], "MiB", target=48, most=True)
+    b.figure(f"from exec to first ok, {words}, ms", most.first_ok, "ms", target=100, most=True)
+    b.figure(f"drain, {words}, events/s", most.drain, "1/s", base.drain, "10,000 queued", 0.9)
+    b.figure("the same of its first 10,000", most.drain_at_first, "1/s", base.drain_at_first, "10,000 queued")
+    for name, of in ("CPU a line of intake", "into"), ("CPU an event of delivery", "out"):
+        costs = [statistics.median(getattr(p, of)) for p in points]
+        far = max(costs, key=lambda c: abs(c / statistics.median(costs) - 1))
+        b.figure(f"{name}, {points[0].n:,} to {most.n:,} queued: farthest from the median, us", [far], "us",
+                 [statistics.median(costs)], "the median", 1.1 if far > statistics.median(costs) else 0.9,
+                 most=far > statistics.median(costs), note=" ".join(f"{c:.2f}" for c in costs))
 
 
 def ctl_beside(b, relay, words):

@@ -19,8 +19,8 @@ from depth import depth, settle_rss
 from parts import Beanstalkd, Echo, Failed, Nginx, Place, Relay, Rsyslog, Sink, SyslogNg
 
 SIZES = {  # what differs between the two; everything else is the same
-    "small": dict(rounds=3, lines=50000, singles=1000, many=16000, through=30000, drain=40000, drain_beside=40000,
-                  packing=65536, seconds=0.5, curve=[10000, 100000], ladder=False),
+    "small": dict(rounds=5, lines=40000, singles=600, many=10000, through=30000, drain=30000, drain_beside=30000,
+                  packing=65536, seconds=0.3, curve=[10000, 100000], ladder=False),
     "full": dict(rounds=5, lines=250000, singles=3000, many=40000, through=250000, drain=1000000, drain_beside=200000,
                  packing=262144, seconds=2.0, curve=[1000, 10000, 100000, 1000000, 10000000], ladder=True),
 }
