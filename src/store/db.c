@@ -32,7 +32,7 @@ static enum trouble classify(sqlite3 *conn, int rc)
 	case SQLITE_IOERR:
 		if (rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC)
 			return TROUBLE_UNKNOWN;
-		if (system == ENOSPC || system == EDQUOT || system == EFBIG)
+		if (system == ENOSPC) /* of what is not written through joined_writes.c */
 			return TROUBLE_FULL;
 		return TROUBLE_FAILED;
 	default:

@@ -18,12 +18,14 @@ enum { RUN_BYTES = 64 << 10 };
 struct joined_vfs {
 	sqlite3_vfs vfs;
 	sqlite3_vfs *below;
+	bool joins;
 	char name[64];
 };
 
 struct joined_file {
 	sqlite3_file base;
 	sqlite3_file *below; /* behind this struct */
+	bool joins;          /* else each write goes out at once */
 	bool unsynced;       /* it, or what another process wrote, may not be on the disk */
 	char *run;           /* bytes that are still to be written; NULL: there never were any */
 	int n;
@@ -89,7 +91,7 @@ static int joined_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 
 	rc = is_next(f, n, at) ? SQLITE_OK : write_out(f);
 	if (rc != SQLITE_OK)
 		return rc;
-	if (!f->run)
+	if (!f->run && f->joins)
 		f->run = malloc(RUN_BYTES);
 	if (!f->run || n > RUN_BYTES) {
 		f->unsynced = true;
@@ -182,7 +184,7 @@ static int copy_ahead(struct joined_file *db, sqlite3_file *wal)
 	db->ahead = false;
 	if (!wal)
 		return SQLITE_OK;
-	if (db->fd < 0 || wal->pMethods != db->base.pMethods)
+	if (!db->joins || db->fd < 0 || wal->pMethods != db->base.pMethods)
 		return SQLITE_NOTFOUND;
 	joined(wal)->db = db;
 	db->ahead = true;
@@ -235,18 +237,19 @@ static const sqlite3_io_methods methods = {
 
 static int joined_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags)
 {
-	sqlite3_vfs *below = CONTAINER_OF(vfs, struct joined_vfs, vfs)->below;
+	const struct joined_vfs *v = CONTAINER_OF(vfs, const struct joined_vfs, vfs);
+	sqlite3_vfs *below = v->below;
 	struct joined_file *f = joined(file);
 	int rc;
 
 	/* A rollback journal and temporary files are as they were. */
 	if (!(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)))
 		return below->xOpen(below, name, file, flags, ret_flags);
-	*f = (struct joined_file){.below = (sqlite3_file *)(f + 1), .unsynced = true, .fd = -1};
+	*f = (struct joined_file){.below = (sqlite3_file *)(f + 1), .joins = v->joins, .unsynced = true, .fd = -1};
 	rc = below->xOpen(below, name, f->below, flags, ret_flags);
 	if (rc == SQLITE_OK) {
 		f->base.pMethods = &methods;
-		if (flags & SQLITE_OPEN_MAIN_DB)
+		if (v->joins && flags & SQLITE_OPEN_MAIN_DB)
 			f->fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	} else if (f->below->pMethods) {
 		f->below->pMethods->xClose(f->below);
@@ -254,7 +257,7 @@ static int joined_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, i
 	return rc;
 }
 
-const char *joined_writes_vfs(const char *below)
+const char *joined_writes_vfs(const char *below, bool commits_sync)
 {
 	sqlite3_vfs *real = sqlite3_vfs_find(below);
 	struct joined_vfs *v = real ? malloc(sizeof(*v)) : NULL;
@@ -262,8 +265,8 @@ const char *joined_writes_vfs(const char *below)
 
 	if (!v)
 		return NULL;
-	*v = (struct joined_vfs){.vfs = *real, .below = real};
-	snprintf(v->name, sizeof(v->name), "joined-%s", real->zName);
+	*v = (struct joined_vfs){.vfs = *real, .below = real, .joins = commits_sync};
+	snprintf(v->name, sizeof(v->name), "%s-%s", commits_sync ? "joined" : "single", real->zName);
 	known = sqlite3_vfs_find(v->name);
 	if (known) {
 		free(v);

@@ -5,9 +5,12 @@
  * covers, a sync. The order of writes stays. What is missed is told by whatever makes it necessary, with the write's
  * own error, never as a failed sync. A sync of a file that nothing was written to since the last one is none.
  *
- * Only for a connection whose commits sync: without a sync a committed frame could stay in memory. */
+ * That is for a connection whose commits sync: without a sync a committed frame would stay in memory. For the others
+ * this one only tells, as for all, that a quota is as full as a full disk. */
 #ifndef STORE_JOINED_WRITES_H
 #define STORE_JOINED_WRITES_H
+
+#include <stdbool.h>
 
 /* For sqlite3_file_control() on "main"; argument: the sqlite3_file of its WAL. From then on a checkpoint copies and
  * starts the writing to the disk, but does not sync: it ends without having got to its end, the WAL goes on as it is,
@@ -17,6 +20,6 @@ enum { JOINED_WRITES_AHEAD = 0x67613431 };
 
 /* The name of the VFS over that one (NULL: the default), registered with its first use. NULL: out of memory, or there
  * is none of that name. */
-const char *joined_writes_vfs(const char *below);
+const char *joined_writes_vfs(const char *below, bool commits_sync);
 
 #endif

@@ -140,7 +140,7 @@ int new_outbox_open(struct db *db, const struct store_config *config, struct err
 		return open_immutable(db, config, err);
 	/* Read-only too: a WAL left by a crash is only readable with the file's write lock. query_only keeps it so.
 	 */
-	if (!config->read_only && config->sync_full)
-		joined = joined_writes_vfs(config->vfs);
+	if (!config->read_only)
+		joined = joined_writes_vfs(config->vfs, config->sync_full);
 	return db_open(db, config->path, SQLITE_OPEN_READWRITE, joined ? joined : config->vfs, err);
 }

@@ -304,9 +304,11 @@ FULL = ("QUEUE_FULL", "warning: outbox full (the disk is full)")
 
 @needs_strace
 @pytest.mark.parametrize("error, code, says", [("EIO", *FAILS), ("ENOSPC", *FULL), ("EDQUOT", *FULL), ("EFBIG", *FULL)])
-def test_a_disk_that_fails_is_said(make_relay, error, code, says):
+@pytest.mark.parametrize("sync", ["full", "normal"])
+def test_a_disk_that_fails_is_said(make_relay, sync, error, code, says):
     """Full, also by a quota or a limit, is known: nothing was stored, and the ballast helps. Another failure is not."""
-    relay = make_relay().allow("could not be written", "outbox full", "last run did not end")
+    relay = make_relay().allow("could not be written", "outbox full", "last run did not end", 'sync is "normal"')
+    relay.config["outbox"]["sync"] = sync
     relay.config["streams"] = [relay.stream(paused=True)]
     relay.start()
     trace = subprocess.Popen(["strace", "-f", "-o", "/dev/null", "-e", "trace=pwrite64", "-e",

@@ -53,7 +53,7 @@ static int setup(void **state)
 	strcpy(o->dir, "/tmp/joined.XXXXXX");
 	assert_non_null(mkdtemp(o->dir));
 	snprintf(o->path, sizeof(o->path), "%s/file", o->dir);
-	o->vfs = sqlite3_vfs_find(joined_writes_vfs("faulty"));
+	o->vfs = sqlite3_vfs_find(joined_writes_vfs("faulty", true));
 	assert_non_null(o->vfs);
 	open_file(o, WAL);
 	*state = o;
@@ -253,13 +253,30 @@ static void a_journal_is_left_alone(void **state)
 	assert_int_equal(writes(), 0);
 }
 
+/* Without syncs nothing may be kept; a quota is told all the same. */
+static void without_syncs_each_write_goes_out(void **state)
+{
+	struct opened *o = *state;
+
+	close_file(o);
+	o->vfs = sqlite3_vfs_find(joined_writes_vfs("faulty", false));
+	assert_non_null(o->vfs);
+	open_file(o, WAL);
+	put(o, 1, PAGE, 0);
+	assert_int_equal(writes(), 1);
+	put(o, 1, PAGE, PAGE);
+	assert_int_equal(writes(), 2);
+	assert_int_equal(size_on_disk(o), 2 * PAGE);
+}
+
 static void there_is_one_of_each(void **state)
 {
 	(void)state;
-	assert_ptr_equal(joined_writes_vfs("faulty"), joined_writes_vfs("faulty"));
-	assert_string_equal(joined_writes_vfs("faulty"), "joined-faulty");
-	assert_non_null(sqlite3_vfs_find(joined_writes_vfs(NULL)));
-	assert_null(joined_writes_vfs("no such"));
+	assert_ptr_equal(joined_writes_vfs("faulty", true), joined_writes_vfs("faulty", true));
+	assert_string_equal(joined_writes_vfs("faulty", true), "joined-faulty");
+	assert_string_equal(joined_writes_vfs("faulty", false), "single-faulty");
+	assert_non_null(sqlite3_vfs_find(joined_writes_vfs(NULL, true)));
+	assert_null(joined_writes_vfs("no such", true));
 }
 
 int main(void)
@@ -273,6 +290,7 @@ int main(void)
 	        T(a_missed_write_is_no_failed_sync),
 	        T(only_what_was_written_is_synced),
 	        T(a_journal_is_left_alone),
+	        T(without_syncs_each_write_goes_out),
 	        T(there_is_one_of_each),
 	};
 
