@@ -75,12 +75,13 @@ void db_forget_trouble(struct db *db)
 	db->trouble_text[0] = '\0';
 }
 
-void db_fail(struct db *db, const char *why)
+int db_fail(struct db *db, const char *why)
 {
-	if (db->trouble != TROUBLE_NONE)
-		return;
-	db->trouble = TROUBLE_FAILED;
-	snprintf(db->trouble_text, sizeof(db->trouble_text), "%s", why);
+	if (db->trouble == TROUBLE_NONE) {
+		db->trouble = TROUBLE_FAILED;
+		snprintf(db->trouble_text, sizeof(db->trouble_text), "%s", why);
+	}
+	return -EIO;
 }
 
 static int wal_hook(void *arg, sqlite3 *conn UNUSED, const char *name UNUSED, int frames)
@@ -166,12 +167,14 @@ int db_open(struct db *db, const char *path, int flags, const char *vfs, struct 
 int db_prepare(struct db *db, struct err *err)
 {
 	int64_t page_size;
-	int r;
+	int rc = feed_register(&db->feed, db->conn), r;
 
+	if (rc != SQLITE_OK) {
+		note_trouble(db, rc);
+		return err_set(err, trouble_errno(db->trouble), "%s", db->trouble_text);
+	}
 	for (int i = 0; i < SQL_COUNT; i++) {
-		int rc = sqlite3_prepare_v3(db->conn, sql_texts[i], -1, SQLITE_PREPARE_PERSISTENT, &db->stmts[i],
-		                            NULL);
-
+		rc = sqlite3_prepare_v3(db->conn, sql_texts[i], -1, SQLITE_PREPARE_PERSISTENT, &db->stmts[i], NULL);
 		if (rc != SQLITE_OK) {
 			note_trouble(db, rc);
 			return err_set(err, trouble_errno(db->trouble), "%s, preparing: %s", db->trouble_text,
@@ -194,6 +197,7 @@ void db_close(struct db *db, bool checkpoint)
 		sqlite3_db_config(db->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_close(db->conn);
 	db->conn = NULL;
+	feed_free(&db->feed);
 }
 
 void db_int(struct db *db, enum sql q, int parameter, int64_t v)

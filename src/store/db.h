@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/macros.h"
 #include "base/slice.h"
+#include "store/feed.h"
 #include "store/sql.h"
 
 enum trouble {
@@ -25,6 +26,7 @@ enum trouble {
 struct db {
 	sqlite3 *conn;
 	sqlite3_stmt *stmts[SQL_COUNT];
+	struct feed feed; /* what SQL_PUT_EVENTS reads: the db stays where it was prepared */
 	enum trouble trouble;
 	char trouble_text[200];
 	int wal_frames; /* not yet copied into the database file */
@@ -69,8 +71,8 @@ int db_commit(struct db *db) MUST_CHECK;
 /* Rolls back when a transaction is open (after an error SQLite may have done so itself: traps.md 4). */
 void db_rollback(struct db *db);
 void db_forget_trouble(struct db *db);
-/* A trouble that is not SQLite's: the transaction must not be committed. */
-void db_fail(struct db *db, const char *why);
+/* A trouble that is not SQLite's: the transaction must not be committed. -EIO. */
+int db_fail(struct db *db, const char *why);
 /* Copies the WAL into the database; truncate also empties the file. 0 or -EIO with trouble set. */
 int db_checkpoint(struct db *db, bool truncate) MUST_CHECK;
 /* Copies what the WAL holds, and starts the writing: what a db_checkpoint() after a few commits has to sync is little

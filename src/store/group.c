@@ -59,6 +59,7 @@ static void roll_back(struct store *st)
 	db_rollback(&st->db);
 	ledger_rolled_back(&st->ledger);
 	envelopes_clear(&st->envelopes);
+	feed_clear(&st->db.feed);
 	st->n_gone = 0;
 	if (!st->streams_changed)
 		return;
@@ -72,8 +73,10 @@ static void roll_back(struct store *st)
 
 static int commit(struct store *st)
 {
-	int r = store_flush_gone(st);
+	int r = store_flush_puts(st);
 
+	if (r == 0)
+		r = store_flush_gone(st);
 	if (r == 0)
 		r = ledger_write(&st->ledger, &st->db);
 	if (r == 0)
@@ -85,6 +88,15 @@ static int commit(struct store *st)
 	return 0;
 }
 
+/* Negative: trouble. */
+static int run(struct store *st, struct job *job)
+{
+	if (!job->class->blind && store_flush_puts(st) < 0)
+		return -EIO;
+	job->result = job->class->run(st, job);
+	return unlikely(st->db.trouble != TROUBLE_NONE) ? -EIO : 0;
+}
+
 /* 0: committed, results set. Negative: rolled back, trouble says why. */
 static int attempt(struct store *st, struct job **jobs, size_t n)
 {
@@ -92,13 +104,9 @@ static int attempt(struct store *st, struct job **jobs, size_t n)
 
 	db_forget_trouble(&st->db);
 	r = db_begin(&st->db);
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		if (jobs[i]->result != JOB_PENDING)
-			continue;
-		jobs[i]->result = jobs[i]->class->run(st, jobs[i]);
-		if (unlikely(st->db.trouble != TROUBLE_NONE))
-			r = -EIO;
-	}
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (jobs[i]->result == JOB_PENDING)
+			r = run(st, jobs[i]);
 	if (r == 0)
 		r = commit(st);
 	if (r < 0) {

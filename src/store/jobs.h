@@ -25,6 +25,7 @@ struct job_class {
 	const char *name;
 	enum job_kind kind;
 	bool grows; /* stores something: refused when the disk is full, while the others still get through */
+	bool blind; /* looks at no event row: those that the group puts may be written after it */
 	/* In jobs_*.c; on the writer's thread. A write may run twice: the group is tried again when the disk was
 	 * full. */
 	int (*run)(struct store *st, struct job *job);

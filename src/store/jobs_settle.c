@@ -164,8 +164,10 @@ static int settle_noted(struct store *st, const struct settle *s, const struct s
 {
 	enum event_state state;
 	uint32_t sid;
-	int r = store_get_state(st, s->id, &sid, &state);
+	int r = store_flush_puts(st);
 
+	if (r == 0)
+		r = store_get_state(st, s->id, &sid, &state);
 	/* Dropped while it was on its way, or settled before: nothing is left to say. */
 	if (r <= 0 || state == STATE_DEAD || state == STATE_DELIVERED)
 		return r < 0 ? r : 0;
@@ -201,8 +203,9 @@ static size_t settle_rows(const struct job *job)
 	return CONTAINER_OF(job, const struct job_settle, job)->n;
 }
 
+/* Blind as far as ids are only gathered; settle_noted() sees to it itself. */
 static const struct job_class settle_class = {
-        .name = "settle", .kind = JOB_WRITE, .run = run_settle, .rows = settle_rows};
+        .name = "settle", .kind = JOB_WRITE, .blind = true, .run = run_settle, .rows = settle_rows};
 
 void job_settle_init(struct job_settle *j, void (*done)(struct job *))
 {

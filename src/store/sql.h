@@ -24,6 +24,10 @@
 	/* the hot path */                                                                                           \
 	X(PUT_EVENT, "INSERT INTO event(id, sid, envelope, state, accepted, time, props, body)"                      \
 	             " VALUES(?1, ?2, ?3, 0, ?4, ?5, ?6, ?7)")                                                       \
+	/* All that are gathered (feed.h). OR FAIL: half of it never stays, since the group is rolled back; else     \
+	 * SQLite would keep every page as it was before the statement. */                                           \
+	X(PUT_EVENTS, "INSERT OR FAIL INTO event(id, sid, envelope, state, accepted, time, props, body)"             \
+	              " SELECT id, sid, envelope, 0, accepted, time, props, body FROM feed")                         \
 	X(EVENTS_IN, "SELECT sid, state FROM event WHERE id BETWEEN ?1 AND ?2")                                      \
 	X(EVENTS_FROM, "SELECT id, sid, state FROM event WHERE id >= ?1 ORDER BY id")                                \
 	X(DELETE_QUEUED_IN, "DELETE FROM event WHERE id BETWEEN ?1 AND ?2 AND sid = ?3 AND state = 0")               \
