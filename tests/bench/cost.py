@@ -64,9 +64,9 @@ def counts(b):
     for n in b.curve:
         relay = b.relay()
         early = EARLY if n >= EARLY[1] else (n // 2, n)
-        got = dict(early=[drain_with(relay, sink, n, *early) for _ in range(3)],
-                   late=[drain_with(relay, sink, n, *LATE) for _ in range(3)] if n >= LATE[1] else [],
-                   intake=[intake_with(relay, n) for _ in range(3)])
+        got = dict(early=[drain_with(relay, sink, n, *early) for _ in range(b.rounds)],
+                   late=[drain_with(relay, sink, n, *LATE) for _ in range(b.rounds)] if n >= LATE[1] else [],
+                   intake=[intake_with(relay, n) for _ in range(b.rounds)])
         b.emit(plot="counts", queued=n, **{k: round(statistics.median(v)) for k, v in got.items() if v},
                rounds={k: [round(x) for x in v] for k, v in got.items() if v})
         relay.remove()

@@ -106,11 +106,13 @@ def deliver_after_start(relay, sink, n, size):
 
 
 def starts(b, relay):
-    took = []
+    """How long each took to its first ok, in ms, and MiB resident after it."""
+    took, used = [], []
     for _ in range(b.rounds):
         relay.stop()
         took.append(first_ok(relay) * 1e3)
-    return took
+        used.append(settle_rss(relay))
+    return took, used
 
 
 class Point:
@@ -120,7 +122,7 @@ class Point:
         self.sink, self.n = sink, n
         self.size = b.lines  # of them are taken in, and delivered, at a time; of a smaller backlog all
         self.relay = b.relay().start(paused=True, url=sink.url)
-        self.into, self.lines_per_s, self.out, self.drain, self.drain_at_first = [], [], [], [], []
+        self.into, self.lines_per_s, self.out, self.rss, self.drain, self.drain_at_first = [], [], [], [], [], []
         fill(self.relay, n)
 
     def work(self):
@@ -132,6 +134,8 @@ class Point:
         self.lines_per_s.append(statistics.mean(x[0] for x in into))
         self.into.append(statistics.mean(x[1] for x in into))
         self.out.append(statistics.mean(out))
+        fill(self.relay, self.n)
+        self.rss.append(settle_rss(self.relay))
 
     def restart(self):
         whole, at_first = deliver_after_start(self.relay, self.sink, self.n, self.size)
@@ -139,25 +143,30 @@ class Point:
         self.drain_at_first.append(at_first)
 
     def emit(self, b):
-        """Memory after all of that in one life, and after a start; how long each start took. For the plots."""
+        """For the plots."""
         fill(self.relay, self.n)
-        self.rss = settle_rss(self.relay)
-        self.first_ok = starts(b, self.relay)
-        after = settle_rss(self.relay)
+        self.first_ok, self.rss_after_start = starts(b, self.relay)
         seen = dict(intake_lines_per_s=self.lines_per_s, intake_cpu_us=self.into, drain_events_per_s=self.drain,
-                    drain_cpu_us=self.out, first_ok_ms=self.first_ok)
-        b.emit(plot="depth", queued=self.n, rss_mib=round(self.rss, 2), rss_after_start_mib=round(after, 2),
-               **{k: round(statistics.median(v), 2) for k, v in seen.items()})
-        self.rss = max(self.rss, after)
+                    drain_cpu_us=self.out, first_ok_ms=self.first_ok, rss_mib=self.rss,
+                    rss_after_start_mib=self.rss_after_start)
+        b.emit(plot="depth", queued=self.n, **{k: round(statistics.median(v), 2) for k, v in seen.items()})
+
+
+def idle(b, sink):
+    relay, used = b.relay(), []
+    for _ in range(b.rounds):
+        relay.start(paused=True, url=sink.url)
+        used.append(settle_rss(relay))
+        libraries = relay.rss_mib("RssFile")
+        relay.stop()
+    relay.remove()
+    b.figure("memory, idle, MiB", used, "MiB", target=12, most=True, note=f"{libraries:.1f} of them pages of libraries")
 
 
 def depth(b):
     """The same with ever more queued: memory, start, first ok, what an event costs, drain, and ctl's reads beside intake."""
     sink = Sink(b.place)
-    idle = b.relay().start(paused=True, url=sink.url)
-    b.figure("memory, idle, MiB", [settle_rss(idle)], "MiB", target=12, most=True,
-             note=f"{idle.rss_mib('RssFile'):.1f} of them pages of libraries")
-    idle.remove()
+    idle(b, sink)
     points = [Point(b, sink, n) for n in b.curve]
     for measure in Point.work, Point.restart:
         b.alternate(*(functools.partial(measure, p) for p in points))
@@ -174,7 +183,8 @@ def depth(b):
 def tell(b, points):
     most, base = points[-1], next(p for p in points if p.n == 10000)
     words = f"{most.n:,} queued"
-    b.figure(f"memory, {words}, MiB", [most.rss], "MiB", target=48, most=True)
+    used = max(most.rss, most.rss_after_start, key=statistics.median)
+    b.figure(f"memory, {words}, MiB", used, "MiB", target=48, most=True)
     b.figure(f"from exec to first ok, {words}, ms", most.first_ok, "ms", target=100, most=True)
     b.figure(f"drain, {words}, events/s", most.drain, "1/s", base.drain, "10,000 queued", 0.9)
     b.figure("the same of its first 10,000", most.drain_at_first, "1/s", base.drain_at_first, "10,000 queued")
