@@ -185,6 +185,7 @@ static void prepare_process(void)
 	struct rlimit files;
 
 	umask(0077);
+	memory_prepare_process();
 	/* Every connection is a descriptor: take what the administrator allows. */
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
 		files.rlim_cur = files.rlim_max;

@@ -24,6 +24,21 @@ def test_a_quiet_relay_gives_memory_back(paused):
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer has a malloc of its own")
+def test_what_is_read_back_takes_the_room_of_what_was_accepted(paused, collector):
+    """The scheduler's window is full twice: of events as they were accepted, then of others from the disk."""
+    with paused.client() as c:
+        for i in range(0, 2 * EVENTS, 1000):
+            c.send(*[event(client=f"{i % 20}.1", note="x" * 90, n=j) for j in range(i, i + 1000)])
+            assert all(r["ok"] for r in c.replies(1000))
+    full = paused.rss_kib()
+    paused.ctl("resume")
+    wait_until(lambda: len(collector.requests) > EVENTS / 25, "what was accepted is delivered")
+    most = paused.rss_kib()
+    paused.wait_empty()
+    assert most - full < 8 << 10, f"{full} KiB with what was accepted, {most} with what was read back"
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer has a malloc of its own")
 def test_what_a_burst_of_requests_needed_is_freed(make_relay, collector):
     """24 requests at once, of 30 KB each: their buffers, libcurl's handles. What connections need stays with them."""
     relay, answers = make_relay(delivery={"max_requests": AT_ONCE, "linger": "1ms"}), threading.Event()
