@@ -9,9 +9,9 @@
 void memory_prepare_process(void)
 {
 #ifdef __GLIBC__
-	/* One arena. With one a thread, events that were read back from the disk (the writer's) fill a second one while
-	 * the first, of events as they were accepted (the loop's), lies free and stays resident: 59 MiB instead of 44,
-	 * as long as it is never quiet. */
+	/* One arena. With one a thread, events that were read back from the disk (the writer's) fill a second one
+	 * while the first, of events as they were accepted (the loop's), lies free and stays resident: 59 MiB instead
+	 * of 44, as long as it is never quiet. */
 	mallopt(M_ARENA_MAX, 1);
 #endif
 }
