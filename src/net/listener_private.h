@@ -19,7 +19,8 @@ enum {
 	LINE_SMALL = 16 * 1024, /* longer lines are not read on while memory is short (protocol.md, Pressure) */
 	REPLY_TYPICAL = 48,     /* bytes of an ok: what an unanswered line will need */
 	REPLY_HEADROOM = 4096,  /* room kept for the reply that was not foreseen */
-	LINES_PER_LOOK = 32,    /* handed over between two looks at the clock */
+	LOOK_BYTES = 16 * 1024, /* handed over between two looks at the clock, … */
+	LINE_BYTES = 512,       /* … where a line counts as so many more: 32 of the shortest */
 	ACCEPTS_PER_TURN = 64
 };
 #define READ_US (2 * US_PER_MS)       /* how long a turn reads, all connections: what is left is read in the next */
@@ -86,6 +87,7 @@ struct listener {
 	uint64_t last_id;
 	unsigned turn_lines; /* handed over in this turn, which ends with a flush */
 	int64_t turn_us;     /* monotonic; its first line's */
+	size_t unlooked;     /* bytes handed over since the last look at the clock */
 	bool turn_is_full;   /* as of the last look */
 	size_t memory;       /* bytes in all partial lines and unread replies */
 	char *chunk;         /* READ_MAX bytes that every connection reads into */

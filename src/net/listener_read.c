@@ -24,14 +24,23 @@ static bool is_blank(const char *p, size_t n)
 	return n == 0;
 }
 
-/* Looks at the clock with the first line of a turn, and now and then. */
-static void note_line(struct listener *l)
+/* The clock is looked at before the first line of a turn, and after as much as takes some time: few long lines, or many
+ * short ones. */
+static void begin_line(struct listener *l)
 {
-	if (l->turn_lines == 0)
-		l->turn_us = clock_mono_us();
-	else if (l->turn_lines % LINES_PER_LOOK == 0)
-		l->turn_is_full = clock_mono_us() - l->turn_us >= READ_US;
-	l->turn_lines++;
+	if (l->turn_lines++ > 0)
+		return;
+	l->turn_us = clock_mono_us();
+	l->unlooked = 0;
+}
+
+static void finish_line(struct listener *l, size_t n)
+{
+	l->unlooked += LINE_BYTES + n;
+	if (l->unlooked < LOOK_BYTES)
+		return;
+	l->unlooked = 0;
+	l->turn_is_full = clock_mono_us() - l->turn_us >= READ_US;
 }
 
 static void hand_over(struct conn *c, enum line_kind kind, const char *p, size_t n)
@@ -39,8 +48,9 @@ static void hand_over(struct conn *c, enum line_kind kind, const char *p, size_t
 	struct listener *l = c->l;
 
 	c->unanswered++;
-	note_line(l);
+	begin_line(l);
 	l->ops.on_line(l->ops.arg, c->id, kind, (struct slice){p, n}, &c->peer);
+	finish_line(l, n);
 }
 
 /* A line that is whole, less its LF. */

@@ -297,6 +297,31 @@ static void reading_ends_with_its_time(void **state)
 	close(fd);
 }
 
+/* Few lines cost as much as many when they are long: 20 clients, each with one of 20 KiB that takes 3 ms. */
+static void long_lines_end_a_turn_too(void **state)
+{
+	enum { CLIENTS = 20, LONG = 20 * 1024 };
+	struct fixture *f = *state;
+	static char text[LONG + 1];
+	int fds[CLIENTS];
+
+	memset(text, 'x', LONG);
+	text[LONG] = '\n';
+	for (int i = 0; i < CLIENTS; i++)
+		fds[i] = client(f);
+	settle(f);
+	f->keep_lines = false;
+	f->line_costs_us = 3000;
+	for (int i = 0; i < CLIENTS; i++)
+		assert_int_equal(send(fds[i], text, sizeof(text), MSG_NOSIGNAL), sizeof(text));
+	for (size_t before = 0; f->n_lines < CLIENTS; before = f->n_lines) {
+		turn(f);
+		assert_true(f->n_lines - before <= 1);
+	}
+	for (int i = 0; i < CLIENTS; i++)
+		close(fds[i]);
+}
+
 /* Clients that always have more than is read of them: each gets its share. */
 static void a_pause_serves_nobody_first(void **state)
 {
@@ -586,6 +611,7 @@ int main(void)
 	        OPEN(pause_stops_reading_and_nothing_is_lost),
 	        OPEN(pause_in_the_middle_of_a_chunk),
 	        OPEN(reading_ends_with_its_time),
+	        OPEN(long_lines_end_a_turn_too),
 	        OPEN(a_pause_serves_nobody_first),
 	        OPEN(limit_lets_the_kernel_queue),
 	        OPEN(limit_closes_who_idled),
