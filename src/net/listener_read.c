@@ -24,8 +24,8 @@ static bool is_blank(const char *p, size_t n)
 	return n == 0;
 }
 
-/* The clock is looked at before the first line of a turn, and after as much as takes some time: few long lines, or many
- * short ones. */
+/* The clock is looked at before the first line of a turn, and after as much as takes some time: few long lines, or
+ * many short ones. */
 static void begin_line(struct listener *l)
 {
 	if (l->turn_lines++ > 0)

@@ -20,8 +20,8 @@
 enum { GROUP_JOBS = 4096, GROUP_ROWS = 4096, GROUP_BYTES = 8 << 20 };
 /* Reads go on between two groups for so long when writes wait. */
 #define READ_SLICE_US (2 * US_PER_MS)
-/* Finished jobs that are reaped between two looks at the clock. */
-enum { JOBS_PER_LOOK = 16 };
+/* Finished jobs and their rows, each counts, that are reaped between two looks at the clock. */
+enum { REAPED_PER_LOOK = 32 };
 /* Upkeep gets a turn after so many groups even when nothing is ever idle. */
 enum { GROUPS_PER_UPKEEP = 64 };
 
@@ -60,6 +60,11 @@ static size_t bucket_of(uint64_t v, uint64_t first_bound)
 	return i;
 }
 
+static size_t rows_of(const struct job *job)
+{
+	return job->class->rows ? job->class->rows(job) : 1;
+}
+
 /* From the list's head: writes up to the group's bounds, and the reads that stand between them. */
 static void take_group(struct writer *w)
 {
@@ -78,7 +83,7 @@ static void take_group(struct writer *w)
 			break;
 		STAILQ_REMOVE_HEAD(&w->todo, link);
 		w->group[w->n_group++] = job;
-		w->group_rows += job->class->rows ? job->class->rows(job) : 1;
+		w->group_rows += rows_of(job);
 		bytes += job->class->bytes ? job->class->bytes(job) : 0;
 	}
 }
@@ -358,7 +363,7 @@ static void take_finished(struct writer *w)
 
 size_t writer_reap(struct writer *w, int64_t until_us)
 {
-	size_t n = 0;
+	size_t n = 0, unlooked = 0;
 	struct job *job;
 
 	take_finished(w);
@@ -366,8 +371,12 @@ size_t writer_reap(struct writer *w, int64_t until_us)
 		STAILQ_REMOVE_HEAD(&w->finished, link);
 		w->pending--;
 		n++;
+		unlooked += 1 + rows_of(job); /* of a thousand, perhaps, done() has something to do for each */
 		job->done(job);
-		if (n % JOBS_PER_LOOK == 0 && clock_mono_us() >= until_us)
+		if (unlooked < REAPED_PER_LOOK)
+			continue;
+		unlooked = 0;
+		if (clock_mono_us() >= until_us)
 			break;
 	}
 	return n;

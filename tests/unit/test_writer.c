@@ -208,6 +208,23 @@ static void reaping_ends_with_its_time(void **state)
 	bench_stop(&b);
 }
 
+/* A line of many events is as much work as many lines. */
+static void reaping_looks_at_the_clock_by_rows(void **state)
+{
+	struct job_list l = STAILQ_HEAD_INITIALIZER(l);
+	struct bench b;
+
+	bench_start(&b, *state, true);
+	for (int i = 0; i < 4; i++)
+		add_put(&b, &l, 31);
+	writer_submit(b.w, &l);
+	writer_run_inline(b.w);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(writer_reap(b.w, 0), 1);
+	assert_false(writer_has_more(b.w));
+	bench_stop(&b);
+}
+
 static void failed_sync_is_told_at_once(void **state)
 {
 	struct fixture *f = *state;
@@ -262,8 +279,13 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-	        T(puts_complete_in_order),    T(reads_see_the_writes_before_them), T(stopping_finishes_everything),
-	        T(groups_are_bounded_inline), T(reaping_ends_with_its_time),       T(failed_sync_is_told_at_once),
+	        T(puts_complete_in_order),
+	        T(reads_see_the_writes_before_them),
+	        T(stopping_finishes_everything),
+	        T(groups_are_bounded_inline),
+	        T(reaping_ends_with_its_time),
+	        T(failed_sync_is_told_at_once),
+	        T(reaping_looks_at_the_clock_by_rows),
 	        T(idle_writer_sleeps),
 	};
 
