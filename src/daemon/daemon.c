@@ -56,8 +56,6 @@ static void on_tail(void *arg)
 	clock_now(&d->now);
 	ingest_submit(d->ingest, &d->now);
 	writer_reap(d->writer, d->now.mono_us + REAP_US);
-	if (writer_has_more(d->writer))
-		loop_again(d->loop);
 	delivery_pump(d->delivery, &d->now);
 	ingest_flush(d->ingest);
 	control_flush(d->control);

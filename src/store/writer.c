@@ -361,6 +361,22 @@ static void take_finished(struct writer *w)
 	pthread_mutex_unlock(&w->lock);
 }
 
+/* What is left would be told by nothing else: the writer may have no more to do. */
+static void tell_again(struct writer *w)
+{
+	static const uint64_t one = 1;
+	bool tell;
+	ssize_t n = 0;
+
+	pthread_mutex_lock(&w->lock);
+	tell = !w->signalled && w->event_fd >= 0;
+	w->signalled |= tell;
+	pthread_mutex_unlock(&w->lock);
+	if (tell)
+		n = write(w->event_fd, &one, sizeof(one));
+	(void)n; /* a counter that stands at 0 takes a 1 */
+}
+
 size_t writer_reap(struct writer *w, int64_t until_us)
 {
 	size_t n = 0, unlooked = 0;
@@ -379,12 +395,9 @@ size_t writer_reap(struct writer *w, int64_t until_us)
 		if (clock_mono_us() >= until_us)
 			break;
 	}
+	if (!STAILQ_EMPTY(&w->finished))
+		tell_again(w);
 	return n;
-}
-
-bool writer_has_more(const struct writer *w)
-{
-	return !STAILQ_EMPTY(&w->finished);
 }
 
 size_t writer_pending(const struct writer *w)

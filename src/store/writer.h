@@ -22,11 +22,8 @@ int writer_fd(const struct writer *w);
 /* Queues a list (emptied): one lock and at most one wake-up whatever its length. Never fails. */
 void writer_submit(struct writer *w, struct job_list *jobs);
 /* Calls done() of the finished jobs, in order, on the caller's thread, and stops soon after until_us (monotonic;
- * INT64_MAX: all). Returns how many. */
+ * INT64_MAX: all). Returns how many. When some are left, writer_fd() stays readable. */
 size_t writer_reap(struct writer *w, int64_t until_us);
-/* Finished jobs are left, since the last writer_reap() came to its time: call it again soon, for no descriptor says
- * it. */
-bool writer_has_more(const struct writer *w);
 /* Jobs submitted and not yet reaped; what back-pressure looks at. */
 size_t writer_pending(const struct writer *w);
 void writer_run_inline(struct writer *w);
