@@ -2,11 +2,10 @@
 import functools
 import pathlib
 import statistics
-import threading
 import time
 
 import parts
-from parts import Failed, Sink
+from parts import Beside, Failed, Sink
 
 CLIENTS = 40  # few enough that 1,000 events make full requests: what is compared is the backlog's size alone
 
@@ -201,20 +200,13 @@ def ctl_beside(b, relay, words):
     rate = 5000
     alone = lambda: relay.load("-c", 16, "-r", rate, "-n", int(rate * b.seconds))["p99_us"]
 
-    def beside():
-        over = threading.Event()
+    def read():
+        relay.ctl("count")
+        relay.ctl("list", "--limit", "1000")
 
-        def read_on():
-            while not over.is_set():
-                relay.ctl("count")
-                relay.ctl("list", "--limit", "1000")
-        t = threading.Thread(target=read_on)
-        t.start()
-        try:
+    def beside():
+        with Beside(read):
             return alone()
-        finally:
-            over.set()
-            t.join()
 
     quiet, busy = b.alternate(alone, beside)
     b.figure(f"ack p99 beside ctl count and list, {words}, us", busy, "us", quiet, "without ctl", 2, most=True)

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 
@@ -29,9 +30,15 @@ class Place:
         self.sockets = pathlib.Path(tempfile.mkdtemp(prefix="ga4bench."))
         self.running = []
 
-    def close(self):
+    def stop_all(self):
         for p in reversed(self.running):
             stop(p, 5)  # politely: nginx takes its workers along
+        self.running = []
+
+    def close(self):
+        for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signo, signal.SIG_IGN)  # the second Ctrl-C would leave behind what the first one stops
+        self.stop_all()
         shutil.rmtree(self.dir, ignore_errors=True)
         shutil.rmtree(self.sockets, ignore_errors=True)
 
@@ -48,11 +55,42 @@ class Place:
         r = subprocess.run([str(self.build / "bench" / name), *map(str, args)], capture_output=True, text=True,
                            timeout=timeout, cwd=self.dir)
         if r.returncode and not may_fail:
-            raise Failed(f"{name} {' '.join(map(str, args))}: {r.stderr.strip() or r.stdout.strip()}")
+            killed = f"killed by signal {-r.returncode}" if r.returncode < 0 else f"exit {r.returncode}"
+            raise Failed(f"{name} {' '.join(map(str, args))}: {r.stderr.strip() or r.stdout.strip() or killed}")
         return json.loads(r.stdout)
 
     def output(self):
-        return (self.dir / "output").read_text(errors="replace")[-3000:]
+        try:
+            return (self.dir / "output").read_text(errors="replace")[-3000:]
+        except OSError:
+            return ""
+
+
+class Beside:
+    """Does that again and again in a thread while a block runs; and fails like it, or when it was never done: what is
+    measured beside nothing would look well."""
+
+    def __init__(self, work, nap=0):
+        self.work, self.nap = work, nap
+        self.over, self.times, self.error = threading.Event(), 0, None
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        try:
+            while not self.over.wait(self.nap):
+                self.work()
+                self.times += 1
+        except Exception as e:  # pylint: disable=broad-except  # it is raised where it is waited for
+            self.error = e
+
+    def __enter__(self):
+        self.thread.start()
+
+    def __exit__(self, kind, *_):
+        self.over.set()
+        self.thread.join()
+        if kind is None and (self.error or not self.times):
+            raise Failed(f"what was to run beside did not: {self.error or 'never came to its end'}")
 
 
 def free_port():
@@ -119,9 +157,13 @@ class Sink:
 
     def _ask(self, method, path):
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        c.request(method, path)
-        body = c.getresponse().read()
-        c.close()
+        try:
+            c.request(method, path)
+            body = c.getresponse().read()
+        except http.client.HTTPException as e:
+            raise Failed(f"sink: {method} {path}: {e!r}") from e
+        finally:
+            c.close()
         return json.loads(body) if body else None
 
     def stats(self):
@@ -136,10 +178,17 @@ class Sink:
     def reset(self):
         self._ask("POST", "/reset")
 
-    def wait(self, events, seconds=900):
-        """Until so many have arrived. Asked seldom: it shares the machine with what is measured."""
-        return wait_for(f"{events} events at the sink ({self.stats()['events']} there)",
-                        lambda: (s := self.stats())["events"] >= events and s, seconds, nap=0.05)
+    def wait(self, events, patience=60):
+        """Until so many have arrived, or none has for so many seconds. Asked seldom: it shares the machine with what is
+        measured."""
+        seen, end = -1, 0
+        while (s := self.stats())["events"] < events:
+            if s["events"] != seen:
+                seen, end = s["events"], time.monotonic() + patience
+            if time.monotonic() > end:
+                raise Failed(f"{seen} of {events} events are at the sink, and none has come for {patience} s")
+            time.sleep(0.05)
+        return s
 
 
 class Nginx:

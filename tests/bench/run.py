@@ -11,12 +11,11 @@ import socket
 import statistics
 import subprocess
 import sys
-import threading
 import time
 
 from cost import cost, counts
 from depth import depth, settle_rss
-from parts import Beanstalkd, Echo, Failed, Nginx, Place, Relay, Rsyslog, Sink, SyslogNg
+from parts import Beanstalkd, Beside, Echo, Failed, Nginx, Place, Relay, Rsyslog, Sink, SyslogNg
 
 SIZES = {  # what differs between the two; everything else is the same
     "small": dict(rounds=5, lines=40000, singles=600, many=10000, through=30000, drain=30000, drain_beside=30000,
@@ -36,9 +35,9 @@ class Bench:
             sys.exit(f"BENCH={self.size}: small or full")
         self.__dict__.update(SIZES[self.size])
         self.alone = alone(pathlib.Path(build) / "bench")
+        self.results = writable(pathlib.Path(build) / "bench" / f"{self.size}.jsonl")
         self.place = Place(build)
         self.rows, self.missing = [], []
-        self.results = open(self.place.build / "bench" / f"{self.size}.jsonl", "w", encoding="utf-8")
         self.names = 0
         Rsyslog.find(self.place)
 
@@ -114,11 +113,18 @@ class Bench:
             print(f"not measured, not installed (make bench-deps): {', '.join(sorted(set(self.missing)))}")
 
 
+def writable(path):
+    try:
+        return open(path, "w", encoding="utf-8")
+    except OSError as e:
+        sys.exit(f"{path}: {e.strerror}")
+
+
 def alone(folder):
     """Two at once would measure each other, and write into the same results."""
     if not (folder / "load").exists():
         sys.exit(f"nothing is built in {folder.parent}: make bench")
-    lock = open(folder / "lock", "w", encoding="utf-8")
+    lock = writable(folder / "lock")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -244,8 +250,8 @@ def through(b):
         sink.reset()
         start = relay.load("-n", b.through)["start_us"]
         last = sink.wait(b.through)["last_us"]
+        relay.remove()  # from now on nothing comes twice
         check_all_arrived(sink, spread(1, b.through), "end to end")
-        relay.remove()
         return b.through / ((last - start) / 1e6)
 
     def theirs():
@@ -305,7 +311,15 @@ def drain_beside(b, sink, words, events, url, conf, flags, target):
         slow.append(turns)
         return rate
 
-    curl = lambda n, at_once: b.place.tool("raw_curl", "-n", n, "-c", at_once, *flags, url)["events_per_s"]
+    def curl(requests, at_once):
+        """By the same clock as ours: from the first body at the sink to the last."""
+        sink.reset()
+        b.place.tool("raw_curl", "-n", requests, "-c", at_once, *flags, url)
+        s = sink.stats()
+        if s["events"] != 25 * requests:
+            raise Failed(f"raw_curl: {s['events']} events of {25 * requests} arrived")
+        return s["events"] / ((s["last_us"] - s["first_us"]) / 1e6)
+
     best = max((16, 64), key=lambda at_once: curl(events // 250, at_once))
     bare = lambda: curl(events // 25, best)
     rows = lambda: b.place.tool("raw_sqlite", b.place.dir / "raw.db", events, 1000, "full", "drain")["rows_per_s"]
@@ -458,26 +472,21 @@ def mixed(b):
     start = relay.load("-c", 4, "-n", b.through)["start_us"]
     peak = b.through / ((sink.wait(b.through)["last_us"] - start) / 1e6)
     rate, n = int(peak / 2), int(peak / 2 * b.seconds)
-    over = threading.Event()
 
-    def read_on():
-        while not over.wait(0.2):
-            relay.ctl("list", "--limit", "100")
-            relay.ctl("count", "--by", "name")
-            relay.ctl("metrics")
+    def read_all():
+        relay.ctl("list", "--limit", "100")
+        relay.ctl("count", "--by", "name")
+        relay.ctl("metrics")
     before = relay.turns()
-    t = threading.Thread(target=read_on)
-    t.start()
-    got, sync = b.alternate(lambda: relay.load("-c", 4, "-r", rate, "-n", n)["p99_us"], lambda: fdatasync_us(b))
-    over.set()
-    t.join()
+    with Beside(read_all, 0.2):
+        got, sync = b.alternate(lambda: relay.load("-c", 4, "-r", rate, "-n", n)["p99_us"], lambda: fdatasync_us(b))
     after = relay.turns()
     sink.wait(b.through + b.rounds * n)
-    check_all_arrived(sink, spread(4, b.through) + b.rounds * spread(4, n), "mixed load")
     if b.ladder:
         time.sleep(6.5)  # five quiet seconds, then it gives memory back
         b.figure("memory, idle again after that, MiB", [settle_rss(relay)], "MiB", [fresh], "idle at first")
     relay.remove()
+    check_all_arrived(sink, spread(4, b.through) + b.rounds * spread(4, n), "mixed load")
     b.turns(f"mixed load at {rate}/s: slow turns", before, after, target=0)
     b.figure(f"mixed load at {rate}/s: ack p99, us", got, "us", sync, "fdatasync")
 
@@ -553,6 +562,7 @@ def run_parts(b, wanted):
         except (Failed, OSError, subprocess.SubprocessError) as e:
             failed.append(part.__name__)
             print(f"{part.__name__}: {e}\n{b.place.output()}", file=sys.stderr)
+            b.place.stop_all()  # what it left would run beside the other parts
         print(f"# {part.__name__}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
     return failed
 
@@ -567,7 +577,8 @@ def main():
     unknown = set(wanted) - {p.__name__ for p in PARTS}
     if unknown:
         sys.exit(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(p.__name__ for p in PARTS)}")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # through the finally below
+    for signo in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signo, lambda *_: sys.exit("stopped"))  # through the finally below
     b = Bench(sys.argv[1])
     try:
         describe(b)

@@ -2,6 +2,8 @@
 # event lost or twice; and what they cannot do they say in a line
 import json
 import os
+import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -9,7 +11,7 @@ import threading
 
 import pytest
 
-from lib.relay import BUILD, TOP
+from lib.relay import BUILD, TOP, wait_until
 
 BENCH = TOP / "tests" / "bench"
 sys.path.insert(0, str(BENCH))
@@ -76,12 +78,16 @@ def test_load_fails_when_a_line_is_refused(serve):
 
 
 @pytest.fixture
-def sink(tmp_path):
-    place = parts.Place.__new__(parts.Place)
-    place.build, place.dir, place.running = BUILD, tmp_path, []
-    yield parts.Sink(place)
-    for p in place.running:
-        parts.stop(p)
+def place(tmp_path):
+    it = parts.Place.__new__(parts.Place)
+    it.build, it.dir, it.running = BUILD, tmp_path, []
+    yield it
+    it.stop_all()
+
+
+@pytest.fixture
+def sink(place):
+    return parts.Sink(place)
 
 
 def send(sink, numbers):
@@ -104,6 +110,94 @@ def test_events_are_counted_one_by_one(sink):
     send(sink, [3])
     with pytest.raises(parts.Failed, match="0 events did not arrive, 1 arrived more than once"):
         run.check_all_arrived(sink, sent, "test")
+
+
+def test_what_does_not_arrive_is_not_waited_for(sink):
+    send(sink, range(3))
+    assert sink.wait(3, patience=0)["events"] == 3
+    with pytest.raises(parts.Failed, match="3 of 4 events are at the sink"):
+        sink.wait(4, patience=0)
+
+
+def test_beside_nothing_is_no_figure():
+    """What is measured beside another thing, which fails or never happens, would look well."""
+    def fails():
+        raise OSError("gone")
+    done = threading.Event()
+    with parts.Beside(done.set):
+        assert done.wait(60)
+    with pytest.raises(parts.Failed, match="did not: gone"):
+        with parts.Beside(fails):
+            pass
+    with pytest.raises(parts.Failed, match="never came to its end"):
+        with parts.Beside(done.set, nap=60):
+            pass
+    with pytest.raises(KeyError):  # what ended the block is told, not what that did to the other
+        with parts.Beside(fails):
+            raise KeyError
+
+
+def test_a_part_that_fails_leaves_nothing_running(place, monkeypatch, capsys):
+    def broken(b):
+        b.place.spawn("sleep", 600)
+        raise parts.Failed("no luck")
+
+    def next_one(b):
+        assert not b.place.running and left.poll() is not None
+    bench = run.Bench.__new__(run.Bench)
+    bench.place = place
+    left = place.spawn("sleep", 600)
+    monkeypatch.setattr(run, "PARTS", [broken, next_one])
+    assert run.run_parts(bench, []) == ["broken"]
+    assert "broken: no luck" in capsys.readouterr().err
+
+
+def test_a_program_that_was_killed_is_said(place):
+    """By whoever needed its memory, for example: it says nothing itself."""
+    (place.dir / "bench").mkdir()
+    (place.dir / "bench" / "load").write_text("#!/bin/sh\nkill -9 $$\n")
+    (place.dir / "bench" / "load").chmod(0o755)
+    place.build = place.dir
+    with pytest.raises(parts.Failed, match="load -n 1: killed by signal 9"):
+        place.tool("load", "-n", 1)
+
+
+@pytest.fixture
+def build(tmp_path):
+    """As `make bench` finds it, and nobody else's results in it."""
+    (tmp_path / "bench").mkdir()
+    for name in "ga4relay", "ga4relay-ctl", "bench/load", "bench/sink":
+        (tmp_path / name).symlink_to(BUILD / name)
+    return tmp_path
+
+
+def named(folder):
+    """Processes whose command names it."""
+    for p in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(folder).encode() in p.read_bytes():
+                yield p
+        except OSError:
+            pass  # it has ended
+
+
+@pytest.mark.parametrize("signo", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupted_it_leaves_nothing(build, signo):
+    p = subprocess.Popen([BENCH / "run.sh", build, "mixed"], env={**os.environ, "BENCH": "small", "TMPDIR": str(build)},
+                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    wait_until(lambda: list(build.glob("bench/work.*/r1/outbox.db")) or p.poll() is not None, "the part runs")
+    p.send_signal(signo)
+    _, said = p.communicate(timeout=60)
+    assert (p.returncode, said) == (1, "stopped\n")
+    assert not list(named(build / "bench")) and not list(named(build / "ga4relay"))
+    assert not list(build.glob("bench/work.*")) and not list(build.glob("ga4bench.*"))
+
+
+def test_where_nothing_can_be_written_it_says_so(build):
+    (build / "bench" / "lock").mkdir()
+    r = subprocess.run([BENCH / "run.sh", build], capture_output=True, text=True, timeout=60, check=False)
+    assert (r.returncode, r.stderr) == (1, f"{build}/bench/lock: Is a directory\n")
 
 
 @pytest.mark.parametrize("size, args, word", [
