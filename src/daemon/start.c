@@ -213,7 +213,7 @@ static void restore_pauses(struct daemon *d)
 
 static int start_intake(struct daemon *d, struct err *err)
 {
-	const struct ingest_ops ops = {.on_committed = on_committed, .arg = d};
+	const struct ingest_ops ops = {.on_committed = on_committed, .arg = d, .room = delivery_room()};
 	struct listener_config config;
 	int r;
 

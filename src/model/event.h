@@ -29,6 +29,7 @@ struct submission {
 	struct slice dedup_key; /* decoded; n == 0: none */
 	uint64_t first_id;      /* of events[0]; the others follow; 0 until the store gave it */
 	uint32_t n_events;      /* 1 to LIMIT_EVENTS_PER_LINE */
+	uint32_t room;          /* bytes at block, aligned, that are for whoever keeps it in memory first */
 	struct event events[];
 };
 

@@ -32,7 +32,8 @@ static struct submission *make_submission(const struct scan_row *row, struct sli
 	                           .sid = row->sid,
 	                           .accepted_us = row->accepted_us,
 	                           .first_id = row->id,
-	                           .n_events = 1};
+	                           .n_events = 1,
+	                           .room = (uint32_t)room};
 	sub->envelope = (struct slice){at, envelope.n};
 	at = (char *)mempcpy(at, envelope.p, envelope.n);
 	sub->client = (struct slice){at, client.n};

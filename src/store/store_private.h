@@ -125,7 +125,7 @@ void space_check(struct store *st, int64_t mono_us, bool now);
 const char *space_refuses(const struct store *st, uint32_t n);
 void space_disk_full(struct store *st);
 
-/* jobs_settle.c: deletes what was delivered in this group, before COMMIT. */
+/* jobs_settle.c: deletes what was delivered in this group. Before anything that looks at rows, and before COMMIT. */
 int store_flush_gone(struct store *st) MUST_CHECK;
 /* Deletes [first, last] with notes; counters follow. */
 int store_delete_run(struct store *st, uint64_t first, uint64_t last) MUST_CHECK;

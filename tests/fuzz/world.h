@@ -95,7 +95,7 @@ static void world_committed(void *arg, struct submission *sub)
 
 static inline int world_open_service(struct daemon *d, struct err *err)
 {
-	const struct ingest_ops ops = {.on_committed = world_committed, .arg = d};
+	const struct ingest_ops ops = {.on_committed = world_committed, .arg = d, .room = delivery_room()};
 	struct listener_config config;
 	struct now now;
 	int r;

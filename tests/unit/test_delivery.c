@@ -42,6 +42,24 @@ static void a_full_batch_does_not_linger(void **state UNUSED)
 	world_end(&w);
 }
 
+/* Where its block has room for it, what is known of an event takes no block of its own; once. */
+static void what_is_accepted_lies_in_its_own_block(void **state UNUSED)
+{
+	world_init(&w, 1);
+	world_start(&w);
+	world_run(&w, US_PER_S);
+	for (uint64_t id = 1; id <= 4; id++) {
+		world_put(&w, 1, 1, 0, 0);
+		const struct due *d = idmap_get(&w.d->scheduler.by_id, id);
+		assert_non_null(d);
+		assert_int_equal((const void *)due_load(d) == due_sub(d)->block, id % 4 != 0);
+		assert_int_equal(due_sub(d)->room, 0);
+	}
+	world_run(&w, US_PER_S);
+	assert_int_equal(count_state(STATE_DELIVERED), 4);
+	world_end(&w);
+}
+
 static void a_backlog_drains(void **state UNUSED)
 {
 	world_init(&w, 2);
@@ -872,6 +890,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(one_event_lingers_then_goes),
 	        cmocka_unit_test(a_full_batch_does_not_linger),
+	        cmocka_unit_test(what_is_accepted_lies_in_its_own_block),
 	        cmocka_unit_test(a_backlog_drains),
 	        cmocka_unit_test(two_states_of_consent_never_meet_and_keep_their_order),
 	        cmocka_unit_test(a_clients_requests_start_in_order),

@@ -14,6 +14,9 @@
 #define TWO "{\"client_id\":\"1.2\",\"events\":[{\"name\":\"a\"," PARAMS "},{\"name\":\"b\"," PARAMS "}]}\n"
 #define WARNED "{\"client_id\":\"1.2\",\"name\":\"a\"}\n"
 
+/* What the receiver of committed events wants in the block of each, in bytes. */
+enum { ROOM = 64 };
+
 static const char conf_text[] =
         "streams = ( { name = \"web\"; measurement_id = \"G-ABC1234567\"; api_secret = \"s\"; } );\n"
         "default_stream = \"web\";\n";
@@ -57,6 +60,9 @@ static void on_committed(void *arg, struct submission *sub)
 
 	assert_true(sub->first_id > 0);
 	x->committed += sub->n_events;
+	/* Nothing of ingest's own lies there: the reply is still to come. */
+	assert_int_equal(sub->room, ROOM);
+	memset(sub->block, 0xa5, ROOM);
 }
 
 static void on_tapped(void *arg, const struct tap_event *e)
@@ -70,7 +76,7 @@ static void on_tapped(void *arg, const struct tap_event *e)
 
 static void open_ingest(struct ingest_fixture *x)
 {
-	const struct ingest_ops ops = {.on_committed = on_committed, .arg = x};
+	const struct ingest_ops ops = {.on_committed = on_committed, .arg = x, .room = ROOM};
 	struct store *st;
 	struct err err = {""};
 	uint32_t sid;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "daemon/delivery/private.h"
+#include "daemon/delivery/scheduler_private.h"
 
 enum {
 	STARTS_A_ROUND = 8, /* requests that one stream may start before the next one's turn */
@@ -67,6 +68,11 @@ int delivery_set_streams(struct delivery *d, const struct streams *streams, stru
 	expiry_set_max_age(&d->expiry, streams->conf->delivery.max_age_us);
 	loop_again(d->loop);
 	return r;
+}
+
+size_t delivery_room(void)
+{
+	return LOAD_ROOM;
 }
 
 void delivery_accept(struct delivery *d, struct submission *sub, const struct now *now)

@@ -27,6 +27,8 @@ struct delivery *delivery_free(struct delivery *d);
 /* For a reload: windows of streams that stay are kept, removed ones forgotten (their events stay on disk). */
 int delivery_set_streams(struct delivery *d, const struct streams *streams, struct err *err) MUST_CHECK;
 
+/* The room that a submission of one event should have for us (submission.room): else one more block is allocated. */
+size_t delivery_room(void);
 /* Just committed; takes references of its own. */
 void delivery_accept(struct delivery *d, struct submission *sub, const struct now *now);
 /* The tail's part: reaps finished requests, applies outcomes, expires, refills, starts requests, submits settles. */

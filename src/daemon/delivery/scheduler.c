@@ -106,7 +106,7 @@ static int due_enter(struct lane *l, struct due *d)
 
 int lane_load(struct lane *l, struct submission *sub, const struct load_past *past, int64_t mono_us)
 {
-	bool lodger = past->has_room && sub->n_events == 1;
+	bool lodger = sub->room >= LOAD_ROOM && sub->n_events == 1;
 	struct load *load = lodger ? sub->block : malloc(sizeof(*load) + sub->n_events * sizeof(load->due[0]));
 	if (!load)
 		return -ENOMEM;
@@ -115,6 +115,8 @@ int lane_load(struct lane *l, struct submission *sub, const struct load_past *pa
 	                      .left = 1, /* ours, until all are in */
 	                      .bytes = (uint32_t)load_bytes(sub),
 	                      .lodger = lodger};
+	if (lodger)
+		sub->room = 0;
 	l->bytes += load->bytes;
 	l->scheduler->bytes += load->bytes;
 	int r = 0;

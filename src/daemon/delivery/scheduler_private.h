@@ -13,10 +13,9 @@ struct lane_room lane_room(const struct lane *l);
 struct load_past {
 	uint32_t attempts;
 	bool lingered, has_note, maybe_sent, no_expiry;
-	bool has_room; /* LOAD_ROOM bytes at the submission's block are ours */
 };
-/* For a submission of one event. */
-enum { LOAD_ROOM = sizeof(struct load) + sizeof(struct due) };
+/* What a submission of one event is to have in its block, for its load to lie there. */
+enum { LOAD_ROOM = (sizeof(struct load) + sizeof(struct due) + 15) / 16 * 16 };
 /* All events of a submission that are not there yet. -ENOMEM: some are in, some not. Takes a reference. */
 int lane_load(struct lane *l, struct submission *sub, const struct load_past *past, int64_t mono_us) MUST_CHECK;
 

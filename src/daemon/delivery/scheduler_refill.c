@@ -87,7 +87,6 @@ static bool take_row(struct lane *l, struct refilled *row, int64_t mono_us)
 	};
 	if (!row->sub)
 		return true; /* a dead letter by now */
-	past.has_room = (size_t)((const char *)row->sub - (const char *)row->sub->block) >= LOAD_ROOM;
 	return lane_load(l, row->sub, &past, mono_us) == 0;
 }
 

@@ -22,6 +22,7 @@ struct ingest_ops {
 	/* A submission was committed: the receiver takes a reference if it wants to keep it. */
 	void (*on_committed)(void *arg, struct submission *sub);
 	void *arg;
+	size_t room; /* a small multiple of 16: for the receiver, in each submission's block (submission.room) */
 };
 
 /* config's sizes; the writer, counters and tap outlive it. */

@@ -8,7 +8,8 @@
 #include "codec/payload_out.h"
 #include "daemon/ingest/private.h"
 
-/* The block of a good line: the job, and the submission behind it. The delivery may keep it long after the job. */
+/* In the block of a good line: the receiver's room, then this, the job, with the submission behind it. The delivery
+ * may keep the block long after the job. */
 struct put {
 	struct job_put job;
 	struct ingest *in;
@@ -22,23 +23,27 @@ struct put {
 };
 
 struct allocation {
+	size_t room;
+	char *block;
 	struct put *put;
 };
 
 static void *alloc_put(void *arg, size_t size)
 {
 	struct allocation *a = arg;
-	struct put *p;
+	size_t head = a->room + sizeof(*a->put);
+	char *block;
 
-	if (size > SIZE_MAX - sizeof(*p))
+	if (size > SIZE_MAX - head)
 		return NULL;
-	p = malloc(sizeof(*p) + size);
-	if (!p)
+	block = malloc(head + size);
+	if (!block)
 		return NULL;
-	free(a->put); /* the reader asked again: only the last block counts */
-	p->size = sizeof(*p) + size;
-	a->put = p;
-	return p->submission;
+	free(a->block); /* the reader asked again: only the last block counts */
+	a->block = block;
+	a->put = (struct put *)(void *)(block + a->room);
+	a->put->size = head + size;
+	return a->put->submission;
 }
 
 static void tap_accepted(const struct tap *tap, struct submission *sub)
@@ -171,20 +176,21 @@ static void count_warnings(struct counters *n, const struct line_result *result)
 int put_line(struct ingest *in, uint64_t conn, struct slice line, const struct line_context *context,
              ingest_done_fn *done, void *done_arg, struct line_result *result)
 {
-	struct allocation a = {NULL};
+	struct allocation a = {.room = in->ops.room};
 	int64_t wall_us = clock_wall_us();
 	int r = event_in_read(in->reader, line, context, wall_us, alloc_put, &a, result);
 	struct put *p = a.put;
 
 	if (r < 0 || !result->sub || keep_warnings(p, result->warnings_json) < 0) {
-		free(p);
+		free(a.block);
 		return r < 0 || result->sub ? -ENOMEM : 0;
 	}
 	p->in = in;
 	p->conn = conn;
 	p->done = done;
 	p->done_arg = done_arg;
-	result->sub->block = p;
+	result->sub->block = a.block;
+	result->sub->room = (uint32_t)a.room;
 	result->sub->refs = 1;
 	job_put_init(&p->job, result->sub, wall_us, on_put_done);
 	count_warnings(in->counters, result);
