@@ -26,6 +26,7 @@ def cost(b):
     """What an event costs beside time: instructions, allocations, system calls, bytes to the disk."""
     if not b.ladder:
         return
+    b.needs("strace", "valgrind")
     for words, args, lines in WAYS:
         if shutil.which("strace"):
             calls, groups = system_calls(b, args, lines)
@@ -58,7 +59,7 @@ def delivery(b):
 
 def counts(b):
     """For the plot: instructions an event taken in and an event delivered, with ever more queued."""
-    if not b.ladder or not shutil.which("valgrind"):
+    if not b.ladder or not b.needs("valgrind"):
         return
     sink = Sink(b.place)
     for n in b.curve:

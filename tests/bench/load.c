@@ -21,21 +21,25 @@
 #include "lines.h"
 
 enum { POOL_LINES = 4096, DEPTH_MAX = 1 << 16, READ_SIZE = 1 << 18, NAP_US = 200 };
+enum { GOOD = 7, HEAD = 40 }; /* bytes of a reply: by which a good one is known; which have its id, whole */
 
 static const char usage[] =
         "usage: load [-s SOCKET] [-c CONNECTIONS] [-d DEPTH] [-n LINES] [-k CLIENTS] [-z] [-p POOL] [-b BYTES]\n"
-        "            [-r RATE] [-f relay|silent|beanstalk] [-w SECONDS]\n"
+        "            [-r RATE] [-f relay|echo|silent|beanstalk] [-w SECONDS]\n"
         "  -d  lines in flight a connection (1: wait for each reply; 0: as many as the relay takes)\n"
         "  -k  different client_ids (default 1000)   -z  drawn by Zipf's law   -p  different lines (default 4096)\n"
         "  -b  bytes a line (default 320)            -r  lines a second, all connections together\n"
         "  -w  give up when nothing has moved for so long (default 60)\n"
-        "It fails when a reply is missing, one is too many, or a line was refused.\n";
+        "It fails when a reply is missing, one is too many or out of order, or a line was refused.\n";
 
-static const struct {
+static const struct other_side {
 	const char *word, *good; /* how a good reply begins */
-} frames[] = {[FRAME_LINE] = {"relay", "{\"ok\":t"},
-              [FRAME_SILENT] = {"silent", ""},
-              [FRAME_BEANSTALK] = {"beanstalk", "INSERTE"}};
+	bool has_ids;            /* which grow; an id is the first number of a reply */
+	enum frame frame;
+} other_sides[] = {{"relay", "{\"ok\":t", true, FRAME_LINE},
+                   {"echo", "{\"ok\":t", false, FRAME_LINE},
+                   {"silent", "", false, FRAME_SILENT},
+                   {"beanstalk", "INSERTE", true, FRAME_BEANSTALK}};
 
 struct options {
 	const char *socket;
@@ -43,7 +47,7 @@ struct options {
 	uint64_t lines, rate;
 	size_t pool;
 	bool zipf;
-	enum frame frame;
+	const struct other_side *other;
 };
 
 struct conn {
@@ -51,8 +55,9 @@ struct conn {
 	size_t line, at; /* next byte to write: of which line of the pool */
 	uint64_t sent, answered, quota;
 	uint64_t allowed; /* of the quota, by now; all of it without a rate */
-	char head[8];     /* the beginning of a reply, across reads */
+	char head[HEAD];  /* the beginning of a reply, across reads */
 	size_t n_head;
+	uint64_t last_id;
 	int64_t *sent_us; /* ring of DEPTH_MAX */
 	bool wants_write, ended;
 };
@@ -84,8 +89,11 @@ static void give_up(const char *why)
 
 static void fill_pool(struct load *l)
 {
-	struct lines_config config = {
-	        .n = l->o.pool, .clients = l->o.clients, .bytes = l->o.bytes, .zipf = l->o.zipf, .frame = l->o.frame};
+	struct lines_config config = {.n = l->o.pool,
+	                              .clients = l->o.clients,
+	                              .bytes = l->o.bytes,
+	                              .zipf = l->o.zipf,
+	                              .frame = l->o.other->frame};
 
 	if (lines_make(&l->pool, &config) < 0)
 		die("memory");
@@ -146,10 +154,25 @@ static void fill(struct load *l, struct conn *c)
 			die("send");
 		l->moved_us = now_us;
 		note_sent(l, c, (size_t)n, now_us);
-		if (l->o.frame == FRAME_SILENT)
+		if (l->o.other->frame == FRAME_SILENT)
 			c->answered = c->sent;
 	}
 	set_interest(l, c, false);
+}
+
+/* One that came twice, in the place of another, and one that has changed places do not change how many there are. */
+static void check_order(struct conn *c)
+{
+	uint64_t id = 0;
+	size_t at = GOOD;
+
+	while (at < c->n_head && (c->head[at] < '0' || c->head[at] > '9'))
+		at++;
+	for (; at < c->n_head && c->head[at] >= '0' && c->head[at] <= '9'; at++)
+		id = 10 * id + (uint64_t)(c->head[at] - '0');
+	if (id <= c->last_id)
+		give_up("replies are not in the order of their lines");
+	c->last_id = id;
 }
 
 static void note_reply(struct load *l, struct conn *c, int64_t now_us)
@@ -158,7 +181,10 @@ static void note_reply(struct load *l, struct conn *c, int64_t now_us)
 		give_up("there are more replies than lines");
 	histogram_add(&l->latency, now_us - c->sent_us[c->answered++ % DEPTH_MAX]);
 	l->moved_us = now_us;
-	l->refused += memcmp(c->head, frames[l->o.frame].good, 7) != 0;
+	if (c->n_head < GOOD || memcmp(c->head, l->o.other->good, GOOD) != 0)
+		l->refused++;
+	else if (l->o.other->has_ids)
+		check_order(c);
 	c->n_head = 0;
 }
 
@@ -178,6 +204,8 @@ static void read_replies(struct load *l, struct conn *c)
 
 	if (n < 0 && errno == EAGAIN)
 		return;
+	if (n == 0 && c->n_head > 0)
+		give_up("a connection was closed in the middle of a reply");
 	if (n == 0 && c->answered == c->quota) {
 		finish(l, c);
 		return;
@@ -189,8 +217,9 @@ static void read_replies(struct load *l, struct conn *c)
 	while (p < end) {
 		const char *lf = memchr(p, '\n', (size_t)(end - p));
 		const char *stop = lf ? lf : end;
-		for (const char *q = p; q < stop && c->n_head < 7; q++)
-			c->head[c->n_head++] = *q;
+		size_t have = (size_t)(stop - p), room = HEAD - c->n_head, more = have < room ? have : room;
+		memcpy(c->head + c->n_head, p, more);
+		c->n_head += more;
 		if (lf)
 			note_reply(l, c, now_us);
 		p = stop + 1;
@@ -238,7 +267,7 @@ static void end_if_done(struct load *l, struct conn *c)
 	if (c->fd < 0 || c->answered < c->quota || c->ended)
 		return;
 	c->ended = true;
-	if (l->o.frame == FRAME_SILENT)
+	if (l->o.other->frame == FRAME_SILENT)
 		finish(l, c);
 	else
 		shutdown(c->fd, SHUT_WR);
@@ -287,12 +316,12 @@ static void run(struct load *l)
 	}
 }
 
-static int find_frame(const char *word)
+static const struct other_side *find_other_side(const char *word)
 {
-	for (size_t i = 0; i < ARRAY_LEN(frames); i++)
-		if (strcmp(word, frames[i].word) == 0)
-			return (int)i;
-	return -1;
+	for (size_t i = 0; i < ARRAY_LEN(other_sides); i++)
+		if (strcmp(word, other_sides[i].word) == 0)
+			return &other_sides[i];
+	return NULL;
 }
 
 static void set_number(struct options *o, int option, uint64_t n)
@@ -327,7 +356,7 @@ static void set_number(struct options *o, int option, uint64_t n)
 
 static int read_options(struct options *o, int argc, char **argv)
 {
-	int c, frame = FRAME_LINE;
+	int c;
 
 	*o = (struct options){.socket = "/run/ga4relay.sock",
 	                      .connections = 1,
@@ -335,7 +364,8 @@ static int read_options(struct options *o, int argc, char **argv)
 	                      .bytes = 320,
 	                      .lines = 100000,
 	                      .patience = 60,
-	                      .pool = POOL_LINES};
+	                      .pool = POOL_LINES,
+	                      .other = &other_sides[0]};
 	while ((c = getopt(argc, argv, "s:c:d:n:k:b:p:r:f:w:zh")) != -1) {
 		if (c == '?' || c == 'h')
 			return -1;
@@ -344,14 +374,14 @@ static int read_options(struct options *o, int argc, char **argv)
 		else if (c == 'z')
 			o->zipf = true;
 		else if (c == 'f')
-			frame = find_frame(optarg);
+			o->other = find_other_side(optarg);
 		else
 			set_number(o, c, strtoull(optarg, NULL, 10));
 	}
-	if (frame < 0)
-		return -1;
-	o->frame = (enum frame)frame;
-	return o->connections && o->lines && o->clients && o->pool && o->depth < DEPTH_MAX && o->bytes < 400 ? 0 : -1;
+	return o->other && o->connections && o->lines && o->clients && o->pool && o->depth < DEPTH_MAX &&
+	                       o->bytes < 400
+	               ? 0
+	               : -1;
 }
 
 int main(int argc, char **argv)

@@ -317,7 +317,7 @@ class Echo:
         wait_for("raw_echo", lambda: listens(self.socket))
 
     def load(self, *args):
-        return self.place.tool("load", "-s", self.socket, *args)
+        return self.place.tool("load", "-s", self.socket, "-f", "echo", *args)
 
 
 class SyslogNg:

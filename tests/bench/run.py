@@ -101,6 +101,12 @@ class Bench:
         self.missing.append(kind.__name__)
         return False
 
+    def needs(self, *programs):
+        """Whether they are all there; those that are not are named below the table."""
+        absent = [p for p in programs if not shutil.which(p)]
+        self.missing += absent
+        return not absent
+
     def table(self):
         print(f"\n{'figure':58} {'value':>12}  {'against':32} {'ratio':>7}  {'target':>8}")
         for r in self.rows:
@@ -110,7 +116,7 @@ class Bench:
             against = f"{r['against']} {r['reference']:g}" if "against" in r else ""
             print(f"{r['figure']:58} {r['value']:>12g}  {against:32} {held:>7}  {sign:>8}  {word} {r.get('note', '')}")
         if self.missing:
-            print(f"not measured, not installed (make bench-deps): {', '.join(sorted(set(self.missing)))}")
+            print(f"not measured, not installed (make bench-deps brings the peers): {', '.join(sorted(set(self.missing)))}")
 
 
 def writable(path):

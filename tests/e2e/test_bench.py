@@ -1,5 +1,5 @@
-# test_bench.py - the benchmarks notice what they are there to notice: a reply missing, one too many, a line refused, an
-# event lost or twice; and what they cannot do they say in a line
+# test_bench.py - the benchmarks notice what they are there to notice: a reply missing, one too many or out of order, a line
+# refused, an event lost or twice; what they cannot do they say in a line, and when they are stopped nothing is left
 import json
 import os
 import pathlib
@@ -19,9 +19,12 @@ sys.path.insert(0, str(BENCH))
 import parts  # noqa: E402
 import run  # noqa: E402
 
-OK = b'{"ok":true,"id":1,"count":1}\n'
 REFUSED = b'{"ok":false,"code":"QUEUE_FULL"}\n'
 LINES = 100
+
+
+def ok(n):
+    return b'{"ok":true,"id":%d,"count":1}\n' % (n + 1)
 
 
 @pytest.fixture
@@ -56,24 +59,27 @@ def load(path, *args):
 
 @pytest.mark.parametrize("args", [(), ("-d", "1"), ("-r", "2000")], ids=["pipelined", "one", "rate"])
 def test_load_counts_what_was_answered(serve, args):
-    code, told, _ = load(serve(lambda n: OK), *args)
+    code, told, _ = load(serve(ok), *args)
     assert (code, told["lines"], told["refused"]) == (0, LINES, 0)
     assert told["p50_us"] <= told["p99_us"] <= told["p999_us"] <= told["max_us"]
 
 
 @pytest.mark.parametrize("args", [(), ("-d", "1"), ("-r", "2000")], ids=["pipelined", "one", "rate"])
 @pytest.mark.parametrize("answer, word", [
-    (lambda n: b"" if n == LINES // 2 else OK, "nothing has moved"),
-    (lambda n: OK * 2 if n == LINES // 2 else OK, "more replies than lines"),
-    (lambda n: None if n == LINES // 2 else OK, "closed with lines unanswered"),
-], ids=["missing", "twice", "closed"])
-def test_load_fails_when_a_reply_is_missing_or_too_many(serve, args, answer, word):
+    (lambda n: b"" if n == LINES // 2 else ok(n), "nothing has moved"),
+    (lambda n: ok(2 * n) + ok(2 * n + 1) if n == LINES // 2 else ok(2 * n), "more replies than lines"),
+    (lambda n: ok(n - 1) if n == LINES // 2 else ok(n), "not in the order of their lines"),
+    (lambda n: None if n == LINES // 2 else ok(n), "closed with lines unanswered"),
+    (lambda n: ok(n)[:-1] if n == LINES - 1 else ok(n), "nothing has moved"),
+    (lambda n: ok(n) + b'{"ok' if n == LINES - 1 else ok(n), "in the middle of a reply"),
+], ids=["missing", "one more", "again", "closed", "half", "half more"])
+def test_load_fails_when_replies_are_not_one_a_line(serve, args, answer, word):
     code, told, said = load(serve(answer), "-w", "1", *args)
     assert (code, told) == (1, {}) and word in said
 
 
 def test_load_fails_when_a_line_is_refused(serve):
-    code, told, _ = load(serve(lambda n: REFUSED if n == 7 else OK))
+    code, told, _ = load(serve(lambda n: REFUSED if n == 7 else ok(n)))
     assert (code, told["refused"]) == (1, 1)
 
 
@@ -192,6 +198,14 @@ def test_interrupted_it_leaves_nothing(build, signo):
     assert (p.returncode, said) == (1, "stopped\n")
     assert not list(named(build / "bench")) and not list(named(build / "ga4relay"))
     assert not list(build.glob("bench/work.*")) and not list(build.glob("ga4bench.*"))
+
+
+def test_what_is_not_there_is_named_below_the_table(capsys):
+    bench = run.Bench.__new__(run.Bench)
+    bench.rows, bench.missing = [], []
+    assert bench.needs("sh") and not bench.needs("no-such-a", "sh", "no-such-b")
+    bench.table()
+    assert capsys.readouterr().out.endswith(": no-such-a, no-such-b\n")
 
 
 def test_where_nothing_can_be_written_it_says_so(build):
