@@ -186,7 +186,7 @@ def tell(b, points):
     b.figure(f"memory, {words}, MiB", used, "MiB", target=48, most=True)
     b.figure(f"from exec to first ok, {words}, ms", most.first_ok, "ms", target=100, most=True)
     b.figure(f"drain, {words}, events/s", most.drain, "1/s", base.drain, "10,000 queued", 0.9)
-    b.figure("the same of its first 10,000", most.drain_at_first, "1/s", base.drain_at_first, "10,000 queued", 0.9)
+    b.figure("the same of its first 10,000", most.drain_at_first, "1/s", base.drain_at_first, "10,000 queued")
     for name, of in ("CPU a line of intake", "into"), ("CPU an event of delivery", "out"):
         costs = [statistics.median(getattr(p, of)) for p in points]
         far = max(costs, key=lambda c: abs(c / statistics.median(costs) - 1))

@@ -125,7 +125,7 @@ PLOTS = [
      lambda rows: curves(rows, "queued", {"intake": "intake", "delivery at first": "early", "delivery later": "late"}, 1e3),
      {}),
     ("memory", "depth", "Resident memory with a backlog", "events queued", "MiB",
-     lambda rows: curves(rows, "queued", {"after intake": "rss_mib", "after a start": "rss_after_start_mib"}), {}),
+     lambda rows: curves(rows, "queued", {"in and out": "rss_mib", "after a start": "rss_after_start_mib"}), {}),
 ]
 
 
