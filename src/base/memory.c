@@ -1,19 +1,28 @@
-/* memory.c - how malloc() is to keep house for two threads, and giving memory back to the system */
+/* memory.c - how much memory is resident, and giving some back to the system */
 #include "base/memory.h"
 
-#include <stdlib.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
 
-void memory_prepare_process(void)
+#include "base/fd.h"
+
+size_t memory_resident(void)
 {
-#ifdef __GLIBC__
-	/* One arena. With one a thread, events that were read back from the disk (the writer's) fill a second one
-	 * while the first, of events as they were accepted (the loop's), lies free and stays resident: 59 MiB instead
-	 * of 44, as long as it is never quiet. */
-	mallopt(M_ARENA_MAX, 1);
-#endif
+	_cleanup_(fd_closep) int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	char text[128];
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	unsigned long pages;
+
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	if (sscanf(text, "%*s %lu", &pages) != 1)
+		return 0;
+	return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 void memory_give_back(void)

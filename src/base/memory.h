@@ -1,10 +1,12 @@
-/* memory.h - how malloc() is to keep house for two threads, and giving memory back to the system */
+/* memory.h - how much memory is resident, and giving some back to the system */
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
 
-/* Before the process has a second thread. */
-void memory_prepare_process(void);
-/* What free() kept. Takes some milliseconds after a busy time: for when nobody waits. */
+#include <stddef.h>
+
+/* Bytes, as the system counts them (proc(5), statm); 0: it does not tell. */
+size_t memory_resident(void);
+/* What free() kept. Takes some milliseconds after a busy time. */
 void memory_give_back(void);
 
 #endif

@@ -44,6 +44,7 @@ struct daemon {
 	struct loop_timer *drain;       /* delivery.drain_timeout */
 	int64_t watchdog_us, last_tick_us;
 	unsigned quiet_ticks; /* since the last event */
+	size_t resident_mark; /* above it memory is given back */
 	int notify_fd;        /* -1: not started by systemd */
 
 	struct now now; /* when the present turn's tail began: one look at the clock for all that it settles */
