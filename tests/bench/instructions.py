@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""instructions.py - instructions per event for parse, validate, build and intern, counted by valgrind
+"""instructions.py - instructions per event to parse, validate, build, intern and store, counted by valgrind
 
 instructions.py BUILD_DIR             prints them
 instructions.py BUILD_DIR --check     … and fails when one is more than 5 % above tests/bench/instructions.txt, or when
@@ -21,7 +21,8 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 FIGURES = HERE / "instructions.txt"
 CLIENTS, FEW, MANY, SLACK = 100, 2, 6, 1.05
-PHASES = [("parse", "p", None), ("validate", "v", "p"), ("build", "n", "v"), ("intern", "i", "n")]
+PHASES = [("parse", "p", None), ("validate", "v", "p"), ("build", "n", "v"), ("intern", "i", "n"),
+          ("store", "s", "n")]
 
 
 def lines():

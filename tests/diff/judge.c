@@ -6,10 +6,12 @@
  * judge -n N FILE  reads FILE's plain lines N times over, and says how many were accepted
  * judge -p N FILE  only parses them
  * judge -v N FILE  parses and validates them
- * judge -i N FILE  reads them and interns their envelopes, in memory */
+ * judge -i N FILE  reads them and interns their envelopes, in memory
+ * judge -s N FILE  reads them and stores them, by groups of a hundred lines, in an outbox that is removed then */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "codec/event_in.h"
@@ -19,8 +21,9 @@
 #include "model/validate.h"
 #include "store/envelopes.h"
 #include "store/schema.h"
+#include "store/store_private.h"
 
-enum { N_STREAMS = 2, OUT_MAX = 64 * 1024 * 1024 };
+enum { N_STREAMS = 2, OUT_MAX = 64 * 1024 * 1024, GROUP_LINES = 100 };
 
 struct bench {
 	struct event_in *in;
@@ -182,8 +185,71 @@ static int answer_lines(struct bench *b)
 /* ---- counting ---- */
 
 /* What one phase needs beside the bench. */
+/* Lines on their way into an outbox, a group at a time. */
+struct storing {
+	char dir[32], path[48];
+	struct store *st;
+	struct job_put puts[GROUP_LINES];
+	struct job *jobs[GROUP_LINES];
+	size_t n;
+};
+
+static int open_storing(struct storing *s)
+{
+	struct store_config config = {
+	        .path = s->path, .sync_full = true, .max_events = 1000000, .max_bytes = UINT64_C(1) << 30};
+	struct err err;
+
+	strcpy(s->dir, "/tmp/ga4judge.XXXXXX");
+	if (!mkdtemp(s->dir))
+		return -1;
+	snprintf(s->path, sizeof(s->path), "%s/outbox.db", s->dir);
+	return store_open(&s->st, &config, clock_wall_us(), &err);
+}
+
+/* How many of the group were stored. */
+static unsigned long store_lines(struct storing *s)
+{
+	unsigned long stored = 0;
+
+	if (s->n > 0)
+		store_group(s->st, s->jobs, s->n);
+	for (size_t i = 0; i < s->n; i++) {
+		stored += s->puts[i].job.result == 0;
+		submission_unref(s->puts[i].sub);
+	}
+	s->n = 0;
+	return stored;
+}
+
+static unsigned long store_line(struct storing *s, struct submission *sub)
+{
+	job_put_init(&s->puts[s->n], sub, sub->accepted_us, NULL);
+	s->jobs[s->n] = &s->puts[s->n].job;
+	return ++s->n == GROUP_LINES ? store_lines(s) : 0;
+}
+
+static void close_storing(struct storing *s)
+{
+	static const char *const suffixes[] = {"", "-wal", ".lock"};
+	char path[64];
+
+	store_close(s->st);
+	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+		snprintf(path, sizeof(path), "%s%s", s->path, suffixes[i]);
+		(void)unlink(path);
+	}
+	(void)rmdir(s->dir);
+}
+
+static void *get_own_room(void *arg UNUSED, size_t size)
+{
+	return malloc(size);
+}
+
 struct counting {
 	char phase;
+	struct storing storing;
 	struct json_in *json;
 	struct rules rules;
 	struct judged_event events[LIMIT_EVENTS_PER_LINE];
@@ -213,12 +279,25 @@ static bool parse_and_validate(struct bench *b, struct counting *c, struct slice
 	return judge_line(&j);
 }
 
-static bool do_phase(struct bench *b, struct counting *c, struct slice line)
+static unsigned long read_and_store(struct bench *b, struct storing *s, struct slice line)
+{
+	struct line_result r;
+
+	if (event_in_read(b->in, line, &b->ctx, b->wall_us, get_own_room, NULL, &r) < 0 || !r.sub)
+		return 0;
+	r.sub->block = r.sub;
+	return store_line(s, r.sub);
+}
+
+/* How many lines are through. */
+static unsigned long do_phase(struct bench *b, struct counting *c, struct slice line)
 {
 	const struct json_doc *doc;
 	struct line_result r;
 	uint64_t id;
 
+	if (c->phase == 's')
+		return read_and_store(b, &c->storing, line);
 	if (c->phase == 'p')
 		return json_in_read(c->json, line, &doc, NULL) == 0;
 	if (c->phase == 'v')
@@ -236,6 +315,8 @@ static int set_up_counting(struct counting *c, char phase)
 	struct err err;
 
 	c->phase = phase;
+	if (phase == 's' && open_storing(&c->storing) < 0)
+		return -1;
 	c->json = json_in_new(32);
 	rules_init(&c->rules);
 	if (!c->json || envelopes_init(&c->envelopes, &key, 1) < 0)
@@ -247,6 +328,8 @@ static int set_up_counting(struct counting *c, char phase)
 
 static void end_counting(struct counting *c)
 {
+	if (c->phase == 's')
+		close_storing(&c->storing);
 	json_in_free(c->json);
 	envelopes_free(&c->envelopes);
 	db_close(&c->db, false);
@@ -269,6 +352,7 @@ static int count_lines(struct bench *b, char phase, unsigned long rounds, const 
 		for (unsigned long i = 0; i < rounds; i++)
 			good += do_phase(b, &counting, line);
 	}
+	good += store_lines(&counting.storing);
 	printf("%lu accepted\n", good);
 	fclose(f);
 	free(text);

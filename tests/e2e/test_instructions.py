@@ -1,5 +1,5 @@
-# test_instructions.py - parse, validate, build and intern cost no more instructions an event than was measured before, and
-# good lines allocate nothing
+# test_instructions.py - parse, validate, build, intern and store cost no more instructions an event than was measured
+# before, and good lines allocate nothing but one block each
 import json
 import os
 import re
@@ -29,17 +29,29 @@ def needs_valgrind():
         pytest.skip("valgrind is missing: instructions are not counted")
 
 
-def allocations(rounds, path):
-    done = subprocess.run(["valgrind", BUILD / "tests" / "judge", "-n", str(rounds), path], capture_output=True, text=True,
+def allocations(phase, rounds, path):
+    done = subprocess.run(["valgrind", BUILD / "tests" / "judge", phase, str(rounds), path], capture_output=True, text=True,
                           timeout=600, check=True)
-    return re.search(r"total heap usage: ([\d,]+) allocs", done.stderr)[1]
+    return int(re.search(r"total heap usage: ([\d,]+) allocs", done.stderr)[1].replace(",", ""))
 
 
-def test_a_good_line_allocates_nothing_but_its_block(tmp_path):
-    """A hundred rounds over the same lines (into the same block) allocate what two rounds do."""
+@pytest.fixture
+def thirty_lines(tmp_path):
     file = tmp_path / "lines"
     file.write_text("".join(json.dumps(x) + "\n" for x, _ in zip(instructions.lines(), range(30))))
-    assert allocations(100, file) == allocations(2, file)
+    return file
+
+
+def test_a_good_line_allocates_nothing_but_its_block(thirty_lines):
+    """A hundred rounds over the same lines (into the same block) allocate what two rounds do."""
+    assert allocations("-n", 100, thirty_lines) == allocations("-n", 2, thirty_lines)
+
+
+def test_a_line_that_is_stored_allocates_nothing_but_its_block(thirty_lines):
+    """Into a block of its own each. SQLite's are a few a commit of a hundred lines, and one a page while its cache grows: a
+    tenth of a line."""
+    few, many = (allocations("-s", rounds, thirty_lines) for rounds in (10, 40))
+    assert 1 <= (many - few) / (30 * 30) < 1.2
 
 
 def test_no_phase_grew_by_five_percent():
