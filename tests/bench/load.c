@@ -69,6 +69,7 @@ struct load {
 	int epoll;
 	unsigned open;
 	uint64_t refused;
+	char refusal[HEAD + 1]; /* how the first one began: its code is in it */
 	struct histogram latency;
 	int64_t start_us, moved_us; /* the last time that something was sent or came */
 	char *input;
@@ -181,10 +182,12 @@ static void note_reply(struct load *l, struct conn *c, int64_t now_us)
 		give_up("there are more replies than lines");
 	histogram_add(&l->latency, now_us - c->sent_us[c->answered++ % DEPTH_MAX]);
 	l->moved_us = now_us;
-	if (c->n_head < GOOD || memcmp(c->head, l->o.other->good, GOOD) != 0)
-		l->refused++;
-	else if (l->o.other->has_ids)
+	if (c->n_head < GOOD || memcmp(c->head, l->o.other->good, GOOD) != 0) {
+		if (l->refused++ == 0)
+			memcpy(l->refusal, c->head, c->n_head);
+	} else if (l->o.other->has_ids) {
 		check_order(c);
+	}
 	c->n_head = 0;
 }
 
@@ -403,5 +406,7 @@ int main(int argc, char **argv)
 	       l.o.connections, l.o.depth, l.o.lines, l.start_us, (double)us / 1e6,
 	       (double)l.o.lines * 1e6 / (double)us, l.refused, histogram_quantile(&l.latency, 500),
 	       histogram_quantile(&l.latency, 990), histogram_quantile(&l.latency, 999), l.latency.longest);
+	if (l.refused)
+		fprintf(stderr, "load: %" PRIu64 " lines were refused, the first: %s...\n", l.refused, l.refusal);
 	return l.refused ? 1 : 0;
 }

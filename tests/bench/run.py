@@ -592,6 +592,8 @@ def main():
         b.table()
     except KeyboardInterrupt:
         sys.exit("stopped")
+    except OSError as e:
+        sys.exit(f"{b.results.name}: {e.strerror}")
     finally:
         b.place.close()
     if failed:

@@ -184,7 +184,6 @@ static int answer_lines(struct bench *b)
 
 /* ---- counting ---- */
 
-/* What one phase needs beside the bench. */
 /* Lines on their way into an outbox, a group at a time. */
 struct storing {
 	char dir[32], path[48];
@@ -247,6 +246,7 @@ static void *get_own_room(void *arg UNUSED, size_t size)
 	return malloc(size);
 }
 
+/* What one phase needs beside the bench. */
 struct counting {
 	char phase;
 	struct storing storing;

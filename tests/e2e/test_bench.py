@@ -1,5 +1,6 @@
 # test_bench.py - the benchmarks notice what they are there to notice: a reply missing, one too many or out of order, a line
 # refused, an event lost or twice; what they cannot do they say in a line, and when they are stopped nothing is left
+import fcntl
 import json
 import os
 import pathlib
@@ -79,8 +80,9 @@ def test_load_fails_when_replies_are_not_one_a_line(serve, args, answer, word):
 
 
 def test_load_fails_when_a_line_is_refused(serve):
-    code, told, _ = load(serve(lambda n: REFUSED if n == 7 else ok(n)))
+    code, told, said = load(serve(lambda n: REFUSED if n == 7 else ok(n)))
     assert (code, told["refused"]) == (1, 1)
+    assert '1 lines were refused, the first: {"ok":false,"code":"QUEUE_FULL"' in said
 
 
 @pytest.fixture
@@ -208,10 +210,30 @@ def test_what_is_not_there_is_named_below_the_table(capsys):
     assert capsys.readouterr().out.endswith(": no-such-a, no-such-b\n")
 
 
-def test_where_nothing_can_be_written_it_says_so(build):
-    (build / "bench" / "lock").mkdir()
-    r = subprocess.run([BENCH / "run.sh", build], capture_output=True, text=True, timeout=60, check=False)
-    assert (r.returncode, r.stderr) == (1, f"{build}/bench/lock: Is a directory\n")
+def no_lock(folder):
+    (folder / "lock").mkdir()
+
+
+def full_disk(folder):
+    (folder / "small.jsonl").symlink_to("/dev/full")
+
+
+def locked(folder):
+    lock = open(folder / "lock", "w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+@pytest.mark.parametrize("trouble, word", [
+    (no_lock, "/bench/lock: Is a directory"), (full_disk, "/bench/small.jsonl: No space left on device"),
+    (locked, "another benchmark runs in")])
+def test_where_it_cannot_run_it_says_so(build, trouble, word):
+    held = trouble(build / "bench")
+    r = subprocess.run([BENCH / "run.sh", build, "latency"], env={**os.environ, "BENCH": "small", "TMPDIR": str(build)},
+                       capture_output=True, text=True, timeout=60, check=False)
+    assert r.returncode == 1 and word in r.stderr and "Traceback" not in r.stderr
+    assert not list(build.glob("bench/work.*")) and not list(build.glob("ga4bench.*"))
+    del held
 
 
 @pytest.mark.parametrize("size, args, word", [
