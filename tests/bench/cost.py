@@ -14,8 +14,8 @@ from depth import set_paused
 from parts import Failed, Sink
 
 LINES = 320  # bytes that the bench's lines have
-CLIENTS = 20  # half of 1,000 events still fill whole requests
-EARLY, LATE = (5000, 10000), (20000, 60000)  # which events delivered of a backlog; the first ones cost more, whatever its size
+CLIENTS = 20  # few enough that requests are full
+LATE = (10000, 30000)  # which events delivered of a backlog; the first ones open the connections
 
 
 WAYS = [("pipelined", (), 20000), ("64 connections, one in flight each", ("-c", 64, "-d", 1), 20000),
@@ -53,7 +53,7 @@ def delivery(b):
     if shutil.which("valgrind"):
         for name, count in ("instructions", instructions), ("allocations", allocations):
             got = drain_with(relay, sink, n, *LATE, count)
-            b.emit(figure=f"{name} per event delivered, the 20,001st to the 60,000th", value=round(got, 2))
+            b.emit(figure=f"{name} per event delivered, the 10,001st to the 30,000th", value=round(got, 2))
     relay.remove()
 
 
@@ -64,9 +64,7 @@ def counts(b):
     sink = Sink(b.place)
     for n in b.curve:
         relay = b.relay()
-        early = EARLY if n >= EARLY[1] else (n // 2, n)
-        got = dict(early=[drain_with(relay, sink, n, *early) for _ in range(b.rounds)],
-                   late=[drain_with(relay, sink, n, *LATE) for _ in range(b.rounds)] if n >= LATE[1] else [],
+        got = dict(late=[drain_with(relay, sink, n, *LATE) for _ in range(b.rounds)] if n >= LATE[1] else [],
                    intake=[intake_with(relay, n) for _ in range(b.rounds)])
         b.emit(plot="counts", queued=n, **{k: round(statistics.median(v)) for k, v in got.items() if v},
                rounds={k: [round(x) for x in v] for k, v in got.items() if v})
@@ -161,7 +159,7 @@ def fill(relay, n):
 
 def intake_with(relay, n):
     """Instructions an event, with n queued before."""
-    few, many = 5000, 25000
+    few, many = 2000, 12000
     fill(relay, n)
     took = [instructions(relay, lambda: relay.load("-k", CLIENTS, "-n", size), paused=True) for size in (few, many)]
     return (took[1] - took[0]) / (many - few)

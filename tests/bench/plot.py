@@ -122,7 +122,7 @@ PLOTS = [
     ("cost", "depth", "CPU an event with a backlog", "events queued", "us",
      lambda rows: curves(rows, "queued", {"intake": "intake_cpu_us", "delivery": "drain_cpu_us"}), {}),
     ("counts", "counts", "Instructions an event with a backlog", "events queued", "thousand instructions",
-     lambda rows: curves(rows, "queued", {"intake": "intake", "delivery at first": "early", "delivery later": "late"}, 1e3),
+     lambda rows: curves(rows, "queued", {"intake": "intake", "delivery": "late"}, 1e3),
      {}),
     ("memory", "depth", "Resident memory with a backlog", "events queued", "MiB",
      lambda rows: curves(rows, "queued", {"in and out": "rss_mib", "after a start": "rss_after_start_mib"}), {}),
