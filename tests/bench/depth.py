@@ -188,11 +188,10 @@ def tell(b, points):
     b.figure(f"drain, {words}, events/s", most.drain, "1/s", base.drain, "10,000 queued", 0.9)
     b.figure("the same of its first 10,000", most.drain_at_first, "1/s", base.drain_at_first, "10,000 queued")
     for name, of in ("CPU a line of intake", "into"), ("CPU an event of delivery", "out"):
-        costs = [statistics.median(getattr(p, of)) for p in points]
-        far = max(costs, key=lambda c: abs(c / statistics.median(costs) - 1))
-        b.figure(f"{name}, {points[0].n:,} to {most.n:,} queued: farthest from the median, us", [far], "us",
-                 [statistics.median(costs)], "the median", 1.1 if far > statistics.median(costs) else 0.9,
-                 most=far > statistics.median(costs), note=" ".join(f"{c:.2f}" for c in costs))
+        costs = {p.n: statistics.median(getattr(p, of)) for p in points}
+        dearest, cheapest = max(costs, key=costs.get), min(costs, key=costs.get)
+        b.figure(f"{name}: the dearest, with {dearest:,} queued, us", [costs[dearest]], "us", [costs[cheapest]],
+                 f"the cheapest, {cheapest:,}", 1.1, most=True, note=" ".join(f"{c:.2f}" for c in costs.values()))
 
 
 def ctl_beside(b, relay, words):
