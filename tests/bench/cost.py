@@ -6,7 +6,6 @@ between many and few, so that starting and stopping do not count.
 import os
 import re
 import shutil
-import statistics
 import subprocess
 import time
 
@@ -15,8 +14,7 @@ from parts import Failed, Sink
 
 LINES = 320  # bytes that the bench's lines have
 CLIENTS = 20  # few enough that requests are full
-LATE = (10000, 30000)  # which events delivered of a backlog; the first ones open the connections
-
+FEW, MANY = 10000, 30000  # which events delivered of a backlog; the first ones open the connections
 
 WAYS = [("pipelined", (), 20000), ("64 connections, one in flight each", ("-c", 64, "-d", 1), 20000),
         ("1 connection, one in flight", ("-d", 1), 2000)]  # … and lines that are enough of each
@@ -41,7 +39,7 @@ def cost(b):
 
 def delivery(b):
     """The same of an event delivered."""
-    sink, relay, n = Sink(b.place), b.relay(), LATE[1]
+    sink, relay, n = Sink(b.place), b.relay(), MANY
     if shutil.which("strace"):
         fill(relay, n)
         relay.start(paused=True, url=sink.url)
@@ -52,23 +50,9 @@ def delivery(b):
         relay.stop()
     if shutil.which("valgrind"):
         for name, count in ("instructions", instructions), ("allocations", allocations):
-            got = drain_with(relay, sink, n, *LATE, count)
+            got = of_delivery(relay, sink, count)
             b.emit(figure=f"{name} per event delivered, the 10,001st to the 30,000th", value=round(got, 2))
     relay.remove()
-
-
-def counts(b):
-    """For the plot: instructions an event taken in and an event delivered, with ever more queued."""
-    if not b.ladder or not b.needs("valgrind"):
-        return
-    sink = Sink(b.place)
-    for n in b.curve:
-        relay = b.relay()
-        got = dict(late=[drain_with(relay, sink, n, *LATE) for _ in range(b.rounds)] if n >= LATE[1] else [],
-                   intake=[intake_with(relay, n) for _ in range(b.rounds)])
-        b.emit(plot="counts", queued=n, **{k: round(statistics.median(v)) for k, v in got.items() if v},
-               rounds={k: [round(x) for x in v] for k, v in got.items() if v})
-        relay.remove()
 
 
 # ---- calls and bytes ----
@@ -157,19 +141,11 @@ def fill(relay, n):
     relay.stop()
 
 
-def intake_with(relay, n):
-    """Instructions an event, with n queued before."""
-    few, many = 2000, 12000
-    fill(relay, n)
-    took = [instructions(relay, lambda: relay.load("-k", CLIENTS, "-n", size), paused=True) for size in (few, many)]
-    return (took[1] - took[0]) / (many - few)
-
-
-def drain_with(relay, sink, n, few, many, count=instructions):
-    """An event delivered, of the first many of n without the first few."""
+def of_delivery(relay, sink, count):
+    """An event, of the later ones."""
     took, came = [], []
-    for size in (few, many):
-        fill(relay, max(size, n if n > many else 0))
+    for size in (FEW, MANY):
+        fill(relay, size)
         sink.reset()
         took.append(count(relay, lambda: sink.wait(size), url=sink.url))
         came.append(sink.stats()["events"])

@@ -5,7 +5,6 @@ intake.svg   lines a second by connections, a line for each number of lines in f
 latency.svg  time to an ok by offered load
 drain.svg    events a second taken in and delivered, by what is queued
 cost.svg     CPU of the relay an event taken in and an event delivered, by what is queued
-counts.svg   instructions an event taken in and an event delivered, by what is queued
 memory.svg   resident memory by what is queued
 
 RESULTS may be several runs one behind the other; below each title is when, of which commit and where its own rows were measured.
@@ -121,9 +120,6 @@ PLOTS = [
      lambda rows: curves(rows, "queued", {"intake": "intake_lines_per_s", "delivery": "drain_events_per_s"}), {}),
     ("cost", "depth", "CPU an event with a backlog", "events queued", "us",
      lambda rows: curves(rows, "queued", {"intake": "intake_cpu_us", "delivery": "drain_cpu_us"}), {}),
-    ("counts", "counts", "Instructions an event with a backlog", "events queued", "thousand instructions",
-     lambda rows: curves(rows, "queued", {"intake": "intake", "delivery": "late"}, 1e3),
-     {}),
     ("memory", "depth", "Resident memory with a backlog", "events queued", "MiB",
      lambda rows: curves(rows, "queued", {"in and out": "rss_mib", "after a start": "rss_after_start_mib"}), {}),
 ]

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-from cost import cost, counts
+from cost import cost
 from depth import depth, settle_rss
 from parts import Beanstalkd, Beside, Echo, Failed, Nginx, Place, Relay, Rsyslog, Sink, SyslogNg
 
@@ -537,8 +537,7 @@ def crowd_once(b, url):
     return most
 
 
-PARTS = [intake, intake_peers, through, drain, packing, latency, mixed, crowd, depth, ladder, intake_normal, cost,
-         counts]
+PARTS = [intake, intake_peers, through, drain, packing, latency, mixed, crowd, depth, ladder, intake_normal, cost]
 
 
 def describe(b):
