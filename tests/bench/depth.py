@@ -121,8 +121,9 @@ class Point:
         self.sink, self.n = sink, n
         self.size = b.lines  # of them are taken in, and delivered, at a time; of a smaller backlog all
         self.relay = b.relay().start(paused=True, url=sink.url)
-        self.into, self.lines_per_s, self.out, self.rss, self.drain, self.drain_at_first = [], [], [], [], [], []
+        self.into, self.lines_per_s, self.out, self.drain, self.drain_at_first = [], [], [], [], []
         fill(self.relay, n)
+        self.rss = [settle_rss(self.relay)]
 
     def work(self):
         """A thousand events are few to measure: they come and go again and again."""
@@ -148,7 +149,7 @@ class Point:
         seen = dict(intake_lines_per_s=self.lines_per_s, intake_cpu_us=self.into, drain_events_per_s=self.drain,
                     drain_cpu_us=self.out, first_ok_ms=self.first_ok, rss_mib=self.rss,
                     rss_after_start_mib=self.rss_after_start)
-        b.emit(plot="depth", queued=self.n, **{k: round(statistics.median(v), 2) for k, v in seen.items()})
+        b.emit(plot="depth", queued=self.n, **{k: round(statistics.median(v), 2) for k, v in seen.items() if v})
 
 
 def idle(b, sink):
@@ -166,8 +167,8 @@ def depth(b):
     """The same with ever more queued: memory, start, first ok, what an event costs, drain, and ctl's reads beside intake."""
     sink = Sink(b.place)
     idle(b, sink)
-    points = [Point(b, sink, n) for n in b.curve]
-    for measure in Point.work, Point.restart:
+    points = [Point(b, sink, n) for n in (b.curve if b.ladder else b.curve[-1:])]
+    for measure in (Point.work, Point.restart) if b.ladder else ():
         b.alternate(*(functools.partial(measure, p) for p in points))
     for p in points:
         p.emit(b)
@@ -180,11 +181,17 @@ def depth(b):
 
 
 def tell(b, points):
-    most, base = points[-1], next(p for p in points if p.n == 10000)
+    most = points[-1]
     words = f"{most.n:,} queued"
     used = max(most.rss, most.rss_after_start, key=statistics.median)
     b.figure(f"memory, {words}, MiB", used, "MiB", target=48, most=True)
     b.figure(f"from exec to first ok, {words}, ms", most.first_ok, "ms", target=100, most=True)
+    if b.ladder:
+        compare(b, points, words)
+
+
+def compare(b, points, words):
+    most, base = points[-1], next(p for p in points if p.n == 10000)
     b.figure(f"drain, {words}, events/s", most.drain, "1/s", base.drain, "10,000 queued", 0.9)
     b.figure("the same of its first 10,000", most.drain_at_first, "1/s", base.drain_at_first, "10,000 queued")
     for name, of in ("CPU a line of intake", "into"), ("CPU an event of delivery", "out"):

@@ -19,7 +19,7 @@ from parts import Beanstalkd, Beside, Echo, Failed, Nginx, Place, Relay, Rsyslog
 
 SIZES = {  # what differs between the two; everything else is the same
     "small": dict(rounds=5, lines=40000, singles=600, many=10000, through=30000, drain=30000, drain_beside=30000,
-                  packing=65536, seconds=0.3, curve=[10000, 100000], ladder=False),
+                  packing=16384, seconds=0.3, curve=[100000], ladder=False),
     "full": dict(rounds=5, lines=250000, singles=3000, many=40000, through=250000, drain=1000000, drain_beside=200000,
                  packing=262144, seconds=2.0, curve=[1000, 10000, 100000, 1000000, 10000000], ladder=True),
 }
@@ -513,7 +513,7 @@ def crowd(b):
 def crowd_once(b, url):
     """The most that was resident."""
     relay = b.relay().start(url=url)
-    relay.load("-n", min(b.curve[-1], 200000))
+    relay.load("-n", 200000 if b.ladder else 50000)
     text = b'{"client_id":"1.2","name":"refund","params":{"x":"' + b"x" * ((1 << 20) - 60)
     conns = []
     for _ in range(1000):
