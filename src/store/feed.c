@@ -77,7 +77,7 @@ static int rewind_cursor(sqlite3_vtab_cursor *cursor, int number UNUSED, const c
 	struct feed *feed = CONTAINER_OF(cursor, struct feed, cursor.base);
 
 	feed->cursor.at = feed->entries;
-	feed->cursor.end = feed->entries + feed->n;
+	feed->cursor.end = feed->n ? &feed->entries[feed->n] : feed->entries; /* there may never have been any */
 	feed->cursor.event = 0;
 	return SQLITE_OK;
 }
