@@ -166,8 +166,9 @@ static int settle_noted(struct store *st, const struct settle *s, const struct s
 	uint32_t sid;
 	int r = store_flush_puts(st);
 
-	if (r == 0)
-		r = store_get_state(st, s->id, &sid, &state);
+	if (r < 0)
+		return r;
+	r = store_get_state(st, s->id, &sid, &state);
 	/* Dropped while it was on its way, or settled before: nothing is left to say. */
 	if (r <= 0 || state == STATE_DEAD || state == STATE_DELIVERED)
 		return r < 0 ? r : 0;
