@@ -1,13 +1,14 @@
-/* scan.c - reads a configuration's tokens for what libconfig lets pass and must not
+/* scan.c - refuses the parts of libconfig's syntax that its versions read differently, or that it gets wrong
  *
- * libconfig 1.5 takes 4294967301 for 5 and 0xFFFFFFFF for -1, makes one value of two strings between which a comma is
- * missing, lets a string that was not closed run on to the next quote, and recurses as deep as it is told to. */
+ * All versions join two strings that lack a comma between them, let a string that was not closed run on to the next
+ * quote, and recurse as deep as the file nests. (1,) and (1,,2) are errors in 1.5 only; "\x00" is left out in 1.5 and
+ * ends the string in 1.7; "\a" is two characters before 1.7.4 and one since. For numbers see number.c. */
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
 
-#include "base/parse.h"
+#include "conf/number.h"
 #include "conf/reader.h"
 
 enum { DEPTH_MAX = 16, LINES_MAX = USHRT_MAX /* libconfig counts in an unsigned short */ };
@@ -16,6 +17,7 @@ struct scan {
 	const struct reader *rd;
 	const char *at, *end;
 	unsigned line, depth;
+	unsigned comma_line; /* of the comma that no value has followed yet; 0: none */
 	bool after_string;
 };
 
@@ -44,6 +46,23 @@ static int skip_comment(struct scan *s)
 	return reader_fail(s->rd, began, NULL, "a comment that begins here is not closed");
 }
 
+/* s->at is on a backslash; leaves it on the character behind it, which may not end the string. */
+static int skip_escape(struct scan *s)
+{
+	size_t left = (size_t)(s->end - s->at);
+
+	if (left < 2 || s->at[1] == '\n')
+		return 0;
+	s->at++;
+	if (strchr("abv", *s->at))
+		return fail(
+		        s,
+		        "the escapes \\a, \\b and \\v are not supported: libconfig's versions read them differently");
+	if (left >= 4 && memcmp(s->at + 1, "00", 2) == 0 && (*s->at == 'x' || *s->at == 'X'))
+		return fail(s, "a string must not contain the escape \\x00");
+	return 0;
+}
+
 static int skip_string(struct scan *s)
 {
 	if (s->after_string)
@@ -54,73 +73,44 @@ static int skip_string(struct scan *s)
 			s->after_string = true;
 			return 0;
 		}
-		if (*s->at == '\\' && s->end - s->at > 1 && s->at[1] != '\n')
-			s->at++;
+		if (*s->at == '\\' && skip_escape(s) < 0)
+			return -EINVAL;
 	}
 	return fail(s, "a string that begins on this line is not closed on it");
 }
 
-static bool is_word(char c)
+/* ---- numbers ---- */
+
+static bool is_number_start(char c)
 {
-	return isalnum((unsigned char)c) || c == '_' || c == '*' || c == '-' || c == '.' || c == '+';
+	return isdigit((unsigned char)c) || c == '-' || c == '+' || c == '.';
 }
 
-static struct slice take_word(struct scan *s)
+/* Whatever touches a number is taken with it: libconfig would begin a setting's name in the middle of "5x". */
+static struct slice take_number(struct scan *s)
 {
 	const char *from = s->at;
 
-	while (s->at < s->end && is_word(*s->at))
+	while (s->at < s->end && (is_number_start(*s->at) || isalpha((unsigned char)*s->at) || *s->at == '_'))
 		s->at++;
 	return (struct slice){from, (size_t)(s->at - from)};
 }
 
-static int read_hex(struct slice digits, uint64_t *ret)
+static void skip_name(struct scan *s)
 {
-	uint64_t v = 0;
-
-	if (digits.n == 0 || digits.n > 16)
-		return -ERANGE;
-	for (size_t i = 0; i < digits.n; i++) {
-		int c = tolower((unsigned char)digits.p[i]);
-
-		if (!isxdigit(c))
-			return -EINVAL;
-		v = v << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-	}
-	*ret = v;
-	return 0;
+	while (s->at < s->end && (isalnum((unsigned char)*s->at) || *s->at == '_' || *s->at == '-' || *s->at == '*'))
+		s->at++;
 }
 
-/* Whether libconfig would keep the value; what is no integer at all is left to it. */
-static bool integer_fits(struct slice word)
+static int check_number(struct scan *s)
 {
-	bool hex, wide = false;
-	uint64_t v;
-	int r;
+	struct slice word = take_number(s);
+	const char *problem = number_problem(word);
 
-	if (word.p[0] == '-' || word.p[0] == '+')
-		word = (struct slice){word.p + 1, word.n - 1};
-	for (; word.n && (word.p[word.n - 1] == 'L'); word.n--)
-		wide = true;
-	hex = word.n > 2 && word.p[0] == '0' && (word.p[1] == 'x' || word.p[1] == 'X');
-	if (hex)
-		r = read_hex((struct slice){word.p + 2, word.n - 2}, &v);
-	else
-		r = parse_u64(word, &v);
-	if (r < 0)
-		return r != -ERANGE;
-	return v <= (uint64_t)(wide ? INT64_MAX : INT32_MAX);
-}
-
-static int check_word(struct scan *s)
-{
-	struct slice word = take_word(s);
-
-	if (!isalpha((unsigned char)word.p[0]) && word.p[0] != '*' && !integer_fits(word))
-		return reader_fail(s->rd, s->line, NULL,
-		                   "the integer %.*s is out of range (a size or a duration is a string: \"8G\")",
-		                   (int)(word.n > 40 ? 40 : word.n), word.p);
-	return 0;
+	if (!problem)
+		return 0;
+	return reader_fail(s->rd, s->line, NULL, "the number %.*s %s", (int)(word.n > 40 ? 40 : word.n), word.p,
+	                   problem);
 }
 
 static int open_bracket(struct scan *s)
@@ -129,12 +119,26 @@ static int open_bracket(struct scan *s)
 	return ++s->depth > DEPTH_MAX ? fail(s, "groups and lists are nested more than 16 deep") : 0;
 }
 
-static int scan_token(struct scan *s)
+/* A comma separates: what follows it is a value or a setting, and neither a bracket, another separator nor the end.
+ */
+static int check_comma(struct scan *s, char next)
+{
+	unsigned line = s->comma_line;
+
+	s->comma_line = 0;
+	if (line && strchr(")]},;", next))
+		return reader_fail(s->rd, line, NULL, "nothing follows this comma: take it out");
+	if (next == ',')
+		s->comma_line = s->line;
+	return 0;
+}
+
+/* Blanks and comments; *ret says whether there were any. */
+static int skip_blank(struct scan *s, bool *ret)
 {
 	char c = *s->at;
 
-	if (c == '"')
-		return skip_string(s);
+	*ret = true;
 	if (c == '#' || (c == '/' && s->end - s->at > 1 && s->at[1] == '/')) {
 		skip_to_line_end(s);
 		return 0;
@@ -145,22 +149,45 @@ static int scan_token(struct scan *s)
 		s->at++;
 		return ++s->line > LINES_MAX ? fail(s, "the file has more than 65535 lines") : 0;
 	}
-	if (isspace((unsigned char)c)) {
-		s->at++;
-		return 0;
-	}
+	*ret = c == ' ' || c == '\t' || c == '\r' || c == '\f';
+	s->at += *ret;
+	return 0;
+}
+
+static int scan_token(struct scan *s)
+{
+	char c = *s->at;
+
+	if (c == '"')
+		return skip_string(s);
 	s->after_string = false;
 	if (c == '@')
 		return fail(s, "@include is not supported: a configuration is one file, and secrets have files of "
 		               "their own");
+	if (iscntrl((unsigned char)c))
+		return fail(s, "a control character stands here");
 	if (c == '(' || c == '[' || c == '{')
 		return open_bracket(s);
 	if (c == ')' || c == ']' || c == '}')
 		s->depth -= s->depth > 0;
-	if (is_word(c))
-		return check_word(s);
-	s->at++;
+	if (is_number_start(c))
+		return check_number(s);
+	if (isalpha((unsigned char)c) || c == '*')
+		skip_name(s);
+	else
+		s->at++;
 	return 0;
+}
+
+static int scan_next(struct scan *s)
+{
+	bool blank;
+	int r = skip_blank(s, &blank);
+
+	if (r < 0 || blank)
+		return r;
+	r = check_comma(s, *s->at);
+	return r < 0 ? r : scan_token(s);
 }
 
 int scan_text(const struct reader *rd, const char *text, size_t n)
@@ -172,10 +199,10 @@ int scan_text(const struct reader *rd, const char *text, size_t n)
 	if (memchr(text, '\0', n))
 		return reader_fail(rd, 0, NULL, "the file holds a NUL byte: it is no configuration");
 	while (s.at < s.end) {
-		int r = scan_token(&s);
+		int r = scan_next(&s);
 
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return check_comma(&s, '}');
 }

@@ -305,17 +305,99 @@ static void integers_do_not_wrap(void **state)
 {
 	(void)state;
 	bad(STREAM "delivery = { max_batch = 4294967301; };",
-	    "t.conf:2: the integer 4294967301 is out of range (a size or a duration is a string: \"8G\")");
+	    "t.conf:2: the number 4294967301 is out of range (a size or a duration is a string: \"8G\")");
 	bad(STREAM "outbox = {\nmax_events = 5000000000; };",
-	    "t.conf:3: the integer 5000000000 is out of range (a size or a duration is a string: \"8G\")");
+	    "t.conf:3: the number 5000000000 is out of range (a size or a duration is a string: \"8G\")");
 	bad(STREAM "delivery = { max_batch = 0x100000001; };",
-	    "t.conf:2: the integer 0x100000001 is out of range (a size or a duration is a string: \"8G\")");
+	    "t.conf:2: the number 0x100000001 is out of range (a size or a duration is a string: \"8G\")");
 	bad(STREAM "delivery = { max_batch = 99999999999999999999L; };",
-	    "t.conf:2: the integer 99999999999999999999L is out of range (a size or a duration is a string: \"8G\")");
+	    "t.conf:2: the number 99999999999999999999L is out of range (a size or a duration is a string: \"8G\")");
 	bad(STREAM "delivery = { max_batch = 0x10000000000000001; };",
-	    "t.conf:2: the integer 0x10000000000000001 is out of range (a size or a duration is a string: \"8G\")");
-	bad(STREAM "delivery = { max_batch = 0x1g; };", "t.conf:2: syntax error");
+	    "t.conf:2: the number 0x10000000000000001 is out of range (a size or a duration is a string: \"8G\")");
+	bad(STREAM "delivery = { max_batch = 0x1g; };",
+	    "t.conf:2: the number 0x1g is not a decimal or hexadecimal number");
+	bad(STREAM "outbox = { max_events = 5000000000keep_rejected = 1; };",
+	    "t.conf:2: the number 5000000000keep_rejected is not a decimal or hexadecimal number");
+	bad(STREAM "delivery = { max_batch = -2147483649; };",
+	    "t.conf:2: the number -2147483649 is out of range (a size or a duration is a string: \"8G\")");
+	bad(STREAM "delivery = { max_batch = -0x19; };",
+	    "t.conf:2: the number -0x19 is not a decimal or hexadecimal number");
+	bad(STREAM "delivery = { max_batch = 25LLL; };",
+	    "t.conf:2: the number 25LLL is not a decimal or hexadecimal number");
 	conf_free(good(STREAM "delivery = { max_batch = 0x19; max_requests = 64L; };"));
+	conf_free(good(STREAM "delivery = { max_batch = +25; max_requests = 0x40LL; };"));
+}
+
+#define OCTAL " has a leading zero, which some versions of libconfig take for octal: write it without"
+
+/* 010 is 10 in libconfig 1.5 and 8 in 1.7, 08 is 8 and an error, 0b10 is a number from 1.8 on. */
+static void numbers_mean_one_thing(void **state)
+{
+	(void)state;
+	bad(STREAM "delivery = { max_batch = 010; };", "t.conf:2: the number 010" OCTAL);
+	bad(STREAM "delivery = {\n\tmax_batch = 08; };", "t.conf:3: the number 08" OCTAL);
+	bad(STREAM "delivery = { max_batch = -010; };", "t.conf:2: the number -010" OCTAL);
+	bad(STREAM "delivery = { max_batch = +010L; };", "t.conf:2: the number +010L" OCTAL);
+	bad(STREAM "delivery = { max_batch = 00; };", "t.conf:2: the number 00" OCTAL);
+	bad(STREAM "delivery = { max_batch = 010.5; };", "t.conf:2: the number 010.5" OCTAL);
+	bad(STREAM "delivery = { max_batch = [ 1, /* 02 */ 03 ]; };", "t.conf:2: the number 03" OCTAL);
+	bad(STREAM "delivery = { max_batch = 0b10; };",
+	    "t.conf:2: the number 0b10 is not a decimal or hexadecimal number");
+	bad(STREAM "delivery = { max_batch = 0o17; };",
+	    "t.conf:2: the number 0o17 is not a decimal or hexadecimal number");
+	bad(STREAM "delivery = { max_batch = 0.5; };",
+	    "t.conf:2: delivery.max_batch: expected an integer, not a number with a point");
+	bad(STREAM "delivery = { max_batch = -.5e+10; };",
+	    "t.conf:2: delivery.max_batch: expected an integer, not a number with a point");
+	bad(STREAM "delivery = { max_batch = 1e; };",
+	    "t.conf:2: the number 1e is not a decimal or hexadecimal number");
+	conf_free(good(STREAM "# 010\n// 010\n/* 010\n*/ outbox = { path = \"/010 08, )\"; keep_rejected = 0; };"));
+}
+
+#define TRAILING ": nothing follows this comma: take it out"
+
+/* libconfig 1.5 refuses those of lists and arrays and lets the others pass, 1.7 lets all pass. */
+static void no_trailing_commas(void **state)
+{
+	(void)state;
+	bad(STREAM "http = { hosts = [ \"a\",\n ]; };", "t.conf:2" TRAILING);
+	bad(STREAM "http = { hosts = ( \"a\", // )\n \"b\" , /* , */\n ); };", "t.conf:3" TRAILING);
+	bad(STREAM "http = { hosts = [ \"a\",, \"b\" ]; };", "t.conf:2" TRAILING);
+	bad(STREAM "log = { level = \"info\", };", "t.conf:2" TRAILING);
+	bad(STREAM "log = { level = \"info\",; };", "t.conf:2" TRAILING);
+	bad(STREAM "validation = \"off\",\n# the end\n", "t.conf:2" TRAILING);
+	bad("streams = ( { name = \"web\"; measurement_id = \"G-1\"; api_secret = \"x\"; },\n\n);",
+	    "t.conf:1" TRAILING);
+	bad("streams = ( { name = \"web\", measurement_id = \"G-1\", api_secret = \"x\", } );", "t.conf:1" TRAILING);
+	conf_free(good(STREAM "log = { level = \"info\" }, http = { hosts = [ \"a\" , \"b\" ] }\n"));
+}
+
+static void no_setting_twice(void **state)
+{
+	(void)state;
+	bad(STREAM "validation = \"off\";\nlimits = \"360\";\nvalidation = \"off\";",
+	    "t.conf:4: duplicate setting name");
+	bad(STREAM "log = { };\nlog = { };", "t.conf:3: duplicate setting name");
+	bad(STREAM STREAM, "t.conf:2: duplicate setting name");
+	bad(STREAM "outbox: { keep_rejected = 1;\nmax_events = 1000;\nkeep_rejected: 1 };",
+	    "t.conf:4: duplicate setting name");
+	bad("streams = ( { name = \"web\"; measurement_id = \"G-1\";\nname = \"web\"; api_secret = \"CANARY\"; } );",
+	    "t.conf:2: duplicate setting name");
+}
+
+/* What versions of libconfig make of \a and of a NUL differs. */
+static void strings_mean_one_thing(void **state)
+{
+	struct conf *c;
+
+	(void)state;
+	bad(STREAM "outbox = { path = \"/x\\x00y\"; };", "t.conf:2: a string must not contain the escape \\x00");
+	bad(STREAM "outbox = { path = \"/x\\ay\"; };",
+	    "t.conf:2: the escapes \\a, \\b and \\v are not supported: libconfig's versions read them differently");
+	bad(STREAM "\v\n", "t.conf:2: a control character stands here");
+	c = good(STREAM "outbox = { path = \"/\\x41\\\\a\\\"\\q\"; };");
+	assert_string_equal(c->outbox.path, "/A\\a\"\\q");
+	conf_free(c);
 }
 
 /* Trap 23 */
@@ -690,6 +772,19 @@ static void files_that_are_no_text(void **state)
 	assert_string_equal(err.text, sentence);
 }
 
+/* libconfig 1.5 does not know where such a comment ends. */
+static void a_comment_may_be_the_last_line_and_not_end(void **state)
+{
+	struct conf *conf;
+	struct err err = {""};
+
+	(void)state;
+	write_file(path, STREAM "# the end", 0600);
+	if (conf_load(&conf, path, &err) < 0)
+		fail_msg("refused: %s", err.text);
+	conf_free(conf);
+}
+
 static void a_secret_in_a_file_that_others_read(void **state)
 {
 	struct conf *conf;
@@ -882,6 +977,10 @@ int main(void)
 	        cmocka_unit_test(wrong_types),
 	        cmocka_unit_test(out_of_range),
 	        cmocka_unit_test(integers_do_not_wrap),
+	        cmocka_unit_test(numbers_mean_one_thing),
+	        cmocka_unit_test(no_trailing_commas),
+	        cmocka_unit_test(no_setting_twice),
+	        cmocka_unit_test(strings_mean_one_thing),
 	        cmocka_unit_test(strings_do_not_join),
 	        cmocka_unit_test(what_is_no_configuration),
 	        cmocka_unit_test(words_and_paths),
@@ -896,6 +995,7 @@ int main(void)
 	        cmocka_unit_test(secrets_from_files),
 	        cmocka_unit_test(missing_files),
 	        cmocka_unit_test(files_that_are_no_text),
+	        cmocka_unit_test(a_comment_may_be_the_last_line_and_not_end),
 	        cmocka_unit_test(a_secret_in_a_file_that_others_read),
 	        cmocka_unit_test(credentials),
 	        cmocka_unit_test(what_needs_a_restart_is_kept),
