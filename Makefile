@@ -189,11 +189,10 @@ BENCH ?= small
 bench-deps:
 	@tests/lib/setup.sh bench
 	@tests/bench/rsyslog.sh $B/bench/rsyslog
-# All of it anew, and its curves: what is committed.
-bench-results:
-	@$(MAKE) --no-print-directory bench BENCH=full PARTS=
-	@cp $B/bench/full.jsonl tests/bench/results/
-	@/usr/bin/python3 -B tests/bench/plot.py tests/bench/results/full.jsonl tests/bench/results
+# The curves of the last run of BENCH=full, as SVG files in $B/bench/curves.
+bench-curves:
+	@mkdir -p $B/bench/curves
+	@/usr/bin/python3 -B tests/bench/plot.py $B/bench/full.jsonl $B/bench/curves
 
 # Programs of the benchmarks, one a file: tests/bench/NAME.c.
 $B/bench/%: $B/tests/bench/%.o $(LIB)
@@ -251,6 +250,9 @@ $B/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $(LIB)
 fuzz:
 	@$(MAKE) --no-print-directory VARIANT=fuzz CC=clang $(FUZZ_TARGETS:%=build/fuzz/fuzz/fuzz_%)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh $(FUZZ_TARGETS)
+# Repacks the committed corpus with what `make fuzz` found, as few inputs as reach the same code.
+fuzz-minimise:
+	@tests/fuzz/minimise.sh $(FUZZ_TARGETS)
 
 # ANALYZERS='cppcheck gcc' leaves the slow one out (clang-tidy, a quarter of an hour of CPU).
 ANALYZERS ?= cppcheck gcc tidy
@@ -352,9 +354,10 @@ help:
 #:                       proof-powercut CUTS=1000, proof-memory, proof-mutants, proof-soak SOAK=2100 (seconds)
 #: make fuzz             libFuzzer with FUZZ_SECONDS=60 a target (clang); FUZZ_TARGETS='line conf' picks
 #: make analyze          cppcheck, gcc -fanalyzer and clang-tidy over src/; fails on what tests/lint/analyze.txt lacks
+#: make fuzz-minimise    repacks the corpus with what fuzzing found, as few inputs as reach the same code
 #: make fuzz-replay      the fuzzers' corpus with the ordinary compiler
 #: make bench            the benchmarks; BENCH=small or full, PARTS='NAME NAME' picks, PARTS=-l lists
-#: make bench-results    all of BENCH=full anew into tests/bench/results, with its curves
+#: make bench-curves     the last full run as SVG pictures, in build/release/bench/curves
 #: make bench-deps       install the daemons that they compare with, without starting them
 #: make setup            install the packages that `check` needs, nothing else
 #: make install          DESTDIR, prefix and sysconfdir are honoured; a configuration is never overwritten
@@ -370,5 +373,5 @@ help:
 
 -include $(PROOF_SRC:%.c=$B/%.d) $(patsubst %.c,$B/%.d,$(wildcard tests/fuzz/*.c))
 
-.PHONY: all lib unit valgrind coverage model-coverage e2e system proof proof-kill proof-calls proof-powercut proof-memory proof-mutants proof-soak fuzz fuzz-replay analyze lint check demo setup bench bench-deps bench-results install uninstall dist deb clean distclean help FORCE
+.PHONY: all lib unit valgrind coverage model-coverage e2e system proof proof-kill proof-calls proof-powercut proof-memory proof-mutants proof-soak fuzz fuzz-replay fuzz-minimise analyze lint check demo setup bench bench-deps bench-curves install uninstall dist deb clean distclean help FORCE
 .SECONDARY:

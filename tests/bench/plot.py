@@ -7,7 +7,7 @@ drain.svg    events a second taken in and delivered, by what is queued
 cost.svg     CPU of the relay an event taken in and an event delivered, by what is queued
 memory.svg   resident memory by what is queued
 
-RESULTS may be several runs one behind the other; below each title is when, of which commit and where its own rows were measured.
+RESULTS may be several runs one after the other.
 """
 import json
 import math

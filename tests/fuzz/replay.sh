@@ -10,8 +10,8 @@ export TSAN_OPTIONS="halt_on_error=1:${TSAN_OPTIONS:-}"
 failed=0
 
 for program in "$@"; do
-	target=${program##*/replay_}
-	if ! "$program" "tests/fuzz/corpus/$target"; then
+	target=${program##*/replay_} inputs=${program%/*}/committed/${program##*/replay_}
+	if ! tests/fuzz/corpus.sh unpack "$target" "$inputs" || ! "$program" "$inputs"; then
 		echo "replay.sh: $target does not survive its corpus" >&2
 		failed=$((failed + 1))
 	fi

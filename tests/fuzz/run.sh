@@ -11,14 +11,15 @@ findings=build/fuzz/findings
 mkdir -p "$findings"
 
 for target in "$@"; do
-	grown=build/fuzz/corpus/$target log=build/fuzz/$target.log
+	grown=build/fuzz/corpus/$target committed=build/fuzz/committed/$target log=build/fuzz/$target.log
 	mkdir -p "$grown"
+	tests/fuzz/corpus.sh unpack "$target" "$committed" || exit 1
 	dict=()
 	if [ -f "tests/fuzz/$target.dict" ]; then dict=(-dict="tests/fuzz/$target.dict"); fi
 	# Leaks are looked for at the end, not after each input: a relay keeps what it took, and was ten times slower.
 	if nice -n 10 "build/fuzz/fuzz/fuzz_$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=3000 \
 		-detect_leaks=0 -print_final_stats=1 -artifact_prefix="$findings/$target-" "${dict[@]}" "$grown" \
-		"tests/fuzz/corpus/$target" >"$log" 2>&1; then
+		"$committed" >"$log" 2>&1; then
 		word=clean
 	else
 		word="FOUND SOMETHING, see $log" failed=$((failed + 1))
