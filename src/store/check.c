@@ -14,19 +14,11 @@ static void say(struct store_check *ret, const char *text)
 /* The pages, as SQLite sees them. */
 static void check_pages(struct store *st, struct store_check *ret)
 {
-	sqlite3_stmt *stmt = NULL;
-	const char *text;
+	struct err err;
 
-	if (sqlite3_prepare_v2(st->db.conn, "PRAGMA integrity_check(1)", -1, &stmt, NULL) == SQLITE_OK &&
-	    sqlite3_step(stmt) == SQLITE_ROW) {
-		text = (const char *)sqlite3_column_text(stmt, 0);
-		ret->sound = text && strcmp(text, "ok") == 0;
-		if (!ret->sound)
-			say(ret, text ? text : "integrity_check gave no answer");
-	} else {
-		say(ret, sqlite3_errmsg(st->db.conn));
-	}
-	sqlite3_finalize(stmt);
+	ret->sound = db_check_pages(&st->db, DB_CHECK_WHOLE, &err) == 0;
+	if (!ret->sound)
+		say(ret, err.text);
 }
 
 static void check_row(struct store *st, struct store_check *ret)

@@ -105,21 +105,45 @@ int db_exec(struct db *db, const char *sql, struct err *err)
 	return err_set(err, trouble_errno(db->trouble), "%s", db->trouble_text);
 }
 
+/* Leaves *ret on its first row; the caller finalizes it, on failure too. */
+static int exec_row(struct db *db, const char *sql, sqlite3_stmt **ret, struct err *err)
+{
+	int rc = sqlite3_prepare_v2(db->conn, sql, -1, ret, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(*ret);
+	if (rc == SQLITE_ROW)
+		return 0;
+	note_trouble(db, rc);
+	return err_set(err, trouble_errno(db->trouble), "%s", db->trouble_text);
+}
+
 int db_exec_int(struct db *db, const char *sql, int64_t *ret, struct err *err)
 {
 	sqlite3_stmt *stmt = NULL;
-	int rc = sqlite3_prepare_v2(db->conn, sql, -1, &stmt, NULL);
+	int r = exec_row(db, sql, &stmt, err);
 
-	if (rc == SQLITE_OK)
-		rc = sqlite3_step(stmt);
-	if (rc != SQLITE_ROW) {
-		note_trouble(db, rc);
-		sqlite3_finalize(stmt);
-		return err_set(err, trouble_errno(db->trouble), "%s", db->trouble_text);
-	}
-	*ret = sqlite3_column_int64(stmt, 0);
+	if (r == 0)
+		*ret = sqlite3_column_int64(stmt, 0);
 	sqlite3_finalize(stmt);
-	return 0;
+	return r;
+}
+
+/* A pragma, not SELECT … FROM pragma_quick_check(1): from SQLite 3.46 on the argument of that is a table's name. */
+int db_check_pages(struct db *db, enum db_check how, struct err *err)
+{
+	const char *sql = how == DB_CHECK_QUICK ? "PRAGMA quick_check(1)" : "PRAGMA integrity_check(1)";
+	const char *text;
+	sqlite3_stmt *stmt = NULL;
+	int r = exec_row(db, sql, &stmt, err);
+
+	if (r == 0) {
+		text = (const char *)sqlite3_column_text(stmt, 0);
+		if (!text || strcmp(text, "ok") != 0)
+			r = err_set(err, -EUCLEAN, "%s", text ? text : "SQLite's check gave no answer");
+	}
+	sqlite3_finalize(stmt);
+	return r;
 }
 
 static int apply_settings(struct db *db, struct err *err)

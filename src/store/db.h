@@ -43,6 +43,12 @@ void db_close(struct db *db, bool checkpoint);
 int db_exec(struct db *db, const char *sql, struct err *err) MUST_CHECK;
 /* One integer from such SQL. */
 int db_exec_int(struct db *db, const char *sql, int64_t *ret, struct err *err) MUST_CHECK;
+enum db_check {
+	DB_CHECK_QUICK, /* without comparing indexes with their tables */
+	DB_CHECK_WHOLE,
+};
+/* Reads every page. 0: sound; -EUCLEAN: err has the first problem that SQLite found, which may be several lines. */
+int db_check_pages(struct db *db, enum db_check how, struct err *err) MUST_CHECK;
 
 void db_int(struct db *db, enum sql q, int parameter, int64_t v);
 /* The bytes must live until the statement is reset. */

@@ -159,17 +159,12 @@ static int check_version(struct store *st, struct err *err)
 
 static int check_suspect(struct store *st, struct err *err)
 {
-	int64_t fine;
 	int r;
 
 	if (!st->lock.suspect || st->config.read_only)
 		return 0;
-	/* "ok" is text, hence compared in SQL. */
-	r = db_exec_int(&st->db, "SELECT count(*) = 1 AND min(quick_check) = 'ok' FROM pragma_quick_check(1)", &fine,
-	                err);
-	if (r < 0)
-		return r;
-	return fine ? 0 : err_set(err, -EUCLEAN, "the file is damaged");
+	r = db_check_pages(&st->db, DB_CHECK_QUICK, err);
+	return r == -EUCLEAN ? err_set(err, r, "the file is damaged") : r;
 }
 
 static int set_modes(struct store *st, struct err *err)

@@ -511,6 +511,8 @@ static void damage_met_later_is_found_at_the_next_start(void **state)
 	assert_true(f->st->fatal);
 	fixture_close(f);
 	assert_int_equal(store_open(&f->st, &f->config, T0, &f->err), -EUCLEAN);
+	/* By looking at the pages, not because the look itself failed. */
+	assert_non_null(strstr(f->err.text, "the file is damaged"));
 }
 
 static void false_alarm_is_forgotten(void **state)
