@@ -312,13 +312,8 @@ uninstall:
 
 # ---- releasing ----
 
-DIST := ga4relay-$(VERSION)
-DIST_FILES := .clang-format .gitignore $(wildcard .ci) Makefile configure.ac configure README.md README LICENSE \
-	etc man src systemd tests
 dist: configure
-	tar --create --gzip --file $(DIST).tar.gz --transform 's,^,$(DIST)/,S' --sort=name --owner=0 --group=0 \
-	  --numeric-owner --exclude=__pycache__ --exclude=.pytest_cache --exclude=src/config.mk $(DIST_FILES)
-	@echo $(DIST).tar.gz
+	@tests/lib/dist.sh ga4relay-$(VERSION)
 
 # A Debian package, from what install installs.
 DEB_REVISION ?= 1
@@ -363,7 +358,7 @@ help:
 #: make install          DESTDIR, prefix and sysconfdir are honoured; a configuration is never overwritten
 #: make uninstall        remove what install put there; configuration and outbox stay
 #: make deb              build/ga4relay_VERSION-1_ARCH.deb, the Debian package; DEB_REVISION=2 the next
-#: make dist             ga4relay-VERSION.tar.gz, with configure
+#: make dist             ga4relay-VERSION.tar.gz: what git tracks, and configure; a commit gives the same bytes every time
 #: make clean            remove build/; distclean: also what configure made
 #:
 #: VARIANT=release|debug|asan|tsan|cov   which build, side by side under build/ (default release)

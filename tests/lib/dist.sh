@@ -1,0 +1,31 @@
+#!/bin/bash
+# dist.sh NAME - makes NAME.tar.gz: the files that git tracks, configure, and the list of both
+# The same commit gives the same bytes. An unpacked tarball has no git and goes by the list it carries, .dist-files.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+name=${1:?usage: dist.sh NAME}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export LC_ALL=C
+
+# The list comes first: an unpacked tarball may lie inside another project's git tree.
+if [ -e .dist-files ]; then
+	cp .dist-files "$work/.dist-files"
+	made=$(stat -c %Y .dist-files)
+elif [ -e .git ] && git rev-parse --git-dir >/dev/null; then
+	{ git ls-files && printf '%s\n' configure .dist-files; } | sort >"$work/.dist-files"
+	made=$(git log -1 --format=%ct)
+else
+	echo >&2 "make dist: which files belong to ga4relay is known only in a git clone (.git) and in an unpacked release" \
+		"(.dist-files), and this is neither: clone the repository and run it there"
+	exit 1
+fi
+
+# Owners, modes, times and the order of names are the same wherever it is packed.
+grep -vxF .dist-files "$work/.dist-files" |
+	tar --create --format=ustar --file "$work/tar" -C "$PWD" --no-recursion --files-from=- -C "$work" .dist-files \
+		--transform="s,^,$name/,S" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
+		--mtime="@${SOURCE_DATE_EPOCH:-$made}"
+gzip --no-name --best <"$work/tar" >"$name.tar.gz"
+echo "$name.tar.gz"
