@@ -1,11 +1,15 @@
 # test_steering.py - pause, resume, hold, release, flush, retry, drop: what an operator says, and what survives a restart
+import json
+import shutil
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from lib.client import event
 from lib.collector import Answer, status
-from lib.relay import wait_until
+from lib.relay import BUILD, SANITIZED, wait_until
 
 
 def put(relay, n=3, **kw):
@@ -179,3 +183,101 @@ def test_retry_makes_a_waiting_event_due(make_relay, collector):
     relay.ctl("flush")
     relay.wait_empty()
     assert collector.count() == 1
+
+
+@pytest.fixture
+def slow_commits():
+    """slow_commits(relay, seconds): from now on each sync of that relay takes so long."""
+    traces = []
+
+    def slow(relay, seconds):
+        trace = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e",
+                                  f"inject=fdatasync,fsync:delay_enter={int(seconds * 1e6)}", "-p", str(relay.pid)],
+                                 stderr=subprocess.PIPE, text=True)
+        traces.append(trace)
+        tracer = f"TracerPid:\t{trace.pid}"
+
+        def attached():
+            tasks = Path(f"/proc/{relay.pid}/task").iterdir()
+            return all(tracer in (t / "status").read_text() for t in tasks)
+
+        wait_until(attached, "strace")
+
+    yield slow
+    for trace in traces:
+        trace.terminate()
+        trace.wait()
+        trace.stderr.close()
+
+
+@pytest.mark.skipif(SANITIZED or not shutil.which("strace"), reason="STRACE IS MISSING: slow commits are not tested")
+@pytest.mark.parametrize("command", [("hold", "ID"), ("drop", "ID"), ("hold", "--client", "9.9"),
+                                     ("drop", "--yes", "ALL")], ids=" ".join)
+def test_what_is_answered_as_held_or_dropped_is_not_sent(make_relay, collector, slow_commits, command):
+    """The event's linger ends while the change waits behind a commit of a second."""
+    relay = make_relay(delivery={"linger": "500ms"}).start()
+    slow_commits(relay, 1)
+    with relay.client() as c, relay.client() as other:
+        c.ask(event("warms_up", client="1.1"))       # the first request notes its bound, with a commit
+        wait_until(lambda: collector.count() == 1, "the first event")
+        time.sleep(1.5)
+        victim = c.ask(event(client="9.9"))["id"]
+        began = time.monotonic()
+        other.send(event("keeps_the_writer_busy", client="1.1"))
+        time.sleep(0.1)
+        args = [str(victim) if a == "ID" else a for a in command]
+        r = relay.ctl_raw("--json", *args)
+        took = time.monotonic() - began
+        sent = collector.count("refund")
+        said = json.loads(r.stdout)
+        other.reply()
+    assert took > 0.8, f"the change waited for nothing ({took} s): this shows nothing"
+    assert said["changed"] == (2 if "ALL" in command else 1) and r.returncode == 0 and sent == 0, (said, sent)
+    relay.wait_empty()
+    assert collector.count("refund") == 0
+    if command[0] == "hold":
+        assert victim in [e["id"] for e in relay.list("--state", "held")]
+        relay.ctl("release", victim)
+        wait_until(lambda: collector.count("refund") == 1, "the released event")
+
+
+@pytest.mark.skipif(SANITIZED or not shutil.which("strace"), reason="STRACE IS MISSING: slow commits are not tested")
+def test_what_is_in_flight_when_a_change_is_asked_for_is_refused(make_relay, collector, slow_commits):
+    """It is answered while the change waits behind a commit: still refused, with exit 1."""
+    relay = make_relay().start()
+    collector.next(Answer(delay=0.5))
+    ids = put(relay, 1)
+    wait_until(lambda: collector.requests, "the request")
+    slow_commits(relay, 1.5)
+    with relay.client() as c:
+        c.send(event("keeps_the_writer_busy"))
+        time.sleep(0.1)
+        r = relay.ctl_raw("--json", "hold", ids[0])
+        c.reply()
+    assert r.returncode == 1 and json.loads(r.stdout)["in_flight"] == 1, r
+    relay.wait_empty()
+    assert collector.count("refund") == 1
+
+
+def test_delivery_goes_on_beside_a_change_of_a_large_backlog(make_relay, collector):
+    """Requests start between two slices of it."""
+    relay = make_relay()
+    relay.config["streams"] = [relay.stream(), relay.stream(name="held", measurement_id="G-HELD", paused=True)]
+    relay.start()
+    with relay.client() as c:
+        for i in range(0, 60000, 1000):
+            c.ask({"client_id": f"{i}.1", "stream": "held", "events": [{"name": "x"}] * 1000})
+    changes = [subprocess.Popen([BUILD / "ga4relay-ctl", "-s", relay.control, "hold", "--client", f"nobody.{i}"],
+                                stdout=subprocess.DEVNULL)
+               for i in range(8)]
+    with relay.client() as c:
+        n = 0
+        while any(p.poll() is None for p in changes):
+            c.ask(event(n=n))
+            n += 1
+            time.sleep(0.005)
+        at_end = collector.count("refund")
+    for p in changes:
+        assert p.wait() == 0
+    assert n > 5 and at_end > n / 2, (n, at_end)
+    wait_until(lambda: collector.count("refund") == n, "all of them")

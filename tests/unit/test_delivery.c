@@ -559,6 +559,48 @@ static void what_is_held_or_dropped_is_not_sent(void **state UNUSED)
 	world_end(&w);
 }
 
+static void nothing_starts_while_an_operators_change_is_at_the_writer(void **state UNUSED)
+{
+	world_init(&w, 2);
+	world_start(&w);
+	delivery_suspend_starts(w.d, true);
+	for (unsigned i = 0; i < 60; i++)
+		world_put(&w, 1 + i % 2, i, 0, 0);
+	world_run(&w, US_PER_S);
+	assert_int_equal(w.started, 0);
+	delivery_suspend_starts(w.d, false);
+	world_run(&w, US_PER_S);
+	assert_int_equal(count_state(STATE_DELIVERED), 60);
+	world_end(&w);
+}
+
+/* Put and dropped while a refill is on its way that finds nothing: the refill's end must not bring it into memory. */
+static void what_is_dropped_while_a_refill_is_on_its_way_stays_away(void **state UNUSED)
+{
+	world_init(&w, 1);
+	world_start(&w);
+	world_put(&w, 1, 1, 0, 0);
+	delivery_pump(w.d, &w.now);
+	struct job *refill = NULL, *job;
+	STAILQ_FOREACH(job, &w.jobs, link)
+	if (strcmp(job->class->name, "refill") == 0)
+		refill = job;
+	assert_non_null(refill);
+	assert_true(w.d->outlets[0]->lane->n_pending > 0 || w.d->outlets[0]->lane->refilling);
+	const uint64_t id = world_put(&w, 1, 2, 0, 0);
+	world_row(&w, id)->state = STATE_DELIVERED; /* its row is gone */
+	w.queued[1]--;
+	w.n_rows--;
+	delivery_forget(w.d, &id, 1);
+	world_commit(&w);
+	w.n_rows++;
+	assert_null(scheduler_find(&w.d->scheduler, id));
+	world_run(&w, US_PER_S);
+	assert_int_equal(world_row(&w, 1)->counted, 1);
+	assert_int_equal(world_row(&w, id)->counted, 0);
+	world_end(&w);
+}
+
 static void a_flush_ends_the_wait_of_what_failed(void **state UNUSED)
 {
 	world_init(&w, 1);
@@ -909,6 +951,8 @@ int main(void)
 	        cmocka_unit_test(what_failed_once_does_not_wait_for_the_end_of_the_backlog),
 	        cmocka_unit_test(with_too_many_uncommitted_outcomes_sending_stops),
 	        cmocka_unit_test(pause_resume_flush),
+	        cmocka_unit_test(nothing_starts_while_an_operators_change_is_at_the_writer),
+	        cmocka_unit_test(what_is_dropped_while_a_refill_is_on_its_way_stays_away),
 	        cmocka_unit_test(a_flush_ends_the_wait_of_what_failed),
 	        cmocka_unit_test(what_is_held_in_flight_is_not_sent_again),
 	        cmocka_unit_test(what_is_held_or_dropped_is_not_sent),

@@ -1,4 +1,9 @@
-/* act.c - retry, hold, release and drop: by ids, or in slices of a filter */
+/* act.c - retry, hold, release and drop: by ids, or in slices of a filter
+ *
+ * An answer must be true when it is given: what is reported as held or dropped is not sent, and what is in flight is
+ * refused. So changes and starts of requests exclude each other. A slice is submitted after delivery's part of a
+ * turn, with the list of what is in flight then; until all submitted slices are back no request starts, so that the
+ * list stays complete however long the writer takes. Then delivery has its turn before the next slices go. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -21,8 +26,11 @@ static const struct verb {
 
 struct act_op {
 	struct op op;
+	STAILQ_ENTRY(act_op) link; /* while it waits for its next slice to be submitted */
+	struct control *control;   /* outlives every job: the writer is stopped before it */
+	bool waiting;
 	struct job_act job;
-	struct delivery *delivery; /* outlives every job: the writer is stopped before it */
+	struct delivery *delivery; /* outlives every job too */
 	struct selection selection;
 	enum act_verb verb;
 	uint64_t *ids, *in_flight;
@@ -35,6 +43,8 @@ static void act_destroy(struct op *op)
 {
 	struct act_op *a = CONTAINER_OF(op, struct act_op, op);
 
+	if (a->waiting)
+		STAILQ_REMOVE(&a->control->acts, a, act_op, link);
 	selection_clear(&a->selection);
 	free(a->ids);
 	free(a->in_flight);
@@ -68,37 +78,22 @@ static void act_end(struct act_op *a)
 	op_done(&a->op);
 }
 
-/* A queued event that waits for its own next try is due now: forgotten, it comes back from disk as new. What went out
- * meanwhile stays where it is. */
-static void make_due(struct act_op *a)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < a->job.n_changed; i++)
-		if (!delivery_is_in_flight(a->delivery, a->job.changed_ids[i]))
-			a->job.changed_ids[n++] = a->job.changed_ids[i];
-	delivery_forget(a->delivery, a->job.changed_ids, n);
-}
-
 /* The schedule in memory follows what the outbox now says. Also when nobody waits for the answer. */
 static void tell_delivery(struct act_op *a)
 {
-	switch (a->verb) {
-	case ACT_HOLD:
-	case ACT_DROP:
+	/* a queued event that waits for its own next try comes back from disk as new, due now */
+	if (a->verb != ACT_RELEASE)
 		delivery_forget(a->delivery, a->job.changed_ids, a->job.n_changed);
-		break;
-	case ACT_RETRY:
-		make_due(a);
-		break;
-	case ACT_RELEASE:
-		break;
-	}
 	if (a->job.lowest_queued)
 		delivery_requeued(a->delivery, a->job.lowest_queued);
 }
 
-static void act_slice(struct op *op);
+/* For the end of this turn. */
+static void await_slice(struct act_op *a)
+{
+	a->waiting = true;
+	STAILQ_INSERT_TAIL(&a->control->acts, a, link);
+}
 
 static void act_result(struct act_op *a, int r, bool end)
 {
@@ -111,7 +106,7 @@ static void act_result(struct act_op *a, int r, bool end)
 	} else if (end || a->n_ids) {
 		act_end(a);
 	} else {
-		act_slice(&a->op);
+		await_slice(a);
 	}
 }
 
@@ -122,6 +117,8 @@ static void on_acted(struct job *job)
 	bool end = a->job.end;
 	uint64_t next = a->job.next;
 
+	if (--a->control->acts_out == 0)
+		delivery_suspend_starts(a->delivery, false);
 	if (r == 0)
 		tell_delivery(a);
 	a->changed += a->job.changed;
@@ -140,15 +137,14 @@ static int take_in_flight(struct act_op *a)
 	return delivery_in_flight_ids(a->delivery, &a->in_flight, &a->n_in_flight);
 }
 
-static void act_slice(struct op *op)
+static void submit_slice(struct act_op *a)
 {
-	struct act_op *a = CONTAINER_OF(op, struct act_op, op);
 	uint64_t from = a->job.from, to = a->job.to;
 	struct err err;
 
 	if (take_in_flight(a) < 0) {
 		err_set(&err, -ENOMEM, "%s: out of memory", verbs[a->verb].name);
-		op_end_error(op, -ENOMEM, &err);
+		op_end_error(&a->op, -ENOMEM, &err);
 		return;
 	}
 	job_act_init(&a->job, a->verb, on_acted);
@@ -161,7 +157,23 @@ static void act_slice(struct op *op)
 	a->job.max_examined = SLICE_EXAMINED;
 	a->job.in_flight = a->in_flight;
 	a->job.n_in_flight = a->n_in_flight;
-	(void)op_submit(op, &a->job.job);
+	if (!op_submit(&a->op, &a->job.job))
+		return;
+	a->control->acts_out++;
+	delivery_suspend_starts(a->delivery, true);
+}
+
+void control_submit_acts(struct control *c)
+{
+	struct act_op *a;
+
+	if (c->acts_out > 0)
+		return;
+	while ((a = STAILQ_FIRST(&c->acts)) != NULL) {
+		STAILQ_REMOVE_HEAD(&c->acts, link);
+		a->waiting = false;
+		submit_slice(a);
+	}
 }
 
 static int read_act(struct act_op *a, struct session *s, const struct request *request, struct err *err)
@@ -195,14 +207,15 @@ static int act(struct session *s, const struct request *request, enum act_verb v
 	if (!a)
 		return err_set(err, -ENOMEM, "out of memory");
 	a->verb = verb;
+	a->control = s->control;
 	a->delivery = s->control->context->delivery;
 	r = read_act(a, s, request, err);
 	if (r < 0) {
 		act_destroy(&a->op);
 		return r;
 	}
-	op_start(s, &a->op, act_slice, act_destroy);
-	act_slice(&a->op);
+	op_start(s, &a->op, NULL, act_destroy);
+	await_slice(a);
 	return 0;
 }
 

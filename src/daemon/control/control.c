@@ -285,6 +285,7 @@ int control_open(struct control **ret, const struct control_context *context, co
 		return err_set(err, -ENOMEM, "control socket: out of memory");
 	c->context = context;
 	LIST_INIT(&c->taps);
+	STAILQ_INIT(&c->acts);
 	idmap_init(&c->sessions);
 	buf_init(&c->out, CONTROL_ANSWER_MAX);
 	c->json = json_in_new(32);
@@ -341,6 +342,7 @@ void control_flush(struct control *c)
 {
 	if (c->http)
 		http_client_reap(c->http);
+	control_submit_acts(c);
 	listener_flush(c->listener);
 	/* A slice between two jobs keeps a large buffer no longer than needed. */
 	if (c->out.cap > (1u << 20)) {

@@ -52,6 +52,9 @@ struct session {
 };
 LIST_HEAD(session_list, session);
 
+struct act_op;
+STAILQ_HEAD(act_list, act_op);
+
 struct control {
 	const struct control_context *context;
 	struct listener *listener;
@@ -60,6 +63,8 @@ struct control {
 	struct session_list taps;
 	struct buf out;                                    /* what is being said */
 	struct http_client *http;                          /* for validate --remote; made when first asked for */
+	struct act_list acts;                              /* operators' changes that wait for the end of the turn */
+	unsigned acts_out;                                 /* … and those that are at the writer */
 	bool stopping;                                     /* no more jobs */
 	char names[STORE_STREAMS_MAX][STORE_NAME_MAX + 1]; /* of streams by sid, removed ones too; "" : none */
 };
@@ -128,6 +133,9 @@ command_fn control_tap, control_backup, control_check, control_validate, control
 
 /* validate.c: the client for what operators ask of the endpoints; made when first needed. */
 int control_http(struct control *c, struct http_client **ret, struct err *err) MUST_CHECK;
+
+/* act.c: after delivery's part of a turn. */
+void control_submit_acts(struct control *c);
 
 /* tap.c */
 void tap_session_end(struct session *s);

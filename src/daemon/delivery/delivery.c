@@ -108,7 +108,7 @@ static void refill(struct delivery *d, const struct now *now)
 /* In rounds, so that streams share the loop's time fairly; whose turn is first goes round too. */
 static void start_requests(struct delivery *d)
 {
-	d->more_to_start = d->n_outlets > 0;
+	d->more_to_start = d->n_outlets > 0 && !d->starts_suspended;
 	for (unsigned started = 0; d->more_to_start && started < STARTS_A_TURN;) {
 		d->more_to_start = false;
 		for (size_t i = 0; i < d->n_outlets; i++) {
@@ -200,10 +200,18 @@ void delivery_flush_waiting(struct delivery *d)
 	loop_again(d->loop);
 }
 
+void delivery_suspend_starts(struct delivery *d, bool suspended)
+{
+	d->starts_suspended = suspended;
+	loop_again(d->loop);
+}
+
 void delivery_forget(struct delivery *d, const uint64_t *ids, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		scheduler_forget(&d->scheduler, ids[i]);
+	for (size_t i = 0; n > 0 && i < d->n_outlets; i++)
+		lane_forget_pending(d->outlets[i]->lane);
 	loop_again(d->loop);
 }
 

@@ -36,9 +36,12 @@ void delivery_pump(struct delivery *d, const struct now *now);
 
 /* Operators. sid 0: every stream. */
 void delivery_pause(struct delivery *d, uint32_t sid, bool paused);
-void delivery_flush_waiting(struct delivery *d);                         /* ctl flush: linger and backoff end now */
-void delivery_forget(struct delivery *d, const uint64_t *ids, size_t n); /* held or dropped by an operator */
-void delivery_requeued(struct delivery *d, uint64_t lowest_id);          /* something at or above became queued */
+void delivery_flush_waiting(struct delivery *d); /* ctl flush: linger and backoff end now */
+/* While an operator's change is at the writer no request starts: what it changes cannot go out beside it. */
+void delivery_suspend_starts(struct delivery *d, bool suspended);
+/* Held, dropped or to be read anew: no longer in memory, and nothing brings it back but the outbox as it is now. */
+void delivery_forget(struct delivery *d, const uint64_t *ids, size_t n);
+void delivery_requeued(struct delivery *d, uint64_t lowest_id); /* something at or above became queued */
 /* Ids in flight now, ascending; malloc'd into *ret (free()). 0 or -ENOMEM. */
 int delivery_in_flight_ids(const struct delivery *d, uint64_t **ret, size_t *ret_n) MUST_CHECK;
 /* Millisecond until the event may be tried again (0: now), -1: not in memory or in flight. */

@@ -23,7 +23,8 @@ struct delivery {
 	size_t turn;        /* whose turn it is to start first */
 	bool more_to_start; /* in the next turn: this one has done enough */
 	bool draining;
-	int64_t stats_at_us; /* when the outbox's counters were last looked at */
+	bool starts_suspended; /* an operator's change is at the writer */
+	int64_t stats_at_us;   /* when the outbox's counters were last looked at */
 };
 
 /* When the next turn must come though nothing else happens; monotonic, INT64_MAX: never. */

@@ -174,6 +174,8 @@ struct lane *scheduler_lane_free(struct lane *l);
 
 /* Just committed. Takes references. */
 void lane_accept(struct lane *l, struct submission *sub, int64_t mono_us);
+/* What was committed while a refill is on its way was changed since: it is read again from the outbox. */
+void lane_forget_pending(struct lane *l);
 /* Something at or above the id became queued again. */
 void lane_rewind(struct lane *l, uint64_t lowest_id);
 /* Puts a refill into scheduler.jobs when one is due. nothing_queued: the outbox holds no queued event of it. */

@@ -61,6 +61,14 @@ void lane_accept(struct lane *l, struct submission *sub, int64_t mono_us)
 		keep_pending(l, sub);
 }
 
+void lane_forget_pending(struct lane *l)
+{
+	if (l->n_pending == 0)
+		return;
+	l->pending_overflow = true;
+	drop_pending(l);
+}
+
 void lane_rewind(struct lane *l, uint64_t lowest_id)
 {
 	uint64_t to = lowest_id ? lowest_id - 1 : 0;
