@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "daemon/control/control.h"
-#include "daemon/control/tap.h"
 #include "daemon/daemon.h"
 #include "daemon/delivery/delivery.h"
 #include "daemon/door/door.h"
@@ -18,6 +17,7 @@
 #include "daemon/storage_log.h"
 #include "daemon/streams.h"
 #include "model/counters.h"
+#include "model/tap.h"
 #include "net/loop.h"
 #include "store/writer.h"
 

@@ -6,11 +6,11 @@
 
 #include "base/err.h"
 #include "base/macros.h"
-#include "daemon/control/tap.h"
 #include "daemon/delivery/delivery.h"
 #include "daemon/ingest/ingest.h"
 #include "daemon/streams.h"
 #include "model/counters.h"
+#include "model/tap.h"
 #include "net/loop.h"
 #include "store/writer.h"
 

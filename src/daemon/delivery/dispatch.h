@@ -13,10 +13,10 @@
 #include "base/log.h"
 #include "base/macros.h"
 #include "conf/conf.h"
-#include "daemon/control/tap.h"
 #include "daemon/delivery/scheduler.h"
 #include "model/counters.h"
 #include "model/destination.h"
+#include "model/tap.h"
 #include "net/http_client.h"
 #include "store/writer.h"
 

@@ -10,9 +10,9 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/macros.h"
-#include "daemon/control/tap.h"
 #include "daemon/streams.h"
 #include "model/counters.h"
+#include "model/tap.h"
 #include "net/listener.h"
 #include "store/writer.h"
 
