@@ -249,6 +249,13 @@ struct job_stream {
 };
 void job_stream_init(struct job_stream *j, struct slice name, void (*done)(struct job *));
 
+/* STREAM_NAMES: every stream's name by its sid, removed streams included; "": none. About 16 KB. */
+struct job_stream_names {
+	struct job job;
+	char names[STORE_STREAMS_MAX][STORE_NAME_MAX + 1];
+};
+void job_stream_names_init(struct job_stream_names *j, void (*done)(struct job *));
+
 /* LIMITS: store_set_limits() for a reload. */
 struct job_limits {
 	struct job job;

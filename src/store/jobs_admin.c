@@ -1,5 +1,6 @@
 /* jobs_admin.c - small jobs: pause words, the bound of what is in flight, streams, limits */
 #include <errno.h>
+#include <stdio.h>
 
 #include "store/store_private.h"
 
@@ -29,6 +30,18 @@ static int run_stream(struct store *st, struct job *job)
 	return store_add_stream(st, j->name, &j->sid);
 }
 
+static int run_stream_names(struct store *st, struct job *job)
+{
+	struct job_stream_names *j = CONTAINER_OF(job, struct job_stream_names, job);
+
+	for (uint32_t sid = 1; sid < STORE_STREAMS_MAX; sid++) {
+		const char *name = store_stream_name(st, sid);
+
+		snprintf(j->names[sid], sizeof(j->names[sid]), "%s", name ? name : "");
+	}
+	return 0;
+}
+
 static int run_limits(struct store *st, struct job *job)
 {
 	store_set_limits(st, &CONTAINER_OF(job, struct job_limits, job)->config);
@@ -38,6 +51,8 @@ static int run_limits(struct store *st, struct job *job)
 static const struct job_class pause_class = {.name = "pause", .kind = JOB_WRITE, .run = run_pause};
 static const struct job_class in_flight_class = {.name = "in-flight", .kind = JOB_WRITE, .run = run_in_flight};
 static const struct job_class stream_class = {.name = "stream", .kind = JOB_WRITE, .grows = true, .run = run_stream};
+static const struct job_class stream_names_class = {
+        .name = "stream-names", .kind = JOB_READ, .run = run_stream_names};
 static const struct job_class limits_class = {.name = "limits", .kind = JOB_WRITE, .run = run_limits};
 
 void job_pause_init(struct job_pause *j, uint32_t sid, enum pause_word word, void (*done)(struct job *))
@@ -53,6 +68,11 @@ void job_in_flight_init(struct job_in_flight *j, uint64_t bound, void (*done)(st
 void job_stream_init(struct job_stream *j, struct slice name, void (*done)(struct job *))
 {
 	*j = (struct job_stream){.job = {.class = &stream_class, .done = done}, .name = name};
+}
+
+void job_stream_names_init(struct job_stream_names *j, void (*done)(struct job *))
+{
+	*j = (struct job_stream_names){.job = {.class = &stream_names_class, .done = done}};
 }
 
 void job_limits_init(struct job_limits *j, const struct store_config *config, void (*done)(struct job *))

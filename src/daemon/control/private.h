@@ -141,7 +141,7 @@ void control_submit_acts(struct control *c);
 void tap_session_end(struct session *s);
 void tap_tick(struct control *c);
 
-/* names.c: asks the outbox for every stream's name. */
+/* stream_names.c: asks the outbox for the name of every stream. */
 void control_load_names(struct control *c);
 
 #endif
