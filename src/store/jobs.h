@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/slice.h"
+#include "model/clock_skew.h"
 #include "model/dead.h"
 #include "model/event.h"
 #include "model/verdict.h"
@@ -197,24 +198,21 @@ struct job_act {
 void job_act_init(struct job_act *j, enum act_verb verb, void (*done)(struct job *));
 void job_act_clear(struct job_act *j);
 
-/* EXPIRE: one slice of the search for queued events that are too old; they become dead letters, reason expired.
- * Events in `in_memory` decide for themselves (the scheduler expires what it holds). */
+/* EXPIRE: one slice of the search for queued events that are too old; they become dead letters, reason expired. */
 struct job_expire {
 	struct job job;
 	uint64_t from;
 	size_t max_examined;
-	int64_t expire_before_us; /* event time; an event at or before it dies */
-	bool dry_run;             /* only count: what start asks first */
-	/* an event accepted by this process while the clock was stepped: added to its time before comparing */
-	int64_t (*skew_of)(void *arg, uint64_t id);
-	void *skew_arg;
-	bool (*skip)(void *arg, uint64_t id); /* true: leave that one alone (in flight). May be NULL. Pure on arg. */
-	void *skip_arg;
+	int64_t expire_before_us; /* in the skew's time line; an event at or before it dies */
+	bool dry_run;             /* only counts */
+	struct clock_skew skew;   /* a copy */
+	uint64_t *in_flight;      /* ids that are left alone, ascending; malloc'd by the submitter, freed by clear */
+	size_t n_in_flight;
 	/* result */
 	uint64_t expired, queued_seen;
 	int64_t oldest_time_us; /* of queued events seen that stay; INT64_MAX: none */
 	int64_t oldest_accepted_us;
-	uint64_t *expired_ids; /* malloc'd */
+	uint64_t *expired_ids; /* malloc'd, freed by clear */
 	uint32_t *expired_sids;
 	size_t n_expired;
 	uint64_t next;

@@ -2,20 +2,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/id_list.h"
 #include "store/row.h"
 #include "store/store_private.h"
-
-static int compare_ids(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static bool is_in_flight(const struct job_act *j, uint64_t id)
-{
-	return j->n_in_flight && bsearch(&id, j->in_flight, j->n_in_flight, sizeof(id), compare_ids);
-}
 
 static void note_queued(struct job_act *j, uint64_t id)
 {
@@ -105,7 +94,7 @@ static int act_on(struct store *st, struct job_act *j, uint64_t id)
 	uint32_t sid;
 	int r;
 
-	if (is_in_flight(j, id)) {
+	if (id_list_has(j->in_flight, j->n_in_flight, id)) {
 		j->refused_in_flight++;
 		return ACT_IN_FLIGHT;
 	}

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/id_list.h"
 #include "store/store_private.h"
 
 static int is_exempt(struct store *st, uint64_t id)
@@ -14,17 +15,12 @@ static int is_exempt(struct store *st, uint64_t id)
 	return r < 0 ? r : note.no_expiry;
 }
 
-static int64_t event_time_us(const struct job_expire *j, uint64_t id, int64_t stored_us)
-{
-	return stored_us + (j->skew_of ? j->skew_of(j->skew_arg, id) : 0);
-}
-
 /* 1: it dies; 0: it stays; negative: trouble. */
-static int is_too_old(struct store *st, struct job_expire *j, uint64_t id, int64_t time_us)
+static int is_too_old(struct store *st, const struct job_expire *j, uint64_t id, int64_t time_us)
 {
 	int r;
 
-	if (time_us > j->expire_before_us || (j->skip && j->skip(j->skip_arg, id)))
+	if (time_us > j->expire_before_us || id_list_has(j->in_flight, j->n_in_flight, id))
 		return 0;
 	r = is_exempt(st, id);
 	return r < 0 ? r : !r;
@@ -40,7 +36,7 @@ static int look_at(struct store *st, struct job_expire *j)
 	if (db_col(db, SQL_SCAN_TIMES, 2) != STATE_QUEUED || sid < 1 || sid >= STORE_STREAMS_MAX)
 		return 0;
 	j->queued_seen++;
-	time_us = event_time_us(j, id, db_col(db, SQL_SCAN_TIMES, 4));
+	time_us = db_col(db, SQL_SCAN_TIMES, 4) + clock_skew_of(&j->skew, id);
 	r = is_too_old(st, j, id, time_us);
 	if (r > 0) {
 		j->expired_ids[j->n_expired] = id;
@@ -71,9 +67,18 @@ static int scan(struct store *st, struct job_expire *j)
 	return r < 0 ? r : 0;
 }
 
+static void clear_result(struct job_expire *j)
+{
+	free(j->expired_ids);
+	free(j->expired_sids);
+	j->expired_ids = NULL;
+	j->expired_sids = NULL;
+	j->n_expired = 0;
+}
+
 static int prepare(struct job_expire *j)
 {
-	job_expire_clear(j);
+	clear_result(j);
 	if (j->max_examined == 0 || j->max_examined > STORE_SLICE_ROWS)
 		j->max_examined = STORE_SLICE_ROWS;
 	j->expired = j->queued_seen = 0;
@@ -115,9 +120,8 @@ void job_expire_init(struct job_expire *j, void (*done)(struct job *))
 
 void job_expire_clear(struct job_expire *j)
 {
-	free(j->expired_ids);
-	free(j->expired_sids);
-	j->expired_ids = NULL;
-	j->expired_sids = NULL;
-	j->n_expired = 0;
+	clear_result(j);
+	free(j->in_flight);
+	j->in_flight = NULL;
+	j->n_in_flight = 0;
 }

@@ -11,13 +11,13 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#undef skip /* a member of struct job_expire */
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/id_list.h"
 #include "base/macros.h"
 #include "daemon/delivery/private.h"
 
@@ -274,8 +274,9 @@ static void run_expire(struct world *w, struct job_expire *j)
 		if (row->state != STATE_QUEUED)
 			continue;
 		j->queued_seen++;
-		int64_t t = row->sub->events[0].time_us + j->skew_of(j->skew_arg, id);
-		bool stays = row->no_expiry || t > j->expire_before_us || (j->skip && j->skip(j->skip_arg, id));
+		int64_t t = row->sub->events[0].time_us + clock_skew_of(&j->skew, id);
+		bool stays =
+		        row->no_expiry || t > j->expire_before_us || id_list_has(j->in_flight, j->n_in_flight, id);
 		if (stays) {
 			if (t < j->oldest_time_us) /* exempt ones too, as in the store */
 				j->oldest_time_us = t;

@@ -852,23 +852,6 @@ static void an_exempt_event_is_not_searched_for_every_second(void **state UNUSED
 	world_end(&w);
 }
 
-static void skew_is_remembered_by_first_id(void **state UNUSED)
-{
-	struct clock_skew s = {.base_us = 1000 * US_PER_S};
-	clock_skew_note(&s, 10, 1000 * US_PER_S + US_PER_S); /* drift */
-	assert_int_equal(s.n, 0);
-	clock_skew_note(&s, 20, 1500 * US_PER_S);
-	clock_skew_note(&s, 30, 900 * US_PER_S);
-	assert_int_equal(clock_skew_of(&s, 19), 0);
-	assert_int_equal(clock_skew_of(&s, 20), -500 * US_PER_S);
-	assert_int_equal(clock_skew_of(&s, 29), -500 * US_PER_S);
-	assert_int_equal(clock_skew_of(&s, 30), 100 * US_PER_S);
-	for (unsigned i = 0; i < 100; i++)
-		clock_skew_note(&s, 100 + i, (int64_t)(i % 2) * US_PER_H);
-	assert_int_equal(s.n, EXPIRY_EPOCHS);
-	assert_int_equal(clock_skew_of(&s, 199), 1000 * US_PER_S - US_PER_H);
-}
-
 /* ---- nothing waits for a wake-up that does not come, and nothing spins ---- */
 
 static void a_failed_refill_is_tried_again(void **state UNUSED)
@@ -965,7 +948,6 @@ int main(void)
 	        cmocka_unit_test(a_clock_put_right_meanwhile_saves_them),
 	        cmocka_unit_test(less_than_a_tenth_expires_at_once),
 	        cmocka_unit_test(an_exempt_event_is_not_searched_for_every_second),
-	        cmocka_unit_test(skew_is_remembered_by_first_id),
 	        cmocka_unit_test(a_failed_refill_is_tried_again),
 	        cmocka_unit_test(a_request_that_cannot_start_is_tried_again),
 	        cmocka_unit_test(a_destination_with_nothing_to_probe_with_does_not_spin),

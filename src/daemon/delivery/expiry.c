@@ -22,9 +22,6 @@ static const int64_t suspend_us = 10 * US_PER_MIN;
 struct expire_job {
 	struct job_expire job;
 	struct expiry *expiry;
-	struct clock_skew skew; /* the writer's own copy */
-	uint64_t *out;          /* in flight or settling when it was submitted, ascending */
-	size_t n_out;
 };
 
 void expiry_init(struct expiry *e, struct writer *writer, struct scheduler *scheduler, struct dispatch *dispatch,
@@ -93,25 +90,6 @@ static uint64_t queued_now(struct writer *w)
 	for (size_t sid = 0; sid < STORE_STREAMS_MAX; sid++)
 		n += stats.store.events[sid][STATE_QUEUED];
 	return n;
-}
-
-/* ---- what the writer's thread asks: pure on the job's own copies ---- */
-
-static int64_t job_skew_of(void *arg, uint64_t id)
-{
-	return clock_skew_of(arg, id);
-}
-
-static int by_value(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-	return x < y ? -1 : x > y;
-}
-
-static bool job_skip(void *arg, uint64_t id)
-{
-	struct expire_job *j = arg;
-	return j->n_out > 0 && bsearch(&id, j->out, j->n_out, sizeof(id), by_value) != NULL;
 }
 
 /* ---- a slice ---- */
@@ -212,28 +190,7 @@ static void slice_done(struct job *job)
 			end_scan(e, now);
 	}
 	job_expire_clear(&j->job);
-	free(j->out);
 	free(j);
-}
-
-static bool is_out(const struct due *d)
-{
-	return d->state == DUE_IN_FLIGHT || d->state == DUE_SETTLING;
-}
-
-static int list_out(struct expire_job *j, const struct scheduler *s)
-{
-	size_t at = 0;
-	uint64_t id;
-	const struct due *d;
-	j->out = malloc((s->by_id.len + 1) * sizeof(*j->out));
-	if (!j->out)
-		return -1;
-	while ((d = idmap_next(&s->by_id, &at, &id)) != NULL)
-		if (is_out(d))
-			j->out[j->n_out++] = id;
-	qsort(j->out, j->n_out, sizeof(*j->out), by_value);
-	return 0;
 }
 
 static void submit_slice(struct expiry *e, const struct now *now, bool earnest)
@@ -241,21 +198,19 @@ static void submit_slice(struct expiry *e, const struct now *now, bool earnest)
 	struct expire_job *j = calloc(1, sizeof(*j));
 	struct job_list jobs = STAILQ_HEAD_INITIALIZER(jobs);
 	e->next_slice_us = now->mono_us + SCAN_GAP_US; /* when there is no memory */
-	if (!j || (earnest && list_out(j, e->scheduler) < 0)) {
+	if (!j)
+		return;
+	job_expire_init(&j->job, slice_done);
+	if (earnest && scheduler_in_flight_ids(e->scheduler, &j->job.in_flight, &j->job.n_in_flight) < 0) {
 		free(j);
 		return;
 	}
-	job_expire_init(&j->job, slice_done);
 	j->expiry = e;
-	j->skew = e->skew;
+	j->job.skew = e->skew;
 	j->job.from = e->from;
 	j->job.max_examined = SLICE_ROWS;
 	j->job.expire_before_us = expiry_now_us(e, now) - e->max_age_us;
 	j->job.dry_run = !earnest;
-	j->job.skew_of = job_skew_of;
-	j->job.skew_arg = &j->skew;
-	j->job.skip = job_skip;
-	j->job.skip_arg = j;
 	e->slice_out = true;
 	e->dispatch->jobs_out++;
 	STAILQ_INSERT_TAIL(&jobs, &j->job.job, link);

@@ -12,24 +12,8 @@
 #include "base/clock.h"
 #include "daemon/delivery/dispatch.h"
 #include "daemon/delivery/scheduler.h"
+#include "model/clock_skew.h"
 #include "store/writer.h"
-
-enum { EXPIRY_EPOCHS = 32 };
-
-/* From this id on events were accepted while the wall clock was so far from the boot-time clock. */
-struct clock_epoch {
-	uint64_t first_id;
-	int64_t offset_us;
-};
-struct clock_skew {
-	int64_t base_us; /* offset for ids before the first epoch */
-	struct clock_epoch epochs[EXPIRY_EPOCHS];
-	size_t n;
-};
-/* To be added to the time of an event to bring it into the common line. Pure. */
-int64_t clock_skew_of(const struct clock_skew *s, uint64_t id);
-/* An event with that id is accepted now. */
-void clock_skew_note(struct clock_skew *s, uint64_t id, int64_t offset_us);
 
 enum expiry_mode {
 	EXPIRY_ASKING,    /* after start: how much would expire? Nothing does yet */

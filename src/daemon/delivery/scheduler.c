@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/id_list.h"
 #include "daemon/delivery/scheduler_group.h"
 #include "daemon/delivery/scheduler_private.h"
 
@@ -179,6 +180,27 @@ static void batch_remove_event(struct batch *b, const struct due *d)
 struct due *scheduler_find(const struct scheduler *s, uint64_t id)
 {
 	return id ? idmap_get(&s->by_id, id) : NULL;
+}
+
+bool due_is_out(const struct due *d)
+{
+	return d->state == DUE_IN_FLIGHT || d->state == DUE_SETTLING;
+}
+
+int scheduler_in_flight_ids(const struct scheduler *s, uint64_t **ret, size_t *ret_n)
+{
+	size_t n = 0, at = 0;
+	uint64_t id, *ids = malloc((s->by_id.len + 1) * sizeof(*ids));
+	const struct due *d;
+	if (!ids)
+		return -ENOMEM;
+	while ((d = idmap_next(&s->by_id, &at, &id)) != NULL)
+		if (due_is_out(d))
+			ids[n++] = id;
+	id_list_sort(ids, n);
+	*ret = ids;
+	*ret_n = n;
+	return 0;
 }
 
 void scheduler_forget(struct scheduler *s, uint64_t id)

@@ -221,6 +221,10 @@ void scheduler_settled(struct scheduler *s, uint64_t id);
 void scheduler_forget(struct scheduler *s, uint64_t id);
 /* What is DUE_SETTLING is a mark, with nothing in it but that. */
 struct due *scheduler_find(const struct scheduler *s, uint64_t id);
+/* In flight, also while the outcome is on its way into the outbox. */
+bool due_is_out(const struct due *d);
+/* Ids in flight now, ascending; malloc'd into *ret. 0 or -ENOMEM. */
+int scheduler_in_flight_ids(const struct scheduler *s, uint64_t **ret, size_t *ret_n) MUST_CHECK;
 /* An operator's flush: linger, and the own waiting of parked batches, end now. */
 void lane_flush(struct lane *l, int64_t mono_us);
 /* Another endpoint: what its batches went through counts no more, and their own waiting ends. */

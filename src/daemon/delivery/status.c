@@ -5,46 +5,21 @@
 
 #include "daemon/delivery/private.h"
 
-static int by_value(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-	return x < y ? -1 : x > y;
-}
-
-/* In flight for an operator: also what was answered and whose outcome is not committed yet. */
-static bool is_out(const struct due *due)
-{
-	return due->state == DUE_IN_FLIGHT || due->state == DUE_SETTLING;
-}
-
 int delivery_in_flight_ids(const struct delivery *d, uint64_t **ret, size_t *ret_n)
 {
-	const struct idmap *m = &d->scheduler.by_id;
-	size_t n = 0, at = 0;
-	uint64_t id;
-	uint64_t *ids = malloc((m->len + 1) * sizeof(*ids));
-	const struct due *due;
-	if (!ids)
-		return -ENOMEM;
-	while ((due = idmap_next(m, &at, &id)) != NULL)
-		if (is_out(due))
-			ids[n++] = id;
-	qsort(ids, n, sizeof(*ids), by_value);
-	*ret = ids;
-	*ret_n = n;
-	return 0;
+	return scheduler_in_flight_ids(&d->scheduler, ret, ret_n);
 }
 
 bool delivery_is_in_flight(const struct delivery *d, uint64_t id)
 {
 	const struct due *due = scheduler_find(&d->scheduler, id);
-	return due && is_out(due);
+	return due && due_is_out(due);
 }
 
 int64_t delivery_next_attempt_ms(const struct delivery *d, uint64_t id, int64_t mono_us)
 {
 	const struct due *due = scheduler_find(&d->scheduler, id);
-	if (!due || is_out(due))
+	if (!due || due_is_out(due))
 		return -1;
 	const struct outlet *o = d->by_sid[due_load(due)->lane->sid];
 	int64_t next = due_next_us(due), wait = o ? destination_wait_us(&o->destination, mono_us) : 0;

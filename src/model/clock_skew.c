@@ -1,9 +1,9 @@
-/* expiry_clock.c - which wall clock an event was accepted by */
+/* clock_skew.c - which wall clock an event was accepted by */
+#include "model/clock_skew.h"
+
 #include <string.h>
 
-#include "daemon/delivery/expiry.h"
-
-enum { STEP_US = 1000 * 1000 }; /* less is drift and counts as the same clock */
+enum { STEP_US = 1000 * 1000 }; /* a smaller difference is drift and counts as the same clock */
 
 int64_t clock_skew_of(const struct clock_skew *s, uint64_t id)
 {
@@ -19,9 +19,9 @@ void clock_skew_note(struct clock_skew *s, uint64_t id, int64_t offset_us)
 	int64_t step = offset_us > last ? offset_us - last : last - offset_us;
 	if (step <= STEP_US)
 		return;
-	if (s->n == EXPIRY_EPOCHS) {
-		/* A clock that is stepped all the time: of the two oldest epochs one is kept. */
-		memmove(&s->epochs[1], &s->epochs[2], (EXPIRY_EPOCHS - 2) * sizeof(s->epochs[0]));
+	if (s->n == CLOCK_EPOCHS) {
+		/* the clock is stepped all the time: keep one of the two oldest epochs */
+		memmove(&s->epochs[1], &s->epochs[2], (CLOCK_EPOCHS - 2) * sizeof(s->epochs[0]));
 		s->n--;
 	}
 	s->epochs[s->n++] = (struct clock_epoch){id, offset_us};
