@@ -10,6 +10,7 @@
 /* Where the figures come from; large, hence not on the stack. */
 struct figures {
 	struct writer_stats writer;
+	struct store_events events;
 	struct delivery_status delivery;
 	struct ingest_stats ingest;
 	const struct control_context *context;
@@ -89,7 +90,7 @@ static void outbox(struct metrics_text *m, const struct figures *f)
 
 	for (size_t sid = 0; sid < STORE_STREAMS_MAX; sid++)
 		for (size_t s = 0; s < STATE_COUNT; s++)
-			states[s] += store->events[sid][s];
+			states[s] += f->events.n[sid][s];
 	if (in_flight > states[STATE_QUEUED])
 		in_flight = states[STATE_QUEUED];
 	metric_head(m, "outbox_events", "gauge", "Events in the outbox, by state.");
@@ -155,6 +156,7 @@ int metrics_write(const struct control_context *context, const struct now *now, 
 		return -ENOMEM;
 	f->context = context;
 	writer_get_stats(context->writer, &f->writer);
+	writer_get_events(context->writer, &f->events);
 	delivery_get_status(context->delivery, now, &f->delivery);
 	ingest_get_stats(context->ingest, &f->ingest);
 	events(&m, f);

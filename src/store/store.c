@@ -471,6 +471,14 @@ int store_stream_id(struct store *st, struct slice name, uint32_t *ret, struct e
 	return 0;
 }
 
+void store_get_events(const struct store *st, struct store_events *ret)
+{
+	for (uint32_t sid = 0; sid < STORE_STREAMS_MAX; sid++)
+		for (int state = 0; state < STATE_COUNT; state++)
+			ret->n[sid][state] =
+			        (uint64_t)st->ledger.committed[ledger_event_key(sid, (enum event_state)state)];
+}
+
 void store_get_stats(struct store *st, struct store_stats *ret)
 {
 	const int64_t *n = st->ledger.committed;
@@ -486,11 +494,6 @@ void store_get_stats(struct store *st, struct store_stats *ret)
 	        .maybe_twice = st->maybe_twice,
 	        .is_older = st->is_older,
 	};
-	for (int sid = 0; sid < STORE_STREAMS_MAX; sid++) {
-		for (int state = 0; state < STATE_COUNT; state++)
-			ret->events[sid][state] =
-			        (uint64_t)n[ledger_event_key((uint32_t)sid, (enum event_state)state)];
-	}
 	for (int reason = 0; reason < DEAD_COUNT; reason++)
 		ret->dead[reason] = (uint64_t)n[LEDGER_DEAD + reason];
 	const char *why = space_refuses(st, 1);

@@ -56,7 +56,6 @@ const char *store_stream_name(const struct store *st, uint32_t sid);
 
 /* Counters kept in memory and in the outbox: no count(*) at start. */
 struct store_stats {
-	uint64_t events[STORE_STREAMS_MAX][STATE_COUNT]; /* by sid */
 	uint64_t dead[DEAD_COUNT];
 	uint64_t rejected;
 	uint64_t bytes_used; /* pages in use and WAL frames not yet checkpointed */
@@ -72,6 +71,11 @@ struct store_stats {
 	bool is_older; /* at the start the file lacked what was written last; ids went on above what was given */
 };
 void store_get_stats(struct store *st, struct store_stats *ret);
+/* Events by sid and state, 10 KB. */
+struct store_events {
+	uint64_t n[STORE_STREAMS_MAX][STATE_COUNT];
+};
+void store_get_events(const struct store *st, struct store_events *ret);
 
 /* What is wrong with an outbox, and what of it can be read: SQLite's own check, then every row. Takes seconds with
  * millions of rows: for ctl --offline, on a store that was opened read_only. */

@@ -37,6 +37,8 @@ struct writer {
 	struct job_list in, out;
 	bool sleeping, stop, signalled;
 	struct writer_stats stats;
+	struct store_events events;
+	uint64_t queued; /* in all streams */
 
 	atomic_bool fatal;
 	/* Submitter's thread only: */
@@ -88,6 +90,16 @@ static void take_group(struct writer *w)
 	}
 }
 
+/* Under the lock, or before there is a thread. */
+static void take_counters(struct writer *w)
+{
+	store_get_stats(w->store, &w->stats.store);
+	store_get_events(w->store, &w->events);
+	w->queued = 0;
+	for (size_t sid = 0; sid < STORE_STREAMS_MAX; sid++)
+		w->queued += w->events.n[sid][STATE_QUEUED];
+}
+
 /* One lock and at most one wake-up for all. The store's counters go along. */
 static void publish(struct writer *w, struct job_list *done, const struct writer_stats *group)
 {
@@ -97,7 +109,7 @@ static void publish(struct writer *w, struct job_list *done, const struct writer
 
 	pthread_mutex_lock(&w->lock);
 	if (group) {
-		store_get_stats(w->store, &w->stats.store);
+		take_counters(w);
 		w->stats.commits += group->commits;
 		w->stats.failed_commits += group->failed_commits;
 		w->stats.last_failed = group->failed_commits > 0;
@@ -313,7 +325,7 @@ int writer_start(struct writer **ret, struct store *take_store, bool inline_, st
 	STAILQ_INIT(&w->reads);
 	w->group = calloc(GROUP_JOBS, sizeof(struct job *));
 	r = w->group ? init_sync(w) : -ENOMEM;
-	store_get_stats(w->store, &w->stats.store);
+	take_counters(w);
 	if (r == 0 && !inline_) {
 		w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		r = w->event_fd < 0 ? -errno : start_thread(w);
@@ -410,6 +422,21 @@ void writer_get_stats(struct writer *w, struct writer_stats *ret)
 	pthread_mutex_lock(&w->lock);
 	*ret = w->stats;
 	pthread_mutex_unlock(&w->lock);
+}
+
+void writer_get_events(struct writer *w, struct store_events *ret)
+{
+	pthread_mutex_lock(&w->lock);
+	*ret = w->events;
+	pthread_mutex_unlock(&w->lock);
+}
+
+uint64_t writer_queued(struct writer *w, uint32_t sid)
+{
+	pthread_mutex_lock(&w->lock);
+	uint64_t n = sid ? w->events.n[sid][STATE_QUEUED] : w->queued;
+	pthread_mutex_unlock(&w->lock);
+	return n;
 }
 
 bool writer_is_fatal(const struct writer *w)

@@ -28,7 +28,7 @@ size_t writer_reap(struct writer *w, int64_t until_us);
 size_t writer_pending(const struct writer *w);
 void writer_run_inline(struct writer *w);
 
-/* What the metrics show; a copy. Cumulative since start. Histogram buckets: histogram.h. */
+/* A copy of the counters, cumulative since start. */
 struct writer_stats {
 	uint64_t commits, rows, failed_commits;
 	uint64_t commit_us_sum;
@@ -41,6 +41,10 @@ struct writer_stats {
 	char fatal_why[256];
 };
 void writer_get_stats(struct writer *w, struct writer_stats *ret);
+/* Events in the outbox as of the last group, at least as new as every done() that ran: all of them (10 KB), … */
+void writer_get_events(struct writer *w, struct store_events *ret);
+/* … or only how many are queued, of one stream or (sid 0) of all. */
+uint64_t writer_queued(struct writer *w, uint32_t sid);
 /* The stats' fatal alone, without a lock: asked at the end of every turn of the loop. */
 bool writer_is_fatal(const struct writer *w);
 

@@ -314,7 +314,7 @@ static void unclean_stop_is_known(void **state)
 	store_get_stats(f->st, &stats);
 	assert_true(stats.unclean_start);
 	assert_int_equal(stats.maybe_twice, 64);
-	assert_int_equal(stats.events[f->web][STATE_QUEUED], 1);
+	assert_int_equal(count_of(f, f->web, STATE_QUEUED), 1);
 	/* Killed again before anything was sent, or said: still as many. */
 	f->st->fatal = true;
 	fixture_reopen(f);

@@ -353,7 +353,7 @@ static void dead_letters_are_purged(void **state)
 	store_get_stats(f->st, &stats);
 	assert_int_equal(stats.purged_dead, 1);
 	assert_int_equal(stats.dead[DEAD_REFUSED], 1);
-	assert_int_equal(stats.events[f->web][STATE_QUEUED], 1);
+	assert_int_equal(count_of(f, f->web, STATE_QUEUED), 1);
 	assert_books_balance(f);
 	run_upkeep(f, T0 + US_PER_H + f->config.keep_dead_us + 41000, clock_mono_us() + US_PER_H);
 	store_get_stats(f->st, &stats);

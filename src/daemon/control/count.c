@@ -197,11 +197,11 @@ static uint64_t in_flight_of(const struct delivery_status *delivery, uint32_t si
 	return 0;
 }
 
-static void add_stream(struct tallied *t, const struct store_stats *stats, const struct delivery_status *delivery,
+static void add_stream(struct tallied *t, const struct store_events *events, const struct delivery_status *delivery,
                        uint32_t sid)
 {
 	const struct selection *sel = &t->n->selection;
-	uint64_t queued = stats->events[sid][STATE_QUEUED], in_flight = in_flight_of(delivery, sid);
+	uint64_t queued = events->n[sid][STATE_QUEUED], in_flight = in_flight_of(delivery, sid);
 
 	if (in_flight > queued)
 		in_flight = queued; /* the outbox's counters are those of the last commit */
@@ -211,27 +211,27 @@ static void add_stream(struct tallied *t, const struct store_stats *stats, const
 		add_counter(t, sid, "inflight", in_flight);
 	for (enum event_state s = STATE_HELD; s < STATE_COUNT; s++)
 		if (sel->filter.states & (1u << s))
-			add_counter(t, sid, event_state_name(s), stats->events[sid][s]);
+			add_counter(t, sid, event_state_name(s), events->n[sid][s]);
 }
 
 static int count_by_counters(struct count_op *n)
 {
 	const struct control *c = n->op.session->control;
 	struct delivery_status *delivery = calloc(1, sizeof(*delivery));
-	struct writer_stats *stats = calloc(1, sizeof(*stats));
-	struct tallied t = {.n = n, .c = c, .r = delivery && stats ? 0 : -ENOMEM};
+	struct store_events *events = malloc(sizeof(*events));
+	struct tallied t = {.n = n, .c = c, .r = delivery && events ? 0 : -ENOMEM};
 	struct now now;
 
 	if (t.r == 0) {
 		clock_now(&now);
-		writer_get_stats(c->context->writer, stats);
+		writer_get_events(c->context->writer, events);
 		delivery_get_status(c->context->delivery, &now, delivery);
 	}
 	for (uint32_t sid = 1; sid < STORE_STREAMS_MAX && t.r == 0; sid++)
 		if (n->selection.filter.sid == 0 || n->selection.filter.sid == sid)
-			add_stream(&t, &stats->store, delivery, sid);
+			add_stream(&t, events, delivery, sid);
 	free(delivery);
-	free(stats);
+	free(events);
 	return t.r;
 }
 

@@ -1,7 +1,4 @@
 /* doctor.c - what only the running daemon can tell `ga4relay-ctl doctor` */
-#include <errno.h>
-#include <stdlib.h>
-
 #include "base/clock.h"
 #include "daemon/control/private.h"
 
@@ -20,23 +17,21 @@ static void write_endpoints(struct json_out *j, const struct conf *conf)
 	json_out_close(j);
 }
 
-int control_doctor(struct session *s, const struct request *request UNUSED, struct err *err)
+int control_doctor(struct session *s, const struct request *request UNUSED, struct err *err UNUSED)
 {
 	const struct control_context *context = s->control->context;
 	const char *problem = health_problem(context);
-	struct writer_stats *stats = malloc(sizeof(*stats));
+	struct writer_stats stats;
 	struct ingest_stats ingest;
 	struct json_out *j;
 
-	if (!stats)
-		return err_set(err, -ENOMEM, "out of memory");
-	writer_get_stats(context->writer, stats);
+	writer_get_stats(context->writer, &stats);
 	ingest_get_stats(context->ingest, &ingest);
 	j = session_begin_end(s, true);
 	if (j) {
 		json_out_kv_str(j, "problem", problem);
-		json_out_kv_i64(j, "disk_free", (int64_t)stats->store.disk_free);
-		json_out_kv_i64(j, "failed_commits", (int64_t)stats->failed_commits);
+		json_out_kv_i64(j, "disk_free", (int64_t)stats.store.disk_free);
+		json_out_kv_i64(j, "failed_commits", (int64_t)stats.failed_commits);
 		json_out_kv_i64(j, "wall_micros", clock_wall_us());
 		json_out_kv_i64(j, "top_client_events", (int64_t)ingest.top_client_share[0]);
 		json_out_kv_i64(j, "recent_events", (int64_t)ingest.top_client_share[1]);
@@ -45,6 +40,5 @@ int control_doctor(struct session *s, const struct request *request UNUSED, stru
 		write_endpoints(j, context->streams->conf);
 		session_finish_end(s, j);
 	}
-	free(stats);
 	return 0;
 }

@@ -86,20 +86,12 @@ void delivery_accept(struct delivery *d, struct submission *sub, const struct no
 /* A stream without queued events is not searched for on disk. The counters are at least as new as every done(). */
 static void refill(struct delivery *d, const struct now *now)
 {
-	bool looked = false;
-	struct writer_stats stats;
 	for (size_t i = 0; i < d->n_outlets; i++) {
 		struct lane *l = d->outlets[i]->lane;
 		if (!l->disk_more && l->evicted_until_us == 0)
 			continue;
-		bool empty = false;
-		if (l->disk_more && l->n_events == 0 && !l->refilling) {
-			if (!looked)
-				writer_get_stats(d->writer, &stats);
-			looked = true;
-			empty = stats.store.events[l->sid][STATE_QUEUED] == 0;
-		}
-		lane_refill(l, now->mono_us, empty);
+		bool idle = l->disk_more && l->n_events == 0 && !l->refilling;
+		lane_refill(l, now->mono_us, idle && writer_queued(d->writer, l->sid) == 0);
 	}
 	if (!STAILQ_EMPTY(&d->scheduler.jobs))
 		writer_submit(d->writer, &d->scheduler.jobs);

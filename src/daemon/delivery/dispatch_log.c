@@ -73,13 +73,6 @@ void log_batch(struct dispatch *d, struct outlet *o, const struct batch *b, cons
 	          a->status == 0 ? (a->error[0] ? a->error : transport_name(a->transport)) : "", more);
 }
 
-static uint64_t waiting(const struct dispatch *d, const struct outlet *o)
-{
-	struct writer_stats stats;
-	writer_get_stats(d->writer, &stats);
-	return stats.store.events[o->sid][STATE_QUEUED];
-}
-
 /* To the second, as a person says it. */
 static const char *say_duration(int64_t us, char buf[32])
 {
@@ -95,10 +88,10 @@ static void log_down(struct dispatch *d, struct outlet *o, enum outcome outcome,
 		log_error("destination %s: %s, the endpoint, the credentials or a proxy must be wrong; nothing is "
 		          "lost or "
 		          "dead-lettered; next try in %s, %" PRIu64 " waiting",
-		          o->name, why, wait, waiting(d, o));
+		          o->name, why, wait, writer_queued(d->writer, o->sid));
 	else
 		log_warning("destination %s: %s, next try in %s, %" PRIu64 " waiting", o->name, why, wait,
-		            waiting(d, o));
+		            writer_queued(d->writer, o->sid));
 	o->wrong_logged = outcome == OUTCOME_DESTINATION_WRONG;
 }
 
@@ -120,7 +113,8 @@ void log_destination(struct dispatch *d, struct outlet *o, enum destination_chan
 		break;
 	case CHANGE_UP:
 		log_info("destination %s: back after %s, %" PRIu64 " waited", o->name,
-		         say_duration(d->now.mono_us - o->destination.down_since_us, lasted), waiting(d, o));
+		         say_duration(d->now.mono_us - o->destination.down_since_us, lasted),
+		         writer_queued(d->writer, o->sid));
 		o->down_since_wall_us = 0;
 		o->wrong_logged = false;
 		break;

@@ -82,16 +82,6 @@ int64_t expiry_wait_until_us(const struct expiry *e, const struct now *now)
 	return e->mode == EXPIRY_SUSPENDED ? e->suspended_until_us : now->mono_us + DOUBT_US;
 }
 
-static uint64_t queued_now(struct writer *w)
-{
-	struct writer_stats stats;
-	uint64_t n = 0;
-	writer_get_stats(w, &stats);
-	for (size_t sid = 0; sid < STORE_STREAMS_MAX; sid++)
-		n += stats.store.events[sid][STATE_QUEUED];
-	return n;
-}
-
 /* ---- a slice ---- */
 
 static void begin_scan(struct expiry *e)
@@ -183,7 +173,8 @@ static void slice_done(struct job *job)
 		e->scan_seen += j->job.queued_seen;
 		if (j->job.oldest_time_us < e->scan_oldest_us)
 			e->scan_oldest_us = j->job.oldest_time_us;
-		e->next_slice_us = now->mono_us + (queued_now(e->writer) <= SMALL_ROWS ? SMALL_GAP_US : SLICE_GAP_US);
+		e->next_slice_us =
+		        now->mono_us + (writer_queued(e->writer, 0) <= SMALL_ROWS ? SMALL_GAP_US : SLICE_GAP_US);
 		if (!j->job.dry_run)
 			forget_expired(e, &j->job);
 		if (j->job.end)
@@ -244,7 +235,7 @@ struct expiry_oldest expiry_get_oldest(const struct expiry *e)
 			oldest.expirable_us = t;
 	}
 	/* The window holds the lowest ids of each stream; beyond it the last search is asked, which knows a bound. */
-	if (e->first_us != INT64_MIN && e->first_us < oldest.any_us && queued_now(e->writer) > in_memory) {
+	if (e->first_us != INT64_MIN && e->first_us < oldest.any_us && writer_queued(e->writer, 0) > in_memory) {
 		oldest.any_us = e->first_us;
 		if (e->first_us < oldest.expirable_us)
 			oldest.expirable_us = e->first_us;
@@ -294,7 +285,7 @@ void expiry_pump(struct expiry *e, const struct now *now)
 		if (!scan_is_due(e, now))
 			return;
 		begin_scan(e);
-		if (queued_now(e->writer) == 0) {
+		if (writer_queued(e->writer, 0) == 0) {
 			end_scan(e, now);
 			return;
 		}
