@@ -174,7 +174,7 @@ static bool was_reused(struct http_request *r)
 
 /* All of the body was taken by the kernel (HTTP/1) or by the stream (HTTP/2). libcurl's count is seen by
  * record_upload() as it grows and starts anew when libcurl gives up a connection by itself; what was written before
- * that still shows in the size of the requests. With nothing written the server cannot have counted anything. */
+ * that still shows in the size of the requests, which holds the head and what of the body went with it. */
 static bool was_body_sent(struct http_request *r)
 {
 	curl_off_t uploaded = 0;
@@ -185,7 +185,8 @@ static bool was_body_sent(struct http_request *r)
 	if (r->status || r->uploaded >= (curl_off_t)r->body_size)
 		return true;
 	if (r->begun > 1)
-		return curl_easy_getinfo(r->easy, CURLINFO_REQUEST_SIZE, &requests) != CURLE_OK || requests > 0;
+		return curl_easy_getinfo(r->easy, CURLINFO_REQUEST_SIZE, &requests) != CURLE_OK ||
+		       requests >= (long)r->body_size;
 	return curl_easy_getinfo(r->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded) != CURLE_OK ||
 	       uploaded >= (curl_off_t)r->body_size;
 }
