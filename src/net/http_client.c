@@ -338,6 +338,19 @@ static void finish(struct http_request *r, CURLcode code)
 	request_recycle(r, code == CURLE_OK && r->begun == 1);
 }
 
+/* To libcurl again, as if for the first time. */
+static void add_again(struct http_request *r)
+{
+	struct http_client *c = r->client;
+
+	r->held = r->hung_up = false;
+	r->error[0] = '\0';
+	r->added = curl_multi_add_handle(c->multi, r->easy) == CURLM_OK;
+	TAILQ_INSERT_TAIL(r->added ? &c->active : &c->cancelled, r, link);
+	if (!r->added)
+		loop_again(c->loop);
+}
+
 static void hold(struct http_request *r)
 {
 	struct http_client *c = r->client;
@@ -363,6 +376,8 @@ static void reap_finished(struct http_client *c)
 		take_out(r, &c->active);
 		if (r->held)
 			hold(r);
+		else if (r->hung_up && curl_easy_setopt(r->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK)
+			add_again(r);
 		else
 			finish(r, code);
 	}
@@ -381,12 +396,7 @@ static void release_held(struct http_client *c)
 	TAILQ_CONCAT(&list, &c->held, link);
 	while ((r = TAILQ_FIRST(&list))) {
 		TAILQ_REMOVE(&list, r, link);
-		r->held = false;
-		r->error[0] = '\0';
-		r->added = curl_multi_add_handle(c->multi, r->easy) == CURLM_OK;
-		TAILQ_INSERT_TAIL(r->added ? &c->active : &c->cancelled, r, link);
-		if (!r->added)
-			loop_again(c->loop);
+		add_again(r);
 	}
 }
 

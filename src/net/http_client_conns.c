@@ -1,7 +1,12 @@
-/* http_client_conns.c - with HTTP/2: what is known of each connection, and which requests its server never looked at
+/* http_client_conns.c - what is known of each connection, and which requests its server never looked at
  *
- * A new connection carries one request until it has answered. Its server's limit of streams is known by then, which a
- * burst of requests would break; and a connection that is good for nothing costs one attempt, not one for each.
+ * A kept connection that the other side has closed is not used: libcurl looks at a connection before it uses it
+ * again, but 8.22 only when its last look is more than a second old, and a reset escapes 7.88. What is written to
+ * such a connection counts as sent.
+ *
+ * With HTTP/2, a new connection carries one request until it has answered. Its server's limit of streams is known by
+ * then, which a burst of requests would break; and a connection that is good for nothing costs one attempt, not one
+ * for each.
  *
  * A server that refuses a stream, or goes away with a GOAWAY that names the last stream it looked at, says that later
  * ones may be sent again safely. libcurl tells that only in words, in its debug text, and of a refused stream only
@@ -10,6 +15,7 @@
  * said is kept with the request. */
 #include <ctype.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -25,48 +31,101 @@ enum conn_state {
 
 struct http_conn {
 	SLIST_ENTRY(http_conn) link;
-	int port; /* our end's: its name */
-	enum conn_state state;
+	curl_socket_t fd;
+	int port;              /* our end's, by which libcurl names it; 0: not asked for yet */
+	bool used;             /* a request was sent over it */
+	enum conn_state state; /* with HTTP/2 */
 };
+
+static int socket_port(curl_socket_t fd)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} addr;
+	socklen_t size = sizeof(addr);
+
+	if (getsockname(fd, &addr.any, &size) < 0)
+		return 0;
+	if (addr.any.sa_family == AF_INET)
+		return ntohs(addr.in.sin_port);
+	return addr.any.sa_family == AF_INET6 ? ntohs(addr.in6.sin6_port) : 0;
+}
 
 static struct http_conn *find(const struct http_client *c, int port)
 {
 	struct http_conn *conn;
 
+	if (port == 0)
+		return NULL;
 	SLIST_FOREACH(conn, &c->conns, link)
-	if (conn->port == port)
-		return conn;
+	{
+		if (conn->port == 0)
+			conn->port = socket_port(conn->fd);
+		if (conn->port == port)
+			return conn;
+	}
 	return NULL;
 }
 
-static struct http_conn *conn_new(struct http_client *c, int port)
+static void forget(struct http_client *c, curl_socket_t fd)
+{
+	struct http_conn *conn;
+
+	SLIST_FOREACH(conn, &c->conns, link)
+	{
+		if (conn->fd != fd)
+			continue;
+		SLIST_REMOVE(&c->conns, conn, http_conn, link);
+		free(conn);
+		return;
+	}
+}
+
+/* Without memory its requests go unobserved. */
+void http_conns_open(struct http_client *c, curl_socket_t fd)
 {
 	struct http_conn *conn = calloc(1, sizeof(*conn));
 
+	forget(c, fd);
 	if (!conn)
-		return NULL;
-	conn->port = port;
+		return;
+	conn->fd = fd;
 	SLIST_INSERT_HEAD(&c->conns, conn, link);
-	return conn;
 }
 
-bool http_conns_admit(struct http_request *r, int port)
+int http_conns_close(void *arg, curl_socket_t fd)
+{
+	forget(arg, fd);
+	return close(fd);
+}
+
+/* Closed or reset by the other side, also behind bytes that nobody has read yet (TLS announces its end). */
+static bool is_hung_up(curl_socket_t fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+
+	return poll(&p, 1, 0) > 0;
+}
+
+enum http_admission http_conns_admit(struct http_request *r, int port)
 {
 	struct http_conn *conn = find(r->client, port);
 
-	if (!conn) {
-		conn = conn_new(r->client, port);
-		r->opened = conn != NULL;
-	}
 	if (!conn)
-		return true;
-	if (conn->state == CONN_TRIED)
-		return false;
+		return HTTP_ADMITTED;
+	if (conn->used && is_hung_up(conn->fd))
+		return HTTP_HUNG_UP;
+	if (r->http2 && conn->state == CONN_TRIED)
+		return HTTP_HELD;
 	r->port = port;
-	r->proves = conn->state == CONN_UNTRIED;
+	r->opened = !conn->used;
+	conn->used = true;
+	r->proves = r->http2 && conn->state == CONN_UNTRIED;
 	if (r->proves)
 		conn->state = CONN_TRIED;
-	return true;
+	return HTTP_ADMITTED;
 }
 
 void http_conns_settled(struct http_request *r)
@@ -138,34 +197,6 @@ int http_conns_hear(CURL *easy, curl_infotype type, char *data, size_t n, void *
 	         number_after(text, SLICE_LIT(", last_stream="), &last))
 		go_away(r->client, r->port, last);
 	return 0;
-}
-
-static int socket_port(curl_socket_t fd)
-{
-	union {
-		struct sockaddr any;
-		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-	} addr;
-	socklen_t size = sizeof(addr);
-
-	if (getsockname(fd, &addr.any, &size) < 0)
-		return 0;
-	if (addr.any.sa_family == AF_INET)
-		return ntohs(addr.in.sin_port);
-	return addr.any.sa_family == AF_INET6 ? ntohs(addr.in6.sin6_port) : 0;
-}
-
-int http_conns_close(void *arg, curl_socket_t fd)
-{
-	struct http_client *c = arg;
-	struct http_conn *conn = find(c, socket_port(fd));
-
-	if (conn) {
-		SLIST_REMOVE(&c->conns, conn, http_conn, link);
-		free(conn);
-	}
-	return close(fd);
 }
 
 void http_conns_free(struct http_client *c)

@@ -40,12 +40,13 @@ int http_options_global(void)
 static int before_sending(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
 {
 	struct http_request *r = arg;
+	enum http_admission admission = r->begun == 0 ? http_conns_admit(r, local_port) : HTTP_ADMITTED;
 
 	(void)peer_ip, (void)local_ip, (void)peer_port;
-	if (r->begun == 0 && r->http2 && !http_conns_admit(r, local_port)) {
-		r->held = true;
+	r->held = admission == HTTP_HELD;
+	r->hung_up = admission == HTTP_HUNG_UP;
+	if (r->held || r->hung_up)
 		return CURL_PREREQFUNC_ABORT;
-	}
 	return ++r->begun > 1 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
@@ -59,12 +60,22 @@ static int record_upload(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_o
 	return 0;
 }
 
+/* Milliseconds for libcurl, at least one: 0 would mean no limit. */
+static long option_ms(int64_t us)
+{
+	int64_t ms = us / US_PER_MS;
+
+	return ms < 1 ? 1 : ms > INT_MAX ? INT_MAX : (long)ms;
+}
+
 /* Written bytes that nobody acknowledges: without this a blackholed connection hangs for a quarter of an hour. */
 static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
 {
-	unsigned timeout_ms = (unsigned)(uintptr_t)arg;
+	struct http_client *c = arg;
+	unsigned timeout_ms = (unsigned)option_ms(c->config.timeout_us);
 
 	(void)purpose;
+	http_conns_open(c, fd);
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms,
 	                 sizeof(timeout_ms)); /* a Unix socket has none */
 	return CURL_SOCKOPT_OK;
@@ -144,14 +155,6 @@ static int set_fixed(CURL *easy, struct err *err)
 	return r;
 }
 
-/* Milliseconds for libcurl, at least one: 0 would mean no limit. */
-static long option_ms(int64_t us)
-{
-	int64_t ms = us / US_PER_MS;
-
-	return ms < 1 ? 1 : ms > INT_MAX ? INT_MAX : (long)ms;
-}
-
 static int set_configured(CURL *easy, const struct http_client_config *config, struct err *err)
 {
 	const struct long_option longs[] = {
@@ -181,7 +184,7 @@ static int set_configured(CURL *easy, const struct http_client_config *config, s
 }
 
 /* The check of a variadic call's type wants each callback in a call of its own. */
-static int set_callbacks(struct http_request *r, const struct http_client_config *config, struct err *err)
+static int set_callbacks(struct http_request *r, struct err *err)
 {
 	CURL *e = r->easy;
 	CURLcode code = CURLE_OK;
@@ -196,10 +199,10 @@ static int set_callbacks(struct http_request *r, const struct http_client_config
 	SET(CURLOPT_WRITEFUNCTION, http_answer_body);
 	SET(CURLOPT_WRITEDATA, r);
 	SET(CURLOPT_SOCKOPTFUNCTION, on_socket);
-	SET(CURLOPT_SOCKOPTDATA, (void *)(uintptr_t)option_ms(config->timeout_us));
+	SET(CURLOPT_SOCKOPTDATA, r->client);
 	SET(CURLOPT_DEBUGFUNCTION, http_conns_hear);
 	SET(CURLOPT_DEBUGDATA, r);
-	SET(CURLOPT_CLOSESOCKETFUNCTION, config->http2 ? http_conns_close : (curl_closesocket_callback)NULL);
+	SET(CURLOPT_CLOSESOCKETFUNCTION, http_conns_close);
 	SET(CURLOPT_CLOSESOCKETDATA, r->client);
 	SET(CURLOPT_ERRORBUFFER, r->error);
 	SET(CURLOPT_PRIVATE, r);
@@ -218,7 +221,7 @@ int http_options_set(struct http_request *r, const struct http_client_config *co
 	if (ret == 0)
 		ret = set_configured(r->easy, config, err);
 	if (ret == 0)
-		ret = set_callbacks(r, config, err);
+		ret = set_callbacks(r, err);
 	if (ret == 0)
 		ret = set_pointer(r->easy, CURLOPT_HTTPHEADER, headers, err);
 	return ret;

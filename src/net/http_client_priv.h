@@ -37,13 +37,15 @@ struct http_request {
 	int64_t date_us;          /* likewise, when the answer is wanted */
 	int64_t answered_mono_us; /* when that answer's head was whole; 0: not yet */
 	bool cut;                 /* we stopped reading a too long answer */
-	/* With HTTP/2 (http_client_conns.c). */
+	/* http_client_conns.c */
+	bool hung_up; /* taken back before it was sent: its kept connection was closed by the other side */
+	bool opened;  /* it was the first on its connection */
+	int port;     /* our end's of its connection; 0: not known */
+	/* With HTTP/2. */
 	bool http2;
 	bool held;       /* taken back before it was sent: its connection has not answered yet */
-	bool opened;     /* it was the first on its connection */
 	bool proves;     /* the connection is held for others until it is answered */
 	bool refused;    /* the server said that it did not look at it */
-	int port;        /* our end's of its connection; 0: not known */
 	uint32_t stream; /* 0: not known, or HTTP/1.1 */
 	char answer[sizeof(((struct attempt *)0)->answer)];
 	size_t answer_len;
@@ -106,14 +108,21 @@ void http_client_answered(struct http_client *c);
 int64_t http_client_rest_us(const struct http_client *c);
 
 /* http_client_conns.c. In the callback before a request is sent: may it go over that connection now? */
-bool http_conns_admit(struct http_request *r, int local_port);
+enum http_admission {
+	HTTP_ADMITTED,
+	HTTP_HELD,    /* later: the connection has not answered yet */
+	HTTP_HUNG_UP, /* over another one: it was used before, and the other side has closed it since */
+};
+enum http_admission http_conns_admit(struct http_request *r, int local_port);
+/* libcurl opened a socket; it closes it by http_conns_close(). */
+void http_conns_open(struct http_client *c, curl_socket_t fd);
+int http_conns_close(void *arg, curl_socket_t fd);
 /* The head of its answer is there, or it ended. */
 void http_conns_settled(struct http_request *r);
 /* What waits for an answer has waited long enough. */
 void http_conns_enough(struct http_client *c);
 void http_conns_free(struct http_client *c);
 int http_conns_hear(CURL *easy, curl_infotype type, char *data, size_t n, void *arg);
-int http_conns_close(void *arg, curl_socket_t fd);
 
 /* Callbacks, set by http_options_set(). They only record. */
 size_t http_answer_head(char *data, size_t size, size_t n, void *arg);
