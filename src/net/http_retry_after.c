@@ -5,7 +5,7 @@
 #include "net/http_retry_after.h"
 
 #include <ctype.h>
-#include <curl/curl.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/parse.h"
@@ -23,34 +23,46 @@ static struct slice trim(struct slice s)
 	return s;
 }
 
-/* All three HTTP date forms begin with a day's name, which keeps curl_getdate() from reading numbers as dates. */
-static time_t parse_date(struct slice s)
+/* Seconds since 1970, -1 for what is no date. The three forms of RFC 9110, 5.6.7; nobody calls setlocale(), so the
+ * names are English. Not curl_getdate(): its time_t is libcurl's, of 32 bits on some systems, where dates end in
+ * 2038. */
+static int64_t parse_date(struct slice s)
 {
+	static const char *const forms[] = {
+	        "%a, %d %b %Y %H:%M:%S GMT",
+	        "%a, %d-%b-%y %H:%M:%S GMT",
+	        "%a %b %d %H:%M:%S %Y",
+	};
 	char text[DATE_MAX];
 
-	if (s.n == 0 || s.n >= sizeof(text) || !isalpha((unsigned char)s.p[0]))
+	if (s.n == 0 || s.n >= sizeof(text))
 		return -1;
 	memcpy(text, s.p, s.n);
 	text[s.n] = '\0';
-	return curl_getdate(text, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+		struct tm tm = {0};
+		const char *rest = strptime(text, forms[i], &tm);
+
+		if (rest && *rest == '\0')
+			return (int64_t)timegm(&tm);
+	}
+	return -1;
 }
 
-/* A server may name a year of eight digits, which does not fit into microseconds. */
 int64_t http_date_us(struct slice value)
 {
-	time_t when = parse_date(trim(value));
+	int64_t when = parse_date(trim(value));
 
-	return when > 0 && when <= INT64_MAX / US_PER_S ? (int64_t)when * US_PER_S : 0;
+	return when > 0 ? when * US_PER_S : 0;
 }
 
 static int64_t until_date(struct slice s, int64_t wall_us)
 {
-	time_t when = parse_date(s);
-	int64_t left;
+	int64_t when = parse_date(s), left;
 
 	if (when < 0)
 		return -1;
-	left = (int64_t)when - wall_us / US_PER_S;
+	left = when - wall_us / US_PER_S;
 	if (left < 0)
 		return -1;
 	return left >= US_PER_H / US_PER_S ? US_PER_H : left * US_PER_S;

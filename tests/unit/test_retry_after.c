@@ -47,6 +47,9 @@ static const struct form forms[] = {
         {"Fri, 31 Dec 1999 23:59:59 GMT", 3600},
         {"Thu, 01 Jan 1970 00:00:00 GMT", -1},
         {"Sun, 99 Nov 1994 08:49:37 GMT", -1},
+        {"Sun, 06 Nov 1994 08:49:47", -1},
+        {"Sun, 06 Nov 1994 08:49:47 GMT GMT", -1},
+        {"06 Nov 1994 08:49:47 GMT", -1},
         {"Sun, 06 Nov 1994 08:49:37 GMT and a lot of text that makes it longer than any date is", -1},
 };
 
@@ -68,8 +71,11 @@ static void a_date_s_microseconds(void **state)
 	        {" Sun, 06 Nov 1994 08:49:37 GMT\r\n", 784111777},
 	        {"Thu, 01 Jan 1970 00:00:01 GMT", 1},
 	        {"Thu, 01 Jan 1970 00:00:00 GMT", 0},
+	        {"Tue, 19 Jan 2038 03:14:08 GMT", 2147483648}, /* the first second beyond 32 bits */
+	        {"Sunday, 01-Jan-40 00:00:00 GMT", 2208988800},
+	        {"Fri Jan  6 23:59:59 2040", 2209507199},
 	        {"Fri, 31 Dec 9999 23:59:59 GMT", 253402300799},
-	        {"Sun, 08 Nov 36011994 00:00:00 GMT", 0}, /* found by the fuzzer: more microseconds than there are */
+	        {"Sun, 08 Nov 36011994 00:00:00 GMT", 0},
 	        {"784111777", 0},
 	        {"", 0},
 	};
