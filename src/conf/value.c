@@ -144,6 +144,12 @@ static bool in_range(const struct conf_option_info *opt, uint64_t v)
 	       parse_notation(opt, slice_of(opt->how.max), &high) == 0 && v >= low && v <= high;
 }
 
+/* "16G" is in range, and beyond a size_t of 32 bits. */
+static bool fits(const struct conf_option_info *opt, uint64_t v)
+{
+	return opt->how.size != sizeof(uint32_t) || v <= UINT32_MAX;
+}
+
 static void store_number(const struct conf_option_info *opt, void *base, uint64_t v)
 {
 	uint32_t narrow = (uint32_t)v;
@@ -195,6 +201,8 @@ static int read_notation(const struct reader *rd, const struct conf_option_info 
 		return reader_fail(rd, line, name, "expected %s, not \"%.40s\"", wanted[opt->how.type], text);
 	if (r < 0 || !in_range(opt, *ret))
 		return reader_fail(rd, line, name, "\"%.40s\" is out of range (%s)", text, opt->range);
+	if (!fits(opt, *ret))
+		return reader_fail(rd, line, name, "\"%.40s\" is more than a process of 32 bits can address", text);
 	return 0;
 }
 

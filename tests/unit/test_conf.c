@@ -175,7 +175,7 @@ static void every_option_can_be_set(void **state)
 	        "default_stream = \"b.-_9\";\n"
 	        "listen: { socket = \"/a\"; mode = \"0777\"; group = \"root\"; max_connections = 65536; "
 	        "max_line = \"16M\";\n"
-	        "  max_unread_replies = \"1K\"; max_memory = \"16G\"; idle_timeout = \"100ms\"; };\n"
+	        "  max_unread_replies = \"1K\"; max_memory = \"3G\"; idle_timeout = \"100ms\"; };\n"
 	        "control = { socket = \"/b\"; group = \"root\"; };\n"
 	        "outbox = { path = \"/c\"; sync = \"normal\"; max_events = 1000000000; max_bytes = \"65536G\";\n"
 	        "  min_free_disk = \"0\"; ballast = \"0\"; dedup_window = \"30d\"; keep_delivered = \"1h\"; "
@@ -203,7 +203,7 @@ static void every_option_can_be_set(void **state)
 	assert_string_equal(c->streams[0].validation_endpoint, "https://v.example/");
 	assert_string_equal(c->streams[1].validation_endpoint, "http://[::1]:8080/debug/x/mp/collect");
 	assert_int_equal(c->listen.max_connections, 65536);
-	assert_true(c->listen.max_memory == (size_t)16 << 30);
+	assert_true(c->listen.max_memory == (size_t)3 << 30);
 	assert_false(c->outbox.sync_full);
 	assert_true(c->outbox.max_bytes == UINT64_C(1) << 46);
 	assert_true(c->limits_360);
@@ -298,6 +298,21 @@ static void out_of_range(void **state)
 	bad(STREAM "http = { hosts = [ ]; };",
 	    "t.conf:2: http.hosts: 0 is out of range (1 to 64 names, without a port)");
 	bad("streams = ( );", "t.conf:1: streams: 0 is out of range (1 to 250 streams)");
+}
+
+/* A size_t of 32 bits would make 0 of it. */
+static void what_32_bits_can_address(void **state)
+{
+	(void)state;
+#if SIZE_MAX > UINT32_MAX
+	struct conf *c = good(STREAM "listen = { max_memory = \"16G\"; };");
+
+	assert_true(c->listen.max_memory == (size_t)16 << 30);
+	conf_free(c);
+#else
+	bad(STREAM "listen = { max_memory = \"16G\"; };",
+	    "t.conf:2: listen.max_memory: \"16G\" is more than a process of 32 bits can address");
+#endif
 }
 
 /* Trap 22: libconfig has lost the value before anybody can look at it. */
@@ -976,6 +991,7 @@ int main(void)
 	        cmocka_unit_test(unknown_options),
 	        cmocka_unit_test(wrong_types),
 	        cmocka_unit_test(out_of_range),
+	        cmocka_unit_test(what_32_bits_can_address),
 	        cmocka_unit_test(integers_do_not_wrap),
 	        cmocka_unit_test(numbers_mean_one_thing),
 	        cmocka_unit_test(no_trailing_commas),
