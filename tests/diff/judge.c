@@ -8,6 +8,7 @@
  * judge -v N FILE  parses and validates them
  * judge -i N FILE  reads them and interns their envelopes, in memory
  * judge -s N FILE  reads them and stores them, by groups of a hundred lines, in an outbox that is removed then */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,8 +64,8 @@ static int read_header(struct bench *b, const char *header)
 	char mode[16], type[16], limits[16];
 	int door;
 
-	if (sscanf(header, "%15s %15s %15s %d %ld %ld", mode, type, limits, &door, &b->wall_us, &b->ctx.max_age_us) !=
-	    6)
+	if (sscanf(header, "%15s %15s %15s %d %" SCNd64 " %" SCNd64, mode, type, limits, &door, &b->wall_us,
+	           &b->ctx.max_age_us) != 6)
 		return -1;
 	for (int i = 0; i < N_STREAMS; i++)
 		b->streams[i].mode = !strcmp(mode, "off")      ? VALIDATION_OFF

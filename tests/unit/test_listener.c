@@ -326,7 +326,7 @@ static void long_lines_end_a_turn_too(void **state)
 static void a_pause_serves_nobody_first(void **state)
 {
 	struct fixture *f = *state;
-	enum { CLIENTS = 8, ROUNDS = 40 };
+	enum { CLIENTS = 8, ROUNDS = 160 };
 	static char text[30000];
 	size_t served[CLIENTS + 1] = {0}, least = SIZE_MAX, most = 0;
 	int fds[CLIENTS];
