@@ -52,7 +52,7 @@ LINK_tsan := -fsanitize=thread
 LINK_cov := --coverage
 LINK_fuzz := -fsanitize=address,undefined
 
-ALL_CPPFLAGS = -Isrc -D_GNU_SOURCE -DGA4RELAY_VERSION='"$(VERSION)"' -DGA4RELAY_SYSCONFDIR='"$(sysconfdir)"' \
+ALL_CPPFLAGS = -Isrc -D_GNU_SOURCE $(WIDE) -DGA4RELAY_VERSION='"$(VERSION)"' -DGA4RELAY_SYSCONFDIR='"$(sysconfdir)"' \
 	$(PKG_CFLAGS) $(CPPFLAGS)
 ALL_CFLAGS = -std=gnu11 -pthread $(WARNINGS) $(HARDEN_CFLAGS) $(OPT_$(VARIANT)) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(HARDEN_LDFLAGS) $(LINK_$(VARIANT)) $(LDFLAGS)
@@ -164,7 +164,7 @@ $B/tests/judge: $B/tests/diff/judge.o $(LIB)
 $B/tests/%_shim.so: tests/e2e/lib/%_shim.c
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
-	@$(CC) -std=gnu11 -O1 -Wall -Wextra -fPIC -shared -o $@ $< -lpthread
+	@$(CC) -std=gnu11 -O1 -Wall -Wextra $(WIDE) -fPIC -shared -o $@ $< -lpthread
 
 $B/lint/options: $B/tests/lint/options.o $(LIB)
 	@mkdir -p $(@D)

@@ -1,8 +1,13 @@
 /* clock.c - the three clocks, read together, and a thread's own time */
 #include "base/clock.h"
 
+#include <assert.h>
 #include <sys/resource.h>
+#include <sys/types.h>
 #include <time.h>
+
+/* configure finds the flags for it. Files and times of 32 bits end at 2 GiB and in 2038. */
+static_assert(sizeof(off_t) >= 8 && sizeof(time_t) >= 8, "off_t or time_t has 32 bits: run configure again");
 
 static int64_t read_us(clockid_t id)
 {

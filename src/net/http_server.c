@@ -3,6 +3,7 @@
  * evhttp limits head and body once it is told to (trap 18), but neither how many connections there are nor how long
  * a request may take to arrive. Both are kept here: every connection has a struct http_conn from accept to close. */
 #include "net/http_server.h"
+#include "net/event_time.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -17,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "net/event_time.h"
 #include "net/http_server_bind.h"
 #include "net/http_server_framing.h"
 
@@ -423,11 +425,11 @@ void http_answer(struct http_exchange *x, int status, const char *content_type, 
 
 static int configure(struct http_server *s, const struct http_server_config *config)
 {
-	struct timeval tv = {config->timeout_us / US_PER_S, config->timeout_us % US_PER_S};
+	struct event_time buf;
 
 	evhttp_set_max_headers_size(s->http, (ev_ssize_t)config->max_headers);
 	evhttp_set_max_body_size(s->http, (ev_ssize_t)config->max_body);
-	evhttp_set_timeout_tv(s->http, &tv);
+	evhttp_set_timeout_tv(s->http, event_time(&buf, config->timeout_us));
 	evhttp_set_allowed_methods(s->http, (ev_uint16_t)known_methods());
 	evhttp_set_gencb(s->http, on_request, s);
 	evhttp_set_bevcb(s->http, on_accepted, s);

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "net/event_time.h"
 
 #define SLOW_TURN_US (10 * US_PER_MS)
 
@@ -223,13 +224,9 @@ struct loop_timer *loop_timer_free(struct loop_timer *t)
 
 void loop_timer_set(struct loop_timer *t, int64_t delay_us)
 {
-	struct timeval tv = {0, 0};
+	struct event_time buf;
 
-	if (delay_us > 0) {
-		tv.tv_sec = (time_t)(delay_us / US_PER_S);
-		tv.tv_usec = (suseconds_t)(delay_us % US_PER_S);
-	}
-	if (event_add(t->ev, &tv) < 0)
+	if (event_add(t->ev, event_time(&buf, delay_us)) < 0)
 		log_error("event loop: a timer cannot be set: out of memory; it comes with the next event");
 }
 

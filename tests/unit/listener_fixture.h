@@ -18,11 +18,11 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "../lib/kernel_clock.h"
 #include "base/clock.h"
 #include "net/listener.h"
 #include "net/loop.h"
@@ -31,12 +31,13 @@
 static int64_t clock_ahead_us;
 int clock_gettime(clockid_t id, struct timespec *ts)
 {
-	int r = (int)syscall(SYS_clock_gettime, id, ts);
+	int r = kernel_clock(id, ts);
 
 	if (id == CLOCK_MONOTONIC || id == CLOCK_MONOTONIC_COARSE)
 		ts->tv_sec += clock_ahead_us / US_PER_S;
 	return r;
 }
+NARROW_CLOCK_GETTIME
 
 struct seen_line {
 	uint64_t conn;
@@ -184,7 +185,7 @@ static int64_t real_us(void)
 {
 	struct timespec ts;
 
-	syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &ts);
+	kernel_clock(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * US_PER_S + ts.tv_nsec / 1000;
 }
 

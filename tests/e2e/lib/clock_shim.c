@@ -8,10 +8,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "../../lib/kernel_clock.h"
 
 enum { WALL, FORWARD, N_OFFSETS };
 static const volatile int64_t none[N_OFFSETS], *offsets = none;
@@ -46,7 +47,7 @@ static int64_t offset_of(clockid_t id)
 int clock_gettime(clockid_t id, struct timespec *ts)
 {
 	int64_t ns;
-	int r = (int)syscall(SYS_clock_gettime, id, ts);
+	int r = kernel_clock(id, ts);
 
 	if (r == 0 && offset_of(id)) {
 		ns = ts->tv_sec * INT64_C(1000000000) + ts->tv_nsec + offset_of(id);
@@ -55,6 +56,7 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 	}
 	return r;
 }
+NARROW_CLOCK_GETTIME
 
 /* The relay's condition variables run on the monotonic clock: the kernel is asked in its own time. */
 int pthread_cond_timedwait(pthread_cond_t *restrict cond, pthread_mutex_t *restrict lock,
@@ -86,3 +88,28 @@ int gettimeofday(struct timeval *restrict tv, void *restrict zone)
 	tv->tv_usec = ts.tv_nsec / 1000;
 	return 0;
 }
+
+#ifdef SYS_clock_gettime64 /* what libraries of a 32-bit time_t call */
+
+int32_t narrow_time(int32_t *ret) __asm__("time");
+int32_t narrow_time(int32_t *ret)
+{
+	int32_t now = (int32_t)time(NULL);
+
+	if (ret)
+		*ret = now;
+	return now;
+}
+
+int narrow_gettimeofday(int32_t tv[2], void *zone) __asm__("gettimeofday");
+int narrow_gettimeofday(int32_t tv[2], void *zone)
+{
+	struct timeval now;
+
+	gettimeofday(&now, zone);
+	tv[0] = (int32_t)now.tv_sec;
+	tv[1] = (int32_t)now.tv_usec;
+	return 0;
+}
+
+#endif
