@@ -221,6 +221,17 @@ static void find_forgotten_status(struct http_request *r)
 			r->status = (int)code;
 }
 
+/* OpenSSL's record of an error, "error:0A000126:SSL routines::unexpected eof while reading", which libcurl 7.88 puts
+ * behind OpenSSL's version and 8.x behind "TLS connect error": its reason is all that a reader can use. */
+static const char *tls_reason(const char *text)
+{
+	const char *record = strstr(text, "error:"), *last = record ? strrchr(record, ':') : NULL;
+
+	if (!record || !isxdigit((unsigned char)record[sizeof("error:") - 1]) || last[1] == '\0')
+		return text;
+	return last + 1;
+}
+
 /* libcurl's words may quote parts of the URL, whose query holds the secret. */
 static const char *error_text(const struct http_request *r, enum transport t, CURLcode code)
 {
@@ -234,7 +245,7 @@ static const char *error_text(const struct http_request *r, enum transport t, CU
 		return "the answer's head is too long";
 	if (r->error[0] == '\0' || strchr(r->error, '?') || strstr(r->error, "api_secret"))
 		return curl_easy_strerror(code);
-	return r->error;
+	return t == TRANSPORT_TLS ? tls_reason(r->error) : r->error;
 }
 
 void http_answer_attempt(struct http_request *r, CURLcode code, struct attempt *ret)
