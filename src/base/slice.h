@@ -26,7 +26,13 @@ static inline bool slice_eq(struct slice a, struct slice b)
 
 static inline bool slice_starts(struct slice s, struct slice prefix)
 {
-	return s.n >= prefix.n && memcmp(s.p, prefix.p, prefix.n) == 0;
+	return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
+}
+
+/* Does it stand anywhere in s? (memmem() itself must not be given NULL, not even with 0 bytes.) */
+static inline bool slice_has(struct slice s, struct slice part)
+{
+	return s.n >= part.n && (part.n == 0 || memmem(s.p, s.n, part.p, part.n) != NULL);
 }
 
 #endif

@@ -107,7 +107,7 @@ static void put_envelope(struct sink *s, struct slice envelope, int64_t props_us
 	at = envelope.p + 1;
 	end = envelope.p + envelope.n - 1;
 	/* The walk is for those few that have properties. */
-	if (memmem(envelope.p, envelope.n, key.p, key.n)) {
+	if (slice_has(envelope, key)) {
 		for (bool more = json_text_first(envelope, &m); more; more = json_text_next(&m))
 			if (slice_eq(m.key, key))
 				at = put_properties(s, at, m.value, props_us);
@@ -214,7 +214,7 @@ static bool fits_event_line(const struct submission *sub, const struct event *e)
 {
 	struct json_text_member m;
 
-	if (e->props_us != 0 || memmem(sub->envelope.p, sub->envelope.n, "\"params\"", 8))
+	if (e->props_us != 0 || slice_has(sub->envelope, SLICE_LIT("\"params\"")))
 		return false;
 	for (bool more = json_text_first(e->body, &m); more; more = json_text_next(&m))
 		if (!slice_eq(m.key, SLICE_LIT("\"name\"")) && !slice_eq(m.key, SLICE_LIT("\"params\"")))

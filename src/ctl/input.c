@@ -67,12 +67,11 @@ int input_fill(struct input *in)
 /* What show and export print has the event's line in `line`; no line of the event socket has such a member. */
 static struct slice unwrapped(struct input *in, struct slice line)
 {
-	static const char key[] = "\"line\"";
 	const struct json_node *m;
 	const struct json_doc *d;
 	struct err err;
 
-	if (!memmem(line.p, line.n, key, sizeof(key) - 1) || json_in_read(in->json, line, &d, &err) < 0)
+	if (!slice_has(line, SLICE_LIT("\"line\"")) || json_in_read(in->json, line, &d, &err) < 0)
 		return line;
 	m = json_member(d, d->nodes, "line");
 	if (!m || m->type != JSON_STRING)

@@ -164,7 +164,7 @@ static void go_away(struct http_client *c, int port, uint32_t last_stream)
 /* The number behind the words, if the text has them. */
 static bool number_after(struct slice text, struct slice words, uint32_t *ret)
 {
-	const char *p = memmem(text.p, text.n, words.p, words.n), *end = text.p + text.n;
+	const char *p = text.n ? memmem(text.p, text.n, words.p, words.n) : NULL, *end = text.p + text.n;
 	uint64_t n = 0;
 
 	if (!p)

@@ -15,6 +15,11 @@ struct corrupt_rows {
 	size_t n;
 };
 
+static char *copy(char *to, struct slice s)
+{
+	return s.n ? (char *)mempcpy(to, s.p, s.n) : to;
+}
+
 /* One block: the receiver's room, the submission, its one event, then the texts. */
 static struct submission *make_submission(const struct scan_row *row, struct slice envelope, struct slice client,
                                           size_t room)
@@ -35,13 +40,12 @@ static struct submission *make_submission(const struct scan_row *row, struct sli
 	                           .n_events = 1,
 	                           .room = (uint32_t)room};
 	sub->envelope = (struct slice){at, envelope.n};
-	at = (char *)mempcpy(at, envelope.p, envelope.n);
+	at = copy(at, envelope);
 	sub->client = (struct slice){at, client.n};
-	at = (char *)mempcpy(at, client.p, client.n);
+	at = copy(at, client);
 	sub->events[0] =
 	        (struct event){.body = {at, row->body.n}, .time_us = row->time_us, .props_us = row->props_us};
-	if (row->body.n)
-		memcpy(at, row->body.p, row->body.n);
+	(void)copy(at, row->body);
 	if (row->name.n)
 		sub->events[0].name = (struct slice){at + (row->name.p - row->body.p), row->name.n};
 	return sub;

@@ -116,7 +116,7 @@ static int make_body(struct validate_op *v, const struct submission *sub, bool r
 	if (r < 0)
 		return r;
 	/* The line's own wish comes first. */
-	if (relaxed || memmem(sub->envelope.p, sub->envelope.n, "\"validation_behavior\"", 21))
+	if (relaxed || slice_has(sub->envelope, SLICE_LIT("\"validation_behavior\"")))
 		return buf_append_slice(&v->body, buf_slice(&plain));
 	r = buf_append_char(&v->body, '{');
 	if (r == 0)
@@ -186,7 +186,7 @@ static int rejudge(struct validate_op *v, const struct request *request, struct 
 	r = ingest_judge_off(ingest, line, result);
 	if (r < 0)
 		return err_set(err, r, "validate: out of memory");
-	if (result->sub && memmem(result->sub->envelope.p, result->sub->envelope.n, "\"user_data\"", 11))
+	if (result->sub && slice_has(result->sub->envelope, SLICE_LIT("\"user_data\"")))
 		result->sub = NULL;
 	return 0;
 }
