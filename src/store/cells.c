@@ -11,6 +11,11 @@
 #include "base/utf8.h"
 
 enum { LEAF_OF_TABLE = 13, LEAF_HEADER = 8, FILE_HEADER = 100 };
+enum {
+	ROW_MAX = 64 << 20,
+	LOCAL_TIMES = 2,   /* the bytes of a page that its cells may take together */
+	CHAINED_TIMES = 4, /* the pages of a file that its chains may have together */
+};
 
 /* Page 1 begins with the file's header. */
 static size_t header_at(uint32_t number)
@@ -18,12 +23,26 @@ static size_t header_at(uint32_t number)
 	return number == 1 ? FILE_HEADER : 0;
 }
 
-uint32_t cells_count(const unsigned char *page, uint32_t number, size_t size)
+void cells_init(struct cells *c, const struct pages *pages)
+{
+	uint64_t bytes = pages->with_data * pages->size;
+
+	*c = (struct cells){.pages = pages, .chained_left = CHAINED_TIMES * pages->with_data};
+	buf_init(&c->spill, bytes < ROW_MAX ? (size_t)bytes : ROW_MAX);
+}
+
+void cells_free(struct cells *c)
+{
+	buf_free(&c->spill);
+}
+
+uint32_t cells_begin(struct cells *c, const unsigned char *page, uint32_t number)
 {
 	const unsigned char *header = page + header_at(number);
 	uint32_t n = pages_be16(header + 3);
 
-	if (header[0] != LEAF_OF_TABLE || header_at(number) + LEAF_HEADER + 2 * (size_t)n > size)
+	c->local_left = LOCAL_TIMES * c->pages->size;
+	if (header[0] != LEAF_OF_TABLE || header_at(number) + LEAF_HEADER + 2 * (size_t)n > c->pages->size)
 		return 0;
 	return n;
 }
@@ -63,16 +82,23 @@ static size_t local_part(uint64_t total, size_t usable)
 	return n <= most ? n : least;
 }
 
-/* The rest of it: a chain of pages, each beginning with the next one's number. */
-static int read_chain(const struct pages *p, uint32_t number, size_t left, struct buf *spill)
+/* The rest of it: a chain of pages, each beginning with the next one's number. A ring of them ends with the payload,
+ * which cannot be longer than the file. */
+static int read_chain(struct cells *c, uint32_t number, size_t left)
 {
+	const struct pages *p = c->pages;
 	unsigned char *page = malloc(p->size);
 	int r = page ? 0 : -ENOMEM;
 
 	while (r == 0 && left > 0) {
-		size_t n = left < p->size - 4 ? left : p->size - 4;
+		size_t n = left < p->usable - 4 ? left : p->usable - 4;
 
-		r = pages_read(p, number, page) < 0 ? -EUCLEAN : buf_append(spill, page + 4, n);
+		if (c->chained_left == 0 || pages_read(p, number, page) < 0) {
+			r = -EUCLEAN;
+			break;
+		}
+		c->chained_left--;
+		r = buf_append(&c->spill, page + 4, n);
 		number = pages_be32(page);
 		left -= n;
 	}
@@ -125,26 +151,34 @@ static int read_record(struct slice record, struct cell *ret)
 	return value_at == record.n ? 0 : -EUCLEAN;
 }
 
-int cells_read(const struct pages *p, const unsigned char *page, uint32_t number, uint32_t index, struct buf *spill,
-               struct cell *ret)
+static int read_spilled(struct cells *c, struct slice local, uint32_t first, uint64_t total, struct cell *ret)
 {
-	const struct slice whole = {(const char *)page, p->size};
-	size_t at = pages_be16(page + header_at(number) + LEAF_HEADER + 2 * (size_t)index), local;
-	uint64_t total;
 	int r;
 
-	if (!take_varint(whole, &at, &total) || !take_varint(whole, &at, &ret->id) || total > spill->max)
+	if (total > c->spill.max)
 		return -EUCLEAN;
-	local = local_part(total, p->size);
-	if (local > p->size - at)
+	buf_clear(&c->spill);
+	r = buf_append_slice(&c->spill, local);
+	if (r == 0)
+		r = read_chain(c, first, (size_t)total - local.n);
+	return r == 0 ? read_record(buf_slice(&c->spill), ret) : r;
+}
+
+int cells_read(struct cells *c, const unsigned char *page, uint32_t number, uint32_t index, struct cell *ret)
+{
+	const struct slice whole = {(const char *)page, c->pages->usable};
+	size_t at = pages_be16(page + header_at(number) + LEAF_HEADER + 2 * (size_t)index), local;
+	uint64_t total;
+
+	if (!take_varint(whole, &at, &total) || !take_varint(whole, &at, &ret->id))
 		return -EUCLEAN;
+	local = local_part(total, c->pages->usable);
+	if (local > whole.n - at || local > c->local_left)
+		return -EUCLEAN;
+	c->local_left -= local;
 	if (local == total)
 		return read_record((struct slice){whole.p + at, local}, ret);
-	if (local + 4 > p->size - at)
+	if (local + 4 > whole.n - at)
 		return -EUCLEAN;
-	buf_clear(spill);
-	r = buf_append(spill, whole.p + at, local);
-	if (r == 0)
-		r = read_chain(p, pages_be32(page + at + local), (size_t)total - local, spill);
-	return r == 0 ? read_record(buf_slice(spill), ret) : r;
+	return read_spilled(c, (struct slice){whole.p + at, local}, pages_be32(page + at + local), total, ret);
 }

@@ -14,7 +14,8 @@
 
 #include "base/fd.h"
 
-enum { HEADER = 100, PAGE_SIZE_AT = 16, WAL_HEADER = 32, FRAME_HEADER = 24, PAGE_SIZE_USUAL = 4096 };
+enum { HEADER = 100, PAGE_SIZE_AT = 16, RESERVED_AT = 20, USABLE_MIN = 480 };
+enum { WAL_HEADER = 32, FRAME_HEADER = 24, PAGE_SIZE_USUAL = 4096 };
 #define WAL_MAGIC UINT32_C(0x377f0682) /* its last bit: the checksums are of big-endian words */
 
 static bool is_page_size(uint32_t n)
@@ -76,51 +77,70 @@ static bool checksum_is(const struct checksum *c, const unsigned char *stored)
 	return c->a == pages_be32(stored) && c->b == pages_be32(stored + 4);
 }
 
-static int note_frame(struct pages *p, uint32_t number, uint32_t frame)
+static int keep_frame(struct pages *p, uint32_t number, uint32_t frame)
 {
-	if (number >= p->cap) {
-		uint32_t cap = number + number / 2 + 64;
-		uint32_t *more = realloc(p->frames, cap * sizeof(*more));
+	if (p->n_frames == p->cap_frames) {
+		size_t cap = p->cap_frames ? p->cap_frames * 2 : 256;
+		struct page_frame *more = reallocarray(p->frames, cap, sizeof(*more));
 
 		if (!more)
 			return -ENOMEM;
-		memset(more + p->cap, 0, (cap - p->cap) * sizeof(*more));
 		p->frames = more;
-		p->cap = cap;
+		p->cap_frames = cap;
 	}
-	p->frames[number] = frame;
+	p->frames[p->n_frames++] = (struct page_frame){number, frame};
 	return 0;
 }
 
-/* Frames belong to the WAL as long as salts and checksums go on from the header's; of those, what lies before the
- * last commit counts. Two walks: the first finds where that is. */
-static int walk_frames(struct pages *p, const unsigned char *header, struct checksum sum, uint32_t until,
-                       uint32_t *ret_committed)
+static int compare_frames(const void *a, const void *b)
 {
-	size_t size = FRAME_HEADER + p->size;
+	const struct page_frame *x = a, *y = b;
+
+	if (x->page != y->page)
+		return x->page < y->page ? -1 : 1;
+	return (x->frame > y->frame) - (x->frame < y->frame);
+}
+
+/* Of the committed frames, the newest of each page that the database still has. */
+static void sort_frames(struct pages *p, size_t committed)
+{
+	size_t n = 0;
+
+	if (committed > 0)
+		qsort(p->frames, committed, sizeof(*p->frames), compare_frames);
+	for (size_t i = 0; i < committed; i++) {
+		bool newest = i + 1 == committed || p->frames[i + 1].page != p->frames[i].page;
+
+		if (newest && p->frames[i].page <= p->last)
+			p->frames[n++] = p->frames[i];
+	}
+	p->n_frames = n;
+}
+
+/* Frames belong to the WAL as long as salts and checksums go on from the header's; of those, what lies before the
+ * last commit counts. Page 0 does not exist: SQLite stops there too, and so ends a WAL that is mostly a hole. */
+static int walk_frames(struct pages *p, const unsigned char *header, struct checksum sum)
+{
+	size_t size = FRAME_HEADER + p->size, committed = 0;
 	unsigned char *frame = malloc(size);
 	int r = frame ? 0 : -ENOMEM;
 
-	for (uint32_t i = 1; r == 0 && i <= until; i++) {
-		uint32_t number, db_pages;
-
+	for (uint32_t i = 1; r == 0 && i < UINT32_MAX; i++) {
 		if (read_at(p->wal_fd, frame, size, WAL_HEADER + (off_t)(i - 1) * (off_t)size) != (ssize_t)size ||
-		    memcmp(frame + 8, header + 16, 8) != 0)
+		    memcmp(frame + 8, header + 16, 8) != 0 || pages_be32(frame) == 0)
 			break;
 		checksum_add(&sum, frame, 8);
 		checksum_add(&sum, frame + FRAME_HEADER, p->size);
 		if (!checksum_is(&sum, frame + 16))
 			break;
-		number = pages_be32(frame);
-		db_pages = pages_be32(frame + 4);
-		if (ret_committed && db_pages > 0) {
-			*ret_committed = i;
-			p->n = db_pages;
+		r = keep_frame(p, pages_be32(frame), i);
+		if (r == 0 && pages_be32(frame + 4) > 0) {
+			committed = p->n_frames;
+			p->last = pages_be32(frame + 4);
 		}
-		if (!ret_committed && number > 0 && number <= p->n)
-			r = note_frame(p, number, i);
 	}
 	free(frame);
+	sort_frames(p, committed);
 	return r;
 }
 
@@ -155,22 +175,59 @@ bool pages_has_wal(const char *path)
 	return read_header(fd, header, &sum);
 }
 
+/* Pages that the file has, the last one perhaps in part. */
+static uint32_t count_pages(const struct pages *p)
+{
+	off_t n = (size_of(p->fd) + (off_t)p->size - 1) / (off_t)p->size;
+
+	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX - 1;
+}
+
 static int read_wal(struct pages *p)
 {
 	unsigned char header[WAL_HEADER];
 	struct checksum sum;
-	uint32_t committed = 0;
-	int r;
+	bool has = read_header(p->wal_fd, header, &sum);
 
-	if (!read_header(p->wal_fd, header, &sum))
-		return 0;
-	p->size = pages_be32(header + 8);
-	p->n = (uint32_t)(size_of(p->fd) / (off_t)p->size);
-	r = walk_frames(p, header, sum, UINT32_MAX, &committed);
-	return r == 0 ? walk_frames(p, header, sum, committed, NULL) : r;
+	if (has)
+		p->size = pages_be32(header + 8);
+	p->in_file = p->last = count_pages(p);
+	return has ? walk_frames(p, header, sum) : 0;
 }
 
 /* ---- opening ---- */
+
+/* Bytes of the file that are no holes: of a sparse one a small part. A file system that knows no holes has none. */
+static uint64_t count_data(int fd)
+{
+	off_t size = size_of(fd), at = 0, end;
+	uint64_t bytes = 0;
+
+	while (at < size && (at = lseek(fd, at, SEEK_DATA)) >= 0) {
+		end = lseek(fd, at, SEEK_HOLE);
+		if (end <= at)
+			break;
+		bytes += (uint64_t)(end - at);
+		at = end;
+	}
+	return at < 0 && errno != ENXIO ? (uint64_t)size : bytes;
+}
+
+/* From page 1, wherever its newest content is. */
+static int find_usable(struct pages *p)
+{
+	static const char magic[16] = "SQLite format 3";
+	unsigned char *page = malloc(p->size);
+
+	if (!page)
+		return -ENOMEM;
+	p->usable = p->size;
+	if (pages_read(p, 1, page) == 0 && memcmp(page, magic, sizeof(magic)) == 0 &&
+	    p->size - page[RESERVED_AT] >= USABLE_MIN)
+		p->usable = p->size - page[RESERVED_AT];
+	free(page);
+	return 0;
+}
 
 int pages_open(struct pages *ret, const char *path, struct err *err)
 {
@@ -182,12 +239,14 @@ int pages_open(struct pages *ret, const char *path, struct err *err)
 		return err_set(err, -errno, "cannot be opened: %s", strerror(errno));
 	p.wal_fd = open_wal(path);
 	p.size = find_page_size(p.fd);
-	p.n = (uint32_t)((size_of(p.fd) + (off_t)p.size - 1) / (off_t)p.size);
 	r = read_wal(&p);
+	if (r == 0)
+		r = find_usable(&p);
 	if (r < 0) {
 		pages_close(&p);
 		return err_set(err, r, "%s", strerror(-r));
 	}
+	p.with_data = count_data(p.fd) / p.size + 1 + p.n_frames;
 	*ret = p;
 	return 0;
 }
@@ -198,19 +257,70 @@ void pages_close(struct pages *p)
 	p->wal_fd = fd_close(p->wal_fd);
 	free(p->frames);
 	p->frames = NULL;
+	p->n_frames = p->cap_frames = 0;
+}
+
+/* ---- reading ---- */
+
+/* The first of the frames whose page is at least that. */
+static size_t find_frame(const struct pages *p, uint32_t number)
+{
+	size_t low = 0, high = p->n_frames;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (p->frames[middle].page < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The first page of the file from that one on that is not a hole; UINT32_MAX: there is none. */
+static uint32_t next_in_file(const struct pages *p, uint32_t from)
+{
+	uint32_t end = p->in_file < p->last ? p->in_file : p->last;
+	off_t at;
+
+	if (from > end)
+		return UINT32_MAX;
+	at = lseek(p->fd, (off_t)(from - 1) * (off_t)p->size, SEEK_DATA);
+	if (at < 0)
+		return errno == ENXIO ? UINT32_MAX : from;
+	at = at / (off_t)p->size + 1;
+	return at > end ? UINT32_MAX : at > from ? (uint32_t)at : from;
+}
+
+uint32_t pages_next(const struct pages *p, uint32_t after)
+{
+	uint32_t next;
+	size_t i;
+
+	if (after == UINT32_MAX)
+		return 0;
+	next = next_in_file(p, after + 1);
+	i = find_frame(p, after + 1);
+	if (i < p->n_frames && p->frames[i].page < next)
+		next = p->frames[i].page;
+	return next == UINT32_MAX ? 0 : next;
 }
 
 int pages_read(const struct pages *p, uint32_t number, unsigned char *buf)
 {
-	uint32_t frame = number < p->cap ? p->frames[number] : 0;
-	off_t at = (off_t)(number - 1) * (off_t)p->size;
+	size_t i = find_frame(p, number);
+	bool in_wal = i < p->n_frames && p->frames[i].page == number;
+	off_t at;
 	ssize_t n;
 
-	if (number == 0 || number > p->n)
+	if (number == 0 || number > p->last)
 		return -ENOENT;
-	if (frame > 0)
-		at = WAL_HEADER + (off_t)(frame - 1) * (off_t)(FRAME_HEADER + p->size) + FRAME_HEADER;
-	n = read_at(frame > 0 ? p->wal_fd : p->fd, buf, p->size, at);
+	if (in_wal)
+		at = WAL_HEADER + (off_t)(p->frames[i].frame - 1) * (off_t)(FRAME_HEADER + p->size) + FRAME_HEADER;
+	else
+		at = (off_t)(number - 1) * (off_t)p->size;
+	n = read_at(in_wal ? p->wal_fd : p->fd, buf, p->size, at);
 	if (n < 0)
 		return -errno;
 	/* A file that was cut off ends in the middle of a page. */

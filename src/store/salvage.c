@@ -12,7 +12,7 @@
 #include "store/cells.h"
 #include "store/schema.h"
 
-enum { ROW_MAX = 64 << 20 };
+enum { EVENT }; /* its row in tables */
 /* Ids stay below 2^53 (ctl.md). */
 #define LAST_ID (UINT64_C(1) << 53)
 
@@ -33,8 +33,9 @@ struct salvage {
 	struct pages pages;
 	struct db *db;
 	sqlite3_stmt *inserts[ARRAY_LEN(tables)];
-	struct buf spill;
+	struct cells cells;
 	uint64_t rows;
+	struct salvaged what;
 };
 
 static bool has_shape(const struct cell *cell, const char *shape)
@@ -47,8 +48,9 @@ static bool has_shape(const struct cell *cell, const char *shape)
 	return true;
 }
 
-static int insert(struct salvage *s, sqlite3_stmt *stmt, const struct cell *cell, struct err *err)
+static int insert(struct salvage *s, size_t table, const struct cell *cell, struct err *err)
 {
+	sqlite3_stmt *stmt = s->inserts[table];
 	int rc = sqlite3_bind_int64(stmt, 1, (int64_t)cell->id);
 
 	for (size_t i = 1; i < cell->n && rc == SQLITE_OK; i++) {
@@ -66,6 +68,8 @@ static int insert(struct salvage *s, sqlite3_stmt *stmt, const struct cell *cell
 		               "what is readable cannot be gathered in a temporary file (TMPDIR): %s",
 		               sqlite3_errmsg(s->db->conn));
 	s->rows++;
+	if (table == EVENT && sqlite3_changes(s->db->conn) == 1)
+		s->what.events++;
 	return 0;
 }
 
@@ -75,30 +79,43 @@ static int take_cell(struct salvage *s, const struct cell *cell, struct err *err
 		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
 		if (has_shape(cell, tables[i].shape))
-			return insert(s, s->inserts[i], cell, err);
+			return insert(s, i, cell, err);
 	return 0;
 }
 
 static int take_page(struct salvage *s, const unsigned char *page, uint32_t number, struct err *err)
 {
-	uint32_t n = cells_count(page, number, s->pages.size);
+	uint32_t n = cells_begin(&s->cells, page, number);
 	struct cell cell;
 	int r = 0;
 
-	for (uint32_t i = 0; r == 0 && i < n; i++)
-		if (cells_read(&s->pages, page, number, i, &s->spill, &cell) == 0)
+	for (uint32_t i = 0; r == 0 && i < n; i++) {
+		int got = cells_read(&s->cells, page, number, i, &cell);
+
+		if (got == -ENOMEM)
+			r = err_set(err, got, "out of memory");
+		else if (got < 0)
+			s->what.lost_cells++;
+		else
 			r = take_cell(s, &cell, err);
+	}
 	return r;
 }
 
 static int take_all(struct salvage *s, struct err *err)
 {
 	unsigned char *page = malloc(s->pages.size);
+	uint32_t number = 0;
 	int r = page ? 0 : err_set(err, -ENOMEM, "out of memory");
 
-	for (uint32_t number = 1; r == 0 && number <= s->pages.n; number++)
-		if (pages_read(&s->pages, number, page) == 0)
+	while (r == 0 && (number = pages_next(&s->pages, number)) > 0) {
+		int got = pages_read(&s->pages, number, page);
+
+		if (got == 0)
 			r = take_page(s, page, number, err);
+		else
+			s->what.lost_pages++;
+	}
 	free(page);
 	return r;
 }
@@ -133,19 +150,21 @@ static int copy_rows(struct salvage *s, struct err *err)
 	return r;
 }
 
-int salvage(struct db *ret, const char *path, struct err *err)
+int salvage(struct db *ret, const char *path, struct salvaged *ret_what, struct err *err)
 {
-	struct salvage s = {.db = ret, .spill = BUF_INIT(ROW_MAX)};
+	struct salvage s = {.db = ret};
 	int r = pages_open(&s.pages, path, err);
 
 	if (r < 0)
 		return r;
+	cells_init(&s.cells, &s.pages);
 	r = db_open(ret, "", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL, err);
 	if (r == 0)
 		r = copy_rows(&s, err);
 	if (r < 0)
 		db_close(ret, false);
+	cells_free(&s.cells);
 	pages_close(&s.pages);
-	buf_free(&s.spill);
+	*ret_what = s.what;
 	return r;
 }

@@ -254,7 +254,7 @@ static int take_salvaged(struct store *st, struct err *err)
 	db_close(&st->db, false);
 	envelopes_free(&st->envelopes);
 	st->salvaged = true;
-	r = salvage(&st->db, st->path, err);
+	r = salvage(&st->db, st->path, &st->what, err);
 	if (r == 0)
 		r = db_prepare(&st->db, err);
 	if (r == 0 && load(st) < 0)

@@ -9,6 +9,7 @@
 #include "store/jobs.h"
 #include "store/ledger.h"
 #include "store/lockfile.h"
+#include "store/salvage.h"
 #include "store/store.h"
 
 /* Room on the disk and within the limits (space.c). */
@@ -89,8 +90,9 @@ struct store {
 	bool is_older; /* see store_stats */
 	bool fatal;
 	char fatal_why[256];
-	bool salvaged;    /* db is not the file, but what could be read of it */
-	char damage[512]; /* what was wrong with the file then */
+	bool salvaged;        /* db is not the file, but what could be read of it */
+	struct salvaged what; /* … and what could not */
+	char damage[512];     /* what was wrong with the file then */
 };
 
 /* Rows a slice of upkeep, a purge or a search touches at most (traps.md 6). */

@@ -1,7 +1,8 @@
 /* fuzz_outbox.c - a damaged outbox: opened, read, worked on, set aside; the input is a list of patches to a good one
  *
  * A patch: 3 bytes of offset (little endian; past the database's end it is in the WAL), 1 byte of length, the bytes.
- * Length 255: cut the file off there; 254: one byte follows that fills a page from there on. */
+ * Length 255: cut the file off there; 254: one byte follows that fills a page from there on. An input of odd length
+ * leaves the WAL's checksums as they are; else they are made right again, so that what was patched is believed. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "fuzz.h"
+#include "store/pages.h"
 #include "store/store_private.h"
 
 #define T0 INT64_C(1760000000000000)
@@ -206,6 +208,58 @@ static void patch(const uint8_t *data, size_t size)
 	}
 }
 
+enum { WAL_HEADER = 32, FRAME_HEADER = 24 };
+
+static uint32_t wal_word(const char *p, bool big_endian)
+{
+	const unsigned char *u = (const unsigned char *)p;
+
+	return big_endian ? pages_be32(u) : (uint32_t)u[3] << 24 | (uint32_t)u[2] << 16 | (uint32_t)u[1] << 8 | u[0];
+}
+
+static void put_be32(char *p, uint32_t v)
+{
+	for (int i = 0; i < 4; i++)
+		p[i] = (char)(v >> (24 - 8 * i));
+}
+
+static void sum_up(uint32_t sum[2], const char *p, size_t n, bool big_endian)
+{
+	for (size_t i = 0; i + 8 <= n; i += 8) {
+		sum[0] += wal_word(p + i, big_endian) + sum[1];
+		sum[1] += wal_word(p + i + 4, big_endian) + sum[0];
+	}
+}
+
+static void put_sum(char *p, const uint32_t sum[2])
+{
+	put_be32(p, sum[0]);
+	put_be32(p + 4, sum[1]);
+}
+
+/* Salts and checksums of all frames go on from the header's, whatever page size that says. */
+static void make_wal_right(struct buf *b)
+{
+	uint32_t sum[2] = {0, 0};
+	size_t size, at = WAL_HEADER;
+	bool big_endian;
+
+	if (b->len < WAL_HEADER)
+		return;
+	big_endian = b->data[3] & 1;
+	size = pages_be32((const unsigned char *)b->data + 8);
+	sum_up(sum, b->data, WAL_HEADER - 8, big_endian);
+	put_sum(b->data + WAL_HEADER - 8, sum);
+	if (size < PAGES_SIZE_MIN || size > PAGES_SIZE_MAX)
+		return;
+	for (; b->len - at >= FRAME_HEADER + size; at += FRAME_HEADER + size) {
+		memcpy(b->data + at + 8, b->data + 16, 8);
+		sum_up(sum, b->data + at, 8, big_endian);
+		sum_up(sum, b->data + at + FRAME_HEADER, size, big_endian);
+		put_sum(b->data + at + 16, sum);
+	}
+}
+
 static void lay_out(const uint8_t *data, size_t size)
 {
 	remove_files();
@@ -213,6 +267,8 @@ static void lay_out(const uint8_t *data, size_t size)
 	buf_clear(&log_);
 	CHECK(buf_append_slice(&db, buf_slice(&good_db)) == 0 && buf_append_slice(&log_, buf_slice(&good_wal)) == 0);
 	patch(data, size);
+	if (size % 2 == 0)
+		make_wal_right(&log_);
 	write_image(path, &db);
 	write_image(wal, &log_);
 }
