@@ -28,6 +28,8 @@ struct offline {
 	bool with_line, with_tries;
 	struct tally tally;
 	uint64_t left; /* rows; UINT64_MAX: all */
+	bool searched; /* all rows were looked at */
+	uint64_t bare; /* events that were printed without what they share */
 };
 
 /* ---- the filter, from the command line ---- */
@@ -166,6 +168,8 @@ static enum ctl_exit print_row(struct offline *o, const struct event_row *row)
 		ctl_complain("out of memory");
 		return CTL_REFUSED;
 	}
+	if (o->with_line && !row->is_rejected && row->envelope.n == 0)
+		o->bare++;
 	o->line.len--; /* the LF: lines are handed on without */
 	return o->print(&o->rows, buf_slice(&o->line));
 }
@@ -256,7 +260,57 @@ static enum ctl_exit each_row(struct offline *o, row_fn *fn)
 		end = job.end;
 		job_list_clear(&job);
 	}
+	o->searched = end && code == CTL_DONE;
 	return code;
+}
+
+/* ---- what is missing ---- */
+
+static void complain_of_rows(const struct offline *o, const struct store_rows *rows)
+{
+	const char *what = o->filter.rejected ? "refused lines" : "events";
+	_cleanup_(buf_free) struct buf problem = BUF_INIT(1 << 12);
+	char here[32], counted[32];
+
+	if (rows->damaged && text_safe(&problem, slice_of(rows->problem)) < 0)
+		buf_clear(&problem);
+	text_count(rows->here, here);
+	text_count(rows->counted, counted);
+	ctl_complain("outbox %s: %s%.*s%s", o->ctl->args.offline, rows->damaged ? "damaged (" : "", (int)problem.len,
+	             problem.len ? problem.data : "", rows->damaged ? ")" : "its counters differ from its rows");
+	if (!rows->known)
+		ctl_complain("%s %s could be read; how many there were is not known", here, what);
+	else if (store_rows_whole(rows))
+		ctl_complain("all %s %s could be read", here, what);
+	else
+		ctl_complain("%s of %s %s could be read", here, counted, what);
+}
+
+/* An answer from a damaged file says so, and fails unless nothing is missing. A sound one is only looked through when
+ * that was done anyway. */
+static enum ctl_exit judge_whole(struct offline *o)
+{
+	struct store_rows rows;
+	struct err err;
+	char n[32];
+	int r = 0;
+
+	if (!o->searched && !store_is_salvaged(o->store))
+		return CTL_DONE;
+	r = store_count_rows(o->store, o->filter.rejected, &rows);
+	if (r < 0 && store_salvage(o->store, &err) == 0)
+		r = store_count_rows(o->store, o->filter.rejected, &rows);
+	if (r < 0) {
+		ctl_complain("outbox %s: what is missing of it cannot be found out", o->ctl->args.offline);
+		return CTL_REFUSED;
+	}
+	if (rows.damaged || !store_rows_whole(&rows))
+		complain_of_rows(o, &rows);
+	if (o->bare)
+		ctl_complain("%s of what was printed lacks what events share (client_id, ...): that is lost, and "
+		             "`send` refuses them",
+		             text_count(o->bare, n));
+	return store_rows_whole(&rows) && o->bare == 0 ? CTL_DONE : CTL_REFUSED;
 }
 
 static enum ctl_exit show_ids(void *arg, const uint64_t *ids, size_t n)
@@ -275,8 +329,11 @@ static enum ctl_exit show_ids(void *arg, const uint64_t *ids, size_t n)
 
 			code = printed > code ? printed : code;
 		} else {
-			ctl_complain(r == -ENOENT ? "event %llu: unknown id" : "event %llu: cannot be read",
-			             (unsigned long long)ids[i]);
+			ctl_complain("event %llu: %s", (unsigned long long)ids[i],
+			             r != -ENOENT ? "cannot be read"
+			             : store_is_salvaged(o->store)
+			                     ? "not among what could be read of the damaged file"
+			                     : "unknown id");
 			code = CTL_REFUSED;
 		}
 		job_list_clear(&job);
@@ -402,6 +459,8 @@ enum ctl_exit offline_read(struct ctl *ctl, const char *command, client_line_fn 
 		code = ids_each(ctl, show_ids, &o);
 	else if (code == CTL_DONE)
 		code = each_row(&o, print_row);
+	if (code == CTL_DONE && ctl->args.n_words == 0)
+		code = judge_whole(&o);
 	end(&o);
 	return code;
 }

@@ -32,22 +32,23 @@ static void print_json(const struct store_check *check)
 	for (enum event_state s = STATE_QUEUED; s < STATE_COUNT; s++)
 		json_out_kv_i64(j, event_state_name(s), (int64_t)check->events[s]);
 	json_out_close(j);
-	json_out_kv_i64(j, "counted", (int64_t)check->counted);
+	json_out_kv_i64(j, "counted", check->counted_known ? (int64_t)check->counted : 0);
+	json_out_kv_bool(j, "counted_known", check->counted_known);
+	json_out_kv_i64(j, "lost_pages", (int64_t)check->lost_pages);
+	json_out_kv_i64(j, "lost_cells", (int64_t)check->lost_cells);
 	json_out_kv_str(j, "problem", check->problem[0] ? check->problem : NULL);
 	if (json_out_end(j) == 0 && buf_append_char(&out, '\n') == 0)
 		fwrite(out.data, 1, out.len, stdout);
 }
 
-static void print_text(const struct ctl *ctl, const char *path, const struct store_check *check)
+static void print_counts(const struct store_check *check)
 {
-	_cleanup_(buf_free) struct buf problem = BUF_INIT(1 << 12);
 	char rows[32], counted[32];
 
-	printf("%s: %s%s%s\n", path, text_color_on(ctl->color, check->sound ? COLOR_GREEN : COLOR_RED),
-	       check->sound ? "sound" : "damaged", text_color_off(ctl->color));
-	if (check->problem[0] && text_safe(&problem, slice_of(check->problem)) == 0)
-		printf("  problem    %.*s\n", (int)problem.len, problem.data);
-	if (check->counted)
+	if (!check->counted_known)
+		printf("  readable   %s events; how many there were is not known\n",
+		       text_count(rows_of(check), rows));
+	else if (check->counted)
 		printf("  readable   %s of %s events\n", text_count(rows_of(check), rows),
 		       text_count(check->counted, counted));
 	else
@@ -57,6 +58,21 @@ static void print_text(const struct ctl *ctl, const char *path, const struct sto
 			printf("  %-10s %s\n", event_state_name(s), text_count(check->events[s], rows));
 	if (check->incomplete)
 		printf("  incomplete %s rows that are no events\n", text_count(check->incomplete, rows));
+	if (check->lost_pages)
+		printf("  lost       %s pages that the disk does not give\n", text_count(check->lost_pages, rows));
+	if (check->lost_cells)
+		printf("  garbled    %s entries of tables that are no rows\n", text_count(check->lost_cells, rows));
+}
+
+static void print_text(const struct ctl *ctl, const char *path, const struct store_check *check)
+{
+	_cleanup_(buf_free) struct buf problem = BUF_INIT(1 << 12);
+
+	printf("%s: %s%s%s\n", path, text_color_on(ctl->color, check->sound ? COLOR_GREEN : COLOR_RED),
+	       check->sound ? "sound" : "damaged", text_color_off(ctl->color));
+	if (check->problem[0] && text_safe(&problem, slice_of(check->problem)) == 0)
+		printf("  problem    %.*s\n", (int)problem.len, problem.data);
+	print_counts(check);
 	if (!check->sound)
 		printf("Bring back what is readable:\n  ga4relay-ctl --offline %s export | ga4relay-ctl send -\n",
 		       path);

@@ -1,4 +1,5 @@
 /* check.c - what is wrong with an outbox, and what of it can be read (ctl --offline check) */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -49,6 +50,12 @@ static int check_events(struct store *st, struct store_check *ret)
 	return r;
 }
 
+/* Without the counter of ids nothing is known of the others either: it is written with every one of them. */
+static bool counters_known(const struct store *st)
+{
+	return !st->salvaged || st->ledger.stored_next_id > 0;
+}
+
 static void compare_with_counters(struct store *st, struct store_check *ret)
 {
 	uint64_t read = ret->incomplete;
@@ -56,10 +63,38 @@ static void compare_with_counters(struct store *st, struct store_check *ret)
 	for (int state = 0; state < STATE_COUNT; state++)
 		read += ret->events[state];
 	ret->counted = (uint64_t)st->ledger.rows;
-	if (read == ret->counted)
+	ret->counted_known = counters_known(st) && st->ledger.rows >= 0 && (!st->salvaged || ret->counted >= read);
+	ret->lost_pages = st->what.lost_pages;
+	ret->lost_cells = st->what.lost_cells;
+	if (ret->counted_known && read == ret->counted)
 		return;
 	say(ret, "the counters differ from the rows");
 	ret->sound = false;
+}
+
+bool store_is_salvaged(const struct store *st)
+{
+	return st->salvaged;
+}
+
+int store_count_rows(struct store *st, bool rejected, struct store_rows *ret)
+{
+	enum sql q = rejected ? SQL_REJECTED_ROWS : SQL_EVENT_ROWS;
+	int64_t counted = rejected ? st->ledger.now[LEDGER_REJECTED] : st->ledger.rows;
+	int r = db_row(&st->db, q);
+
+	if (r <= 0)
+		return r < 0 ? r : -EIO;
+	*ret = (struct store_rows){.damaged = st->salvaged,
+	                           .problem = st->damage,
+	                           .here = (uint64_t)db_col(&st->db, q, 0),
+	                           .counted = counted < 0 ? 0 : (uint64_t)counted,
+	                           .known = counters_known(st)};
+	db_reset(&st->db, q);
+	/* counters that are partly lost say too little */
+	if (st->salvaged && ret->here > ret->counted)
+		ret->known = false;
+	return 0;
 }
 
 /* What is not sound is counted in what could be read of it. */

@@ -20,6 +20,8 @@
 	X(SET_PAUSE, "UPDATE stream SET pause = ?2 WHERE id = ?1")                                                   \
 	X(MAX_EVENT, "SELECT max(id) FROM event")                                                                    \
 	X(MAX_REJECTED, "SELECT max(id) FROM rejected")                                                              \
+	X(EVENT_ROWS, "SELECT count(*) FROM event")                                                                  \
+	X(REJECTED_ROWS, "SELECT count(*) FROM rejected")                                                            \
 	X(MAX_ENVELOPE, "SELECT max(id) FROM envelope")                                                              \
 	/* the hot path */                                                                                           \
 	X(PUT_EVENT, "INSERT INTO event(id, sid, envelope, state, accepted, time, props, body)"                      \

@@ -35,6 +35,22 @@ int store_open(struct store **ret, const struct store_config *config, int64_t wa
  * may be run once more. Opening does it by itself where it must. Negative: it was done already, the trouble was no
  * damage, or nothing can be read. */
 int store_salvage(struct store *st, struct err *err) MUST_CHECK;
+/* How much of its rows a store holds that was opened read_only: a look at all of them. */
+struct store_rows {
+	bool damaged;        /* the file; what is here was salvaged from it */
+	const char *problem; /* what is wrong with it; "" : nothing is known to be */
+	uint64_t here;
+	uint64_t counted; /* as many the file's counters say there were … */
+	bool known;       /* … unless they are lost as well */
+};
+static inline bool store_rows_whole(const struct store_rows *rows)
+{
+	return rows->known && rows->here == rows->counted;
+}
+/* Of events, or of refused lines. Negative: it was not to be read; store_salvage() may help. */
+int store_count_rows(struct store *st, bool rejected, struct store_rows *ret) MUST_CHECK;
+/* Was the file damaged, and what is here salvaged from it? */
+bool store_is_salvaged(const struct store *st);
 /* Checkpoints, truncates the WAL, closes. Takes NULL. */
 struct store *store_close(struct store *st);
 /* Renames a corrupt outbox (and its WAL) to PATH.corrupt-YYYYMMDDTHHMMSSZ; the next store_open() starts a new one
@@ -81,10 +97,12 @@ void store_get_events(const struct store *st, struct store_events *ret);
  * millions of rows: for ctl --offline, on a store that was opened read_only. */
 struct store_check {
 	bool sound;
-	char problem[512];            /* the first one; "" : none */
-	uint64_t events[STATE_COUNT]; /* read whole */
-	uint64_t incomplete;          /* found, but not as ga4relay writes them, or without their envelope */
-	uint64_t counted;             /* as many there should be; 0: that is not known either */
+	char problem[512];               /* the first one; "" : none */
+	uint64_t events[STATE_COUNT];    /* read whole */
+	uint64_t incomplete;             /* found, but not as ga4relay writes them, or without their envelope */
+	uint64_t counted;                /* as many there should be */
+	bool counted_known;              /* … unless that is lost as well */
+	uint64_t lost_pages, lost_cells; /* of a damaged file: what could not be read of it */
 };
 void store_check(struct store *st, struct store_check *ret);
 
