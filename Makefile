@@ -111,10 +111,10 @@ $B/.lib_members: FORCE
 
 # ---- tests ----
 
-# Asked for here and not by configure, so that cmocka may be installed after the programs were built.
-PKG_CONFIG ?= pkg-config
-CMOCKA_CFLAGS = $(shell $(PKG_CONFIG) --cflags cmocka)
-CMOCKA_LIBS = $(or $(shell $(PKG_CONFIG) --libs cmocka),$(error the unit tests need cmocka: tests/lib/setup.sh check))
+# What CMOCKA_CFLAGS and CMOCKA_LIBS are unless configure was given them. Asked for here, so that cmocka may be installed
+# after the programs were built.
+cmocka_cflags = $(shell $(PKG_CONFIG) --cflags cmocka)
+cmocka_libs = $(or $(shell $(PKG_CONFIG) --libs cmocka),$(error the unit tests need cmocka: make setup installs it))
 
 unit: $(UNIT_BIN)
 	@tests/lib/units.sh $(UNIT_BIN)
