@@ -18,6 +18,7 @@
 
 enum {
 	MAX_WARNINGS = 256 * 1024, /* LIMIT_WARNINGS findings, all of it escaped */
+	LARGE_ENVELOPE = 8 * 1024, /* more than GA4's limits let anybody mean */
 	STREAMS_SUGGESTED = 32
 };
 
@@ -164,24 +165,68 @@ static void begin(struct event_in *in, const struct json_doc *doc, const struct 
 	judge_scan(j);
 }
 
-/* A request with this event alone must be smaller than GA4's limit, measured by what will write it. */
-static bool fits_request(struct event_in *in)
+static bool all_surely_fit(const struct event_text *text)
+{
+	for (uint32_t i = 0; i < text->n_events; i++)
+		if (!event_text_surely_fits(text, i))
+			return false;
+	return true;
+}
+
+/* A request with one event alone must be smaller than GA4's limit, measured by what will write it. */
+static bool each_fits_request(struct event_in *in, const struct envelope_size *envelope)
 {
 	struct judge *j = &in->judge;
-	size_t size;
 
 	for (uint32_t i = 0; i < in->text.n_events; i++) {
 		const struct json_node *node = j->n_events ? j->events[i].node : &j->doc->nodes[0];
+		size_t size = event_text_request_size(&in->text, envelope, i);
 
-		if (event_text_surely_fits(&in->text, i))
-			continue;
-		size = event_text_request_size(&in->text, i);
 		if (size >= LIMIT_REQUEST_BYTES)
 			return finding(j, TIER_D, CODE_VALUE_OUT_OF_BOUNDS, AT_END(node),
 			               "a request with this event alone has %zu bytes; GA4 takes less than %d", size,
 			               LIMIT_REQUEST_BYTES);
 	}
 	return true;
+}
+
+/* The largest member beside the events. */
+static const struct json_node *largest_member(const struct judge *j)
+{
+	const struct json_node *root = &j->doc->nodes[0], *largest = root;
+
+	for (const struct json_node *m = json_first(j->doc, root); m; m = json_next(j->doc, root, m))
+		if (m != j->root[ROOT_EVENTS] && (largest == root || m->raw_len > largest->raw_len))
+			largest = m;
+	return largest;
+}
+
+/* Every request repeats the envelope: a payload of many requests must not be mostly that. */
+static bool is_worth_repeating(struct event_in *in, const struct envelope_size *envelope)
+{
+	size_t events, repeated;
+	uint32_t requests;
+
+	if (in->text.envelope_len < LARGE_ENVELOPE || in->judge.mode == VALIDATION_OFF)
+		return true;
+	requests = event_text_requests(&in->text, envelope, &events);
+	repeated = (size_t)requests * in->text.envelope_len;
+	if (requests == 1 || repeated <= events)
+		return true;
+	return finding(&in->judge, TIER_W, CODE_VALUE_OUT_OF_BOUNDS, AT(largest_member(&in->judge)),
+	               "each of this payload's %u requests repeats the %u bytes that stand beside its events: %zu "
+	               "bytes for %zu of events; send less beside them",
+	               requests, in->text.envelope_len, repeated, events);
+}
+
+static bool judge_requests(struct event_in *in)
+{
+	struct envelope_size envelope;
+
+	if (in->text.envelope_len < LARGE_ENVELOPE && all_surely_fit(&in->text))
+		return true;
+	envelope = event_text_measure(&in->text);
+	return each_fits_request(in, &envelope) && is_worth_repeating(in, &envelope);
 }
 
 static void refuse_json(struct event_in *in, const struct err *err)
@@ -233,7 +278,7 @@ static int judge_and_accept(struct event_in *in, const struct line_context *ctx,
 	r = event_text_build(&in->text, &in->judge);
 	if (r < 0)
 		return r;
-	if (!fits_request(in))
+	if (!judge_requests(in))
 		return tell_refusal(in, stream, ret);
 	r = end_warnings(in);
 	return r < 0 ? r : accept(in, stream, rules, alloc, alloc_arg, ret);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "codec/json_text.h"
-#include "codec/payload_out.h"
 
 enum { KEEP_TEXT = 64 * 1024, MAX_TEXT = 1 << 30 /* offsets are 32 bits wide */ };
 
@@ -168,17 +167,39 @@ bool event_text_surely_fits(const struct event_text *t, uint32_t index)
 	return (size_t)t->envelope_len * 4 + t->spans[index].body_len + 100 < LIMIT_REQUEST_BYTES;
 }
 
-size_t event_text_request_size(const struct event_text *t, uint32_t index)
+struct envelope_size event_text_measure(const struct event_text *t)
 {
-	union {
-		struct submission sub;
-		char room[sizeof(struct submission) + sizeof(struct event)];
-	} probe = {0};
+	return payload_measure_envelope((struct slice){t->bytes.data, t->envelope_len});
+}
 
-	probe.sub.envelope = (struct slice){t->bytes.data, t->envelope_len};
-	probe.sub.n_events = 1;
-	probe.sub.events[0] = event_at(t, index, t->bytes.data);
-	return payload_size(&(struct payload_event){&probe.sub, 0}, 1);
+size_t event_text_request_size(const struct event_text *t, const struct envelope_size *envelope, uint32_t index)
+{
+	struct event e = event_at(t, index, t->bytes.data);
+
+	return payload_lone_size(envelope, &e);
+}
+
+uint32_t event_text_requests(const struct event_text *t, const struct envelope_size *envelope, size_t *ret_events)
+{
+	struct event first = event_at(t, 0, t->bytes.data);
+	size_t head = payload_lone_size(envelope, &first) - payload_event_size(&first), bytes = 0, events = 0;
+	uint32_t requests = 0, in_last = LIMIT_EVENTS_PER_REQUEST;
+
+	for (uint32_t i = 0; i < t->n_events; i++) {
+		struct event e = event_at(t, i, t->bytes.data);
+		size_t size = payload_event_size(&e);
+
+		if (in_last == LIMIT_EVENTS_PER_REQUEST || bytes + size >= LIMIT_REQUEST_BYTES) {
+			requests++;
+			in_last = 0;
+			bytes = head;
+		}
+		in_last++;
+		bytes += size;
+		events += size;
+	}
+	*ret_events = events;
+	return requests;
 }
 
 size_t event_text_block_size(const struct event_text *t)

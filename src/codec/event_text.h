@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/macros.h"
 #include "codec/canonical.h"
+#include "codec/payload_out.h"
 #include "model/event.h"
 #include "model/validate.h"
 
@@ -34,8 +35,11 @@ void event_text_clear(struct event_text *t);
 int event_text_build(struct event_text *t, const struct judge *j) MUST_CHECK;
 /* By a cheap estimate. */
 bool event_text_surely_fits(const struct event_text *t, uint32_t index);
-/* Exact bytes of a request with that event alone. */
-size_t event_text_request_size(const struct event_text *t, uint32_t index);
+/* Exact bytes of a request with that event alone. envelope: of event_text_measure(), once per line. */
+struct envelope_size event_text_measure(const struct event_text *t);
+size_t event_text_request_size(const struct event_text *t, const struct envelope_size *envelope, uint32_t index);
+/* Into how many requests delivery splits the line, and the bytes that its events take in them. */
+uint32_t event_text_requests(const struct event_text *t, const struct envelope_size *envelope, size_t *ret_events);
 size_t event_text_block_size(const struct event_text *t);
 /* block has event_text_block_size() bytes; sub->block is the caller's to set. */
 struct submission *event_text_fill(const struct event_text *t, void *block, uint32_t sid, int64_t accepted_us);

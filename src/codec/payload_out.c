@@ -14,7 +14,7 @@
 /* With to NULL it counts; else all that was counted has room there. */
 struct sink {
 	char *to;
-	size_t n;
+	size_t n, n_dated; /* n_dated: properties that got a time */
 };
 
 static void put(struct sink *s, struct slice text)
@@ -88,6 +88,7 @@ static const char *put_properties(struct sink *s, const char *at, struct slice p
 			continue;
 		put(s, cut(at, m.value.p + 1));
 		put_time(s, SLICE_LIT(""), props_us);
+		s->n_dated++;
 		if (m.value.n > 2)
 			put(s, SLICE_LIT(","));
 		at = m.value.p + 1;
@@ -165,6 +166,39 @@ size_t payload_size(const struct payload_event *events, size_t n)
 	struct sink s = {0};
 
 	put_payload(&s, events, n);
+	return s.n;
+}
+
+static size_t time_length(int64_t time_us)
+{
+	struct sink s = {0};
+
+	put_i64(&s, time_us);
+	return s.n;
+}
+
+struct envelope_size payload_measure_envelope(struct slice envelope)
+{
+	struct sink s = {0};
+
+	put_envelope(&s, envelope, 0); /* "0": one byte a time */
+	return (struct envelope_size){.bytes = s.n - s.n_dated, .n_undated = s.n_dated, .empty = envelope.n <= 2};
+}
+
+size_t payload_lone_size(const struct envelope_size *envelope, const struct event *event)
+{
+	int64_t props_us = event->props_us ? event->props_us : event->time_us;
+	struct sink s = {.n = sizeof("{}") - 1 + envelope->bytes};
+
+	if (envelope->n_undated > 0)
+		s.n += envelope->n_undated * time_length(props_us);
+	s.n += !envelope->empty; /* a comma */
+	if (event->body.n == 0) {
+		put_time(&s, SLICE_LIT(""), event->time_us);
+	} else {
+		put(&s, SLICE_LIT("\"events\":[]"));
+		put_event(&s, event);
+	}
 	return s.n;
 }
 

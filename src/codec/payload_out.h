@@ -2,6 +2,7 @@
 #ifndef CODEC_PAYLOAD_OUT_H
 #define CODEC_PAYLOAD_OUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
@@ -15,6 +16,15 @@ struct payload_event {
 
 /* Exact bytes that payload_write() would write, without writing. */
 size_t payload_size(const struct payload_event *events, size_t n);
+/* An envelope measured once, for the sizes of many requests. */
+struct envelope_size {
+	size_t bytes;     /* without its braces and without the digits of the times that are added */
+	size_t n_undated; /* user properties that get a time */
+	bool empty;
+};
+struct envelope_size payload_measure_envelope(struct slice envelope);
+/* Equals payload_size() of a request with this event alone. */
+size_t payload_lone_size(const struct envelope_size *envelope, const struct event *event);
 /* What one event adds to a request (itself, its timestamp, a comma), and what the envelope costs once. */
 size_t payload_event_size(const struct event *event);
 size_t payload_envelope_size(const struct submission *sub);

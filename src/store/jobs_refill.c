@@ -85,6 +85,12 @@ static bool is_enough(const struct job_refill *j, size_t examined, size_t bytes,
 	       corrupt->n >= CORRUPT_MAX;
 }
 
+/* Every row brings a copy of its own. */
+static size_t envelope_bytes(const struct refilled *row)
+{
+	return row->sub ? row->sub->envelope.n : 0;
+}
+
 static int look(struct store *st, struct job_refill *j, struct corrupt_rows *corrupt)
 {
 	size_t examined = 0, bytes = 0;
@@ -100,7 +106,7 @@ static int look(struct store *st, struct job_refill *j, struct corrupt_rows *cor
 		if (row.sid == j->sid && row.state == STATE_QUEUED) {
 			scan_row_body(st, SQL_SCAN_UP, &row);
 			r = add_row(st, j, &row, corrupt);
-			bytes += row.body.n;
+			bytes += r < 0 ? 0 : row.body.n + envelope_bytes(&j->rows[j->n - 1]);
 		}
 		enough = r < 0 || is_enough(j, examined, bytes, corrupt);
 	}

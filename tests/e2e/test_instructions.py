@@ -15,6 +15,7 @@ from lib.relay import BUILD, TOP, VARIANT
 sys.path.insert(0, str(TOP / "tests" / "bench"))
 
 import instructions  # noqa: E402
+import shapes  # noqa: E402
 
 SCRIPT = TOP / "tests" / "bench" / "instructions.py"
 
@@ -52,6 +53,33 @@ def test_a_line_that_is_stored_allocates_nothing_but_its_block(thirty_lines):
     tenth of a line."""
     few, many = (allocations("-s", rounds, thirty_lines) for rounds in (10, 40))
     assert 1 <= (many - few) / (30 * 30) < 1.2
+
+
+def instructions_of(line, tmp_path):
+    """To read it once, by what a second time adds."""
+    file = tmp_path / "line"
+    file.write_text(line + "\n")
+    few, many = (int(re.search(r"I +refs: +([\d,]+)", subprocess.run(
+        ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", BUILD / "tests" / "judge", "-n",
+         str(rounds), file], capture_output=True, text=True, timeout=600, check=True).stderr)[1].replace(",", ""))
+        for rounds in (1, 2))
+    return many - few
+
+
+@pytest.fixture(scope="module")
+def ordinary_byte(tmp_path_factory):
+    line = shapes.SHAPES["ordinary"](50_000)
+    return instructions_of(line, tmp_path_factory.mktemp("ordinary")) / len(line)
+
+
+@pytest.mark.parametrize("shape", shapes.SHAPES)
+def test_a_line_costs_what_its_bytes_cost(shape, ordinary_byte, tmp_path):
+    """Whatever its shape, no byte of a line costs more than five of an ordinary one, and no more in a longer line."""
+    most = 5 * ordinary_byte
+    costs = [instructions_of(line, tmp_path) / len(line) for line in (shapes.SHAPES[shape](n) for n in (25_000, 100_000))]
+    print(f"{costs[0]:.1f}, {costs[1]:.1f} instructions a byte; {most:.1f} at most")
+    assert max(costs) < most
+    assert costs[1] < 1.3 * costs[0]
 
 
 def test_no_phase_grew_by_five_percent():

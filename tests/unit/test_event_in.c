@@ -351,6 +351,53 @@ static void requests_without_events_have_a_size_too(void **state)
 	assert_string_equal(fixture_read(f, text), "VALUE_OUT_OF_BOUNDS:");
 }
 
+/* Every request repeats what stands beside the events: a payload that is mostly repetition is warned of. */
+static void a_large_envelope_is_worth_a_warning(void **state)
+{
+	static const char some[] = "{\"client_id\":\"1.2\",\"user_agent\":\"~%u:y~\",\"events\":[~%u,{\"name\":\"a\","
+	                           "\"params\":{\"session_id\":1,\"engagement_time_msec\":1,\"x\":\"%s\"}}~]}";
+	static const char x90[] =
+	        "012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789";
+	static const struct {
+		unsigned envelope, events;
+		const char *x, *verdict;
+	} cases[] = {
+	        {9000, 25, "", "ok"},  /* one request */
+	        {8000, 100, "", "ok"}, /* not large */
+	        {9000, 26, "", "ok VALUE_OUT_OF_BOUNDS:user_agent"},
+	        {9000, 1000, "", "ok VALUE_OUT_OF_BOUNDS:user_agent"},
+	        {9000, 26, x90, "ok VALUE_OUT_OF_BOUNDS:user_agent"},
+	        {90000, 1000, x90, "ok VALUE_OUT_OF_BOUNDS:user_agent"},
+	};
+	struct fixture *f = *state;
+	char text[1024];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		snprintf(text, sizeof(text), some, cases[i].envelope, cases[i].events, cases[i].x);
+		fixture_set(f, WEB);
+		assert_string_equal(fixture_read(f, text), cases[i].verdict);
+		fixture_set(f, OFF);
+		assert_string_equal(fixture_read(f, text), "ok");
+		fixture_set(f, STRICT);
+		assert_string_equal(fixture_read(f, text), cases[i].verdict + (strlen(cases[i].verdict) > 2 ? 3 : 0));
+	}
+	fixture_set(f, WEB);
+	snprintf(text, sizeof(text), some, 9000, 26, "");
+	fixture_read(f, text);
+	assert_non_null(memmem(f->result.warnings_json.p, f->result.warnings_json.n,
+	                       "each of this payload's 2 requests", 33));
+	/* Events that are larger together than what is repeated. */
+	assert_string_equal(
+	        fixture_read(f, "{\"client_id\":\"1.2\",\"user_agent\":\"~9000:y~\",\"events\":[~50,{\"name\":\"a\","
+	                        "\"params\":{\"session_id\":1,\"engagement_time_msec\":1,"
+	                        "\"a\":\"01234567890123456789012345678901234567890123456789\","
+	                        "\"b\":\"01234567890123456789012345678901234567890123456789\","
+	                        "\"c\":\"01234567890123456789012345678901234567890123456789\","
+	                        "\"d\":\"01234567890123456789012345678901234567890123456789\","
+	                        "\"e\":\"01234567890123456789012345678901234567890123456789\"}}~]}"),
+	        "ok");
+}
+
 /* ---- warnings and messages ---- */
 
 static void at_most_20_warnings(void **state)
@@ -511,6 +558,7 @@ int main(void)
 	        cmocka_unit_test(max_age_is_the_configuration_s),
 	        cmocka_unit_test(requests_below_130000_bytes),
 	        cmocka_unit_test(requests_without_events_have_a_size_too),
+	        cmocka_unit_test(a_large_envelope_is_worth_a_warning),
 	        cmocka_unit_test(at_most_20_warnings),
 	        cmocka_unit_test(messages_advise),
 	        cmocka_unit_test(hostile_names),

@@ -43,6 +43,11 @@ static void assert_body(struct batch *b, const char *wanted)
 	assert_int_equal(payload_write(&out, b->events, b->n), 0);
 	assert_slice(buf_slice(&out), wanted);
 	assert_int_equal(payload_size(b->events, b->n), out.len);
+	if (b->n == 1) {
+		struct envelope_size size = payload_measure_envelope(b->events[0].sub->envelope);
+
+		assert_int_equal(payload_lone_size(&size, &b->events[0].sub->events[0]), out.len);
+	}
 	for (size_t i = 0; i < b->n; i++)
 		sum += payload_event_size(&b->events[i].sub->events[0]);
 	/* What a batch is filled by never says less than it weighs. */

@@ -90,13 +90,13 @@ static void load_put(struct load *load)
 }
 
 /* 1: in; 0: it is here already; -ENOMEM. */
-static int due_enter(struct lane *l, struct due *d)
+static int due_enter(struct lane *l, struct due *d, const struct due *near)
 {
 	struct scheduler *s = l->scheduler;
 	int r = idmap_add(&s->by_id, d->id, d);
 	if (r <= 0)
 		return r;
-	r = group_add(l, d);
+	r = group_add(l, d, near);
 	if (r < 0) {
 		idmap_remove(&s->by_id, d->id);
 		return r;
@@ -120,6 +120,7 @@ int lane_load(struct lane *l, struct submission *sub, const struct load_past *pa
 		sub->room = 0;
 	l->bytes += load->bytes;
 	l->scheduler->bytes += load->bytes;
+	const struct due *near = NULL;
 	int r = 0;
 	for (uint32_t i = 0; i < sub->n_events && r >= 0; i++) {
 		struct due *d = &load->due[i];
@@ -132,8 +133,9 @@ int lane_load(struct lane *l, struct submission *sub, const struct load_past *pa
 		                  .has_note = past->has_note,
 		                  .maybe_sent = past->maybe_sent,
 		                  .no_expiry = past->no_expiry};
-		r = due_enter(l, d);
+		r = due_enter(l, d, near);
 		load->left += r > 0;
+		near = r > 0 ? d : near;
 	}
 	load_put(load);
 	return r < 0 ? r : 0;

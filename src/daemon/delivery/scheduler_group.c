@@ -226,17 +226,20 @@ static void insert_event(struct group *g, struct due *d)
 	g->n_alone += goes_alone(d);
 }
 
-int group_add(struct lane *l, struct due *d)
+static struct group *group_of(struct lane *l, struct due *d)
 {
-	struct scheduler *s = l->scheduler;
 	struct slice envelope = due_sub(d)->envelope;
-	uint64_t hash = hash_bytes(&s->key, envelope.p, envelope.n) ^ hash_u64(l->sid);
+	uint64_t hash = hash_bytes(&l->scheduler->key, envelope.p, envelope.n) ^ hash_u64(l->sid);
 	struct group *g = group_find(l, envelope, hash);
-	bool is_new = g == NULL;
-	if (!g)
-		g = group_new(l, d, hash);
+	return g ? g : group_new(l, d, hash);
+}
+
+int group_add(struct lane *l, struct due *d, const struct due *near)
+{
+	struct group *g = near ? near->group : group_of(l, d);
 	if (!g)
 		return -ENOMEM;
+	bool is_new = g->n == 0;
 	bool new_first = is_new || d->id < g->by_id.key;
 	if (new_first && !is_new)
 		group_unlink_heaps(g);

@@ -44,8 +44,9 @@ struct group {
 struct bucket_table *bucket_table_new(void);
 struct bucket_table *bucket_table_free(struct bucket_table *t);
 
-/* Puts an event into its group. 0 or -ENOMEM. */
-int group_add(struct lane *l, struct due *d) MUST_CHECK;
+/* Puts an event into its group. near: an event of the same submission that is in a group already, or NULL; with it
+ * the envelope is neither hashed nor compared again. 0 or -ENOMEM. */
+int group_add(struct lane *l, struct due *d, const struct due *near) MUST_CHECK;
 /* Takes an event out; a group that becomes empty is freed. */
 void group_remove(struct group *g, struct due *d);
 /* Takes up to a batch of events from its front into b; the group may be freed. */

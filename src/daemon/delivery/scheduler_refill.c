@@ -217,7 +217,7 @@ void lane_refill(struct lane *l, int64_t mono_us, bool nothing_queued)
 	struct lane_room room = lane_room(l);
 	job_refill_init(&r->job, l->sid, l->cursor, refill_done);
 	r->job.max_rows = room.events < REFILL_ROWS ? room.events : REFILL_ROWS;
-	/* bodies alone are counted there: as much again is what else an event takes */
+	/* only texts are counted there: an event's bookkeeping takes as much again */
 	r->job.max_bytes = room.bytes / 2 > REQUEST_BYTES ? room.bytes / 2 : REQUEST_BYTES;
 	r->job.max_examined = REFILL_EXAMINED;
 	r->job.room = LOAD_ROOM;

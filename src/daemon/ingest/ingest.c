@@ -24,13 +24,13 @@ void refuse(struct finding *f, enum code code, const char *fmt, ...)
 
 static void apply_pressure(struct ingest *in)
 {
-	if (in->pending_lines >= PENDING_LINES_MAX || in->pending_bytes >= PENDING_BYTES_MAX)
+	if (in->pending_events >= PENDING_EVENTS_MAX || in->pending_bytes >= PENDING_BYTES_MAX)
 		listener_pause(in->listener, true);
 }
 
 static void relieve_pressure(struct ingest *in)
 {
-	if (in->pending_lines <= PENDING_LINES_MAX / 2 && in->pending_bytes <= PENDING_BYTES_MAX / 2)
+	if (in->pending_events <= PENDING_EVENTS_MAX / 2 && in->pending_bytes <= PENDING_BYTES_MAX / 2)
 		listener_pause(in->listener, false);
 }
 
@@ -247,7 +247,7 @@ void ingest_drain(struct ingest *in)
 
 bool ingest_drained(const struct ingest *in)
 {
-	return in->draining && listener_drained(in->listener) && in->pending_lines == 0 && rejects_idle(in);
+	return in->draining && listener_drained(in->listener) && in->pending_events == 0 && rejects_idle(in);
 }
 
 void ingest_get_stats(const struct ingest *in, struct ingest_stats *ret)

@@ -14,8 +14,9 @@
 #include "codec/event_in.h"
 #include "daemon/ingest/ingest.h"
 
-/* Back-pressure: reading stops at so much that waits for its commit, and goes on at half of it. */
-enum { PENDING_LINES_MAX = 16384, PENDING_BYTES_MAX = 16 * 1024 * 1024 };
+/* Back-pressure: reading stops when this much waits for its commit, and goes on at half of it. A line that comes then
+ * waits for all of that, so it is little more than what makes large groups. */
+enum { PENDING_EVENTS_MAX = 16384, PENDING_BYTES_MAX = 16 * 1024 * 1024 };
 
 /* Rejected lines on their way to the outbox (rejects.c). */
 enum { REJECTED_LINE_MAX = 8192, REJECTS_BYTES_MAX = 8 * 1024 * 1024 };
@@ -66,7 +67,7 @@ struct ingest {
 	struct buf scratch;   /* the submission of a line that is only judged */
 	struct idmap clients; /* by connection id */
 	struct job_list puts; /* of this turn */
-	size_t pending_lines, pending_bytes; /* read, not answered */
+	size_t pending_events, pending_bytes; /* read, not answered */
 	size_t max_line;
 	struct rejects rejects;
 	struct share share;

@@ -8,6 +8,9 @@
 #include "codec/payload_out.h"
 #include "daemon/ingest/private.h"
 
+/* Of one line that the outbox refused. */
+enum { KEPT_BYTES_MAX = 1024 * 1024 };
+
 /* In the block of a good line: the receiver's room, then this, the job, with the submission behind it. The delivery
  * may keep the block long after the job. */
 struct put {
@@ -92,7 +95,8 @@ static void explain(const struct job_put *job, struct finding *ret)
 		       strerror(-job->job.result));
 }
 
-/* The line itself is gone by now: it is made again from what was understood. */
+/* The line itself is gone by now: it is made again from what was understood, an event a line. Each repeats the
+ * envelope, so their bytes together are bounded. */
 static void keep_refused(struct ingest *in, const struct put *p, const struct finding *refusal)
 {
 	const struct submission *sub = p->job.sub;
@@ -100,12 +104,15 @@ static void keep_refused(struct ingest *in, const struct put *p, const struct fi
 	size_t stream = streams_find_sid(in->streams, sub->sid);
 	struct peer nobody = {.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
 
+	size_t bytes = 0;
+
 	if (in->rejects.keep == 0 || stream == SIZE_MAX)
 		return;
-	for (uint32_t i = 0; i < sub->n_events && i < in->rejects.keep; i++) {
+	for (uint32_t i = 0; i < sub->n_events && i < in->rejects.keep && bytes < KEPT_BYTES_MAX; i++) {
 		_cleanup_(buf_free) struct buf line = BUF_INIT(2 * REJECTS_BYTES_MAX);
 		if (payload_write_line(&line, sub, i, in->streams->rules[stream].name) == 0)
 			rejects_add(in, buf_slice(&line), refusal, c ? &c->peer : &nobody);
+		bytes += line.len;
 	}
 }
 
@@ -123,7 +130,7 @@ static void release(struct put *p)
 {
 	struct ingest *in = p->in;
 
-	in->pending_lines--;
+	in->pending_events -= p->job.sub->n_events;
 	in->pending_bytes -= p->size;
 	free(p->warnings);
 	p->warnings = NULL;
@@ -194,7 +201,7 @@ int put_line(struct ingest *in, uint64_t conn, struct slice line, const struct l
 	result->sub->refs = 1;
 	job_put_init(&p->job, result->sub, wall_us, on_put_done);
 	count_warnings(in->counters, result);
-	in->pending_lines++;
+	in->pending_events += result->sub->n_events;
 	in->pending_bytes += p->size;
 	STAILQ_INSERT_TAIL(&in->puts, &p->job.job, link);
 	return 0;
