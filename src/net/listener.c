@@ -24,15 +24,27 @@ void conn_touch(struct conn *c)
 	TAILQ_INSERT_TAIL(&c->l->conns, c, by_activity);
 }
 
-/* In line for its turn to be read, without waiting for an event: it has input, here or in the kernel. */
-static void resume_later(struct conn *c)
+static struct conn_list *line_of(struct conn *c)
 {
-	if (c->is_resuming)
+	return c->is_busy ? &c->l->busy : &c->l->fresh;
+}
+
+void conn_wait_turn(struct conn *c)
+{
+	if (c->is_waiting)
 		return;
-	c->is_resuming = true;
-	TAILQ_INSERT_TAIL(&c->l->resuming, c, by_rest);
+	c->is_waiting = true;
+	TAILQ_INSERT_TAIL(line_of(c), c, by_turn);
 	if (!c->l->paused)
 		loop_timer_set(c->l->resume, 0);
+}
+
+static void leave_line(struct conn *c)
+{
+	if (!c->is_waiting)
+		return;
+	TAILQ_REMOVE(line_of(c), c, by_turn);
+	c->is_waiting = false;
 }
 
 void conn_update(struct conn *c)
@@ -43,9 +55,10 @@ void conn_update(struct conn *c)
 	if (c->gone)
 		return;
 	if (may_read && c->rest.len > 0)
-		resume_later(c);
-	/* Who waits in line needs no event; but switching it off and on again costs more than ignoring it. */
-	if (may_read && (!c->is_resuming || (c->interest & LOOP_READ)))
+		conn_wait_turn(c);
+	/* A connection that waits in line needs no event. It is switched off by the first one that comes (on_ready).
+	 */
+	if (may_read && (!c->is_waiting || (c->interest & LOOP_READ)))
 		interest |= LOOP_READ;
 	if (c->blocked && !c->dead)
 		interest |= LOOP_WRITE;
@@ -75,17 +88,21 @@ void conn_release(struct conn *c, enum hold why)
 	conn_update(c);
 }
 
-/* Behind those who wait in line already: else the same ones would be served first every time. */
+/* Behind those that wait in line already: otherwise the same ones would be served first every time. */
 static void read_in_turn(struct conn *c)
 {
 	struct listener *l = c->l;
 
-	if (l->paused)
+	if (l->paused) {
 		conn_hold(c, HOLD_PAUSE);
-	else if (TAILQ_EMPTY(&l->resuming) && !listener_has_enough(l))
+	} else if (c->is_waiting) {
+		c->interest &= ~(unsigned)LOOP_READ;
+		loop_watch_set(c->watch, c->interest);
+	} else if (!c->is_busy && TAILQ_EMPTY(&l->fresh) && !listener_has_enough(l)) {
 		conn_read(c);
-	else
-		resume_later(c);
+	} else {
+		conn_wait_turn(c);
+	}
 }
 
 static void on_ready(void *arg, int fd UNUSED, unsigned ready)
@@ -101,22 +118,30 @@ static void on_ready(void *arg, int fd UNUSED, unsigned ready)
 	conn_settle(c);
 }
 
-static void on_resume(void *arg)
+static void read_line_up(struct listener *l, struct conn_list *line)
 {
-	struct listener *l = arg;
-	struct conn *last = TAILQ_LAST(&l->resuming, conn_list), *c;
+	struct conn *last = TAILQ_LAST(line, conn_list), *c;
 	bool end = !last;
 
-	while (!end && !listener_has_enough(l) && (c = TAILQ_FIRST(&l->resuming))) {
-		end = c == last; /* who comes again meanwhile waits for the next turn */
-		TAILQ_REMOVE(&l->resuming, c, by_rest);
-		c->is_resuming = false;
+	while (!end && !listener_has_enough(l) && (c = TAILQ_FIRST(line))) {
+		end = c == last; /* what comes again meanwhile waits for the next turn */
+		leave_line(c);
 		if (!c->holds)
 			conn_read(c);
 		conn_update(c);
 		conn_settle(c);
 	}
-	if (!TAILQ_EMPTY(&l->resuming) && !l->paused)
+}
+
+static void on_resume(void *arg)
+{
+	struct listener *l = arg;
+
+	read_line_up(l, &l->fresh);
+	/* However many were idle before: the others get their share of each turn. */
+	listener_begin_turn(l);
+	read_line_up(l, &l->busy);
+	if (listener_somebody_waits(l) && !l->paused)
 		loop_timer_set(l->resume, 0);
 }
 
@@ -165,8 +190,7 @@ static void conn_detach(struct conn *c)
 		TAILQ_REMOVE(&l->big, c, by_progress);
 	if (c->is_dirty)
 		TAILQ_REMOVE(&l->dirty, c, by_dirt);
-	if (c->is_resuming)
-		TAILQ_REMOVE(&l->resuming, c, by_rest);
+	leave_line(c);
 	TAILQ_REMOVE(&l->conns, c, by_activity);
 	idmap_remove(&l->by_id, c->id);
 	l->memory -= c->accounted;
@@ -318,7 +342,8 @@ int listener_open(struct listener **ret, struct loop *loop, const struct listene
 	TAILQ_INIT(&l->held);
 	TAILQ_INIT(&l->big);
 	TAILQ_INIT(&l->dirty);
-	TAILQ_INIT(&l->resuming);
+	TAILQ_INIT(&l->fresh);
+	TAILQ_INIT(&l->busy);
 	idmap_init(&l->by_id);
 	l->chunk = malloc(READ_MAX);
 	l->tick = loop_timer_new(loop, on_tick, l);
@@ -399,10 +424,10 @@ void listener_pause(struct listener *l, bool pause)
 	for (c = pause ? NULL : TAILQ_FIRST(&l->held); c; c = next) {
 		next = TAILQ_NEXT(c, by_hold);
 		if (c->holds == HOLD_PAUSE)
-			resume_later(c); /* in the order in which they were held */
+			conn_wait_turn(c); /* in the order in which they were held */
 		conn_release(c, HOLD_PAUSE);
 	}
-	if (!TAILQ_EMPTY(&l->resuming) && !pause)
+	if (listener_somebody_waits(l) && !pause)
 		loop_timer_set(l->resume, 0);
 }
 

@@ -16,14 +16,20 @@
 
 enum {
 	READ_MAX = 64 * 1024,   /* bytes of one connection in one turn: what one recv() takes (trap 18) */
+	READ_FIRST = 16 * 1024, /* the same of a connection that was idle: most have a line or two */
 	LINE_SMALL = 16 * 1024, /* longer lines are not read on while memory is short (protocol.md, Pressure) */
 	REPLY_TYPICAL = 48,     /* bytes of an ok: what an unanswered line will need */
 	REPLY_HEADROOM = 4096,  /* room kept for the reply that was not foreseen */
-	LOOK_BYTES = 16 * 1024, /* handed over between two looks at the clock, … */
-	LINE_BYTES = 512,       /* … where a line counts as so many more: 32 of the shortest */
+	LOOK_BYTES = 16 * 1024, /* read or handed over between two looks at the clock … */
+	COST_BYTES = 512, /* … where each recv() and each line, blank or not, counts as this many bytes more */
+	/* Bytes, counted in the same way, after which a connection gives way to others that wait. */
+	QUANTUM_FIRST = 4 * 1024,
+	QUANTUM = 256 * 1024,
 	ACCEPTS_PER_TURN = 64
 };
-#define READ_US (2 * US_PER_MS)       /* how long a turn reads, all connections: what is left is read in the next */
+/* How long a turn reads from connections that were idle, and then from those that always have more. What is left is
+ * read in the next turn. */
+#define READ_US (500)
 #define STALL_US (30 * US_PER_S)      /* a long partial line without progress while memory is short */
 #define PATIENCE_US (250 * US_PER_MS) /* how long replies wait for a reader before its connection may turn quiet */
 #define LAST_WORDS_US (1 * US_PER_S)  /* how long a drain waits for a client that does not read its replies */
@@ -42,7 +48,7 @@ struct conn {
 	TAILQ_ENTRY(conn) by_hold;     /* l->held, while holds != 0 */
 	TAILQ_ENTRY(conn) by_progress; /* l->big, while is_big */
 	TAILQ_ENTRY(conn) by_dirt;     /* l->dirty, while is_dirty */
-	TAILQ_ENTRY(conn) by_rest;     /* l->resuming, while is_resuming: in line to be read */
+	TAILQ_ENTRY(conn) by_turn;     /* l->fresh or l->busy, while is_waiting: in line to be read */
 	struct listener *l;
 	uint64_t id;
 	struct loop_watch *watch;
@@ -58,7 +64,8 @@ struct conn {
 	size_t drained_low;
 	int fd;
 	unsigned holds, interest;
-	bool is_big : 1, is_dirty : 1, is_resuming : 1;
+	bool is_big : 1, is_dirty : 1, is_waiting : 1;
+	bool is_busy : 1;   /* had more to read than one turn took, and has not been read to its end since */
 	bool skipping : 1;  /* the rest of a line that was answered already, up to its LF */
 	bool eof : 1;       /* nothing more will be read */
 	bool shut : 1;      /* the reading side was shut down by us */
@@ -82,16 +89,20 @@ struct listener {
 	struct loop_watch *watch;
 	struct loop_timer *accept_timer, *tick, *resume;
 	struct idmap by_id;
-	struct conn_list conns, held, big, dirty, resuming;
+	struct conn_list conns, held, big, dirty;
+	/* Connections with input that wait for their turn. Those that were idle come first: a crowd that writes
+	 * without end holds up each other, and not a client that writes a line now and then. */
+	struct conn_list fresh, busy;
 	unsigned n_conns;
 	uint64_t last_id;
-	unsigned turn_lines; /* handed over in this turn, which ends with a flush */
-	int64_t turn_us;     /* monotonic; its first line's */
-	size_t unlooked;     /* bytes handed over since the last look at the clock */
-	bool turn_is_full;   /* as of the last look */
-	size_t memory;       /* bytes in all partial lines and unread replies */
-	char *chunk;         /* READ_MAX bytes that every connection reads into */
-	uint64_t exempt;     /* the connection that reads to its near end although memory is short; 0: none */
+	bool turn_began,
+	        turn_is_full; /* of reading; a turn ends with a flush. Full: as of the last look at the clock */
+	int64_t turn_ends_us; /* monotonic */
+	size_t unlooked;      /* counted since the last look at the clock */
+	size_t quantum;       /* what the connection that is being read may still take */
+	size_t memory;        /* bytes in all partial lines and unread replies */
+	char *chunk;          /* READ_MAX bytes that every connection reads into */
+	uint64_t exempt;      /* the connection that reads to its near end although memory is short; 0: none */
 	bool paused, draining, accepting, out_of_files /* an episode of EMFILE that was logged */;
 	struct log_limit shortage_log;
 };
@@ -110,6 +121,8 @@ void conn_shut(struct conn *c);
 
 /* listener_read.c */
 void conn_read(struct conn *c);
+/* A time of its own for what is read next. */
+void listener_begin_turn(struct listener *l);
 /* Too much unanswered or unread to take more; light: little enough to go on. */
 bool conn_is_congested(const struct conn *c);
 bool conn_is_light(const struct conn *c);
@@ -129,6 +142,8 @@ void conn_write_failed(struct conn *c);
 void conn_call_drained(struct conn *c);
 
 /* listener.c */
+/* In line to be read, without waiting for an event: c has input, here or in the kernel. */
+void conn_wait_turn(struct conn *c);
 struct conn *conn_new(struct listener *l, int fd, const struct peer *peer);
 void conn_hold(struct conn *c, enum hold why);
 void conn_release(struct conn *c, enum hold why);
@@ -143,6 +158,10 @@ void conn_exempt_next(struct conn *c);
 /* Closes c when everything is read, answered and written. */
 void conn_settle(struct conn *c);
 void conn_close(struct conn *c);
+static inline bool listener_somebody_waits(const struct listener *l)
+{
+	return !TAILQ_EMPTY(&l->fresh) || !TAILQ_EMPTY(&l->busy);
+}
 /* The turn has had its share, or reading is paused. */
 static inline bool listener_has_enough(const struct listener *l)
 {

@@ -24,23 +24,31 @@ static bool is_blank(const char *p, size_t n)
 	return n == 0;
 }
 
-/* The clock is looked at before the first line of a turn, and after as much as takes some time: few long lines, or
- * many short ones. */
-static void begin_line(struct listener *l)
+void listener_begin_turn(struct listener *l)
 {
-	if (l->turn_lines++ > 0)
-		return;
-	l->turn_us = clock_mono_us();
+	l->turn_began = true;
+	l->turn_is_full = false;
+	l->turn_ends_us = clock_mono_us() + READ_US;
 	l->unlooked = 0;
 }
 
-static void finish_line(struct listener *l, size_t n)
+/* Whatever was read or handed over, n bytes of it: each recv() and each line. The clock is looked at after as much as
+ * takes some time: few long lines, or many short ones. */
+static void spend(struct listener *l, size_t n)
 {
-	l->unlooked += LINE_BYTES + n;
+	n += COST_BYTES;
+	l->quantum -= l->quantum < n ? l->quantum : n;
+	l->unlooked += n;
 	if (l->unlooked < LOOK_BYTES)
 		return;
 	l->unlooked = 0;
-	l->turn_is_full = clock_mono_us() - l->turn_us >= READ_US;
+	l->turn_is_full = clock_mono_us() >= l->turn_ends_us;
+}
+
+/* c has had its share while others wait. */
+static bool gives_way(const struct conn *c)
+{
+	return listener_has_enough(c->l) || (c->l->quantum == 0 && listener_somebody_waits(c->l));
 }
 
 static void hand_over(struct conn *c, enum line_kind kind, const char *p, size_t n)
@@ -48,9 +56,8 @@ static void hand_over(struct conn *c, enum line_kind kind, const char *p, size_t
 	struct listener *l = c->l;
 
 	c->unanswered++;
-	begin_line(l);
 	l->ops.on_line(l->ops.arg, c->id, kind, (struct slice){p, n}, &c->peer);
-	finish_line(l, n);
+	spend(l, n);
 }
 
 /* A line that is whole, less its LF. */
@@ -60,9 +67,10 @@ static void end_line(struct conn *c, enum line_kind kind, const char *p, size_t 
 		n--;
 	if (n > c->l->config.max_line)
 		kind = LINE_LONG;
-	else if (is_blank(p, n))
-		return;
-	hand_over(c, kind, p, n);
+	if (kind != LINE_LONG && is_blank(p, n))
+		spend(c->l, n);
+	else
+		hand_over(c, kind, p, n);
 }
 
 /* Answered now; what is still to come of it is skipped in constant memory. */
@@ -141,7 +149,7 @@ static size_t feed(struct conn *c, const char *p, size_t n, bool may_stop)
 			keep_piece(c, p, (size_t)(end - p));
 			return n;
 		}
-		if (may_stop && (listener_has_enough(c->l) || is_stuffed(c)))
+		if (may_stop && (gives_way(c) || is_stuffed(c)))
 			return (size_t)(p - start);
 		size_t len = (size_t)(lf - p);
 		if (c->in.len == 0 && !c->skipping) {
@@ -155,11 +163,24 @@ static size_t feed(struct conn *c, const char *p, size_t n, bool may_stop)
 	return n;
 }
 
-static void feed_chunk(struct conn *c, size_t n)
+/* Input that one turn did not take: c waits in line with those that always have more, until it was read to its end.
+ */
+static void review_busy(struct conn *c, bool more)
+{
+	if (c->is_waiting || c->eof || c->gone)
+		return;
+	c->is_busy = more;
+	if (more && !c->holds)
+		conn_wait_turn(c);
+}
+
+/* more: the kernel may have more of it. */
+static void feed_chunk(struct conn *c, size_t n, bool more)
 {
 	const char *p = c->l->chunk;
 	size_t used = feed(c, p, n, true);
 
+	review_busy(c, more || used < n);
 	if (used == n)
 		return;
 	c->rest.max = READ_MAX;
@@ -179,6 +200,7 @@ static void feed_rest(struct conn *c, size_t most)
 		c->seen = 0;
 		conn_account(c);
 	}
+	review_busy(c, true);
 	conn_update(c);
 }
 
@@ -265,7 +287,7 @@ static size_t room(struct conn *c)
 		return 0;
 	}
 	if (!listener_memory_short(l) || l->exempt == c->id)
-		return READ_MAX;
+		return c->is_busy ? READ_MAX : READ_FIRST;
 	if (c->in.len > LINE_SMALL) {
 		conn_hold(c, HOLD_MEMORY);
 		return 0;
@@ -280,13 +302,19 @@ void conn_read(struct conn *c)
 
 	if (want == 0)
 		return;
+	if (!c->l->turn_began)
+		listener_begin_turn(c->l);
+	c->l->quantum = c->is_busy ? QUANTUM : QUANTUM_FIRST;
 	if (c->rest.len > 0) {
 		feed_rest(c, want);
 		return;
 	}
 	n = receive(c, want);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	spend(c->l, n > 0 ? (size_t)n : 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+		review_busy(c, false);
 		return;
+	}
 	if (n < 0 && errno == ECONNRESET) {
 		/* The peer closed with replies unread. All it wrote comes before this (trap 15): next is EOF. */
 		conn_write_failed(c);
@@ -297,5 +325,5 @@ void conn_read(struct conn *c)
 		return;
 	}
 	conn_touch(c);
-	feed_chunk(c, (size_t)n);
+	feed_chunk(c, (size_t)n, (size_t)n == want);
 }

@@ -158,8 +158,7 @@ void listener_flush(struct listener *l)
 	struct conn *last = TAILQ_LAST(&l->dirty, conn_list), *c;
 	bool end = !last;
 
-	l->turn_lines = 0;
-	l->turn_is_full = false;
+	l->turn_began = l->turn_is_full = false;
 	while (!end && (c = TAILQ_FIRST(&l->dirty))) {
 		end = c == last; /* what is appended meanwhile (a streaming answer) waits for the next turn */
 		TAILQ_REMOVE(&l->dirty, c, by_dirt);

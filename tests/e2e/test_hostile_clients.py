@@ -9,11 +9,13 @@ import socket
 import stat
 import subprocess
 import threading
+import time
 
 import pytest
 
 from lib.client import event, line
 from lib.collector import Answer
+from lib.crowd import FLOODS, Crowd
 from lib.relay import SANITIZED, wait_until
 
 
@@ -140,6 +142,40 @@ def test_a_thousand_hostile_connections(make_relay, collector):
         for c in crowd:
             c.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+# ---- what a crowd costs others ----
+
+def waits(relay, n=60):
+    """How long each of some lines waited for its ok, in milliseconds, sorted."""
+    out, one = [], line(event())
+    with relay.client(timeout=120) as c:
+        c.ask(one)
+        for _ in range(n):
+            began = time.monotonic()
+            assert c.ask(one)["ok"]
+            out.append((time.monotonic() - began) * 1000)
+            time.sleep(0.002)
+            if sum(out) > 5000:
+                break
+    return sorted(out)
+
+
+@pytest.mark.skipif(SANITIZED, reason="figures of a program that is ten times as slow say nothing")
+@pytest.mark.parametrize("kind,n", [(k, 20 if k == "large envelopes" else 300) for k in FLOODS if k != "quiet"])
+def test_a_crowd_holds_up_nobody(make_relay, kind, n):
+    """A client with one line in flight beside connections that write without end waits little longer than beside as many
+    that are quiet. The limit leaves room for a busy machine."""
+    relay = make_relay(outbox={"max_bytes": "2G"}).allow("refused lines whose replies nobody reads")
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    with Crowd(relay.sock, "quiet", n):
+        quiet = waits(relay)
+    with Crowd(relay.sock, kind, n):
+        crowded = waits(relay)
+    print(f"quiet {quiet[len(quiet) // 2]:.2f} ms, {kind} {crowded[len(crowded) // 2]:.2f} ms, most {crowded[-1]:.0f} ms")
+    relay.kill9()  # a stop would read all that the crowd wrote
+    assert crowded[len(crowded) // 2] < 10 * quiet[len(quiet) // 2] + 100
 
 
 # ---- who it was, and what it wrote ----

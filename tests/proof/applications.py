@@ -142,6 +142,25 @@ class Application(Somebody):
             for s in socks:
                 s.close()
 
+    def blank(self):
+        """Lines of nothing, and one between them."""
+        n = self.name_one()
+        with self.connect() as c:
+            c.send(b"\n" * 50_000 + b" \r\n" * 1000, self.one(n), b"\n" * 50_000)
+            self.books.reply([n], c.reply())
+
+    def fat(self):
+        """Lines of nearly a MiB: a payload, one that is refused at its end, and one that is longer than allowed."""
+        names = [self.name_one() for _ in range(500)]
+        good = {**self.many(names), "user_agent": "x" * self.rng.randint(0, 60_000)}
+        for e in good["events"]:
+            e["params"]["pad"] = "x" * self.rng.randint(0, 1500)
+        with self.connect() as c:
+            c.send(good, b'{"client_id":"' + b"x" * 1_000_000 + b'","name":7}\n', b"x" * 1_500_000 + b"\n")
+            self.books.reply(names, c.reply())
+            if [r["ok"] for r in c.replies(2)] != [False] * 2:
+                self.books.wrong.append("a bad fat line was answered ok")
+
     def process(self):
         """Another process: ga4relay-ctl send."""
         names = [self.name_one() for _ in range(self.rng.randint(1, 20))]
@@ -154,7 +173,7 @@ class Application(Somebody):
 
 
 KINDS = ["patient", "payloads", "careless", "half_closing", "deaf", "persistent", "broken", "bytewise", "stalled", "flood",
-         "process"]
+         "blank", "fat", "process"]
 
 
 def drain(relay, books, occasion, timeout=180):

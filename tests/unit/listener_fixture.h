@@ -29,12 +29,18 @@
 
 /* The library's and libevent's monotonic clock is the kernel's plus this. */
 static int64_t clock_ahead_us;
+static int64_t clock_step_us; /* and goes on by this with each look at it */
 int clock_gettime(clockid_t id, struct timespec *ts)
 {
 	int r = kernel_clock(id, ts);
+	int64_t nsec;
 
-	if (id == CLOCK_MONOTONIC || id == CLOCK_MONOTONIC_COARSE)
-		ts->tv_sec += clock_ahead_us / US_PER_S;
+	if (id != CLOCK_MONOTONIC && id != CLOCK_MONOTONIC_COARSE)
+		return r;
+	clock_ahead_us += clock_step_us;
+	nsec = ts->tv_nsec + clock_ahead_us % US_PER_S * 1000;
+	ts->tv_sec += (time_t)(clock_ahead_us / US_PER_S + nsec / 1000000000);
+	ts->tv_nsec = (long)(nsec % 1000000000);
 	return r;
 }
 NARROW_CLOCK_GETTIME
@@ -125,7 +131,7 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
-	clock_ahead_us = 0;
+	clock_ahead_us = clock_step_us = 0;
 	strcpy(f->dir, "/tmp/listener-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	snprintf(f->path, sizeof(f->path), "%s/s.sock", f->dir);

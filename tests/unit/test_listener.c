@@ -1,6 +1,9 @@
 /* test_listener.c - bytes to lines and replies back, whatever the client does */
 #include "listener_fixture.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 /* Every way to cut the text in two gives the same lines. */
 static void splitting_changes_nothing(void **state)
 {
@@ -322,6 +325,81 @@ static void long_lines_end_a_turn_too(void **state)
 		close(fds[i]);
 }
 
+enum { CROWD = 40, HEAP = 60000 };
+
+static void crowd_writes(struct fixture *f, int fds[CROWD], char c)
+{
+	static char text[HEAP];
+
+	memset(text, c, sizeof(text));
+	for (int i = 0; i < CROWD; i++)
+		fds[i] = client(f);
+	settle(f);
+	for (int i = 0; i < CROWD; i++)
+		assert_int_equal(send(fds[i], text, sizeof(text), MSG_NOSIGNAL), sizeof(text));
+}
+
+/* How many of them have input that the kernel still holds. */
+static int unread_of(const int fds[CROWD])
+{
+	int n = 0, bytes;
+
+	for (int i = 0; i < CROWD; i++) {
+		assert_int_equal(ioctl(fds[i], SIOCOUTQ, &bytes), 0);
+		n += bytes > 0;
+	}
+	return n;
+}
+
+static void close_all(const int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		close(fds[i]);
+}
+
+/* Each look at the clock takes 100 us: after a few of them a turn reads no further, whatever it is that comes. */
+static void all_input_ends_a_turn(void **state)
+{
+	static const char kinds[] = {'\n', '\r', ' ', 'x', '\0'};
+	struct fixture *f = *state;
+	int fds[CROWD];
+
+	f->keep_lines = false;
+	for (size_t i = 0; i < sizeof(kinds); i++) {
+		clock_step_us = 0;
+		crowd_writes(f, fds, kinds[i]);
+		clock_step_us = 100;
+		turn(f);
+		assert_true(unread_of(fds) > CROWD / 4);
+		close_all(fds, CROWD);
+		UNTIL(f, f->closes == (i + 1) * CROWD);
+	}
+}
+
+/* A client with a line now and then does not wait for a crowd that always has more. */
+static void a_crowd_waits_behind_who_was_idle(void **state)
+{
+	struct fixture *f = *state;
+	int fds[CROWD], good = client(f);
+	unsigned turns = 0;
+
+	crowd_writes(f, fds, '\n');
+	clock_step_us = 100;
+	for (int i = 0; i < 200; i++)
+		turn(f);
+	for (int i = 0; i < 5; i++) {
+		size_t before = f->n_lines;
+
+		puts_to(f, good, "good\n");
+		for (turns = 0; f->n_lines == before; turns++)
+			turn(f);
+		assert_true(turns <= 3);
+		assert_true(unread_of(fds) > 0 || listener_memory(f->l) > HEAP); /* the crowd still waits */
+	}
+	close_all(fds, CROWD);
+	close(good);
+}
+
 /* Clients that always have more than is read of them: each gets its share. */
 static void a_pause_serves_nobody_first(void **state)
 {
@@ -612,6 +690,8 @@ int main(void)
 	        OPEN(pause_in_the_middle_of_a_chunk),
 	        OPEN(reading_ends_with_its_time),
 	        OPEN(long_lines_end_a_turn_too),
+	        OPEN(all_input_ends_a_turn),
+	        OPEN(a_crowd_waits_behind_who_was_idle),
 	        OPEN(a_pause_serves_nobody_first),
 	        OPEN(limit_lets_the_kernel_queue),
 	        OPEN(limit_closes_who_idled),
