@@ -6,11 +6,11 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/parse.h"
 #include "base/slice.h"
+#include "net/unix_bind.h"
 
 enum { BACKLOG = 128 };
 
@@ -21,66 +21,24 @@ static int stream_socket(int family)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Something is at path: make room when it is a socket without a listener. */
-static int remove_stale(const struct sockaddr_un *sun, struct err *err)
-{
-	_cleanup_(fd_closep) int fd = -1;
-	struct stat st;
-
-	if (lstat(sun->sun_path, &st) < 0)
-		return errno == ENOENT ? 0 : err_set(err, -errno, "%s: %s", sun->sun_path, strerror(errno));
-	if (!S_ISSOCK(st.st_mode))
-		return err_set(err, -EEXIST, "%s exists and is no socket: remove it, or listen elsewhere",
-		               sun->sun_path);
-	fd = stream_socket(AF_UNIX);
-	if (fd < 0)
-		return err_set(err, fd, "socket: %s", strerror(-fd));
-	if (connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0 || errno != ECONNREFUSED)
-		return err_set(err, -EADDRINUSE, "%s: another process listens there", sun->sun_path);
-	if (unlink(sun->sun_path) < 0 && errno != ENOENT)
-		return err_set(err, -errno, "%s: a stale socket that cannot be removed: %s", sun->sun_path,
-		               strerror(errno));
-	return 0;
-}
-
-/* The file never exists with wider permissions than it will have. */
-static int bind_unix(struct bound *b, const struct sockaddr_un *sun, struct err *err)
-{
-	mode_t before = umask(0077);
-	int r = bind(b->fd, (const struct sockaddr *)sun, sizeof(*sun)) < 0 ? -errno : 0;
-	struct stat st;
-
-	umask(before);
-	if (r < 0)
-		return err_set(err, r, "%s: %s", sun->sun_path, strerror(-r));
-	if (lstat(sun->sun_path, &st) < 0 || listen(b->fd, BACKLOG) < 0 || chmod(sun->sun_path, 0660) < 0) {
-		r = -errno;
-		(void)unlink(sun->sun_path);
-		return err_set(err, r, "%s: %s", sun->sun_path, strerror(-r));
-	}
-	b->dev = st.st_dev;
-	b->ino = st.st_ino;
-	memcpy(b->path, sun->sun_path, sizeof(b->path));
-	return 0;
-}
-
+/* A Unix socket's permissions stand for the secret: its owner and group. */
 static int open_unix(struct bound *b, const char *path, struct err *err)
 {
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	struct unix_bound bound;
 	int r;
 
-	if (path[0] != '/' || strlen(path) >= sizeof(sun.sun_path))
+	if (path[0] != '/' || strlen(path) >= sizeof(b->path))
 		return err_set(err, -EINVAL, "unix:%s: an absolute path of at most %zu bytes is needed", path,
-		               sizeof(sun.sun_path) - 1);
-	memcpy(sun.sun_path, path, strlen(path) + 1);
-	r = remove_stale(&sun, err);
+		               sizeof(b->path) - 1);
+	r = unix_bind(&bound, path, 0660, NULL, BACKLOG, err);
 	if (r < 0)
 		return r;
+	b->fd = bound.fd;
+	b->dev = bound.dev;
+	b->ino = bound.ino;
 	b->is_unix = true;
-	b->fd = stream_socket(AF_UNIX);
-	if (b->fd < 0)
-		return err_set(err, b->fd, "socket: %s", strerror(-b->fd));
-	return bind_unix(b, &sun, err);
+	memcpy(b->path, path, strlen(path) + 1);
+	return 0;
 }
 
 static unsigned port_of(int fd)
@@ -160,9 +118,7 @@ int http_server_bind(struct bound *ret, const char *listen_at, struct err *err)
 
 void http_server_unbind(struct bound *b)
 {
-	struct stat st;
-
-	if (b->is_unix && lstat(b->path, &st) == 0 && st.st_dev == b->dev && st.st_ino == b->ino)
-		(void)unlink(b->path);
+	if (b->is_unix)
+		unix_unbind(b->path, b->dev, b->ino);
 	b->is_unix = false;
 }

@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "net/listener_private.h"
+#include "net/unix_bind.h"
 
 void conn_account(struct conn *c)
 {
@@ -381,7 +382,7 @@ struct listener *listener_free(struct listener *l)
 	loop_timer_free(l->resume);
 	/* Unlinked before it is closed: nobody finds a path that refuses. */
 	if (l->own && l->ino)
-		listener_unlink(l->config.path, l->dev, l->ino);
+		unix_unbind(l->config.path, l->dev, l->ino);
 	fd_close(l->fd);
 	idmap_free(&l->by_id);
 	free((char *)l->config.path);

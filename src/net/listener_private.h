@@ -110,7 +110,6 @@ struct listener {
 /* listener_bind.c */
 int listener_bind(const struct listener_config *config, int *ret_fd, dev_t *ret_dev, ino_t *ret_ino,
                   struct err *err) MUST_CHECK;
-void listener_unlink(const char *path, dev_t dev, ino_t ino);
 
 /* listener_accept.c */
 int listener_start_accepting(struct listener *l) MUST_CHECK;

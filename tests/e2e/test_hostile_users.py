@@ -1,4 +1,5 @@
 # test_hostile_users.py - what another user of the machine may have planted, and the modes of what the relay makes
+import grp
 import os
 import shutil
 import signal
@@ -173,6 +174,34 @@ def test_a_link_in_a_socket_s_place(make_relay, which):
     assert relay.wait_exit() == 1
     assert precious.read_text() == "precious" and path.is_symlink()
     assert str(path) in relay.log
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+@pytest.mark.parametrize("which", ["sock", "control", "http"])
+@pytest.mark.parametrize("how", ["symbolic", "hard"])
+def test_a_link_planted_while_a_socket_is_made(make_relay, which, how):
+    """Between bind and whatever comes next: what it leads to keeps its mode and its group, and the link is left alone."""
+    relay = make_relay().allow("sock", "in its place")
+    group = grp.getgrgid(1).gr_name
+    relay.change(http={"listen": f"unix:{relay.dir}/http.sock"}, listen={"group": group}, control={"group": group})
+    path = relay.dir / "http.sock" if which == "http" else getattr(relay, which)
+    precious = relay.dir / "precious"
+    precious.write_text("precious")
+    precious.chmod(0o600)
+    owner = precious.stat().st_gid
+    relay.wrapper = ["strace", "-f", "-qq", "-o", relay.dir / "trace", "-e", "trace=bind", "-e", "inject=bind:delay_exit=1000000"]
+    relay.write_config()
+    relay.spawn()
+    wait_until(path.exists, "the socket")
+    path.unlink()
+    if how == "hard":
+        os.link(precious, path)
+    else:
+        path.symlink_to(precious)
+    wait_until(lambda: not relay.alive() or "ready:" in relay.log, "the end, or a start")
+    assert (mode(precious), precious.stat().st_gid, precious.read_text()) == (0o600, owner, "precious")
+    assert relay.wait_exit() == 1
+    assert os.path.lexists(path) and str(path) in relay.log
 
 
 @ROOT
