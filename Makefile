@@ -204,13 +204,14 @@ $B/bench/%: $B/tests/bench/%.o $(LIB)
 KILLS ?= 1000
 POINTS ?= all
 CUTS ?= 1000
+RUNS ?= 200
 SOAK ?= 2100
 PROOF_SRC := $(sort $(wildcard tests/proof/*.c))
 PROOF_MAINS := $(if $(PROOF_SRC),$(shell grep -l '^int main' $(PROOF_SRC)))
 PROOF_HELPERS := $(filter-out $(PROOF_MAINS),$(PROOF_SRC))
 PROOF_BIN := $(PROOF_MAINS:tests/proof/%.c=$B/proof/%)
 PROOF = VARIANT=$(VARIANT) BUILD_DIR=$(CURDIR)/$B PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/proof
-proof: proof-kill proof-calls proof-powercut proof-memory proof-mutants proof-soak
+proof: proof-kill proof-calls proof-powercut proof-failed-sync proof-memory proof-mutants proof-soak
 proof-kill: $(PROGRAMS)
 	$(PROOF)/kill.py -n $(KILLS)
 proof-calls: $(PROGRAMS) $B/proof/killat
@@ -220,6 +221,9 @@ proof-powercut: $(PROGRAMS) $(PROOF_BIN)
 	$B/proof/powercut -n $(CUTS) -m normal
 	$(PROOF)/cuts.py -n $(CUTS)
 	$(PROOF)/cuts.py -n 30 -m normal intake
+proof-failed-sync: $(PROGRAMS) $(PROOF_BIN)
+	$B/proof/powercut -n $(CUTS) -f 40
+	$(PROOF)/failed_sync.py -n $(RUNS)
 proof-memory: $(PROGRAMS)
 	FAULTS=$(POINTS) $(MAKE) --no-print-directory e2e PYTEST_ARGS='-s -k test_memory'
 proof-mutants: $(PROGRAMS) $(PROOF_BIN)
@@ -346,7 +350,7 @@ help:
 #: make coverage         what unit tests, end-to-end tests and corpus run of src/; fails where it is too little
 #: make lint             format, layers, function lengths, options against sample and manual, scripts, manuals, units
 #: make proof            the attackers in full, two hours: proof-kill KILLS=1000, proof-calls POINTS=all,
-#:                       proof-powercut CUTS=1000, proof-memory, proof-mutants, proof-soak SOAK=2100 (seconds)
+#:                       proof-powercut CUTS=1000, proof-failed-sync RUNS=200, proof-memory, proof-mutants, proof-soak SOAK=2100 (seconds)
 #: make fuzz             libFuzzer with FUZZ_SECONDS=60 a target (clang); FUZZ_TARGETS='line conf' picks
 #: make analyze          cppcheck, gcc -fanalyzer and clang-tidy over src/; fails on what tests/lint/analyze.txt lacks
 #: make fuzz-minimise    repacks the corpus with what fuzzing found, as few inputs as reach the same code
@@ -368,5 +372,5 @@ help:
 
 -include $(PROOF_SRC:%.c=$B/%.d) $(patsubst %.c,$B/%.d,$(wildcard tests/fuzz/*.c))
 
-.PHONY: all lib unit valgrind coverage model-coverage e2e system proof proof-kill proof-calls proof-powercut proof-memory proof-mutants proof-soak fuzz fuzz-replay fuzz-minimise analyze lint check demo setup bench bench-deps bench-curves install uninstall dist deb clean distclean help FORCE
+.PHONY: all lib unit valgrind coverage model-coverage e2e system proof proof-kill proof-calls proof-powercut proof-failed-sync proof-memory proof-mutants proof-soak fuzz fuzz-replay fuzz-minimise analyze lint check demo setup bench bench-deps bench-curves install uninstall dist deb clean distclean help FORCE
 .SECONDARY:

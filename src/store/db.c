@@ -169,14 +169,18 @@ static int apply_settings(struct db *db, struct err *err)
 	return 0;
 }
 
+void db_init_sqlite(void)
+{
+	/* Else every allocation takes a lock to be counted. */
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int db_open(struct db *db, const char *path, int flags, const char *vfs, struct err *err)
 {
 	int rc;
 
 	*db = (struct db){.page_size = 4096};
-	/* Before SQLite's first use in the process, else without effect: every allocation would take a lock to count.
-	 */
-	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	db_init_sqlite();
 	/* One thread at a time uses the connection: no mutexes. */
 	rc = sqlite3_open_v2(path, &db->conn, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
 	if (rc != SQLITE_OK) {

@@ -33,6 +33,8 @@ struct db {
 	int page_size;
 };
 
+/* Before SQLite's first use in the process: its global settings have no effect later. */
+void db_init_sqlite(void);
 /* Opens path (or a URI) with the relay's settings; flags are SQLite's. 0 or -EIO, -ENOSPC, -EUCLEAN, … */
 int db_open(struct db *db, const char *path, int flags, const char *vfs, struct err *err) MUST_CHECK;
 /* Prepares all of sql.h; the schema must be there. */

@@ -61,7 +61,7 @@ static int fill(const char *path, const struct store_config *config, struct err 
 	return r < 0 ? err_prefix(err, r, "outbox %s cannot be made", config->path) : 0;
 }
 
-static int sync_directory(const char *path, struct err *err)
+int new_outbox_sync_directory(const char *path, struct err *err)
 {
 	_cleanup_(fd_closep) int fd = -1;
 	char copy[PATH_MAX];
@@ -116,7 +116,7 @@ int new_outbox_create(const struct store_config *config, struct err *err)
 	}
 	if (rename(path, config->path) < 0)
 		return err_set(err, -errno, "outbox %s: cannot be put in place: %s", config->path, strerror(errno));
-	return sync_directory(config->path, err);
+	return new_outbox_sync_directory(config->path, err);
 }
 
 /* For a directory that may not be written to: nothing beside the file is made or looked for. */
@@ -136,6 +136,7 @@ int new_outbox_open(struct db *db, const struct store_config *config, struct err
 {
 	const char *joined = NULL;
 
+	db_init_sqlite();
 	if (config->read_only && access(config->path, W_OK) < 0)
 		return open_immutable(db, config, err);
 	/* Read-only too: a WAL left by a crash is only readable with the file's write lock. query_only keeps it so.

@@ -15,5 +15,7 @@ int new_outbox_create(const struct store_config *config, struct err *err) MUST_C
 int new_outbox_move_orphans(const char *path, struct err *err) MUST_CHECK;
 /* Opens the file that is there. */
 int new_outbox_open(struct db *db, const struct store_config *config, struct err *err) MUST_CHECK;
+/* Syncs the directory of the outbox at path, so that the names in it outlive a power cut. */
+int new_outbox_sync_directory(const char *path, struct err *err) MUST_CHECK;
 
 #endif

@@ -14,6 +14,7 @@
 #include "store/identify.h"
 #include "store/new_outbox.h"
 #include "store/pages.h"
+#include "store/rewrite_wal.h"
 #include "store/salvage.h"
 #include "store/schema.h"
 #include "store/store_private.h"
@@ -181,8 +182,10 @@ static int set_modes(struct store *st, struct err *err)
 
 static int open_database(struct store *st, struct err *err)
 {
-	int r = new_outbox_open(&st->db, &st->config, err);
+	int r = st->config.read_only ? 0 : rewrite_wal(st->path, st->config.vfs, err);
 
+	if (r == 0)
+		r = new_outbox_open(&st->db, &st->config, err);
 	if (r == 0)
 		r = set_modes(st, err);
 	if (r == 0)
@@ -241,10 +244,13 @@ static int keep_id_mark(struct store *st)
 {
 	uint64_t next = (uint64_t)st->ledger.now[LEDGER_NEXT_ID];
 
-	if (st->config.read_only || (st->lock.known && next < st->lock.id_mark))
+	if (st->config.read_only)
 		return 0;
 	st->lock.closed = false;
-	return lockfile_write(&st->lock, next + ID_BLOCK, st->lock.suspect);
+	/* Also a mark that is still high enough: its sync may have failed (rewrite_wal.c). */
+	return lockfile_write(&st->lock,
+	                      st->lock.known && next < st->lock.id_mark ? st->lock.id_mark : next + ID_BLOCK,
+	                      st->lock.suspect);
 }
 
 static int take_salvaged(struct store *st, struct err *err)
@@ -285,6 +291,9 @@ static int open_all(struct store *st, struct err *err)
 		return found ? err_prefix(err, r, "outbox %s", st->path) : r;
 	space_open(st);
 	r = keep_id_mark(st);
+	/* SQLite made the WAL by now. It syncs the directory itself, but does not look at the result. */
+	if (r == 0 && !st->config.read_only)
+		r = new_outbox_sync_directory(st->path, err);
 	if (r == 0 && !st->config.read_only)
 		r = start_writing(st);
 	if (r < 0)

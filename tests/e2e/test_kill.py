@@ -1,6 +1,6 @@
 # test_kill.py - the attackers of tests/proof, small: kill -9 at random and at system calls, power cuts, everything at once
 #
-# KILLS=50, POINTS=6 (a phase), CUTS=44, SOAK=60 (seconds) and SEED change their sizes; make proof runs them in full.
+# KILLS=50, POINTS=6 (a phase), CUTS=44, RUNS=8, SOAK=60 (seconds) and SEED change their sizes; make proof runs them in full.
 import os
 import shutil
 import sys
@@ -13,6 +13,7 @@ from lib.relay import SANITIZED, TOP
 sys.path.insert(0, str(TOP / "tests" / "proof"))
 import calls  # noqa: E402
 import cuts  # noqa: E402
+import failed_sync  # noqa: E402
 import kill  # noqa: E402
 import soak  # noqa: E402
 
@@ -53,6 +54,13 @@ def test_power_cuts():
 @pytest.mark.skipif(not shutil.which("strace"), reason="STRACE IS MISSING: power cuts of the daemon are not tested")
 def test_a_power_cut_without_syncs_is_noticed():
     assert cuts.cuts(30, 1, "normal", ["intake"])
+
+
+@native
+@pytest.mark.skipif(not shutil.which("strace"), reason="STRACE IS MISSING: power cuts after a failed sync are not tested")
+def test_power_cuts_after_a_failed_sync():
+    print(f"seed {SEED}")
+    assert failed_sync.campaign(size("RUNS", 8, 0), 4, SEED) == []
 
 
 @pytest.mark.skipif(SANITIZED, reason="the sanitizers' memory is not flat")

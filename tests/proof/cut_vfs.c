@@ -39,6 +39,9 @@ static struct {
 	void (*before_op)(void *arg);
 	void *arg;
 	uint64_t syncs;
+	bool (*fails)(void *arg);
+	uint64_t (*chance)(void *arg);
+	void *fails_arg;
 } cut;
 
 /* What was there before it was opened here counts as synced: the store builds a new outbox under another name. */
@@ -168,20 +171,54 @@ static int cut_truncate(sqlite3_file *file, sqlite3_int64 size)
 	return f->real->pMethods->xTruncate(f->real, size);
 }
 
+/* Keeps any subset of the sectors of one write. */
+static void tear(unsigned char **p, size_t *len, const struct op *op, uint64_t (*chance)(void *), void *arg)
+{
+	for (size_t at = 0; at < op->n; at += SECTOR) {
+		size_t n = op->n - at < SECTOR ? op->n - at : SECTOR;
+
+		if (chance(arg) & 1)
+			content_write(p, len, (size_t)op->at + at, op->data + at, n);
+	}
+}
+
+/* What was written since the last sync, as far as it reached the disk: all, nothing, or any part of it. */
+static void apply_some(const struct disk_file *f, unsigned char **p, size_t *len, uint64_t (*chance)(void *),
+                       void *arg)
+{
+	uint64_t mood = chance(arg) % 4;
+
+	for (const struct op *op = f->first; op && mood > 0; op = op->next) {
+		uint64_t dice = chance(arg) % 8;
+
+		if (mood == 1 || dice < 3)
+			op_apply(p, len, op);
+		else if (dice < 6 && !op->truncate)
+			tear(p, len, op, chance, arg);
+	}
+}
+
 /* The real file need not be synced: what survives is decided by cut_vfs_image(). */
 static int cut_sync(sqlite3_file *file, int flags)
 {
 	struct cut_file *f = (struct cut_file *)file;
+	struct disk_file *disk = f->disk;
+	int rc = SQLITE_OK;
 
 	(void)flags;
 	announce(f);
 	cut.syncs++;
-	if (f->disk) {
-		for (const struct op *op = f->disk->first; op; op = op->next)
-			op_apply(&f->disk->synced, &f->disk->synced_len, op);
-		ops_forget(f->disk);
+	if (!disk)
+		return SQLITE_OK;
+	if (disk->first && cut.fails && cut.fails(cut.fails_arg)) {
+		apply_some(disk, &disk->synced, &disk->synced_len, cut.chance, cut.fails_arg);
+		rc = SQLITE_IOERR_FSYNC;
+	} else {
+		for (const struct op *op = disk->first; op; op = op->next)
+			op_apply(&disk->synced, &disk->synced_len, op);
 	}
-	return SQLITE_OK;
+	ops_forget(disk);
+	return rc;
 }
 
 static int cut_size(sqlite3_file *file, sqlite3_int64 *ret)
@@ -294,36 +331,17 @@ int cut_vfs_register(void (*before_op)(void *arg), void *arg)
 	return sqlite3_vfs_register(&cut.vfs, 0) == SQLITE_OK ? 0 : -1;
 }
 
-/* Keeps any subset of the sectors of one write. */
-static void tear(unsigned char **p, size_t *len, const struct op *op, uint64_t (*chance)(void *), void *arg)
-{
-	for (size_t at = 0; at < op->n; at += SECTOR) {
-		size_t n = op->n - at < SECTOR ? op->n - at : SECTOR;
-
-		if (chance(arg) & 1)
-			content_write(p, len, (size_t)op->at + at, op->data + at, n);
-	}
-}
-
 static int image_write(const struct disk_file *f, const char *dir, uint64_t (*chance)(void *), void *arg)
 {
 	const char *base = strrchr(f->name, '/');
 	unsigned char *content = NULL;
 	size_t len = 0;
 	char path[1024];
-	uint64_t mood = chance(arg) % 4; /* a cut after everything, before everything, or in between */
 	FILE *out;
 	bool good;
 
 	content_write(&content, &len, 0, f->synced ? f->synced : (const unsigned char *)"", f->synced_len);
-	for (const struct op *op = f->first; op && mood > 0; op = op->next) {
-		uint64_t dice = chance(arg) % 8;
-
-		if (mood == 1 || dice < 3)
-			op_apply(&content, &len, op);
-		else if (dice < 6 && !op->truncate)
-			tear(&content, &len, op, chance, arg);
-	}
+	apply_some(f, &content, &len, chance, arg);
 	snprintf(path, sizeof(path), "%s/%s", dir, base ? base + 1 : f->name);
 	out = fopen(path, "w");
 	good = out && (len == 0 || fwrite(content, 1, len, out) == len);
@@ -342,6 +360,13 @@ int cut_vfs_image(const char *dir, uint64_t (*chance)(void *arg), void *arg)
 		if (cut.files[i].used)
 			r = image_write(&cut.files[i], dir, chance, arg);
 	return r;
+}
+
+void cut_vfs_fail_syncs(bool (*fails)(void *arg), uint64_t (*chance)(void *arg), void *arg)
+{
+	cut.fails = fails;
+	cut.chance = chance;
+	cut.fails_arg = arg;
 }
 
 void cut_vfs_reset(void)

@@ -17,6 +17,9 @@ int cut_vfs_register(void (*before_op)(void *arg), void *arg);
 int cut_vfs_image(const char *dir, uint64_t (*chance)(void *arg), void *arg);
 /* Forgets everything that is known of files (between runs). */
 void cut_vfs_reset(void);
+/* From now on, each sync fails when this says so (NULL: none does). What it should have written is clean then: any
+ * part of it is on the disk, and no later sync writes the rest unless it is written to the file again. */
+void cut_vfs_fail_syncs(bool (*fails)(void *arg), uint64_t (*chance)(void *arg), void *arg);
 uint64_t cut_vfs_syncs(void);
 
 #endif

@@ -47,8 +47,10 @@ class Known:
 class Recording:
     """A phase, played once; then a disk for each cut."""
 
-    def __init__(self, name, sync):
-        self.w = Workplace(PHASES[name])
+    know = Known
+
+    def __init__(self, kind, sync):
+        self.w = Workplace(kind)
         self.relay, self.books = self.w.relay, self.w.books
         self.where = self.relay.dir / "cut"     # the disks that cuts leave
         self.where.mkdir()
@@ -58,7 +60,7 @@ class Recording:
     def record(self):
         self.w.prepare()
         self.disk = Disk(self.relay.db.parent)
-        self.known = Known(set(self.books.acked.values()))
+        self.known = self.know(set(self.books.acked.values()))
         trace = self.relay.dir / "trace"
         self.relay.wrapper = [*STRACE, "-o", trace]
         self.relay.spawn()
@@ -69,18 +71,25 @@ class Recording:
         self.w.finish_play(None)
         self.relay.wrapper = []
         del self.relay.signal                   # the class's own again
+        self.after_record()
+        return read_trace(trace)
+
+    def after_record(self):
+        """From now on relays start on the disks that cuts leave."""
         self.w.phase.after()
         self.names = {i: n for n, i in self.books.acked.items() if n not in self.books.settled}
         self.relay.db = self.where / "outbox.db"
         self.relay.change(streams=[self.relay.stream(paused=True)], outbox={"path": self.relay.db})
-        return read_trace(trace)
+
+    def observe(self, call, args, strings, result):
+        self.disk.observe(call, args, strings, result)
+        self.known.observe(call, args, strings)
 
     def cut_at(self, points, rng):
         """points: numbers of calls after which the power goes, ascending, each as often as it is there."""
         wanted = collections.Counter(points)
         for number, (call, args, strings, result) in enumerate(self.calls, 1):
-            self.disk.observe(call, args, strings, result)
-            self.known.observe(call, args, strings)
+            self.observe(call, args, strings, result)
             for _ in range(wanted[number]):
                 self.cut(rng, number)
 
@@ -123,7 +132,7 @@ class Recording:
 
 
 def phase(name, cuts, sync, rng):
-    r = Recording(name, sync)
+    r = Recording(PHASES[name], sync)
     try:
         r.calls = r.record()
         # A quarter at the very end: then most has been acknowledged.

@@ -3,10 +3,15 @@
 # Each file has what was synced and what was written since; the directory too. A cut keeps what was synced, any part of
 # later writes (whole, none, torn at 512 bytes), and the first so many of later changes of names: they are journalled in
 # order, but nothing says how far the journal had come. Only fsync of the directory makes a name certain.
+#
+# A sync that fails leaves its file's pages clean, as the kernel does: any part of them may have reached the disk, and no
+# later sync writes the rest, unless somebody writes those bytes again. A process that is killed may leave the same behind.
+import random
 import re
 
 CALLS = ("openat", "close", "pwrite64", "write", "ftruncate", "fallocate", "fsync", "fdatasync", "rename", "renameat",
          "renameat2", "link", "linkat", "unlink", "unlinkat", "sendto", "sendmsg", "writev", "recvfrom")
+SYNCS = ("fsync", "fdatasync")
 STRACE = ["strace", "-f", "-xx", "-s", "1000000", "-e", "trace=" + ",".join(CALLS)]
 SECTOR = 512
 LINE = re.compile(r"^(\d+)\s+(.*)$")
@@ -41,7 +46,7 @@ def read_trace(path):
                 if first.startswith(("send", "write")):
                     at = began
             m = WHOLE.match(text)
-            if m and int(m[3]) >= 0:
+            if m and (int(m[3]) >= 0 or m[1] in SYNCS):
                 out.append((at, m[1], m[2], [unhex(s) for s in STRING.findall(m[2])], int(m[3])))
     out.sort(key=lambda c: c[0])
     return [c[1:] for c in out]
@@ -67,6 +72,11 @@ class File:
                 data[at:at + len(what)] = what
         return bytes(data)
 
+    def lose(self, rng):
+        """What was written since is clean now, on the disk or not."""
+        self.synced = self.at_cut(rng)
+        self.since = []
+
     def at_cut(self, rng):
         mood = rng.randrange(4)                 # before all that was written since, after it, or in between
         if mood == 0:
@@ -84,11 +94,11 @@ class File:
 class Disk:
     """One directory. observe() is told each call; image() is what a cut could leave."""
 
-    def __init__(self, directory):
-        self.dir = str(directory)
+    def __init__(self, directory, rng=random):
+        self.dir, self.rng = str(directory), rng
         self.synced = {p.name: File(p.read_bytes()) for p in directory.iterdir() if p.is_file()}
         self.names, self.changes = dict(self.synced), []
-        self.open, self.syncs = {}, 0
+        self.open, self.syncs, self.failed = {}, 0, 0
 
     def inside(self, path):
         path = path.decode()
@@ -148,9 +158,19 @@ class Disk:
         if f:
             f.since.append(("least", sum(self.numbers(args)[-2:])))
 
-    def on_fsync(self, args, _strings, _result):
+    def restarted(self):
+        """Another process goes on; what the last one had not synced may be lost without anybody being told."""
+        self.open = {}
+        for f in set(self.names.values()):
+            f.lose(self.rng)
+
+    def on_fsync(self, args, _strings, result):
         f = self.open.get(int(args))
-        if f is self:
+        if result < 0:
+            self.failed += 1
+            if isinstance(f, File):
+                f.lose(self.rng)
+        elif f is self:
             self.synced, self.changes = dict(self.names), []
         elif f:
             f.sync()

@@ -56,6 +56,8 @@ mutant no-sync-store src/store/store.c 's/PRAGMA synchronous = FULL/PRAGMA synch
 mutant mark-not-synced src/store/lockfile.c 's/ || fdatasync(l->fd) < 0//' tests/proof/cuts.py -n 160 -s 1 setaside setasidesuspect
 # The new file's name is not synced.
 mutant name-not-synced src/store/new_outbox.c 's/fd < 0 || fsync(fd) < 0/fd < 0/' tests/proof/cuts.py -n 90 -s 1 firststart setaside
+# The WAL that another process left is taken as it reads.
+mutant wal-not-rewritten src/store/store.c 's/rewrite_wal(st->path, st->config.vfs, err)/0/' tests/proof/failed_sync.py -n 20 -s 1
 # What is in flight is not noted.
 mutant no-bound src/store/jobs_admin.c 's/(int64_t)CONTAINER_OF(job, struct job_in_flight, job)->bound/0/' tests/proof/kill.py -n 60 -s 1
 # A damaged outbox is set aside without its WAL.

@@ -1,10 +1,12 @@
 /* powercut.c - cut the power at random moments of intake, settling and checkpoints; no acknowledged event may go
  * missing
  *
- * usage: powercut [-n CUTS] [-s SEED] [-m full|normal]
+ * usage: powercut [-n CUTS] [-s SEED] [-m full|normal] [-f ONE_IN]
  * Runs the real store and writer over cut_vfs.c. At a random write or sync an image of what the disk could hold is
  * taken; the real store opens it and every event that had been acknowledged and not settled must be there.
+ * With -f one in so many syncs fails; the store is closed then, and opened again on the same disk.
  * Exit 0: as promised (full: nothing lost; normal: something lost, which shows that the harness can see a loss). */
+#include <errno.h>
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -25,7 +27,8 @@ enum fate { FATE_UNKNOWN, FATE_ACKED, FATE_SETTLING };
 
 struct campaign {
 	uint64_t random;
-	bool full;
+	bool full, stopped;
+	unsigned fail_one_in; /* syncs; 0: none fails */
 	char dir[256];
 	struct writer *writer;
 	uint32_t sid;
@@ -34,7 +37,7 @@ struct campaign {
 	uint64_t highest, highest_at_cut, oldest;
 	uint64_t ops_to_cut;
 	bool image_taken;
-	unsigned cuts, images_lossy, images_corrupt, ids_reused;
+	unsigned cuts, images_lossy, images_corrupt, ids_reused, restarts;
 	uint64_t lost;
 };
 
@@ -122,6 +125,14 @@ static struct submission *make_submission(struct campaign *c, uint32_t n)
 	return sub;
 }
 
+/* Only a failed sync may end it. */
+static void stop(struct campaign *c, const char *doing, int result)
+{
+	if (!c->fail_one_in)
+		die(doing, strerror(-result));
+	c->stopped = true;
+}
+
 struct put {
 	struct job_put job;
 	struct campaign *c;
@@ -132,19 +143,27 @@ static void on_put(struct job *job)
 	struct put *p = (struct put *)job;
 
 	if (job->result < 0)
-		die("put", strerror(-job->result));
-	for (uint32_t i = 0; i < p->job.count; i++)
+		stop(p->c, "put", job->result);
+	for (uint32_t i = 0; job->result == 0 && i < p->job.count; i++)
 		p->c->fate[p->job.first_id + i] = FATE_ACKED;
-	p->c->highest = p->job.first_id + p->job.count - 1;
+	if (job->result == 0)
+		p->c->highest = p->job.first_id + p->job.count - 1;
 	submission_unref(p->job.sub);
 	free(p);
 }
 
+struct settle_some {
+	struct campaign *c;
+	struct job_settle job; /* its events are behind it */
+};
+
 static void on_settled(struct job *job)
 {
+	struct settle_some *s = CONTAINER_OF(job, struct settle_some, job.job);
+
 	if (job->result < 0)
-		die("settle", strerror(-job->result));
-	free(job);
+		stop(s->c, "settle", job->result);
+	free(s);
 }
 
 static void add_put(struct campaign *c, struct job_list *list)
@@ -161,11 +180,14 @@ static void add_put(struct campaign *c, struct job_list *list)
 
 static void add_settle(struct campaign *c, struct job_list *list)
 {
-	struct job_settle *s = calloc(1, sizeof(*s) + 25 * sizeof(struct settle));
+	struct settle_some *some = calloc(1, sizeof(*some) + 25 * sizeof(struct settle));
+	struct job_settle *s;
 	uint64_t at = c->oldest;
 
-	if (!s)
+	if (!some)
 		die("memory", "none left");
+	some->c = c;
+	s = &some->job;
 	job_settle_init(s, on_settled);
 	for (; at <= c->highest && s->n < 25; at++) {
 		if (c->fate[at] != FATE_ACKED || chance(c) % 4 == 0)
@@ -177,7 +199,7 @@ static void add_settle(struct campaign *c, struct job_list *list)
 	while (c->oldest <= c->highest && c->fate[c->oldest] != FATE_ACKED)
 		c->oldest++;
 	if (s->n == 0) {
-		free(s);
+		free(some);
 		return;
 	}
 	STAILQ_INSERT_TAIL(list, &s->job, link);
@@ -211,25 +233,62 @@ static struct store_config config_of(const struct campaign *c, const char *path,
 	                             .vfs = vfs};
 }
 
+static bool sync_fails(void *arg)
+{
+	struct campaign *c = arg;
+
+	return chance(c) % c->fail_one_in == 0;
+}
+
+static int open_writer(struct campaign *c, const struct store_config *config, struct err *err)
+{
+	struct store *store;
+	int r = store_open(&store, config, clock_wall_us(), err);
+
+	if (r < 0)
+		return r;
+	r = store_stream_id(store, SLICE_LIT("web"), &c->sid, err);
+	if (r < 0)
+		store_close(store);
+	return r < 0 ? r : writer_start(&c->writer, store, true, err);
+}
+
 static void start_run(struct campaign *c)
 {
 	struct store_config config;
-	struct store *store;
 	char path[512];
 	struct err err;
 
 	clear_dir(c, "work");
 	cut_vfs_reset();
+	cut_vfs_fail_syncs(NULL, NULL, NULL);
 	memset(c->fate, 0, sizeof(c->fate));
 	c->highest = 0;
 	c->oldest = 1;
+	c->image_taken = true; /* no cut before the outbox exists: nothing was acknowledged yet */
 	path_of(c, path, sizeof(path), "work", "outbox.db");
 	config = config_of(c, path, CUT_VFS_NAME);
-	c->image_taken = true; /* no cut before the outbox exists: nothing was acknowledged yet */
-	if (store_open(&store, &config, clock_wall_us(), &err) < 0 ||
-	    store_stream_id(store, SLICE_LIT("web"), &c->sid, &err) < 0 ||
-	    writer_start(&c->writer, store, true, &err) < 0)
+	if (open_writer(c, &config, &err) < 0)
 		die(path, err.text);
+	cut_vfs_fail_syncs(c->fail_one_in ? sync_fails : NULL, chance, c);
+}
+
+/* As a service manager does it: until the disk lets it start. */
+static void restart(struct campaign *c)
+{
+	struct store_config config;
+	char path[512];
+	struct err err;
+	int r = -EIO;
+
+	path_of(c, path, sizeof(path), "work", "outbox.db");
+	config = config_of(c, path, CUT_VFS_NAME);
+	c->writer = writer_stop(c->writer);
+	for (int i = 0; r < 0 && i < 100; i++, c->restarts++)
+		r = open_writer(c, &config, &err);
+	if (r < 0)
+		die(path, err.text);
+	c->stopped = false;
 }
 
 static bool is_sound(const char *path)
@@ -329,6 +388,8 @@ static void run(struct campaign *c, unsigned cuts)
 		next_cut(c);
 		while (c->highest < RUN_EVENTS && c->cuts < cuts) {
 			run_group(c);
+			if (c->stopped)
+				restart(c);
 			if (!c->image_taken)
 				continue;
 			judge_image(c);
@@ -344,8 +405,9 @@ static int verdict(const struct campaign *c)
 	bool lossy = c->lost > 0 || c->ids_reused > 0;
 
 	printf("powercut sync=%s cuts=%u events-lost=%" PRIu64
-	       " images-with-loss=%u images-corrupt=%u ids-reused=%u\n",
-	       c->full ? "full" : "normal", c->cuts, c->lost, c->images_lossy, c->images_corrupt, c->ids_reused);
+	       " images-with-loss=%u images-corrupt=%u ids-reused=%u restarts=%u\n",
+	       c->full ? "full" : "normal", c->cuts, c->lost, c->images_lossy, c->images_corrupt, c->ids_reused,
+	       c->restarts);
 	if (c->images_corrupt > 0)
 		return 1;
 	return lossy == c->full;
@@ -358,13 +420,15 @@ int main(int argc, char **argv)
 	char dir[512];
 	int opt, r;
 
-	while ((opt = getopt(argc, argv, "n:s:m:")) != -1) {
+	while ((opt = getopt(argc, argv, "n:s:m:f:")) != -1) {
 		if (opt == 'n')
 			cuts = (unsigned)strtoul(optarg, NULL, 10);
 		else if (opt == 's')
 			c.random = strtoull(optarg, NULL, 10) | 1;
 		else if (opt == 'm')
 			c.full = strcmp(optarg, "normal") != 0;
+		else if (opt == 'f')
+			c.fail_one_in = (unsigned)strtoul(optarg, NULL, 10);
 		else
 			return 2;
 	}

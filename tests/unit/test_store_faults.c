@@ -240,6 +240,41 @@ static void failed_sync_of_a_checkpoint_is_the_end(void **state)
 	assert_books_balance(f);
 }
 
+/* A process that was killed. */
+static void die(struct fixture *f)
+{
+	f->st->fatal = true;
+	fixture_close(f);
+}
+
+/* What it left may not be on the disk: nothing rests on it before it was written again and synced. */
+static void wal_that_was_left_is_written_again(void **state)
+{
+	struct fixture *f = *state;
+	char wal[128];
+	off_t size;
+
+	put(f, f->web, "1.2", "refund");
+	snprintf(wal, sizeof(wal), "%s-wal", f->path);
+	die(f);
+	size = file_size(wal);
+	assert_true(size > 0);
+	atomic_store(&faults.write, SQLITE_IOERR_WRITE);
+	assert_int_equal(fixture_open(f), -EIO);
+	assert_non_null(strstr(f->err.text, "outbox.db-wal cannot be written"));
+	atomic_store(&faults.write, SQLITE_FULL);
+	assert_int_equal(fixture_open(f), -ENOSPC);
+	faults_clear();
+	atomic_store(&faults.sync, SQLITE_IOERR_FSYNC);
+	assert_int_equal(fixture_open(f), -EIO);
+	assert_non_null(strstr(f->err.text, "outbox.db-wal cannot be synced"));
+	faults_clear();
+	assert_int_equal(file_size(wal), size);
+	assert_int_equal(fixture_open(f), 0);
+	assert_int_equal(count_of(f, f->web, STATE_QUEUED), 1);
+	assert_books_balance(f);
+}
+
 /* Commits groups of so many rows until the WAL is copied; returns the most frames that it had. */
 static int frames_before_a_copy(struct fixture *f, uint32_t rows)
 {
@@ -408,6 +443,7 @@ int main(void)
 	        T(stop_on_a_full_disk_is_clean),
 	        T(failed_sync_is_the_end),
 	        T(failed_sync_of_a_checkpoint_is_the_end),
+	        T(wal_that_was_left_is_written_again),
 	        T(copies_are_as_long_as_the_groups),
 	        T(checkpoint_that_cannot_write_waits),
 	        T(one_sync_a_commit),
