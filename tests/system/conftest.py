@@ -11,14 +11,18 @@ from container import Container, why_not # noqa: E402
 from lib.collector import Collector # noqa: E402
 from lib.tls import Nginx, nginx_path # noqa: E402
 from service import Service # noqa: E402
+from trees import SUITE, codename # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
     reason = why_not()
     if reason:
         warnings.warn(f"THE UNITS AND THE PACKAGE ARE NOT TESTED IN A BOOTED SYSTEM: {reason}")
-        for item in items:
+    for item in items:
+        if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
+        elif SUITE != codename() and item.path.name != "test_package.py":
+            item.add_marker(pytest.mark.skip(reason=f"the programs are built for this system, not for {SUITE}; the package is"))
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,17 @@
 # container.py - a Debian that boots under systemd-nspawn, made once and copied for every run
 import fcntl
 import os
-import re
-import shutil
 import signal
+import shutil
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-BASE = Path("/var/tmp/ga4relay-system-root")
+import trees
+from trees import ENV, HERE, SUITE, copy, listed, make_once, remove
+
 LOCK = Path("/var/tmp/ga4relay-system.lock")
-TOOLS = ("debootstrap", "systemd-nspawn", "nsenter")
-ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root", "TERM": "dumb"}
 BOOT_PATIENCE = 90 # seconds
 # Nothing may wake up by itself in the middle of a test, and no server may take the host's ports, which are the container's.
 MASKED = ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer",
@@ -22,63 +20,23 @@ MASKED = ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", 
 
 def why_not():
     """Why there can be no container here; None: there can."""
-    if os.geteuid() != 0:
-        return "it takes root"
-    missing = [t for t in TOOLS if not shutil.which(t, path=ENV["PATH"])]
+    missing = [t for t in ("systemd-nspawn", "nsenter") if not shutil.which(t, path=ENV["PATH"])]
     if missing:
-        return "missing: " + ", ".join(missing) + " (Debian: apt install debootstrap systemd-container)"
-    if "bookworm" != codename():
-        return "the container is Debian 12, and the programs are built for this system"
-    return None
+        return "missing: " + ", ".join(missing) + " (Debian: apt install systemd-container)"
+    return trees.why_not()
 
 
-def codename():
-    found = re.search(r"^VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text(), re.M)
-    return found and found.group(1)
-
-
-def mirror():
-    """Where this machine's own apt takes its packages from."""
-    out = subprocess.run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)",
-                          "Created-By: Packages"], capture_output=True, text=True, check=True).stdout
-    for uri, release, component in (x.split() for x in out.splitlines()):
-        if (release, component) == (codename(), "main"):
-            return uri
-    raise AssertionError(f"apt has no source for {codename()} main")
-
-
-def proxy():
-    out = subprocess.run(["apt-config", "dump", "--format", "%v", "Acquire::http::Proxy"], capture_output=True, text=True)
-    return {"http_proxy": out.stdout.strip()} if out.stdout.strip() else {}
-
-
-def make_base():
-    """The tree that the runs copy; made again when what it is made from changes."""
-    listed = [x for x in (HERE / "packages").read_text().split("\n") if x and not x.startswith("#")]
-    stamp, wanted = BASE / "root/.ga4relay-packages", "\n".join([*listed, *MASKED])
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
-    unfinished = BASE.with_suffix(".new")
-    remove(unfinished)
-    print(f"making {BASE}, once: some minutes", flush=True)
-    log = BASE.with_suffix(".log")
-    with open(log, "wb") as out:
-        made = subprocess.run(["debootstrap", "--variant=minbase", "--include=" + ",".join(listed), codename(),
-                               str(unfinished), mirror()], env={**os.environ, **ENV, **proxy()}, stdout=out, stderr=out)
-    subprocess.run(["umount", "-q", unfinished / "proc"], capture_output=True)
-    assert made.returncode == 0, f"debootstrap failed, see {log}"
+def finish(tree, _log):
     for unit in MASKED:
-        (unfinished / "etc/systemd/system" / unit).symlink_to("/dev/null")
-    (unfinished / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
-    shutil.rmtree(unfinished / "var/cache/apt/archives", ignore_errors=True)
-    (unfinished / "root/.ga4relay-packages").write_text(wanted)
-    remove(BASE)
-    unfinished.rename(BASE)
+        (tree / "etc/systemd/system" / unit).symlink_to("/dev/null")
+    (tree / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
 
 
-def remove(tree):
-    if tree.exists():
-        subprocess.run(["rm", "-rf", "--one-file-system", tree], check=True)
+def base():
+    """The tree that the runs copy. A package has one name, or those of RELEASES in their order."""
+    column = trees.RELEASES.index(SUITE)
+    return make_once("system", [x[min(column, len(x) - 1)] for x in listed(HERE / "packages")],
+                     "\n".join(MASKED), finish)
 
 
 def wait(condition, what, timeout=30):
@@ -96,11 +54,11 @@ class Container:
         # One at a time: without a manager of units outside, every container's cgroup has the same name.
         self.lock = open(LOCK, "w")
         fcntl.flock(self.lock, fcntl.LOCK_EX)
-        make_base()
+        tree = base()
         self.dir = Path(tempfile.mkdtemp(prefix="ga4relay-system-", dir="/var/tmp"))
         self.root = self.dir / "root"
         self.console = self.dir / "console"
-        subprocess.run(["cp", "-a", "--reflink=auto", BASE, self.root], check=True)
+        copy(tree, self.root)
         self.process = self.leader = None
 
     def boot(self):
