@@ -147,7 +147,7 @@ e2e: $(PROGRAMS) $(E2E_HELPERS)
 	  echo "==> SOME FAILED: these once more" && $(PYTEST) --last-failed --last-failed-no-failures none tests/e2e; }
 PYTHON ?= /usr/bin/python3
 
-# In a booted container, as root; PYTEST_ARGS as above, FULL=1 for the long run.
+# In a booted container, as root; PYTEST_ARGS as above, FULL=1 for the long run, SUITE=trixie for the package on Debian 13.
 system: $(PROGRAMS) $(E2E_HELPERS)
 	@PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -p no:cacheprovider -ra -rP --tb=short $(PYTEST_ARGS) tests/system
 
@@ -294,7 +294,7 @@ install: $(PROGRAMS)
 	$(SET_PATHS) systemd/ga4relay.tmpfiles >$(DESTDIR)$(tmpfilesdir)/ga4relay.conf
 	chmod 644 $(DESTDIR)$(tmpfilesdir)/ga4relay.conf
 	$(if $(COMPLETION),$(INSTALL) -m 644 $(COMPLETION) $(DESTDIR)$(completiondir)/ga4relay-ctl)
-	$(INSTALL) -m 644 README.md LICENSE $(DESTDIR)$(docdir)
+	$(INSTALL) -m 644 README.md LICENSE man/CHANGELOG $(DESTDIR)$(docdir)
 	$(INSTALL) -m 644 etc/ga4relay.conf $(EXAMPLES) $(DESTDIR)$(exampledir)
 	@if test -e $(DESTDIR)$(confdir)/ga4relay.conf; then \
 	  echo "$(DESTDIR)$(confdir)/ga4relay.conf is there and stays as it is; the new sample: $(exampledir)"; \
@@ -310,7 +310,7 @@ uninstall:
 	  $(DESTDIR)$(sysusersdir)/ga4relay.conf $(DESTDIR)$(tmpfilesdir)/ga4relay.conf \
 	  $(DESTDIR)$(completiondir)/ga4relay-ctl
 	rm -f $(addprefix $(DESTDIR)$(exampledir)/,ga4relay.conf $(notdir $(EXAMPLES))) \
-	  $(addprefix $(DESTDIR)$(docdir)/,README.md LICENSE)
+	  $(addprefix $(DESTDIR)$(docdir)/,README.md LICENSE CHANGELOG)
 	-rmdir $(DESTDIR)$(exampledir) $(DESTDIR)$(docdir)
 	@echo "kept: $(DESTDIR)$(confdir) and the outbox under $(localstatedir)/lib/ga4relay"
 
@@ -319,16 +319,19 @@ uninstall:
 dist: configure
 	@tests/lib/dist.sh ga4relay-$(VERSION)
 
-# A Debian package, from what install installs.
-DEB_REVISION ?= 1
-DEB := build/ga4relay_$(VERSION)-$(DEB_REVISION)_$(shell dpkg --print-architecture 2>/dev/null).deb
-deb: $(PROGRAMS)
-	@command -v dpkg-deb >/dev/null || { echo >&2 "make deb is for Debian and its like: there is no dpkg-deb here"; exit 1; }
-	rm -rf build/deb
-	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/build/deb prefix=/usr sysconfdir=/etc localstatedir=/var \
-	  unitdir=/lib/systemd/system >/dev/null
-	systemd/debian/build.sh build/deb $(VERSION)-$(DEB_REVISION) $(DEB)
-	rm -rf build/deb
+# The Debian package by the recipe in systemd/debian, from the tarball's files; without the unit tests, which `make unit` runs.
+DEB_TREE := build/deb/ga4relay-$(VERSION)
+deb: configure
+	@command -v dh dpkg-buildpackage >/dev/null || { echo >&2 \
+	  "make deb is for Debian and its like, and needs debhelper: tests/lib/setup.sh deb"; exit 1; }
+	rm -rf build/deb && mkdir -p build/deb
+	tests/lib/dist.sh ga4relay-$(VERSION) build/deb/ga4relay_$(VERSION).orig.tar.gz
+	tar --extract --file build/deb/ga4relay_$(VERSION).orig.tar.gz -C build/deb
+	cp -r systemd/debian $(DEB_TREE)/debian
+	cd $(DEB_TREE) && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
+	  DEB_BUILD_OPTIONS="nocheck noautodbgsym parallel=$$(nproc) $$DEB_BUILD_OPTIONS" \
+	  dpkg-buildpackage --build=binary --no-sign --build-profiles=nocheck --ignore-builtin-builddeps
+	rm -rf $(DEB_TREE) && mv build/deb/ga4relay_*.deb build/
 
 # ---- cleaning ----
 
@@ -361,7 +364,7 @@ help:
 #: make setup            install the packages that `check` needs, nothing else
 #: make install          DESTDIR, prefix and sysconfdir are honoured; a configuration is never overwritten
 #: make uninstall        remove what install put there; configuration and outbox stay
-#: make deb              build/ga4relay_VERSION-1_ARCH.deb, the Debian package; DEB_REVISION=2 the next
+#: make deb              build/ga4relay_VERSION-1_ARCH.deb, the Debian package, by debhelper and systemd/debian
 #: make dist             ga4relay-VERSION.tar.gz: what git tracks, and configure; a commit gives the same bytes every time
 #: make clean            remove build/; distclean: also what configure made
 #:

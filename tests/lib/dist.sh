@@ -1,10 +1,11 @@
 #!/bin/bash
-# dist.sh NAME - makes NAME.tar.gz: the files that git tracks, configure, and the list of both
+# dist.sh NAME [FILE] - makes NAME.tar.gz or FILE: the files that git tracks, configure, and the list of both
 # The same commit gives the same bytes. An unpacked tarball has no git and goes by the list it carries, .dist-files.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-name=${1:?usage: dist.sh NAME}
+name=${1:?usage: dist.sh NAME [FILE]}
+file=${2:-$name.tar.gz}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export LC_ALL=C
@@ -17,8 +18,8 @@ elif [ -e .git ] && git rev-parse --git-dir >/dev/null; then
 	{ git ls-files && printf '%s\n' configure .dist-files; } | sort >"$work/.dist-files"
 	made=$(git log -1 --format=%ct)
 else
-	echo >&2 "make dist: which files belong to ga4relay is known only in a git clone (.git) and in an unpacked release" \
-		"(.dist-files), and this is neither: clone the repository and run it there"
+	echo >&2 "make dist: which files belong to ga4relay is known to git in a clone, and in an unpacked release by" \
+		".dist-files; here is neither (or git is not installed): clone the repository and run it there"
 	exit 1
 fi
 
@@ -27,5 +28,5 @@ grep -vxF .dist-files "$work/.dist-files" |
 	tar --create --format=ustar --file "$work/tar" -C "$PWD" --no-recursion --files-from=- -C "$work" .dist-files \
 		--transform="s,^,$name/,S" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
 		--mtime="@${SOURCE_DATE_EPOCH:-$made}"
-gzip --no-name --best <"$work/tar" >"$name.tar.gz"
-echo "$name.tar.gz"
+gzip --no-name --best <"$work/tar" >"$file"
+echo "$file"

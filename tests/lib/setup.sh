@@ -1,6 +1,6 @@
 #!/bin/bash
-# setup.sh - installs what a make target needs: setup.sh build | demo | check | bench | ci (each includes those before it,
-# ci without bench)
+# setup.sh - installs what a make target needs: setup.sh build | deb | demo | check | bench | ci
+# (the table below has what each includes)
 # Does nothing when everything is there. On systems without apt it prints what they call the packages and goes on.
 set -euo pipefail
 
@@ -9,12 +9,13 @@ want=${1:-build}
 
 case $want in
 build) sets='build' ;;
+deb) sets='build deb' ;;
 demo) sets='build demo' ;;
 check) sets='build demo check' ;;
 bench) sets='build demo check bench' ;;
-ci) sets='build demo check ci' ;;
+ci) sets='build deb demo check ci' ;;
 *)
-	echo "usage: setup.sh build|demo|check|bench|ci" >&2
+	echo "usage: setup.sh build|deb|demo|check|bench|ci" >&2
 	exit 2
 	;;
 esac
