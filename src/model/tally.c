@@ -2,6 +2,7 @@
 #include "model/tally.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,14 +112,15 @@ void tally_sort(struct tally *t)
 
 const char *tally_age_key(int64_t age_us, char buf[16], uint64_t *ret_rank)
 {
-	uint64_t minutes = 1, rank = 1;
+	uint32_t minutes = 1;
+	uint64_t rank = 1;
 
 	/* 2^30 minutes are two thousand years. */
 	while (rank < 31 && age_us >= (int64_t)minutes * US_PER_MIN) {
 		minutes *= 2;
 		rank++;
 	}
-	snprintf(buf, 16, "<%llum", (unsigned long long)minutes);
+	snprintf(buf, 16, "<%" PRIu32 "m", minutes);
 	*ret_rank = rank;
 	return buf;
 }
