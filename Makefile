@@ -12,7 +12,7 @@ $(error VARIANT=$(VARIANT) is not one of: $(VARIANTS))
 endif
 
 # These work before anything is installed, hence before configure can run.
-BARE_GOALS := help clean distclean setup bench-deps check demo
+BARE_GOALS := help clean distclean setup bench-deps check demo systems
 GOALS := $(or $(MAKECMDGOALS),all)
 
 all:
@@ -150,6 +150,10 @@ PYTHON ?= /usr/bin/python3
 # In a booted container, as root; PYTEST_ARGS as above, FULL=1 for the long run, SUITE=trixie for the package on Debian 13.
 system: $(PROGRAMS) $(E2E_HELPERS)
 	@PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -p no:cacheprovider -ra -rP --tb=short $(PYTEST_ARGS) tests/system
+
+# In bare trees of other systems, as root; STAGES='build unit' picks of what runs there.
+systems:
+	@tests/systems/run.sh $(SYSTEMS)
 
 lint: $(PROGRAMS) $B/lint/options
 	@tests/lint/lint.sh $B
@@ -349,6 +353,8 @@ help:
 #: make unit             the unit tests; make unit-NAME runs tests/unit/test_NAME.c
 #: make e2e              the end-to-end tests; PYTEST_ARGS='-k NAME -x' picks
 #: make system           the units and the package in a booted container (root, debootstrap, systemd-nspawn)
+#: make systems          make demo and check in bare trees of Debian 12, 13, testing and 12 for i386 (root, debootstrap);
+#:                       SYSTEMS='trixie i386' and STAGES='build unit' pick
 #: make valgrind         the unit tests under memcheck
 #: make coverage         what unit tests, end-to-end tests and corpus run of src/; fails where it is too little
 #: make lint             format, layers, function lengths, options against sample and manual, scripts, manuals, units
@@ -375,5 +381,5 @@ help:
 
 -include $(PROOF_SRC:%.c=$B/%.d) $(patsubst %.c,$B/%.d,$(wildcard tests/fuzz/*.c))
 
-.PHONY: all lib unit valgrind coverage model-coverage e2e system proof proof-kill proof-calls proof-powercut proof-failed-sync proof-memory proof-mutants proof-soak fuzz fuzz-replay fuzz-minimise analyze lint check demo setup bench bench-deps bench-curves install uninstall dist deb clean distclean help FORCE
+.PHONY: all lib unit valgrind coverage model-coverage e2e system systems proof proof-kill proof-calls proof-powercut proof-failed-sync proof-memory proof-mutants proof-soak fuzz fuzz-replay fuzz-minimise analyze lint check demo setup bench bench-deps bench-curves install uninstall dist deb clean distclean help FORCE
 .SECONDARY:
