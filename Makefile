@@ -175,16 +175,16 @@ $B/lint/options: $B/tests/lint/options.o $(LIB)
 	@echo "  LINK $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
-# These two start from nothing: they install what they need, configure, build, and only then do what they are for.
-check:
-	@tests/lib/setup.sh check
+# This installs nothing, needs no root, and tells what is missing: packagers run it in sandboxes.
+check: | $(filter setup,$(GOALS))
 	@tests/lib/check.sh $(VARIANT) $(STAGES)
+setup:
+	@tests/lib/setup.sh check
+# Starts from nothing: installs what it needs, configures, builds, and only then does what it is for.
 demo:
 	@tests/lib/setup.sh demo
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@tests/demo.sh $B
-setup:
-	@tests/lib/setup.sh check
 
 # BENCH=small (about a minute) or full; PARTS='drain latency' picks some, PARTS=-l lists them.
 bench: $(PROGRAMS) $(BENCH_BIN)
@@ -349,7 +349,7 @@ help:
 
 #: make                  build build/release/ga4relay and ga4relay-ctl (runs autoconf and configure first)
 #: make demo             install what is needed, build, show the main job: no account, configuration or network
-#: make check            install what is needed, build, run unit tests, end-to-end tests and lint; STAGES='build unit' picks
+#: make check            build, run unit tests, end-to-end tests and lint, say what is missing; STAGES='build unit' picks
 #: make unit             the unit tests; make unit-NAME runs tests/unit/test_NAME.c
 #: make e2e              the end-to-end tests; PYTEST_ARGS='-k NAME -x' picks
 #: make system           the units and the package in a booted container (root, debootstrap, systemd-nspawn)
@@ -367,7 +367,7 @@ help:
 #: make bench            the benchmarks; BENCH=small or full, PARTS='NAME NAME' picks, PARTS=-l lists
 #: make bench-curves     the last full run as SVG pictures, in build/release/bench/curves
 #: make bench-deps       install the daemons that they compare with, without starting them
-#: make setup            install the packages that `check` needs, nothing else
+#: make setup            install the packages that `check` needs (as root or with sudo); make setup check: both
 #: make install          DESTDIR, prefix and sysconfdir are honoured; a configuration is never overwritten
 #: make uninstall        remove what install put there; configuration and outbox stay
 #: make deb              build/ga4relay_VERSION-1_ARCH.deb, the Debian package, by debhelper and systemd/debian

@@ -1,5 +1,5 @@
 #!/bin/bash
-# check.sh - what `make check` does after the set-up: build, unit tests, end-to-end tests, lint; then a summary
+# check.sh - what `make check` does: build, unit tests, end-to-end tests, lint; then a summary. Installs nothing.
 # check.sh [VARIANT [STAGE…]]; every stage runs, also after an earlier one failed
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
@@ -24,6 +24,9 @@ run() { # run NAME COMMAND…
 	fi
 }
 
+missing=$(tests/lib/setup.sh --list check)
+if [ -n "$missing" ]; then echo "$missing"; fi
+
 for stage in "${stages[@]}"; do
 	case $stage in
 	build) run build make --no-print-directory -j"$jobs" VARIANT="$variant" all ;;
@@ -40,5 +43,6 @@ done
 
 printf '\n==> make check VARIANT=%s\n' "$variant"
 printf '    %s\n' "${rows[@]}"
+if [ -n "$missing" ]; then echo "$missing"; fi
 printf '%d passed, %d failed\n' $((${#rows[@]} - failed)) "$failed"
 [ "$failed" -eq 0 ]

@@ -2,9 +2,15 @@
 # setup.sh - installs what a make target needs: setup.sh build | deb | demo | check | bench | ci
 # (the table below has what each includes)
 # Does nothing when everything is there. On systems without apt it prints what they call the packages and goes on.
+# --list: only prints what is missing, and installs nothing.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
+list=
+if [ "${1:-}" = --list ]; then
+	list=1
+	shift
+fi
 want=${1:-build}
 
 case $want in
@@ -15,7 +21,7 @@ check) sets='build demo check' ;;
 bench) sets='build demo check bench' ;;
 ci) sets='build deb demo check ci' ;;
 *)
-	echo "usage: setup.sh build|deb|demo|check|bench|ci" >&2
+	echo "usage: setup.sh [--list] build|deb|demo|check|bench|ci" >&2
 	exit 2
 	;;
 esac
@@ -52,6 +58,13 @@ if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
 fi
 
 mapfile -t missing < <(missing_packages)
+if [ -n "$list" ]; then
+	if [ ${#missing[@]} -gt 0 ]; then
+		say "MISSING: ${missing[*]}"
+		echo "What needs them fails or is skipped. 'make setup' installs them, as root or with sudo."
+	fi
+	exit 0
+fi
 if [ ${#missing[@]} -eq 0 ]; then
 	echo "==> set-up: all packages for '$want' are installed"
 	exit 0

@@ -78,6 +78,7 @@ check "nothing unfinished" unfinished
 check "options: table, sample and manual agree" tests/lint/options.sh "$build"
 check "claims and outcomes name tests that are there" tests/lint/claims.sh
 check "configure: another directory, libraries given by hand" tests/lint/configure.sh
+check "make check installs nothing, make setup does" tests/lint/setup.sh
 check "minimum versions: documents agree with configure" tests/lint/versions.sh
 check "diagnostics: the manual knows every warning" tests/lint/diagnostics.sh
 # Other versions format the same file in other ways.
