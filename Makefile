@@ -274,20 +274,27 @@ unitdir ?= $(prefix)/lib/systemd/system
 sysusersdir ?= $(prefix)/lib/sysusers.d
 tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
 completiondir ?= $(datarootdir)/bash-completion/completions
+zshcompletiondir ?= $(datarootdir)/zsh/site-functions
+fishcompletiondir ?= $(datarootdir)/fish/vendor_completions.d
 confdir = $(sysconfdir)/ga4relay
 exampledir = $(docdir)/examples
 
 MAN8 := $(wildcard man/*.8)
 MAN7 := $(wildcard man/*.7)
 MAN5 := $(wildcard man/*.5)
-COMPLETION := $(firstword $(wildcard src/ctl/*.bash))
+# Directory and name of each shell's completion, under DESTDIR.
+COMPLETION_bash = $(completiondir)/ga4relay-ctl
+COMPLETION_zsh = $(zshcompletiondir)/_ga4relay-ctl
+COMPLETION_fish = $(fishcompletiondir)/ga4relay-ctl.fish
+COMPLETIONS := bash zsh fish
 EXAMPLES := $(filter-out etc/ga4relay.conf,$(wildcard etc/*))
 # The repository's units name Debian's directories; the installed ones name the directories of this prefix.
 SET_PATHS = sed -e 's|/usr/sbin/|$(sbindir)/|g' -e 's|/etc/ga4relay|$(confdir)|g' -e 's|/var/lib/|$(localstatedir)/lib/|g'
 
 install: $(PROGRAMS)
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(sbindir) $(mandir)/man5 $(mandir)/man7 $(mandir)/man8 $(confdir) \
-	  $(docdir) $(exampledir) $(unitdir) $(sysusersdir) $(tmpfilesdir) $(completiondir))
+	  $(docdir) $(exampledir) $(unitdir) $(sysusersdir) $(tmpfilesdir) $(completiondir) $(zshcompletiondir) \
+	  $(fishcompletiondir))
 	$(INSTALL) -m 755 $(PROGRAMS) $(DESTDIR)$(sbindir)
 	$(if $(MAN5),$(INSTALL) -m 644 $(MAN5) $(DESTDIR)$(mandir)/man5)
 	$(if $(MAN7),$(INSTALL) -m 644 $(MAN7) $(DESTDIR)$(mandir)/man7)
@@ -297,7 +304,7 @@ install: $(PROGRAMS)
 	$(INSTALL) -m 644 systemd/ga4relay.sysusers $(DESTDIR)$(sysusersdir)/ga4relay.conf
 	$(SET_PATHS) systemd/ga4relay.tmpfiles >$(DESTDIR)$(tmpfilesdir)/ga4relay.conf
 	chmod 644 $(DESTDIR)$(tmpfilesdir)/ga4relay.conf
-	$(if $(COMPLETION),$(INSTALL) -m 644 $(COMPLETION) $(DESTDIR)$(completiondir)/ga4relay-ctl)
+	$(foreach shell,$(COMPLETIONS),$(INSTALL) -m 644 src/ctl/ga4relay-ctl.$(shell) $(DESTDIR)$(COMPLETION_$(shell)) &&) :
 	$(INSTALL) -m 644 README.md LICENSE man/CHANGELOG $(DESTDIR)$(docdir)
 	$(INSTALL) -m 644 etc/ga4relay.conf $(EXAMPLES) $(DESTDIR)$(exampledir)
 	@if test -e $(DESTDIR)$(confdir)/ga4relay.conf; then \
@@ -312,7 +319,7 @@ uninstall:
 	  $(addprefix $(DESTDIR)$(mandir)/man8/,$(notdir $(MAN8)))
 	rm -f $(DESTDIR)$(unitdir)/ga4relay.service $(DESTDIR)$(unitdir)/ga4relay.socket \
 	  $(DESTDIR)$(sysusersdir)/ga4relay.conf $(DESTDIR)$(tmpfilesdir)/ga4relay.conf \
-	  $(DESTDIR)$(completiondir)/ga4relay-ctl
+	  $(foreach shell,$(COMPLETIONS),$(DESTDIR)$(COMPLETION_$(shell)))
 	rm -f $(addprefix $(DESTDIR)$(exampledir)/,ga4relay.conf $(notdir $(EXAMPLES))) \
 	  $(addprefix $(DESTDIR)$(docdir)/,README.md LICENSE CHANGELOG)
 	-rmdir $(DESTDIR)$(exampledir) $(DESTDIR)$(docdir)

@@ -8,9 +8,10 @@
 #include "base/nearest.h"
 #include "conf/options.h"
 #include "conf/value.h"
+#include "model/stream.h"
 
 /* The outbox numbers streams in a byte and keeps the numbers of removed ones: a few are left free. */
-enum { STREAMS_MAX = 250, NAME_MAX_BYTES = 63, STREAM_OPTIONS_MAX = 16 };
+enum { STREAMS_MAX = 250, STREAM_OPTIONS_MAX = 16 };
 
 /* One group of the list while it is read. */
 struct group {
@@ -82,14 +83,6 @@ static int member_text(const struct group *g, const char *name, const char **ret
 	return value_text(g->rd, opt, member_name(g, name, shown), g->members[i], ret);
 }
 
-static bool name_is_valid(const char *name)
-{
-	size_t n = strlen(name);
-
-	return n >= 1 && n <= NAME_MAX_BYTES && isalnum((unsigned char)name[0]) &&
-	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == n;
-}
-
 static int read_name(const struct group *g, struct conf_stream *s)
 {
 	const struct conf *conf = g->rd->conf;
@@ -103,7 +96,7 @@ static int read_name(const struct group *g, struct conf_stream *s)
 	member_name(g, "name", shown);
 	if (!name)
 		return reader_fail(g->rd, line, shown, "missing: every stream has a name");
-	if (!name_is_valid(name))
+	if (!stream_name_is_valid(slice_of(name)))
 		return reader_fail(
 		        g->rd, line, shown,
 		        "\"%.80s\": a name has 1 to 63 of A-Z a-z 0-9 _ . - and begins with a letter or digit", name);

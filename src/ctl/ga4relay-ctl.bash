@@ -1,18 +1,39 @@
 # bash completion for ga4relay-ctl
+#
+# What the daemon says is compared with what was typed and never expanded: `compgen -W` would run a command substitution
+# in one of its words. Of streams, only names that a configuration may have are offered.
 
 _ga4relay_ctl_streams() {
-	ga4relay-ctl "${sockets[@]}" --json status 2>/dev/null | tr '{' '\n' | sed -n 's/^"name":"\([^"]*\)".*/\1/p'
+	ga4relay-ctl "${sockets[@]}" --json status 2>/dev/null | tr '{' '\n' |
+		LC_ALL=C sed -n 's/^"name":"\([A-Za-z0-9][A-Za-z0-9_.-]*\)".*/\1/p'
+}
+
+_ga4relay_ctl_commands() {
+	ga4relay-ctl --help | LC_ALL=C sed -n 's/^  \([a-z][a-z-]*\) [ A-Z[].*/\1/p'
+}
+
+_ga4relay_ctl_options() {
+	ga4relay-ctl "$command" --help | LC_ALL=C sed -n 's/^  \(-[a-z], \)\{0,1\}\(--[a-z-]*\).*/\2/p'
+}
+
+# Those words that begin with what was typed.
+_ga4relay_ctl_offer() {
+	local word
+	for word; do
+		if [[ $word == "$cur"* ]]; then COMPREPLY+=("$word"); fi
+	done
+}
+
+_ga4relay_ctl_files() {
+	compopt -o filenames 2>/dev/null # which quotes them
+	mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$cur")
 }
 
 _ga4relay_ctl() {
-	local cur prev word command='' sockets=() options='' i
+	local cur prev word command='' sockets=() words=() i
 	cur=${COMP_WORDS[COMP_CWORD]}
 	prev=${COMP_WORDS[COMP_CWORD - 1]}
 	COMPREPLY=()
-
-	local filter='--state --stream --client --name --reason --older'
-	local commands='status list show count retry hold release drop pause resume flush tap send validate export
-		backup check metrics check-config reload log-level version doctor'
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		word=${COMP_WORDS[i]}
@@ -32,57 +53,32 @@ _ga4relay_ctl() {
 	done
 
 	case $prev in
-	-s | --control | --socket | --offline | --config | -c)
-		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-		return
-		;;
-	--state)
-		mapfile -t COMPREPLY < <(compgen -W 'queued inflight held dead delivered rejected' -- "$cur")
-		return
-		;;
-	--reason)
-		mapfile -t COMPREPLY < <(compgen -W 'refused too-large expired ambiguous corrupt' -- "$cur")
-		return
-		;;
-	--by)
-		mapfile -t COMPREPLY < <(compgen -W 'stream name state reason age' -- "$cur")
-		return
-		;;
-	--older)
-		mapfile -t COMPREPLY < <(compgen -W '5m 1h 24h 72h 7d' -- "$cur")
-		return
-		;;
+	-s | --control | --socket | --offline | --config | -c) _ga4relay_ctl_files && return ;;
+	--state) _ga4relay_ctl_offer queued inflight held dead delivered rejected && return ;;
+	--reason) _ga4relay_ctl_offer refused too-large expired ambiguous corrupt && return ;;
+	--by) _ga4relay_ctl_offer stream name state reason age && return ;;
+	--older) _ga4relay_ctl_offer 5m 1h 24h 72h 7d && return ;;
 	--stream)
-		mapfile -t COMPREPLY < <(compgen -W "$(_ga4relay_ctl_streams)" -- "$cur")
-		return
+		mapfile -t words < <(_ga4relay_ctl_streams)
+		_ga4relay_ctl_offer "${words[@]}" && return
 		;;
 	--client | --name | --limit) return ;;
 	esac
 
 	case $command in
-	'') options="$commands --offline" ;;
-	status) options='--watch' ;;
-	list) options="$filter --limit --reverse --offline" ;;
-	show) options='--offline' ;;
-	count) options="$filter --by --offline" ;;
-	retry) options="$filter --dead" ;;
-	hold | release) options=$filter ;;
-	drop) options="$filter --dead --yes ALL" ;;
-	pause | resume) options=$(_ga4relay_ctl_streams) ;;
-	tap) options='--stream --name' ;;
-	send) options='--socket' ;;
-	validate) options='--config --remote --relaxed' ;;
-	export) options="$filter --offline" ;;
-	check) options='--offline' ;;
-	log-level) options='error warning info debug' ;;
-	doctor) options='--config' ;;
-	esac
-	mapfile -t COMPREPLY < <(compgen -W "$options --json --help -s" -- "$cur")
-	case $command in
-	send | validate | backup | check-config)
-		mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$cur")
+	'')
+		mapfile -t words < <(_ga4relay_ctl_commands)
+		_ga4relay_ctl_offer "${words[@]}" --offline --json --help -s
+		return
 		;;
+	pause | resume) mapfile -t words < <(_ga4relay_ctl_streams) ;;
+	drop) words=(ALL) ;;
+	log-level) words=(error warning info debug) ;;
+	send | validate | backup | restore | check-config) _ga4relay_ctl_files ;;
 	esac
+	_ga4relay_ctl_offer "${words[@]}"
+	mapfile -t words < <(_ga4relay_ctl_options)
+	_ga4relay_ctl_offer "${words[@]}"
 }
 
 complete -F _ga4relay_ctl ga4relay-ctl

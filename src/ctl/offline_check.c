@@ -66,16 +66,16 @@ static void print_counts(const struct store_check *check)
 
 static void print_text(const struct ctl *ctl, const char *path, const struct store_check *check)
 {
-	_cleanup_(buf_free) struct buf problem = BUF_INIT(1 << 12);
+	_cleanup_(buf_free) struct buf problem = BUF_INIT(1 << 12), word = BUF_INIT(1 << 16);
 
 	printf("%s: %s%s%s\n", path, text_color_on(ctl->color, check->sound ? COLOR_GREEN : COLOR_RED),
 	       check->sound ? "sound" : "damaged", text_color_off(ctl->color));
 	if (check->problem[0] && text_safe(&problem, slice_of(check->problem)) == 0)
 		printf("  problem    %.*s\n", (int)problem.len, problem.data);
 	print_counts(check);
-	if (!check->sound)
-		printf("Bring back what is readable:\n  ga4relay-ctl --offline %s export | ga4relay-ctl send -\n",
-		       path);
+	if (!check->sound && text_shell_word(&word, path) == 0)
+		printf("Bring back what is readable:\n  ga4relay-ctl --offline %.*s export | ga4relay-ctl send -\n",
+		       (int)word.len, word.data);
 }
 
 static enum ctl_exit look(const char *path, struct store_check *ret)

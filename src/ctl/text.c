@@ -267,3 +267,16 @@ const char *text_bytes(uint64_t n, char buf[16])
 	snprintf(buf, 16, "%.1f %s", v, units[unit]);
 	return buf;
 }
+
+int text_shell_word(struct buf *out, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=@%+,-";
+	int r;
+
+	if (word[0] && strspn(word, plain) == strlen(word))
+		return buf_append_slice(out, slice_of(word));
+	r = buf_append_char(out, '\'');
+	for (; *word && r == 0; word++)
+		r = *word == '\'' ? buf_append_slice(out, SLICE_LIT("'\\''")) : buf_append_char(out, *word);
+	return r == 0 ? buf_append_char(out, '\'') : r;
+}

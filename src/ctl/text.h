@@ -39,4 +39,7 @@ const char *text_count(uint64_t n, char buf[32]);
 /* "512 B" "1.2 MiB". buf of 16. */
 const char *text_bytes(uint64_t n, char buf[16]);
 
+/* A word of a command line for somebody's shell: as it is where that is safe, else in single quotes. */
+int text_shell_word(struct buf *out, const char *word) MUST_CHECK;
+
 #endif

@@ -18,4 +18,9 @@ struct stream_rules {
 	enum validation_mode mode;
 };
 
+/* As a stream may be called: A-Z a-z 0-9 _ . - after a letter or digit. Such a name needs no quoting in a shell, a
+ * URL or a label; one that was read from a file or a socket is nothing else before it was looked at. */
+enum { STREAM_NAME_MAX = 63 };
+bool stream_name_is_valid(struct slice name);
+
 #endif

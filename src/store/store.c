@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "model/stream.h"
 #include "store/identify.h"
 #include "store/new_outbox.h"
 #include "store/pages.h"
@@ -37,6 +38,16 @@ static int set_paths(struct store *st, const char *path)
 	return 0;
 }
 
+/* A name that no configuration could have given is what somebody else wrote into the file. It goes no further: its
+ * place is taken by a number, which no configured stream can be called. */
+static void name_stream(struct stream_row *stream, uint32_t sid, struct slice name)
+{
+	if (stream_name_is_valid(name))
+		snprintf(stream->name, sizeof(stream->name), "%.*s", SLICE_ARG(name));
+	else
+		snprintf(stream->name, sizeof(stream->name), "#%u", (unsigned)sid);
+}
+
 int store_load_streams(struct store *st)
 {
 	int r;
@@ -47,9 +58,9 @@ int store_load_streams(struct store *st)
 		int64_t sid = db_col(&st->db, SQL_STREAMS, 0), pause = db_col(&st->db, SQL_STREAMS, 2);
 		struct slice name = db_col_text(&st->db, SQL_STREAMS, 1);
 
-		if (sid < 1 || sid >= STORE_STREAMS_MAX || name.n < 1 || name.n > STORE_NAME_MAX)
+		if (sid < 1 || sid >= STORE_STREAMS_MAX)
 			continue;
-		memcpy(st->streams[sid].name, name.p, name.n);
+		name_stream(&st->streams[sid], (uint32_t)sid, name);
 		st->streams[sid].pause =
 		        pause == PAUSE_PAUSED || pause == PAUSE_RESUMED ? (enum pause_word)pause : PAUSE_UNSET;
 	}

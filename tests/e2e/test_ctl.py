@@ -561,10 +561,6 @@ def test_help_of_every_command(make_relay):
         r = relay.ctl_raw(c, "--help")
         assert r.returncode == 0 and r.stdout.startswith(f"usage: ga4relay-ctl {c}")
         assert "--json" in r.stdout
-    completion = (BUILD.parents[1] if BUILD.parent.name == "build" else None)
-    if completion:
-        text = (completion / "src/ctl/ga4relay-ctl.bash").read_text()
-        assert all(c in text for c in commands)
 
 
 def on_a_terminal(relay, *args, **env):
@@ -636,26 +632,6 @@ def test_help_fits_a_screen(make_relay):
     for c in re.findall(r"^  ([a-z-]+) ", texts[0], re.M):
         texts.append(relay.ctl_raw(c, "--help").stdout)
     assert [x for t in texts for x in t.splitlines() if columns(x) > 80] == []
-
-
-def test_completion_in_bash():
-    """As bash asks it: commands, options of a command, states in a list, reasons."""
-    script = TOP / "src/ctl/ga4relay-ctl.bash"
-
-    def complete(*words):
-        test = f"""source {script}; COMP_WORDS=({" ".join(f"'{w}'" for w in words)}); COMP_CWORD={len(words) - 1}
-            f=$(complete -p ga4relay-ctl | sed "s/.*-F \\([^ ]*\\) .*/\\1/"); $f; printf '%s\n' "${{COMPREPLY[@]}}" """
-        r = subprocess.run(["bash", "-c", test], capture_output=True, text=True,
-                           env={"PATH": f"{BUILD}:{os.environ['PATH']}"})
-        assert r.stderr == "", r.stderr
-        return {x.strip() for x in r.stdout.splitlines()}
-
-    assert {"status", "list", "doctor"} <= complete("ga4relay-ctl", "")
-    assert complete("ga4relay-ctl", "cou") == {"count"}
-    assert "--reverse" in complete("ga4relay-ctl", "list", "--re")
-    assert "--watch" not in complete("ga4relay-ctl", "list", "--")
-    assert "dead" in complete("ga4relay-ctl", "list", "--state", "de")
-    assert "age" in complete("ga4relay-ctl", "count", "--by", "")
 
 
 def in_tmux(relay, width, height, *args):

@@ -54,6 +54,11 @@ scripts() {
 	for completion in src/ctl/*.bash; do
 		if [ -e "$completion" ]; then shellcheck -s bash "$completion" || rc=1; fi
 	done
+	for completion in zsh fish; do
+		if command -v "$completion" >/dev/null; then
+			"$completion" -n "src/ctl/ga4relay-ctl.$completion" || rc=1
+		fi
+	done
 	return $rc
 }
 
