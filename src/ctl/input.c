@@ -110,7 +110,8 @@ static enum input_got next_raw(struct input *in, struct slice *ret)
 		end = (size_t)(lf - in->buf.data);
 	*ret = (struct slice){in->buf.data + in->taken, end - in->taken};
 	in->taken = in->seen = lf ? end + 1 : end;
-	in->number++;
+	if (in->number++ == 0 && slice_starts(*ret, SLICE_LIT("\xef\xbb\xbf")))
+		*ret = (struct slice){ret->p + 3, ret->n - 3}; /* a byte order mark */
 	return INPUT_LINE;
 }
 

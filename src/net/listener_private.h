@@ -66,6 +66,7 @@ struct conn {
 	unsigned holds, interest;
 	bool is_big : 1, is_dirty : 1, is_waiting : 1;
 	bool is_busy : 1;   /* had more to read than one turn took, and has not been read to its end since */
+	bool begun : 1;     /* its first line has ended, or been given up */
 	bool skipping : 1;  /* the rest of a line that was answered already, up to its LF */
 	bool eof : 1;       /* nothing more will be read */
 	bool shut : 1;      /* the reading side was shut down by us */

@@ -60,9 +60,23 @@ static void hand_over(struct conn *c, enum line_kind kind, const char *p, size_t
 	spend(l, n);
 }
 
+/* A byte order mark at the start of the connection is not the line's. */
+static size_t mark_length(struct conn *c, const char *p, size_t n)
+{
+	static const char mark[] = {'\xef', '\xbb', '\xbf'};
+	bool first = !c->begun;
+
+	c->begun = true;
+	return first && n >= sizeof(mark) && memcmp(p, mark, sizeof(mark)) == 0 ? sizeof(mark) : 0;
+}
+
 /* A line that is whole, less its LF. */
 static void end_line(struct conn *c, enum line_kind kind, const char *p, size_t n)
 {
+	size_t mark = mark_length(c, p, n);
+
+	p += mark;
+	n -= mark;
 	if (n > 0 && p[n - 1] == '\r')
 		n--;
 	if (n > c->l->config.max_line)
@@ -76,7 +90,7 @@ static void end_line(struct conn *c, enum line_kind kind, const char *p, size_t 
 /* Answered now; what is still to come of it is skipped in constant memory. */
 static void give_up(struct conn *c, enum line_kind kind)
 {
-	c->skipping = true;
+	c->skipping = c->begun = true;
 	hand_over(c, kind, c->in.data, c->in.len);
 	drop_partial(c);
 }

@@ -92,6 +92,37 @@ def test_line_ends(relay):
         assert [r["id"] for r in c.half_close().rest()] == [1, 2]
 
 
+def test_a_byte_order_mark(relay):
+    """Ignored at the start of a connection and of a file, and nowhere else."""
+    marked = b"\xef\xbb\xbf" + line(event())
+    with relay.client() as c:
+        assert [r["ok"] for r in c.send(marked, marked, line(event())).replies(3)] == [True, False, True]
+    for args in (["send", "--socket", relay.sock], ["validate"]):
+        assert relay.ctl_raw(*args, stdin=marked.decode()).returncode == 0, args
+
+
+@pytest.mark.parametrize("request_line", [
+    b"POST /mp/collect?measurement_id=G-1 HTTP/1.1", b"POST / HTTP/1.1\r", b"GET / HTTP/1.0", b"PRI * HTTP/2.0\r",
+    b"OPTIONS * HTTP/1.1\r", b"CONNECT x:1 HTTP/1.1", b"\r\n\nPOST / HTTP/1.1", b"\xef\xbb\xbfPOST / HTTP/1.1",
+    b"POST /" + b"x" * (1 << 20) + b" HTTP/1.1"], ids=lambda x: x.decode(errors="replace")[:24].strip())
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_web_request_writes_nothing(paused, request_line, at_once):
+    """One reply that names the door, then the end: a body's lines are no events."""
+    body = line(event()) * 3
+    with paused.client() as c:
+        c.send(request_line + b"\n" + (b"Host: x\r\n\r\n" + body if at_once else b""))
+        r = c.reply()
+        assert (r["ok"], r["code"], r["retry"]) == (False, "JSON_INVALID", False) and "http.listen" in r["message"]
+        with pytest.raises((EOFError, ConnectionResetError, BrokenPipeError)):
+            c.send(b"Host: x\r\n\r\n" + body)
+            c.reply()
+    assert paused.states() == {}
+    with paused.client() as c:
+        assert [x["ok"] for x in c.send(event(), b"POST / HTTP/1.1\n", event()).replies(3)] == [True, False, True]
+        assert not c.ask(b'"POST / HTTP/1.1"\n')["ok"]
+        ok(c.ask(event()))
+
+
 def test_a_line_in_single_bytes(relay):
     with relay.client() as c:
         for b in line(event()):

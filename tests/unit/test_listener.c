@@ -325,6 +325,29 @@ static void long_lines_end_a_turn_too(void **state)
 		close(fds[i]);
 }
 
+/* However it is cut into pieces, and only there. */
+static void a_byte_order_mark_at_the_start_is_ignored(void **state)
+{
+	struct fixture *f = *state;
+	int fd;
+
+	for (size_t cut = 1; cut < 5; cut++) {
+		fd = client(f);
+		put(f, fd, "\xef\xbb\xbf{}\n", cut);
+		settle(f);
+		puts_to(f, fd, &"\xef\xbb\xbf{}\n"[cut]);
+		UNTIL(f, f->n_lines == cut);
+		expect_line(f, cut - 1, LINE_OK, "{}");
+		close(fd);
+	}
+	fd = client(f);
+	puts_to(f, fd, "\n\xef\xbb\xbf{}\n\xef\xbb\xbf{}\n");
+	UNTIL(f, f->n_lines == 6);
+	expect_line(f, 4, LINE_OK, "\xef\xbb\xbf{}");
+	expect_line(f, 5, LINE_OK, "\xef\xbb\xbf{}");
+	close(fd);
+}
+
 enum { CROWD = 40, HEAP = 60000 };
 
 static void crowd_writes(struct fixture *f, int fds[CROWD], char c)
@@ -690,6 +713,7 @@ int main(void)
 	        OPEN(pause_in_the_middle_of_a_chunk),
 	        OPEN(reading_ends_with_its_time),
 	        OPEN(long_lines_end_a_turn_too),
+	        OPEN(a_byte_order_mark_at_the_start_is_ignored),
 	        OPEN(all_input_ends_a_turn),
 	        OPEN(a_crowd_waits_behind_who_was_idle),
 	        OPEN(a_pause_serves_nobody_first),

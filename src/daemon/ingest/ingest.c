@@ -83,12 +83,55 @@ static void judge_line(struct ingest *in, uint64_t conn, struct client *c, enum 
 	refuse_line(in, conn, c, text, &result.refusal, peer);
 }
 
+static bool is_upper(char c)
+{
+	return c >= 'A' && c <= 'Z';
+}
+
+/* "POST /path HTTP/1.1". Of a line that was not read to its end, "POST /" is enough. */
+static bool is_http_request(enum line_kind kind, struct slice line)
+{
+	static const struct slice version = {" HTTP/", 6};
+	size_t method = 0, end;
+
+	while (method < line.n && is_upper(line.p[method]))
+		method++;
+	if (method == 0 || method + 1 >= line.n || line.p[method] != ' ')
+		return false;
+	if (kind != LINE_OK && line.p[method + 1] == '/')
+		return true;
+	for (end = line.n; end > method && line.p[end - 1] != ' '; end--)
+		;
+	return end > method && slice_starts((struct slice){line.p + end - 1, line.n - end + 1}, version);
+}
+
+/* Somebody took the socket for a web server's, perhaps a browser that a web page made do it: what follows is not his
+ * to write. */
+static void refuse_http(struct ingest *in, uint64_t conn, struct client *c, struct slice text,
+                        const struct peer *peer)
+{
+	struct finding refusal;
+
+	refuse(&refusal, CODE_JSON_INVALID,
+	       "this is an HTTP request, and this socket takes one JSON object a line; HTTP requests go to the HTTP "
+	       "door, http.listen in ga4relay.conf(5). The connection is closed");
+	refuse_line(in, conn, c, text, &refusal, peer);
+	listener_close_conn(in->listener, conn);
+}
+
 static void on_line(void *arg, uint64_t conn, enum line_kind kind, struct slice text, const struct peer *peer)
 {
 	struct ingest *in = arg;
 	struct client *c = client_of(in, conn, peer);
+	bool first = c && !c->spoke;
 	struct finding refusal;
 
+	if (c)
+		c->spoke = true;
+	if (first && is_http_request(kind, text)) {
+		refuse_http(in, conn, c, text, peer);
+		return;
+	}
 	if (!c || kind == LINE_NO_MEMORY) {
 		refuse(&refusal, CODE_STORAGE_ERROR, "out of memory: nothing was stored; send it again later");
 		refuse_line(in, conn, c, text, &refusal, peer);

@@ -50,6 +50,7 @@ struct waiting {
 /* A connection's place in line. Its puts complete in the order they were submitted. */
 struct client {
 	struct peer peer;
+	bool spoke; /* its first line has come */
 	uint64_t submitted, completed;
 	STAILQ_HEAD(, waiting) waiting;
 };
