@@ -13,6 +13,32 @@ from lib.tls import free_port
 from lib.wire import RawServer
 
 
+def test_a_secret_in_a_refused_line(make_relay):
+    """However it is spelled, and where the line is cut: neither list, show, export nor the file has it."""
+    relay = make_relay().allow("did not end cleanly")
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    spelled = [SECRET, SECRET.replace("-", "%2d"), SECRET.replace("s", r"\u0073"), quote(SECRET).replace("C", "%43"),
+               SECRET.replace("C", r"\u002543")]
+    with relay.client() as c:
+        c.send(b"POST /mp/collect?api_secret=" + SECRET.encode() + b" HTTP/1.1\n").reply()
+    with relay.client() as c:
+        for x in spelled:
+            c.send(f'{{"client_id":"1.2","name":"ad_click","note":"{x}","{x}":1}}\n'.encode()).reply()
+            for cut in (3, 6, 9, 12):
+                c.send(b'{"client_id":"' + b"x" * (8192 - 14 - cut) + x.encode() + b"\n").reply()
+    wait_until(lambda: len(relay.list("--state", "rejected")) == 26, "the refused lines")
+    ids = [x["id"] for x in relay.list("--state", "rejected")]
+    told = [relay.ctl_raw(*args).stdout for args in (["list", "--state", "rejected"], ["show", *ids], ["--json", "show", *ids],
+                                                     ["export", "--state", "rejected"])]
+    relay.kill9()
+    told += [f.read_bytes().decode(errors="replace") for f in relay.dir.iterdir() if f.name.startswith("outbox.db") and f.is_file()]
+    for text in told:
+        for x in (*spelled, SECRET[:8]):
+            assert x not in text, x
+    assert "ad_click" in told[2] and "*" * len(SECRET) in told[2]
+
+
 def test_canary(make_relay, collector):
     """grep for it: log (debug), replies, every command's output, metrics, database, arguments, environment."""
     relay = make_relay(log={"level": "debug"}, outbox={"keep_delivered": "1h"},

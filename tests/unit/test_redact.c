@@ -7,9 +7,11 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/macros.h"
 #include "daemon/redact.h"
+#include "daemon/redact_line.h"
 
 static void covers(void **state)
 {
@@ -36,10 +38,46 @@ static void covers(void **state)
 	}
 }
 
+static void covers_lines(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+	        {"{\"x\":\"s3/cr et\"}", "{\"x\":\"********\"}"},
+	        {"s3/cr ets3/cr et", "****************"},
+	        {"s3\\/cr et", "*********"},
+	        {"\\u0073\\u0033/cr et", "******************"},
+	        {"s3%2Fcr%20et s3%2fcr%20et", "************ ************"},
+	        {"s3\\u00252Fcr%20et", "*****************"},
+	        {"s3\\u002Fcr et\\u00e4\\ud83d\\ude00", "*************\\u00e4\\ud83d\\ude00"},
+	        {"second \\\"q\\\" and \"q\"9", "second *******nd \"q\"9"},
+	        {"p%61ss", "******"},
+	        {"cut off: s3/cr", "cut off: *****"},
+	        {"cut off: s3%2Fcr", "cut off: *******"},
+	        {"no telltale: s3/", "no telltale: s3/"},
+	        {"bad escapes: \\u00 \\x % %2 \\", "bad escapes: \\u00 \\x % %2 \\"},
+	        {"", ""},
+	};
+	struct conf_stream streams[] = {{.secret = (char *)(uintptr_t) "s3/cr et"},
+	                                {.secret = (char *)(uintptr_t) "\"q\" a"},
+	                                {.secret = (char *)(uintptr_t) "pass"},
+	                                {.secret = NULL}};
+	struct conf conf = {.streams = streams, .n_streams = ARRAY_LEN(streams)};
+	char text[128];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		snprintf(text, sizeof(text), "%s", cases[i].text);
+		redact_line(text, strlen(text), &conf);
+		assert_string_equal(text, cases[i].want);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(covers),
+	        cmocka_unit_test(covers_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,8 +3,13 @@
 #include <string.h>
 
 #include "daemon/ingest/private.h"
+#include "daemon/redact_line.h"
 
-enum { JOB_LINES_MAX = 256, JOB_BYTES_MAX = 256 * 1024 };
+enum {
+	JOB_LINES_MAX = 256,
+	JOB_BYTES_MAX = 256 * 1024,
+	BEYOND_CUT = 6 * 512 /* bytes kept until the job is made: a secret that the cut goes through is found whole */
+};
 #define JOB_INTERVAL_US (50 * US_PER_MS) /* at most one job in that time: good lines do not wait for bad ones */
 
 struct reject {
@@ -65,7 +70,7 @@ static struct reject *take_first(struct rejects *r)
 
 static struct reject *make(struct slice line, const struct finding *refusal, const struct peer *peer)
 {
-	size_t n = line.n < REJECTED_LINE_MAX ? line.n : REJECTED_LINE_MAX;
+	size_t most = REJECTED_LINE_MAX + BEYOND_CUT, n = line.n < most ? line.n : most;
 	size_t field = strlen(refusal->field) + 1, message = strlen(refusal->message) + 1;
 	size_t size = sizeof(struct reject) + n + field + message;
 	struct reject *r = malloc(size);
@@ -123,6 +128,18 @@ static size_t count_for_job(const struct rejects *r)
 	return n;
 }
 
+/* Only here: many more lines may be refused than are kept. */
+static void redact(struct reject *r, const struct conf *conf)
+{
+	char *field = r->text + r->line.line.n, *message = field + strlen(field) + 1;
+
+	redact_line(r->text, r->line.line.n, conf);
+	redact_line(field, strlen(field), conf);
+	redact_line(message, strlen(message), conf);
+	if (r->line.line.n > REJECTED_LINE_MAX)
+		r->line.line.n = REJECTED_LINE_MAX;
+}
+
 static struct reject_job *make_job(struct ingest *in, size_t n)
 {
 	struct reject_job *j = malloc(sizeof(*j) + n * sizeof(j->job.lines[0]));
@@ -135,6 +152,7 @@ static struct reject_job *make_job(struct ingest *in, size_t n)
 	j->job.n = n;
 	for (size_t i = 0; i < n; i++) {
 		struct reject *r = take_first(&in->rejects);
+		redact(r, in->streams->conf);
 		j->job.lines[i] = r->line;
 		STAILQ_INSERT_TAIL(&j->lines, r, link);
 	}
