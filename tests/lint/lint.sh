@@ -44,11 +44,11 @@ functions() { find src -name '*.[ch]' | sort | xargs awk -f tests/lint/functions
 # The words are spelled in pieces, so that this file does not find itself.
 unfinished() {
 	! grep -rnwE 'TO''DO|FIX''ME|X''XX|HA''CK|stub''bed|unimple''mented' \
-		src tests etc man systemd Makefile configure.ac README.md .ci --include='*' --exclude-dir=__pycache__
+		src tests etc man systemd findings Makefile configure.ac README.md .ci --include='*' --exclude-dir=__pycache__
 }
 
 scripts() {
-	find tests .ci systemd -type f \( -name '*.sh' -o -name run -o -name postinst -o -name prerm -o -name postrm \) -print0 |
+	find tests .ci systemd findings -type f \( -name '*.sh' -o -name run -o -name postinst -o -name prerm -o -name postrm \) -print0 |
 		xargs -0 shellcheck
 	local rc=$? completion
 	for completion in src/ctl/*.bash; do
