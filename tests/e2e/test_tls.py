@@ -35,6 +35,36 @@ def test_a_good_certificate(make_relay, certs, begin):
     assert relay.states() == {}
 
 
+@pytest.mark.parametrize("how", ["announced", "closed", "reset"])
+def test_a_kept_connection_that_ended_while_idle(make_relay, certs, begin, how):
+    """Nothing is sent over it, so that nothing has to be sent again."""
+    ended = []
+
+    def once(conn):
+        conn.request()
+        conn.answer()
+        if how == "announced":            # by TLS itself, and whatever the other side answers
+            conn.s.settimeout(0.05)
+            try:
+                conn.s.unwrap()
+            except (ssl.SSLError, OSError):
+                pass
+        conn.reset() if how == "reset" else conn.close()
+        ended.append(conn.number)
+
+    server = begin(RawServer, once, tls=certs.context())
+    relay = make_relay(server.tls_url, delivery={"ca_file": certs.ca, "retry_min": "10s", "retry_max": "10s"}).start()
+    with relay.client() as c:
+        for i in range(5):
+            assert c.ask(event(n=i))["ok"]
+            wait_until(lambda: len(ended) == i + 1, "the connection's end")
+            relay.wait_empty()
+    assert server.n_conns == len(server.bodies) == 5
+    metrics = relay.ctl_raw("metrics").stdout
+    assert 'ga4relay_requests_total{stream="web",outcome="delivered"} 5' in metrics
+    assert 'outcome="retry-now"} 0' in metrics and "maybe-sent" not in relay.log
+
+
 @pytest.mark.parametrize("name, words", [("wrong-name", "name|subject"), ("expired", "expired"),
                                          ("unknown", "certificate|issuer")])
 def test_a_bad_certificate(make_relay, certs, begin, name, words):
