@@ -9,7 +9,7 @@
 #include "base/macros.h"
 #include "base/slice.h"
 #include "model/event.h"
-#include "model/stream.h"
+#include "model/stream_rules.h"
 #include "model/verdict.h"
 
 /* What a line is judged against; built once per configuration, only read here. */

@@ -8,7 +8,7 @@
 #include "base/nearest.h"
 #include "conf/options.h"
 #include "conf/value.h"
-#include "model/stream.h"
+#include "model/stream_rules.h"
 
 /* The outbox numbers streams in a byte and keeps the numbers of removed ones: a few are left free. */
 enum { STREAMS_MAX = 250, STREAM_OPTIONS_MAX = 16 };

@@ -7,7 +7,7 @@
 
 #include "codec/event_in.h"
 #include "conf/conf.h"
-#include "model/stream.h"
+#include "model/stream_rules.h"
 
 /* Built at start and at every reload from (conf, sids[i] of conf->streams[i]); conf must outlive it. */
 struct streams {

@@ -12,7 +12,7 @@
 #include "model/json.h"
 #include "model/limits.h"
 #include "model/rules.h"
-#include "model/stream.h"
+#include "model/stream_rules.h"
 #include "model/verdict.h"
 
 enum line_shape {

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "model/stream.h"
+#include "model/stream_rules.h"
 #include "store/identify.h"
 #include "store/new_outbox.h"
 #include "store/pages.h"

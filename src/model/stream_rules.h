@@ -1,6 +1,6 @@
-/* stream.h - the parts of a stream that rules and codecs need */
-#ifndef MODEL_STREAM_H
-#define MODEL_STREAM_H
+/* stream_rules.h - the parts of a stream that rules and codecs need */
+#ifndef MODEL_STREAM_RULES_H
+#define MODEL_STREAM_RULES_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,10 +10,10 @@
 enum stream_type { STREAM_WEB, STREAM_APP };
 enum validation_mode { VALIDATION_STANDARD, VALIDATION_STRICT, VALIDATION_OFF };
 
-/* What judging a line needs to know of its stream. */
+/* What is needed to judge a line of that stream. */
 struct stream_rules {
 	struct slice name;
-	uint32_t sid; /* number in the outbox; whatever the caller wants back in submission.sid */
+	uint32_t sid; /* the stream's number in the outbox; goes into submission.sid */
 	enum stream_type type;
 	enum validation_mode mode;
 };

@@ -1,5 +1,5 @@
-/* stream.c - what a stream may be called */
-#include "model/stream.h"
+/* stream_rules.c - what a stream may be called */
+#include "model/stream_rules.h"
 
 static bool is_alnum(char c)
 {
