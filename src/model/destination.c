@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "base/macros.h"
+#include "model/retry_after.h"
 
 enum { FRESH_AFTER_FAILURES = 3 };
 
@@ -153,10 +154,8 @@ static enum verdict_on_destination outcome_says(const struct request_end *end)
 
 static void back_off(struct destination *d, const struct backoff *policy, const struct request_end *end)
 {
-	int64_t wait = backoff_wait_us(policy, ++d->failures, end->chance);
-	if (wait < end->retry_after_us)
-		wait = end->retry_after_us;
-	d->until_us = end->now_us + wait;
+	int64_t wait_us = backoff_wait_us(policy, ++d->failures, end->chance);
+	d->until_us = end->now_us + retry_after_obey(wait_us, end->retry_after_us);
 	d->trouble_us = end->now_us;
 	set_state(d, DESTINATION_BACKING_OFF);
 }
@@ -228,20 +227,14 @@ enum destination_change destination_settle(struct destination *d, const struct b
 		return settle_up(d, policy, end, says);
 	case DESTINATION_PROBING:
 		return end->seq == d->probe_seq ? settle_probe(d, policy, end, says) : CHANGE_NONE;
-	case DESTINATION_BACKING_OFF: /* was in flight when it went down: no failure of its own */
-		if (says == SAYS_DOWN && end->retry_after_us >= 0 && end->now_us + end->retry_after_us > d->until_us)
-			d->until_us = end->now_us + end->retry_after_us;
+	case DESTINATION_BACKING_OFF: /* was in flight when it went down: only its Retry-After counts */
+		if (says == SAYS_DOWN)
+			d->until_us = end->now_us + retry_after_obey(d->until_us - end->now_us, end->retry_after_us);
 		return CHANGE_NONE;
 	case DESTINATION_PAUSED:
 		break;
 	}
 	return CHANGE_NONE;
-}
-
-void destination_forget_probe(struct destination *d, uint64_t seq)
-{
-	if (d->state == DESTINATION_PROBING && d->probe_seq == seq)
-		d->probe_seq = 0;
 }
 
 void destination_flush(struct destination *d, int64_t now_us)

@@ -71,8 +71,6 @@ struct destination_recent destination_recent(const struct destination *d, const 
                                              int64_t started_us);
 enum destination_change destination_settle(struct destination *d, const struct backoff *policy,
                                            const struct request_end *end);
-/* The probe came to nothing by the relay's own doing (its events were dropped): another may start. */
-void destination_forget_probe(struct destination *d, uint64_t seq);
 /* An operator's flush: the waiting ends now. */
 void destination_flush(struct destination *d, int64_t now_us);
 /* Until it may be tried: while backing off; else 0. */

@@ -210,11 +210,8 @@ static void a_flush_ends_the_waiting(void **state UNUSED)
 	assert_int_equal(destination_slots(&d, 0, now), 0);
 	destination_flush(&d, now);
 	assert_int_equal(destination_slots(&d, 0, now), 1);
-	uint64_t probe = destination_start(&d);
-	destination_forget_probe(&d, probe + 1);
+	(void)destination_start(&d);
 	assert_int_equal(destination_slots(&d, 1, now), 0);
-	destination_forget_probe(&d, probe);
-	assert_int_equal(destination_slots(&d, 0, now), 1);
 }
 
 static void only_later_requests_prove_that_others_pass(void **state UNUSED)
@@ -295,22 +292,6 @@ static void paused_sends_nothing(void **state UNUSED)
 	assert_int_equal(end(seq, OUTCOME_DELIVERED), CHANGE_NONE);
 }
 
-/* A request that was given up before it ended says nothing; its probe may be sent again. */
-static void a_probe_that_is_forgotten(void **state UNUSED)
-{
-	uint64_t seq = destination_start(&d), probe;
-
-	destination_forget_probe(&d, seq);
-	assert_int_equal(d.state, DESTINATION_UP);
-	end(seq, OUTCOME_RETRY_DESTINATION);
-	now += US_PER_S;
-	probe = destination_start(&d);
-	destination_forget_probe(&d, seq); /* another request's number */
-	assert_int_equal(destination_slots(&d, 0, now), 0);
-	destination_forget_probe(&d, probe);
-	assert_int_equal(destination_slots(&d, 0, now), 1);
-}
-
 static void states_have_names(void **state UNUSED)
 {
 	assert_string_equal(destination_state_name(DESTINATION_UP), "up");
@@ -337,7 +318,6 @@ int main(void)
 	        cmocka_unit_test_setup(denials_count_while_the_destination_stays_up, setup),
 	        cmocka_unit_test_setup(refusals_are_confirmed_by_what_passes_after, setup),
 	        cmocka_unit_test_setup(paused_sends_nothing, setup),
-	        cmocka_unit_test_setup(a_probe_that_is_forgotten, setup),
 	        cmocka_unit_test_setup(states_have_names, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
