@@ -40,7 +40,9 @@ static void check_fatal(struct daemon *d)
 
 static void check_drained(struct daemon *d)
 {
-	if (d->phase == PHASE_DRAINING && ingest_drained(d->ingest) && (!d->door || door_drained(d->door)) &&
+	bool draining = d->phase == PHASE_DRAINING || d->phase == PHASE_ABORTING;
+
+	if (draining && ingest_drained(d->ingest) && (!d->door || door_drained(d->door)) &&
 	    delivery_drained(d->delivery))
 		finish(d, EXIT_OK);
 }
@@ -123,6 +125,7 @@ static void on_drain_timeout(void *arg)
 		return; /* it is intake that still has something to read or to say */
 	log_warning("requests still in flight after delivery.drain_timeout are cut off; their events stay queued, "
 	            "marked maybe-sent (or are dead as ambiguous, where delivery.ambiguous is \"park\")");
+	d->phase = PHASE_ABORTING;
 	delivery_abort(d->delivery);
 }
 
@@ -151,6 +154,7 @@ static void on_stop_signal(void *arg, int signo UNUSED)
 		return;
 	}
 	log_warning("second signal: stopping at once");
+	d->phase = PHASE_ABORTING;
 	delivery_abort(d->delivery);
 	finish(d, EXIT_OK);
 }
@@ -232,6 +236,7 @@ enum exit_code daemon_run(const struct daemon_options *options)
 	counters_init(&d.counters);
 	d.context = (struct control_context){.counters = &d.counters,
 	                                     .tap = &d.tap,
+	                                     .phase = &d.phase,
 	                                     .reload = control_reload,
 	                                     .arg = &d,
 	                                     .set_aside = d.set_aside,

@@ -17,11 +17,10 @@
 #include "daemon/storage_log.h"
 #include "daemon/streams.h"
 #include "model/counters.h"
+#include "model/phase.h"
 #include "model/tap.h"
 #include "net/loop.h"
 #include "store/writer.h"
-
-enum daemon_phase { PHASE_RUNNING, PHASE_DRAINING, PHASE_STOPPED };
 
 struct daemon {
 	struct conf *conf;
@@ -49,7 +48,7 @@ struct daemon {
 
 	struct now now; /* when the present turn's tail began: one look at the clock for all that it settles */
 
-	enum daemon_phase phase;
+	enum phase phase;
 	enum exit_code exit_code;
 	char sandbox_dir[256];                  /* "" outside of the sandbox */
 	bool sandbox_temporary;                 /* removed at the end */

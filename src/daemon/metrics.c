@@ -108,7 +108,9 @@ static void outbox(struct metrics_text *m, const struct figures *f)
 	metric_u64(m, NULL, NULL, f->context->set_aside && f->context->set_aside[0]);
 	metric_head(m, "oldest_event_age_seconds", "gauge", "Age of the oldest event that waits; 0 without any.");
 	metric_double(m, NULL, NULL,
-	              f->delivery.oldest_age_us > 0 ? (double)f->delivery.oldest_age_us / (double)US_PER_S : 0);
+	              f->delivery.expiry.oldest_age_us > 0
+	                      ? (double)f->delivery.expiry.oldest_age_us / (double)US_PER_S
+	                      : 0);
 }
 
 static void destinations(struct metrics_text *m, const struct figures *f)

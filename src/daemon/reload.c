@@ -172,7 +172,7 @@ static int reload(struct daemon *d, struct err *err)
 		return r;
 	}
 	/* The last step that can fail: before it nothing has changed. */
-	r = delivery_set_streams(d->delivery, streams, err);
+	r = delivery_set_streams(d->delivery, next, streams->rules, err);
 	if (r < 0) {
 		streams_free(streams);
 		free(streams);

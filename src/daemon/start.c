@@ -213,7 +213,13 @@ static void restore_pauses(struct daemon *d)
 
 static int start_intake(struct daemon *d, struct err *err)
 {
-	const struct ingest_ops ops = {.on_committed = on_committed, .arg = d, .room = delivery_room()};
+	const struct ingest_context context = {.loop = d->loop,
+	                                       .writer = d->writer,
+	                                       .counters = &d->counters,
+	                                       .tap = &d->tap,
+	                                       .phase = &d->phase,
+	                                       .on_committed = on_committed,
+	                                       .arg = d};
 	struct listener_config config;
 	int r;
 
@@ -221,8 +227,7 @@ static int start_intake(struct daemon *d, struct err *err)
 	r = notify_take_listen_fd(config.path, &config.inherited_fd, err);
 	if (r < 0)
 		return r;
-	return ingest_new(&d->ingest, d->loop, &config, d->writer, d->streams, d->conf->outbox.keep_rejected,
-	                  &d->counters, &d->tap, &ops, err);
+	return ingest_new(&d->ingest, &context, &config, d->streams, d->conf->outbox.keep_rejected, err);
 }
 
 static int start_control(struct daemon *d, struct err *err)
@@ -262,7 +267,9 @@ enum exit_code start_service(struct daemon *d)
 	int r;
 
 	clock_now(&now);
-	r = delivery_new(&d->delivery, d->loop, d->writer, d->streams, &d->counters, &d->tap, &now, &err);
+	const struct delivery_context context = {
+	        .loop = d->loop, .writer = d->writer, .counters = &d->counters, .tap = &d->tap, .phase = &d->phase};
+	r = delivery_new(&d->delivery, &context, d->conf, d->streams->rules, &now, &err);
 	if (r == 0) {
 		restore_pauses(d);
 		r = start_intake(d, &err);

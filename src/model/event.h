@@ -18,7 +18,7 @@ struct event {
 };
 
 /* Events that came in one line or one row, all of one envelope. One malloc: every slice points into it.
- * Lives from the line's acceptance until its last event has left the scheduler's window. */
+ * Lives from the line's acceptance until its last event has left its stream's queue. */
 struct submission {
 	void *block;            /* what free() takes: the submission may lie inside a larger struct */
 	uint32_t refs;          /* loop thread only */
@@ -29,7 +29,6 @@ struct submission {
 	struct slice dedup_key; /* decoded; n == 0: none */
 	uint64_t first_id;      /* of events[0]; the others follow; 0 until the store gave it */
 	uint32_t n_events;      /* 1 to LIMIT_EVENTS_PER_LINE */
-	uint32_t room;          /* bytes at block, aligned, that are for whoever keeps it in memory first */
 	struct event events[];
 };
 

@@ -108,7 +108,6 @@ struct job_refill {
 	uint32_t sid;
 	uint64_t after; /* ids > after */
 	size_t max_rows, max_bytes, max_examined;
-	size_t room; /* bytes before each submission in its block, for the receiver: at submission.block, aligned */
 	/* result */
 	struct refilled *rows; /* malloc; freed by job_refill_clear() */
 	size_t n;
@@ -189,8 +188,8 @@ struct job_act {
 	size_t n_in_flight;
 	/* result */
 	uint64_t changed, refused_in_flight;
-	uint64_t lowest_queued; /* least id that became queued, or 0: the scheduler's cursor goes back there */
-	uint64_t *changed_ids;  /* malloc'd, freed by job_act_clear(): so that the scheduler forgets them */
+	uint64_t lowest_queued; /* least id that became queued, or 0: the stream queue's cursor goes back there */
+	uint64_t *changed_ids;  /* malloc'd, freed by job_act_clear(): so that the stream queue forgets them */
 	size_t n_changed;
 	uint64_t next;
 	bool end;
@@ -211,8 +210,7 @@ struct job_expire {
 	/* result */
 	uint64_t expired, queued_seen;
 	int64_t oldest_time_us; /* of queued events seen that stay; INT64_MAX: none */
-	int64_t oldest_accepted_us;
-	uint64_t *expired_ids; /* malloc'd, freed by clear */
+	uint64_t *expired_ids;  /* malloc'd, freed by clear */
 	uint32_t *expired_sids;
 	size_t n_expired;
 	uint64_t next;

@@ -30,7 +30,7 @@ static int look_at(struct store *st, struct job_expire *j)
 {
 	struct db *db = &st->db;
 	uint64_t id = (uint64_t)db_col(db, SQL_SCAN_TIMES, 0);
-	int64_t sid = db_col(db, SQL_SCAN_TIMES, 1), accepted_us = db_col(db, SQL_SCAN_TIMES, 3), time_us;
+	int64_t sid = db_col(db, SQL_SCAN_TIMES, 1), time_us;
 	int r;
 
 	if (db_col(db, SQL_SCAN_TIMES, 2) != STATE_QUEUED || sid < 1 || sid >= STORE_STREAMS_MAX)
@@ -45,8 +45,6 @@ static int look_at(struct store *st, struct job_expire *j)
 	}
 	if (time_us < j->oldest_time_us)
 		j->oldest_time_us = time_us;
-	if (accepted_us < j->oldest_accepted_us)
-		j->oldest_accepted_us = accepted_us;
 	return r;
 }
 
@@ -82,7 +80,7 @@ static int prepare(struct job_expire *j)
 	if (j->max_examined == 0 || j->max_examined > STORE_SLICE_ROWS)
 		j->max_examined = STORE_SLICE_ROWS;
 	j->expired = j->queued_seen = 0;
-	j->oldest_time_us = j->oldest_accepted_us = INT64_MAX;
+	j->oldest_time_us = INT64_MAX;
 	j->next = j->from;
 	j->expired_ids = calloc(j->max_examined, sizeof(*j->expired_ids));
 	j->expired_sids = calloc(j->max_examined, sizeof(*j->expired_sids));

@@ -20,25 +20,22 @@ static char *copy(char *to, struct slice s)
 	return s.n ? (char *)mempcpy(to, s.p, s.n) : to;
 }
 
-/* One block: the receiver's room, the submission, its one event, then the texts. */
-static struct submission *make_submission(const struct scan_row *row, struct slice envelope, struct slice client,
-                                          size_t room)
+/* One block: the submission, its one event, then the texts. */
+static struct submission *make_submission(const struct scan_row *row, struct slice envelope, struct slice client)
 {
-	size_t head = room + sizeof(struct submission) + sizeof(struct event);
-	char *block = malloc(head + envelope.n + client.n + row->body.n), *at;
-	struct submission *sub;
+	size_t head = sizeof(struct submission) + sizeof(struct event);
+	struct submission *sub = malloc(head + envelope.n + client.n + row->body.n);
+	char *at;
 
-	if (!block)
+	if (!sub)
 		return NULL;
-	sub = (struct submission *)(void *)(block + room);
-	at = block + head;
-	*sub = (struct submission){.block = block,
+	at = (char *)sub + head;
+	*sub = (struct submission){.block = sub,
 	                           .refs = 1,
 	                           .sid = row->sid,
 	                           .accepted_us = row->accepted_us,
 	                           .first_id = row->id,
-	                           .n_events = 1,
-	                           .room = (uint32_t)room};
+	                           .n_events = 1};
 	sub->envelope = (struct slice){at, envelope.n};
 	at = copy(at, envelope);
 	sub->client = (struct slice){at, client.n};
@@ -52,7 +49,7 @@ static struct submission *make_submission(const struct scan_row *row, struct sli
 }
 
 /* 0, -ENOMEM, -EIO; -ENOENT: its envelope is not there. */
-static int take_row(struct store *st, const struct scan_row *row, size_t room, struct refilled *ret)
+static int take_row(struct store *st, const struct scan_row *row, struct refilled *ret)
 {
 	struct slice envelope, client;
 	int r = envelopes_get(&st->envelopes, &st->db, row->envelope, &envelope, &client);
@@ -60,7 +57,7 @@ static int take_row(struct store *st, const struct scan_row *row, size_t room, s
 	if (r < 0)
 		return r;
 	ret->id = row->id;
-	ret->sub = make_submission(row, envelope, client, room);
+	ret->sub = make_submission(row, envelope, client);
 	return ret->sub ? 0 : -ENOMEM;
 }
 
@@ -70,7 +67,7 @@ static int add_row(struct store *st, struct job_refill *j, const struct scan_row
 	int r;
 
 	*to = (struct refilled){.id = row->id};
-	r = row->sound ? take_row(st, row, j->room, to) : -ENOENT;
+	r = row->sound ? take_row(st, row, to) : -ENOENT;
 	if (r < 0 && r != -ENOENT)
 		return r;
 	if (r == -ENOENT)

@@ -25,7 +25,7 @@ SIZES = {  # what differs between the two; everything else is the same
 }
 LATEST_S = 20 * 60  # no part begins later; on a quiet machine all are done by then
 POOL = 4096  # load's different lines
-WINDOW = 24000  # events of ours in the 16 MiB that the scheduler may hold in memory (SCHEDULER_SHARED_BYTES)
+WINDOW = 24000  # events of ours in the 16 MiB that the stream queues may hold in memory (QUEUES_SHARED_BYTES)
 
 
 class Bench:

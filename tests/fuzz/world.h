@@ -95,7 +95,15 @@ static void world_committed(void *arg, struct submission *sub)
 
 static inline int world_open_service(struct daemon *d, struct err *err)
 {
-	const struct ingest_ops ops = {.on_committed = world_committed, .arg = d, .room = delivery_room()};
+	const struct delivery_context delivery = {
+	        .loop = d->loop, .writer = d->writer, .counters = &d->counters, .tap = &d->tap, .phase = &d->phase};
+	const struct ingest_context ingest = {.loop = d->loop,
+	                                      .writer = d->writer,
+	                                      .counters = &d->counters,
+	                                      .tap = &d->tap,
+	                                      .phase = &d->phase,
+	                                      .on_committed = world_committed,
+	                                      .arg = d};
 	struct listener_config config;
 	struct now now;
 	int r;
@@ -103,10 +111,9 @@ static inline int world_open_service(struct daemon *d, struct err *err)
 	clock_now(&now);
 	listener_config_of(d->conf, &config);
 	config.inherited_fd = -1;
-	r = delivery_new(&d->delivery, d->loop, d->writer, d->streams, &d->counters, &d->tap, &now, err);
+	r = delivery_new(&d->delivery, &delivery, d->conf, d->streams->rules, &now, err);
 	if (r == 0)
-		r = ingest_new(&d->ingest, d->loop, &config, d->writer, d->streams, 100, &d->counters, &d->tap, &ops,
-		               err);
+		r = ingest_new(&d->ingest, &ingest, &config, d->streams, 100, err);
 	d->context = (struct control_context){.loop = d->loop,
 	                                      .writer = d->writer,
 	                                      .ingest = d->ingest,
@@ -114,6 +121,7 @@ static inline int world_open_service(struct daemon *d, struct err *err)
 	                                      .streams = d->streams,
 	                                      .counters = &d->counters,
 	                                      .tap = &d->tap,
+	                                      .phase = &d->phase,
 	                                      .set_aside = "",
 	                                      .reload = world_reload,
 	                                      .arg = d};

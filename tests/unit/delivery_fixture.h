@@ -1,7 +1,8 @@
 /* delivery_fixture.h - the whole of delivery between a pretended outbox, a pretended endpoint and a pretended clock
  *
- * Defines writer_submit() and writer_queued() in the place of the real writer's: jobs run against an array of rows
- * when world_commit() is called, and come back at once. Rows know how often they were settled and delivered. */
+ * Defines writer_submit(), writer_queued() and the HTTP client in the place of the real ones: jobs run against an
+ * array of rows when world_commit() is called, and come back at once. Rows know how often they were settled and
+ * delivered. */
 #ifndef TESTS_DELIVERY_FIXTURE_H
 #define TESTS_DELIVERY_FIXTURE_H
 
@@ -19,7 +20,8 @@
 
 #include "base/id_list.h"
 #include "base/macros.h"
-#include "daemon/delivery/private.h"
+#include "daemon/delivery/delivery_private.h"
+#include "daemon/delivery/queue_private.h"
 
 enum { WORLD_STREAMS = 4, WORLD_IN_FLIGHT = 512, WALL_START = 1700000000 };
 
@@ -40,7 +42,7 @@ struct http_request { /* the client's type is opaque: this one is ours */
 	bool used, cancelled;
 	char url[256];
 	bool fresh;
-	uint64_t ids[SCHEDULER_BATCH_MAX];
+	uint64_t ids[LIMIT_EVENTS_PER_REQUEST];
 	unsigned n;
 	size_t bytes;
 	char client[64];
@@ -57,9 +59,9 @@ struct world {
 	struct conf conf;
 	struct conf_stream conf_streams[WORLD_STREAMS];
 	struct stream_rules rules[WORLD_STREAMS];
-	struct streams streams;
 	struct counters counters;
 	struct tap tap;
+	enum phase phase;
 	struct delivery *d;
 	struct row *rows; /* rows[id - 1] */
 	size_t n_rows, cap_rows;
@@ -131,17 +133,11 @@ static struct submission *world_sub(uint32_t sid, unsigned client, unsigned enve
 	int n_text = snprintf(text, sizeof(text), "{\"name\":\"refund\",\"params\":{\"n\":%llu,\"p\":\"",
 	                      (unsigned long long)id);
 	size_t head = sizeof(struct submission) + sizeof(struct event), body = (size_t)n_text + pad + 3;
-	size_t room = id % 4 ? delivery_room() : 0; /* as ingest makes it, and now and then without */
-	char *block = malloc(room + head + (size_t)n_env + body), *at = block + room + head;
-	assert_non_null(block);
-	struct submission *s = (struct submission *)(void *)(block + room);
-	*s = (struct submission){.block = block,
-	                         .refs = 1,
-	                         .sid = sid,
-	                         .accepted_us = wall_us,
-	                         .first_id = id,
-	                         .n_events = 1,
-	                         .room = (uint32_t)room};
+	struct submission *s = malloc(head + (size_t)n_env + body);
+	char *at = (char *)s + head;
+	assert_non_null(s);
+	*s = (struct submission){
+	        .block = s, .refs = 1, .sid = sid, .accepted_us = wall_us, .first_id = id, .n_events = 1};
 	memcpy(at, env, (size_t)n_env);
 	s->envelope = (struct slice){at, (size_t)n_env};
 	s->client = (struct slice){at + 14, strcspn(at + 14, "\"")};
@@ -200,7 +196,7 @@ static void run_settle(struct world *w, struct job_settle *j)
 		struct row *row = world_row(w, s->id);
 		if (row->state != STATE_QUEUED) {
 			/* settled twice would be a lie; held or dropped meanwhile is not, nor expired by the search
-			 * and by the scheduler at the same time, nor a failure whose note had to be tried again */
+			 * and before sending at the same time, nor a failure whose note had to be tried again */
 			assert_true(row->settled == 0 || s->kind == SETTLE_FAILED ||
 			            (row->reason == DEAD_EXPIRED && s->reason == DEAD_EXPIRED));
 			continue;
@@ -238,13 +234,12 @@ static void run_refill(struct world *w, struct job_refill *j)
 		/* as the store makes it: a copy */
 		size_t head = sizeof(struct submission) + sizeof(struct event);
 		size_t size = head + row->sub->envelope.n + row->sub->events[0].body.n;
-		char *block = malloc(j->room + size);
-		assert_non_null(block);
-		struct submission *sub = memcpy(block + j->room, row->sub, size);
+		struct submission *sub = malloc(size);
+		assert_non_null(sub);
+		memcpy(sub, row->sub, size);
 		ptrdiff_t moved = (char *)sub - (char *)row->sub;
-		sub->block = block;
+		sub->block = sub;
 		sub->refs = 1;
-		sub->room = (uint32_t)j->room;
 		sub->envelope.p += moved;
 		sub->client.p += moved;
 		sub->events[0].body.p += moved;
@@ -266,7 +261,7 @@ static void run_expire(struct world *w, struct job_expire *j)
 {
 	size_t examined = 0;
 	uint64_t id = settled_to(w) >= j->from ? w->settled_to + 1 : j->from;
-	j->oldest_time_us = j->oldest_accepted_us = INT64_MAX;
+	j->oldest_time_us = INT64_MAX;
 	j->expired_ids = calloc(j->max_examined, sizeof(*j->expired_ids));
 	assert_non_null(j->expired_ids);
 	for (; id <= w->n_rows && examined < j->max_examined; id++) {
@@ -342,7 +337,7 @@ static void read_ids(struct http_request *r, struct slice body)
 	assert_non_null(client);
 	snprintf(r->client, sizeof(r->client), "%.*s", (int)strcspn(client + 13, "\""), client + 13);
 	while ((at = memmem(at, (size_t)(end - at), "\"n\":", 4)) != NULL) {
-		assert_true(r->n < SCHEDULER_BATCH_MAX);
+		assert_true(r->n < LIMIT_EVENTS_PER_REQUEST);
 		r->ids[r->n++] = strtoull(at += 4, NULL, 10);
 	}
 	assert_true(r->n > 0);
@@ -351,7 +346,7 @@ static void read_ids(struct http_request *r, struct slice body)
 static void check_request(struct world *w, const struct http_request *r)
 {
 	const struct submission *first = world_row(w, r->ids[0])->sub;
-	assert_true(r->bytes < REQUEST_BYTES);
+	assert_true(r->bytes < LIMIT_REQUEST_BYTES);
 	for (unsigned i = 0; i < r->n; i++) {
 		const struct row *row = world_row(w, r->ids[i]);
 		assert_int_equal(row->state, STATE_QUEUED);
@@ -361,8 +356,8 @@ static void check_request(struct world *w, const struct http_request *r)
 	}
 }
 
-static int world_post(struct http_client *c UNUSED, const char *url, struct slice body, bool fresh,
-                      size_t answer_max UNUSED, http_done_fn *done, void *arg, struct http_request **ret)
+int http_post(struct http_client *c UNUSED, const char *url, struct slice body, bool fresh, size_t answer_max UNUSED,
+              http_done_fn *done, void *arg, struct http_request **ret)
 {
 	struct world *w = world;
 	struct http_request *r = NULL;
@@ -388,7 +383,7 @@ static int world_post(struct http_client *c UNUSED, const char *url, struct slic
 	return 0;
 }
 
-static void world_cancel(struct http_request *r)
+void http_cancel(struct http_request *r)
 {
 	r->attempt = (struct attempt){.transport = TRANSPORT_TIMEOUT, .retry_after_us = -1, .body_sent = true};
 	r->done_us = world->now.mono_us;
@@ -407,7 +402,7 @@ static struct http_request *next_answer(struct world *w)
 	return first;
 }
 
-static void world_reap(struct http_client *c UNUSED)
+void http_client_reap(struct http_client *c UNUSED)
 {
 	struct world *w = world;
 	struct http_request *r;
@@ -422,6 +417,26 @@ static void world_reap(struct http_client *c UNUSED)
 		r->done(r->arg, &r->attempt, (struct slice){NULL, 0});
 	}
 }
+
+int http_client_new(struct http_client **ret, struct loop *loop UNUSED, const struct http_client_config *c UNUSED,
+                    struct err *err UNUSED)
+{
+	*ret = NULL;
+	return 0;
+}
+
+int http_client_set(struct http_client *c UNUSED, const struct http_client_config *config UNUSED,
+                    struct err *err UNUSED)
+{
+	return 0;
+}
+
+struct http_client *http_client_free(struct http_client *c UNUSED)
+{
+	return NULL;
+}
+
+void http_client_give_back(struct http_client *c UNUSED) {}
 
 /* ---- time ---- */
 
@@ -496,18 +511,18 @@ static void world_init(struct world *w, unsigned n_streams)
 	w->conf.delivery.retry_min_us = US_PER_S;
 	w->conf.delivery.retry_max_us = 5 * US_PER_MIN;
 	w->conf.delivery.max_age_us = 72 * US_PER_H;
-	w->streams = (struct streams){.conf = &w->conf, .rules = w->rules};
 	assert_int_equal(loop_new(&w->loop, NULL), 0);
 }
 
 static void world_start(struct world *w)
 {
 	struct err err = {""};
-	int r = delivery_new(&w->d, w->loop, NULL, &w->streams, &w->counters, &w->tap, &w->now, &err);
+	const struct delivery_context context = {
+	        .loop = w->loop, .counters = &w->counters, .tap = &w->tap, .phase = &w->phase};
+	int r = delivery_new(&w->d, &context, &w->conf, w->rules, &w->now, &err);
 	if (r < 0)
 		fail_msg("%s", err.text);
-	w->d->dispatch.net = (struct dispatch_net){world_post, world_cancel, world_reap};
-	w->d->dispatch.chance = world_chance;
+	w->d->chance = world_chance;
 }
 
 static void world_end(struct world *w)

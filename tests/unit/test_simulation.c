@@ -122,12 +122,12 @@ static void change_weather(struct sky *sky)
 	sky->until_us = w.now.mono_us + (int64_t)(world_chance() * 2 * (double)mean);
 }
 
-static void check_outlet(const struct outlet *o)
+static void check_stream(const struct stream *s)
 {
-	const struct destination *d = &o->destination;
+	const struct destination *d = &s->destination;
 	assert_in_range(d->window.size, 1, w.conf.delivery.max_requests);
-	assert_true(o->in_flight <= w.conf.delivery.max_requests);
-	assert_true(o->lane->n_events <= SCHEDULER_LANE_EVENTS);
+	assert_true(s->in_flight <= w.conf.delivery.max_requests);
+	assert_true(s->queue.n_events <= QUEUE_EVENTS);
 	if (d->state != DESTINATION_BACKING_OFF)
 		return;
 	int64_t wait = destination_wait_us(d, w.now.mono_us);
@@ -137,22 +137,22 @@ static void check_outlet(const struct outlet *o)
 
 static void check(void)
 {
-	assert_true(w.d->scheduler.bytes <= SCHEDULER_SHARED_BYTES + SCHEDULER_OWN_BYTES);
-	assert_true(w.bound >= w.d->dispatch.in_flight_events);
-	for (size_t i = 0; i < w.d->n_outlets; i++)
-		check_outlet(w.d->outlets[i]);
+	assert_true(w.d->queues->bytes <= QUEUES_SHARED_BYTES + QUEUES_RESERVED_BYTES);
+	assert_true(w.bound >= w.d->in_flight_events);
+	for (size_t i = 0; i < w.d->n_streams; i++)
+		check_stream(w.d->streams[i]);
 }
 
 /* A destination that is known to be down is sent one probe at a time, and nothing while it waits. */
 static void check_starts(uint64_t before[])
 {
-	for (size_t i = 0; i < w.d->n_outlets; i++) {
-		const struct outlet *o = w.d->outlets[i];
-		uint64_t seq = o->destination.next_seq;
-		if (o->destination.state != DESTINATION_UP)
+	for (size_t i = 0; i < w.d->n_streams; i++) {
+		const struct stream *s = w.d->streams[i];
+		uint64_t seq = s->destination.next_seq;
+		if (s->destination.state != DESTINATION_UP)
 			assert_true(seq - before[i] <= w.conf.delivery.max_requests + 2);
-		if (o->destination.state == DESTINATION_PROBING && o->destination.probe_seq)
-			assert_true(o->destination.probe_seq == seq - 1);
+		if (s->destination.state == DESTINATION_PROBING && s->destination.probe_seq)
+			assert_true(s->destination.probe_seq == seq - 1);
 		before[i] = seq;
 	}
 }
@@ -184,8 +184,8 @@ static void run_until(int64_t end, bool weather)
 {
 	uint64_t before[WORLD_STREAMS];
 	int64_t arrival = w.now.mono_us;
-	for (size_t i = 0; i < w.d->n_outlets; i++)
-		before[i] = w.d->outlets[i]->destination.next_seq;
+	for (size_t i = 0; i < w.d->n_streams; i++)
+		before[i] = w.d->streams[i]->destination.next_seq;
 	while (w.now.mono_us < end) {
 		int64_t until = arrival < end ? arrival : end;
 		for (unsigned sid = 1; sid <= w.conf.n_streams && weather; sid++) {

@@ -10,6 +10,7 @@
 #include "daemon/ingest/ingest.h"
 #include "daemon/streams.h"
 #include "model/counters.h"
+#include "model/phase.h"
 #include "model/tap.h"
 #include "net/loop.h"
 #include "store/writer.h"
@@ -25,6 +26,7 @@ struct control_context {
 	const struct streams *streams; /* control_set_streams() after a reload */
 	struct counters *counters;
 	struct tap *tap; /* the control fills it in while somebody follows */
+	const enum phase *phase;
 	int64_t started_mono_us;
 	const char *set_aside;                     /* a corrupt outbox was set aside under this name; "" : none */
 	int (*reload)(void *arg, struct err *err); /* as SIGHUP */

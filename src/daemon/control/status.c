@@ -70,7 +70,7 @@ static void write_stream(struct json_out *j, const struct picture *p, const stru
 {
 	json_out_object(j);
 	json_out_kv_str(j, "name", s->name);
-	json_out_kv_str(j, "state", s->paused ? "paused" : destination_state_name(s->state));
+	json_out_kv_str(j, "state", destination_state_name(s->state));
 	json_out_kv_i64(j, "retry_in_ms", s->retry_in_us / US_PER_MS);
 	json_out_kv_i64(j, "window", s->window);
 	json_out_kv_i64(j, "in_flight", s->in_flight);
@@ -98,7 +98,7 @@ static void write_removed(struct json_out *j, const struct control *c, const str
                           bool detail)
 {
 	const uint64_t *states = p->events.n[sid];
-	struct delivery_stream_status removed = {.sid = sid, .name = c->names[sid], .paused = true};
+	struct delivery_stream_status removed = {.sid = sid, .name = c->names[sid], .state = DESTINATION_PAUSED};
 
 	if (is_configured(p, sid) || !c->names[sid][0])
 		return;
@@ -148,8 +148,10 @@ static void write_status(struct json_out *j, const struct control *c, const stru
 	json_out_kv_str(j, "version", GA4RELAY_VERSION);
 	json_out_kv_i64(j, "uptime_s", (p->now.mono_us - context->started_mono_us) / US_PER_S);
 	write_events(j, p);
-	write_seconds(j, "oldest_age_s", p->delivery.oldest_age_us, p->delivery.oldest_time_us == INT64_MAX);
-	write_seconds(j, "first_expiry_s", p->delivery.first_expiry_us, p->delivery.first_expiry_us < 0);
+	write_seconds(j, "oldest_age_s", p->delivery.expiry.oldest_age_us,
+	              p->delivery.expiry.oldest_time_us == INT64_MAX);
+	write_seconds(j, "first_expiry_s", p->delivery.expiry.first_expiry_us,
+	              p->delivery.expiry.first_expiry_us < 0);
 	write_streams(j, c, p, detail);
 	write_dead(j, p);
 	write_rates(j, context->counters);
@@ -164,7 +166,7 @@ static void write_status(struct json_out *j, const struct control *c, const stru
 		json_out_kv_str(j, "full", store->full_why);
 	if (context->set_aside && context->set_aside[0])
 		json_out_kv_str(j, "set_aside", context->set_aside);
-	if (p->delivery.expiry_suspended)
+	if (p->delivery.expiry.suspended)
 		json_out_kv_bool(j, "expiry_suspended", true);
 }
 

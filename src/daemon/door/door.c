@@ -25,7 +25,6 @@ struct door {
 	const struct conf *conf;
 	struct http_server *server;
 	struct json_in *reader; /* for the names that a verdict quotes */
-	bool draining;
 };
 
 /* ---- answers ---- */
@@ -173,7 +172,7 @@ static void on_metrics(struct door *d, const struct http_request_info *request)
 static void on_healthz(struct door *d, const struct http_request_info *request)
 {
 	_cleanup_(buf_free) struct buf out = BUF_INIT(ANSWER_MAX);
-	const char *problem = d->draining ? "shutting down" : health_problem(d->context);
+	const char *problem = *d->context->phase != PHASE_RUNNING ? "shutting down" : health_problem(d->context);
 
 	if (buf_printf(&out, "%s\n", problem ? problem : "ok") < 0)
 		answer_empty(request->exchange, 503, no_headers);
@@ -288,7 +287,6 @@ struct door *door_free(struct door *d)
 
 void door_drain(struct door *d)
 {
-	d->draining = true;
 	http_server_drain(d->server);
 }
 

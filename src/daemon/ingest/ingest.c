@@ -22,18 +22,6 @@ void refuse(struct finding *f, enum code code, const char *fmt, ...)
 	va_end(ap);
 }
 
-static void apply_pressure(struct ingest *in)
-{
-	if (in->pending_events >= PENDING_EVENTS_MAX || in->pending_bytes >= PENDING_BYTES_MAX)
-		listener_pause(in->listener, true);
-}
-
-static void relieve_pressure(struct ingest *in)
-{
-	if (in->pending_events <= PENDING_EVENTS_MAX / 2 && in->pending_bytes <= PENDING_BYTES_MAX / 2)
-		listener_pause(in->listener, false);
-}
-
 static void explain_long(const struct ingest *in, struct slice text, struct finding *ret)
 {
 	char size[32];
@@ -51,7 +39,7 @@ static void explain_long(const struct ingest *in, struct slice text, struct find
 static void refuse_line(struct ingest *in, uint64_t conn, struct client *c, struct slice text,
                         const struct finding *refusal, const struct peer *peer)
 {
-	in->counters->rejected[refusal->code]++;
+	in->context.counters->rejected[refusal->code]++;
 	rejects_add(in, text, refusal, peer);
 	reply_refused(in, conn, c, refusal);
 }
@@ -73,7 +61,7 @@ static void judge_line(struct ingest *in, uint64_t conn, struct client *c, enum 
 
 	if (r == 0 && result.sub) {
 		c->submitted++;
-		apply_pressure(in);
+		back_pressure_apply(in);
 		return;
 	}
 	if (r < 0)
@@ -163,9 +151,8 @@ static int prepare(struct ingest *in, struct err *err)
 	return 0;
 }
 
-int ingest_new(struct ingest **ret, struct loop *loop, const struct listener_config *config, struct writer *writer,
-               const struct streams *streams, uint64_t keep_rejected, struct counters *counters,
-               const struct tap *tap, const struct ingest_ops *ops, struct err *err)
+int ingest_new(struct ingest **ret, const struct ingest_context *context, const struct listener_config *config,
+               const struct streams *streams, uint64_t keep_rejected, struct err *err)
 {
 	struct ingest *in = calloc(1, sizeof(*in));
 	int r;
@@ -174,12 +161,8 @@ int ingest_new(struct ingest **ret, struct loop *loop, const struct listener_con
 		return err_set(err, -ENOMEM, "event socket: out of memory");
 	const struct listener_ops listener_ops = {
 	        .on_line = on_line, .on_close = on_close, .on_unsent = on_unsent, .arg = in};
-	*in = (struct ingest){.loop = loop,
-	                      .writer = writer,
+	*in = (struct ingest){.context = *context,
 	                      .streams = streams,
-	                      .counters = counters,
-	                      .tap = tap,
-	                      .ops = *ops,
 	                      .max_line = config->max_line,
 	                      .unseen_limit = {.interval_us = US_PER_MIN, .burst = 1}};
 	STAILQ_INIT(&in->puts);
@@ -188,7 +171,7 @@ int ingest_new(struct ingest **ret, struct loop *loop, const struct listener_con
 	share_init(&in->share);
 	r = prepare(in, err);
 	if (r == 0)
-		r = listener_open(&in->listener, loop, config, &listener_ops, err);
+		r = listener_open(&in->listener, context->loop, config, &listener_ops, err);
 	if (r < 0) {
 		ingest_free(in);
 		return r;
@@ -226,12 +209,12 @@ void ingest_submit(struct ingest *in, const struct now *now)
 	rejects_submit(in, now->mono_us);
 	unseen_log(in, now->mono_us);
 	if (!STAILQ_EMPTY(&in->puts))
-		writer_submit(in->writer, &in->puts);
+		writer_submit(in->context.writer, &in->puts);
 }
 
 void ingest_flush(struct ingest *in)
 {
-	relieve_pressure(in);
+	back_pressure_relieve(in);
 	listener_flush(in->listener);
 }
 
@@ -242,7 +225,7 @@ int ingest_payload(struct ingest *in, struct slice text, int forced_stream, inge
 	struct line_result result;
 	int r;
 
-	if (in->draining) {
+	if (*in->context.phase != PHASE_RUNNING) {
 		refuse(&result.refusal, CODE_SHUTTING_DOWN, "the relay is stopping; send it again later");
 		done(arg, &result.refusal, 0, 0);
 		return 0;
@@ -251,7 +234,7 @@ int ingest_payload(struct ingest *in, struct slice text, int forced_stream, inge
 	r = put_line(in, 0, text, &context, done, arg, &result);
 	if (r < 0 || result.sub)
 		return r;
-	in->counters->rejected[result.refusal.code]++;
+	in->context.counters->rejected[result.refusal.code]++;
 	rejects_add(in, text, &result.refusal, &nobody);
 	done(arg, &result.refusal, 0, 0);
 	return 0;
@@ -284,13 +267,12 @@ int ingest_judge_off(struct ingest *in, struct slice text, struct line_result *r
 
 void ingest_drain(struct ingest *in)
 {
-	in->draining = true;
 	listener_drain(in->listener);
 }
 
 bool ingest_drained(const struct ingest *in)
 {
-	return in->draining && listener_drained(in->listener) && in->pending_events == 0 && rejects_idle(in);
+	return listener_drained(in->listener) && in->pending_events == 0 && rejects_idle(in);
 }
 
 void ingest_get_stats(const struct ingest *in, struct ingest_stats *ret)

@@ -12,23 +12,28 @@
 #include "base/macros.h"
 #include "daemon/streams.h"
 #include "model/counters.h"
+#include "model/phase.h"
 #include "model/tap.h"
 #include "net/listener.h"
 #include "store/writer.h"
 
 struct ingest;
 
-struct ingest_ops {
+/* All outlive the ingest. */
+struct ingest_context {
+	struct loop *loop;
+	struct writer *writer;
+	struct counters *counters;
+	const struct tap *tap;
+	const enum phase *phase;
 	/* A submission was committed: the receiver takes a reference if it wants to keep it. */
 	void (*on_committed)(void *arg, struct submission *sub);
 	void *arg;
-	size_t room; /* a small multiple of 16: for the receiver, in each submission's block (submission.room) */
 };
 
-/* config's sizes; the writer, counters and tap outlive it. */
-int ingest_new(struct ingest **ret, struct loop *loop, const struct listener_config *listener, struct writer *writer,
-               const struct streams *streams, uint64_t keep_rejected, struct counters *counters,
-               const struct tap *tap, const struct ingest_ops *ops, struct err *err) MUST_CHECK;
+/* listener: the socket and its limits. */
+int ingest_new(struct ingest **ret, const struct ingest_context *context, const struct listener_config *listener,
+               const struct streams *streams, uint64_t keep_rejected, struct err *err) MUST_CHECK;
 /* After writer_stop(), whose done() calls need it. What never reached the writer is answered SHUTTING_DOWN. */
 struct ingest *ingest_free(struct ingest *in);
 /* For a reload. */
@@ -37,8 +42,8 @@ void ingest_set_streams(struct ingest *in, const struct streams *streams, uint64
  * off the hot path, applies back-pressure. After writer_reap(): ingest_flush() writes the replies. */
 void ingest_submit(struct ingest *in, const struct now *now);
 void ingest_flush(struct ingest *in);
-/* One line from elsewhere (the HTTP door): same judging, same commit; done() gets the outcome once.
- * refusal NULL: stored. It may come before ingest_payload() returns. -ENOMEM: it does not come at all. */
+/* One line from elsewhere (the HTTP door): same judging, same commit. done() is called exactly once, possibly before
+ * this returns; refusal is NULL if the event was stored. On -ENOMEM it is never called. */
 typedef void ingest_done_fn(void *arg, const struct finding *refusal, uint64_t id, uint32_t count);
 int ingest_payload(struct ingest *in, struct slice text, int forced_stream, ingest_done_fn *done,
                    void *arg) MUST_CHECK;
@@ -46,7 +51,7 @@ int ingest_payload(struct ingest *in, struct slice text, int forced_stream, inge
 int ingest_judge(struct ingest *in, struct slice text, int forced_stream, struct line_result *ret) MUST_CHECK;
 /* The same as with validation off: what can be sent of a line that the rules refuse. */
 int ingest_judge_off(struct ingest *in, struct slice text, struct line_result *ret) MUST_CHECK;
-/* SIGTERM. */
+/* The phase is PHASE_DRAINING from now on: reads what was written to the socket to its end. */
 void ingest_drain(struct ingest *in);
 /* Every line that was written to us is stored (or refused) and answered. */
 bool ingest_drained(const struct ingest *in);

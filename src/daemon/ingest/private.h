@@ -14,10 +14,6 @@
 #include "codec/event_in.h"
 #include "daemon/ingest/ingest.h"
 
-/* Back-pressure: reading stops when this much waits for its commit, and goes on at half of it. A line that comes then
- * waits for all of that, so it is little more than what makes large groups. */
-enum { PENDING_EVENTS_MAX = 16384, PENDING_BYTES_MAX = 16 * 1024 * 1024 };
-
 /* Rejected lines on their way to the outbox (rejects.c). */
 enum { REJECTED_LINE_MAX = 8192, REJECTS_BYTES_MAX = 8 * 1024 * 1024 };
 struct reject;
@@ -56,13 +52,9 @@ struct client {
 };
 
 struct ingest {
-	struct loop *loop;
+	struct ingest_context context;
 	struct listener *listener;
-	struct writer *writer;
 	const struct streams *streams;
-	struct counters *counters;
-	const struct tap *tap;
-	struct ingest_ops ops;
 	struct event_in *reader;
 	struct buf reply;     /* one reply; reserved, so that composing never fails for want of memory */
 	struct buf scratch;   /* the submission of a line that is only judged */
@@ -75,8 +67,11 @@ struct ingest {
 	struct log_limit unseen_limit;
 	uint64_t unseen_logged;
 	struct peer unseen_peer; /* of the last one */
-	bool draining;
 };
+
+/* back_pressure.c: reading stops when too much waits for its commit, and goes on at half of that. */
+void back_pressure_apply(struct ingest *in);
+void back_pressure_relieve(struct ingest *in);
 
 /* put.c: good lines. */
 int put_line(struct ingest *in, uint64_t conn, struct slice line, const struct line_context *context,

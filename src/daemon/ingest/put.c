@@ -1,7 +1,9 @@
 /* put.c - good lines: one block each from the reader through the writer to the delivery
  *
  * Invariant 1: on_put_done() is the only place that says ok, and it runs after the COMMIT returned. */
+#include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +13,8 @@
 /* Of one line that the outbox refused. */
 enum { KEPT_BYTES_MAX = 1024 * 1024 };
 
-/* In the block of a good line: the receiver's room, then this, the job, with the submission behind it. The delivery
- * may keep the block long after the job. */
+/* The block of a good line: the job first, with the submission behind it. Delivery may keep the block long after the
+ * job is done. */
 struct put {
 	struct job_put job;
 	struct ingest *in;
@@ -22,31 +24,20 @@ struct put {
 	char *warnings; /* for the reply; NULL: none */
 	size_t warnings_len;
 	size_t size; /* of the block: what back-pressure counts */
-	_Alignas(16) char submission[];
+	_Alignas(max_align_t) char submission[];
 };
-
-struct allocation {
-	size_t room;
-	char *block;
-	struct put *put;
-};
+static_assert(sizeof(struct put) == offsetof(struct put, submission), "the submission lies right behind the job");
 
 static void *alloc_put(void *arg, size_t size)
 {
-	struct allocation *a = arg;
-	size_t head = a->room + sizeof(*a->put);
-	char *block;
+	struct put **p = arg;
 
-	if (size > SIZE_MAX - head)
+	free(*p); /* the reader asked again: only the last block counts */
+	*p = size > SIZE_MAX - sizeof(**p) ? NULL : malloc(sizeof(**p) + size);
+	if (!*p)
 		return NULL;
-	block = malloc(head + size);
-	if (!block)
-		return NULL;
-	free(a->block); /* the reader asked again: only the last block counts */
-	a->block = block;
-	a->put = (struct put *)(void *)(block + a->room);
-	a->put->size = head + size;
-	return a->put->submission;
+	(*p)->size = sizeof(**p) + size;
+	return (*p)->submission;
 }
 
 static void tap_accepted(const struct tap *tap, struct submission *sub)
@@ -65,7 +56,7 @@ static void tap_accepted(const struct tap *tap, struct submission *sub)
 static void committed(struct ingest *in, const struct job_put *job)
 {
 	struct submission *sub = job->sub;
-	struct counters *n = in->counters;
+	struct counters *n = in->context.counters;
 
 	if (job->duplicate) {
 		n->duplicates += job->count;
@@ -75,9 +66,9 @@ static void committed(struct ingest *in, const struct job_put *job)
 		n->by_sid[sub->sid].accepted += job->count;
 	rate_add(&n->in, job->count);
 	share_add(&in->share, sub->client, job->count);
-	if (tap_wanted(in->tap))
-		tap_accepted(in->tap, sub);
-	in->ops.on_committed(in->ops.arg, sub);
+	if (tap_wanted(in->context.tap))
+		tap_accepted(in->context.tap, sub);
+	in->context.on_committed(in->context.arg, sub);
 }
 
 static void explain(const struct job_put *job, struct finding *ret)
@@ -118,7 +109,7 @@ static void keep_refused(struct ingest *in, const struct put *p, const struct fi
 
 static void refused_late(struct ingest *in, struct put *p, const struct finding *refusal)
 {
-	in->counters->rejected[refusal->code]++;
+	in->context.counters->rejected[refusal->code]++;
 	keep_refused(in, p, refusal);
 	if (p->done)
 		p->done(p->done_arg, refusal, 0, 0);
@@ -183,24 +174,22 @@ static void count_warnings(struct counters *n, const struct line_result *result)
 int put_line(struct ingest *in, uint64_t conn, struct slice line, const struct line_context *context,
              ingest_done_fn *done, void *done_arg, struct line_result *result)
 {
-	struct allocation a = {.room = in->ops.room};
+	struct put *p = NULL;
 	int64_t wall_us = clock_wall_us();
-	int r = event_in_read(in->reader, line, context, wall_us, alloc_put, &a, result);
-	struct put *p = a.put;
+	int r = event_in_read(in->reader, line, context, wall_us, alloc_put, &p, result);
 
 	if (r < 0 || !result->sub || keep_warnings(p, result->warnings_json) < 0) {
-		free(a.block);
+		free(p);
 		return r < 0 || result->sub ? -ENOMEM : 0;
 	}
 	p->in = in;
 	p->conn = conn;
 	p->done = done;
 	p->done_arg = done_arg;
-	result->sub->block = a.block;
-	result->sub->room = (uint32_t)a.room;
+	result->sub->block = p;
 	result->sub->refs = 1;
 	job_put_init(&p->job, result->sub, wall_us, on_put_done);
-	count_warnings(in->counters, result);
+	count_warnings(in->context.counters, result);
 	in->pending_events += result->sub->n_events;
 	in->pending_bytes += p->size;
 	STAILQ_INSERT_TAIL(&in->puts, &p->job.job, link);

@@ -48,7 +48,7 @@ static void on_timer(void *arg UNUSED)
 
 int rejects_start(struct ingest *in)
 {
-	in->rejects.timer = loop_timer_new(in->loop, on_timer, in);
+	in->rejects.timer = loop_timer_new(in->context.loop, on_timer, in);
 	return in->rejects.timer ? 0 : -1;
 }
 
@@ -167,7 +167,7 @@ void rejects_submit(struct ingest *in, int64_t mono_us)
 
 	if (r->n == 0 || r->busy)
 		return;
-	if (wait_us > 0 && r->last_us != 0 && !in->draining) {
+	if (wait_us > 0 && r->last_us != 0 && *in->context.phase == PHASE_RUNNING) {
 		if (!loop_timer_is_set(r->timer))
 			loop_timer_set(r->timer, wait_us);
 		return;

@@ -59,7 +59,7 @@ void clients_free(struct ingest *in)
 
 void unseen_log(struct ingest *in, int64_t mono_us)
 {
-	uint64_t more = in->counters->rejected_unseen - in->unseen_logged;
+	uint64_t more = in->context.counters->rejected_unseen - in->unseen_logged;
 
 	if (more == 0 || !log_limit_allow(&in->unseen_limit, mono_us, NULL))
 		return;
@@ -72,7 +72,7 @@ void unseen_log(struct ingest *in, int64_t mono_us)
 /* A refusal that nobody could read. */
 static void note_unseen(struct ingest *in, const struct client *c)
 {
-	in->counters->rejected_unseen++;
+	in->context.counters->rejected_unseen++;
 	in->unseen_peer = c ? c->peer : (struct peer){.pid = -1, .uid = (uid_t)-1, .gid = (gid_t)-1};
 }
 
@@ -80,7 +80,7 @@ static void send_text(struct ingest *in, uint64_t conn, const struct client *c, 
 {
 	if (listener_reply(in->listener, conn, text))
 		return;
-	in->counters->replies_unsent++;
+	in->context.counters->replies_unsent++;
 	if (reply_is_refusal(text))
 		note_unseen(in, c);
 }
@@ -88,7 +88,7 @@ static void send_text(struct ingest *in, uint64_t conn, const struct client *c, 
 /* The reply cannot be made for want of memory: no later one may take its place. */
 static void give_up_replying(struct ingest *in, uint64_t conn)
 {
-	in->counters->replies_unsent++;
+	in->context.counters->replies_unsent++;
 	listener_quiet(in->listener, conn);
 }
 
@@ -162,7 +162,7 @@ void replies_unsent(struct ingest *in, uint64_t conn, struct slice text)
 	while (text.n > 0) {
 		const char *lf = memchr(text.p, '\n', text.n);
 		struct slice line = {text.p, lf ? (size_t)(lf - text.p) + 1 : text.n};
-		in->counters->replies_unsent++;
+		in->context.counters->replies_unsent++;
 		if (reply_is_refusal(line))
 			note_unseen(in, c);
 		text.p += line.n;

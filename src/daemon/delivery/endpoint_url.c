@@ -1,9 +1,8 @@
-/* dispatch_url.c - where a stream's requests go: the only copy of the secret besides the configuration's and curl's
- */
+/* endpoint_url.c - where a stream's requests go, with its secret, which only the configuration and curl have too */
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/delivery/dispatch.h"
+#include "daemon/delivery/delivery_private.h"
 
 static int append_encoded(struct buf *b, const char *s)
 {
@@ -34,7 +33,7 @@ static int write_url(struct buf *b, const struct conf_stream *s)
 	return r < 0 ? r : buf_append_char(b, '\0');
 }
 
-char *dispatch_url(const struct conf_stream *stream)
+char *endpoint_url(const struct conf_stream *stream)
 {
 	/* room for all of it from the start: no copy of the secret is left behind by growing */
 	size_t most = strlen(stream->endpoint) + 3 * (strlen(stream->id) + strlen(stream->secret)) + 64;

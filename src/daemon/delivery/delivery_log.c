@@ -1,10 +1,10 @@
-/* dispatch_log.c - what delivery says: one line of fixed grammar per batch, one when a destination goes or comes */
+/* delivery_log.c - log lines of fixed grammar: one per batch, one when a destination goes down or is back */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/parse.h"
-#include "daemon/delivery/dispatch.h"
+#include "daemon/delivery/delivery_private.h"
 
 enum { RANGES_MAX = 6 };
 
@@ -33,7 +33,7 @@ static enum log_level batch_level(enum outcome outcome)
 	switch (outcome) {
 	case OUTCOME_DELIVERED:
 	case OUTCOME_RETRY_NOW:
-	case OUTCOME_RETRY_DESTINATION: /* the destination's own line says it */
+	case OUTCOME_RETRY_DESTINATION: /* the destination has a line of its own */
 	case OUTCOME_DESTINATION_WRONG:
 	case OUTCOME_COUNT:
 		return LOG_LEVEL_DEBUG;
@@ -49,15 +49,15 @@ static enum log_level batch_level(enum outcome outcome)
 	return LOG_LEVEL_WARNING;
 }
 
-void log_batch(struct dispatch *d, struct outlet *o, const struct batch *b, const struct attempt *a,
-               enum outcome outcome)
+void log_batch(struct delivery *d, const struct batch *b, const struct attempt *a, enum outcome outcome)
 {
-	/* what may have been counted, and may be counted twice, is said */
+	struct stream *s = batch_stream(b);
+	/* what may be counted twice is logged */
 	bool maybe = b->events[0]->maybe_sent && !outcome_status_decides(a->status);
 	enum log_level level = batch_level(outcome);
 	if (maybe && level == LOG_LEVEL_DEBUG)
 		level = LOG_LEVEL_INFO;
-	struct log_limit *limit = level == LOG_LEVEL_WARNING ? &d->dead_log : &o->failures_log;
+	struct log_limit *limit = level == LOG_LEVEL_WARNING ? &d->dead_log : &s->failures_log;
 	uint64_t suppressed = 0;
 	char ids[256], more[64] = "";
 	if (log_get_level() < level)
@@ -68,55 +68,53 @@ void log_batch(struct dispatch *d, struct outlet *o, const struct batch *b, cons
 		snprintf(more, sizeof(more), " suppressed=%" PRIu64, suppressed);
 	format_ids(b, ids, sizeof(ids));
 	log_write(level, "batch events=%u stream=%s status=%d attempt=%u ms=%" PRId64 " outcome=%s ids=%s%s%s%s%s",
-	          b->n, o->name, a->status, b->attempts, a->duration_us / US_PER_MS, outcome_name(outcome), ids,
+	          b->n, s->name, a->status, b->attempts, a->duration_us / US_PER_MS, outcome_name(outcome), ids,
 	          b->events[0]->maybe_sent ? " maybe-sent" : "", a->status == 0 ? " error=" : "",
 	          a->status == 0 ? (a->error[0] ? a->error : transport_name(a->transport)) : "", more);
 }
 
-/* To the second, as a person says it. */
+/* Rounded to the second, below a second to a tenth. */
 static const char *say_duration(int64_t us, char buf[32])
 {
 	int64_t unit = us < US_PER_S ? 100 * US_PER_MS : US_PER_S;
 	return format_duration((us + unit / 2) / unit * unit, buf);
 }
 
-static void log_down(struct dispatch *d, struct outlet *o, enum outcome outcome, const char *why)
+static void log_down(struct delivery *d, struct stream *s, enum outcome outcome)
 {
+	bool wrong = outcome == OUTCOME_DESTINATION_WRONG;
+	enum log_level level = wrong ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING;
 	char wait[32];
-	say_duration(destination_wait_us(&o->destination, d->now.mono_us), wait);
-	if (outcome == OUTCOME_DESTINATION_WRONG)
-		log_error("destination %s: %s, the endpoint, the credentials or a proxy must be wrong; nothing is "
-		          "lost or "
-		          "dead-lettered; next try in %s, %" PRIu64 " waiting",
-		          o->name, why, wait, writer_queued(d->writer, o->sid));
-	else
-		log_warning("destination %s: %s, next try in %s, %" PRIu64 " waiting", o->name, why, wait,
-		            writer_queued(d->writer, o->sid));
-	o->wrong_logged = outcome == OUTCOME_DESTINATION_WRONG;
+	say_duration(destination_wait_us(&s->destination, d->now.mono_us), wait);
+	log_write(level, "destination %s: %s%s next try in %s, %" PRIu64 " waiting", s->name, s->last_error,
+	          wrong ? ", the endpoint, the credentials or a proxy must be wrong; nothing is lost or "
+	                  "dead-lettered;"
+	                : ",",
+	          wait, writer_queued(d->jobs.writer, s->sid));
+	s->wrong_logged = wrong;
 }
 
-void log_destination(struct dispatch *d, struct outlet *o, enum destination_change change, enum outcome outcome,
-                     const char *why)
+void log_destination(struct delivery *d, struct stream *s, enum destination_change change, enum outcome outcome)
 {
 	char lasted[32];
-	if (d->aborting) /* what the relay itself cut off says nothing about the destination */
+	if (*d->phase >= PHASE_ABORTING) /* what the relay itself cut off says nothing about the destination */
 		return;
 	switch (change) {
 	case CHANGE_DOWN:
-		o->down_since_wall_us = d->now.wall_us;
-		log_down(d, o, outcome, why);
+		s->down_since_wall_us = d->now.wall_us;
+		log_down(d, s, outcome);
 		break;
 	case CHANGE_LONGER:
-		/* an episode that turns out to be somebody's mistake is said once more, and loudly */
-		if (outcome == OUTCOME_DESTINATION_WRONG && !o->wrong_logged)
-			log_down(d, o, outcome, why);
+		/* an episode that turns out to be a wrong configuration is logged once more, as an error */
+		if (outcome == OUTCOME_DESTINATION_WRONG && !s->wrong_logged)
+			log_down(d, s, outcome);
 		break;
 	case CHANGE_UP:
-		log_info("destination %s: back after %s, %" PRIu64 " waited", o->name,
-		         say_duration(d->now.mono_us - o->destination.down_since_us, lasted),
-		         writer_queued(d->writer, o->sid));
-		o->down_since_wall_us = 0;
-		o->wrong_logged = false;
+		log_info("destination %s: back after %s, %" PRIu64 " waited", s->name,
+		         say_duration(d->now.mono_us - s->destination.down_since_us, lasted),
+		         writer_queued(d->jobs.writer, s->sid));
+		s->down_since_wall_us = 0;
+		s->wrong_logged = false;
 		break;
 	case CHANGE_NONE:
 		break;
