@@ -41,6 +41,19 @@ static void tell_failed(struct storage_log *log, const struct writer_stats *stat
 	log->failed_said_us = mono_us;
 }
 
+static void tell_unread(struct storage_log *log, const struct writer_stats *stats, int64_t mono_us)
+{
+	if (stats->failed_reads == log->failed_reads || stats->fatal)
+		return;
+	if (log->unread_said_us && mono_us - log->unread_said_us < FAILED_EVERY_US)
+		return;
+	log_error("outbox could not be read (%s): %llu reads failed; queued events that cannot be read are not "
+	          "delivered",
+	          stats->failed_read_why, (unsigned long long)(stats->failed_reads - log->failed_reads));
+	log->failed_reads = stats->failed_reads;
+	log->unread_said_us = mono_us;
+}
+
 void storage_log_tick(struct storage_log *log, struct writer *writer, int64_t mono_us)
 {
 	struct writer_stats stats;
@@ -48,6 +61,7 @@ void storage_log_tick(struct storage_log *log, struct writer *writer, int64_t mo
 	writer_get_stats(writer, &stats);
 	tell_full(log, &stats.store, mono_us);
 	tell_failed(log, &stats, mono_us);
+	tell_unread(log, &stats, mono_us);
 	if (stats.store.purged_dead > log->purged_dead)
 		log_warning("purged %llu dead letters older than outbox.keep_dead",
 		            (unsigned long long)(stats.store.purged_dead - log->purged_dead));

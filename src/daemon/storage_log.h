@@ -11,9 +11,10 @@
 struct storage_log {
 	bool full;
 	unsigned room_ticks; /* in a row */
-	uint64_t purged_dead, failed_commits, refused;
+	uint64_t purged_dead, failed_commits, failed_reads, refused;
 	int64_t full_since_us;  /* monotonic */
 	int64_t failed_said_us; /* monotonic; 0: never */
+	int64_t unread_said_us; /* likewise */
 };
 
 /* Once a second: one line a change, none while nothing changes. */

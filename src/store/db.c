@@ -18,9 +18,22 @@ static const char *const sql_texts[SQL_COUNT] = {
 /* What a WAL file may keep after it was copied: one large transaction leaves it large otherwise (traps.md 6). */
 #define WAL_KEEP_BYTES "8388608"
 
-static enum trouble classify(sqlite3 *conn, int rc)
+/* Has a read failed since this was asked last? Then "malformed" may only say that SQLite did not get a page. */
+static bool has_failed_reads(struct db *db)
 {
-	int system = conn ? sqlite3_system_errno(conn) : 0;
+	uint64_t n = db->failed_reads;
+	bool failed;
+
+	if (!db->conn || sqlite3_file_control(db->conn, "main", JOINED_WRITES_FAILED_READS, &n) != SQLITE_OK)
+		return false;
+	failed = n != db->failed_reads;
+	db->failed_reads = n;
+	return failed;
+}
+
+static enum trouble classify(struct db *db, int rc)
+{
+	int system = db->conn ? sqlite3_system_errno(db->conn) : 0;
 
 	switch (rc & 0xff) {
 	case SQLITE_FULL:
@@ -28,7 +41,7 @@ static enum trouble classify(sqlite3 *conn, int rc)
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 	case SQLITE_ERROR: /* our own SQL does not fit: the schema is not what the file's version says */
-		return TROUBLE_CORRUPT;
+		return has_failed_reads(db) ? TROUBLE_FAILED : TROUBLE_CORRUPT;
 	case SQLITE_IOERR:
 		if (rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC)
 			return TROUBLE_UNKNOWN;
@@ -45,7 +58,7 @@ static int note_trouble(struct db *db, int rc)
 	if (rc == SQLITE_ERROR && db->conn)
 		rc = sqlite3_extended_errcode(db->conn);
 	if (db->trouble == TROUBLE_NONE) {
-		db->trouble = classify(db->conn, rc);
+		db->trouble = classify(db, rc);
 		snprintf(db->trouble_text, sizeof(db->trouble_text), "%s (SQLite error %d, errno %d)",
 		         db->conn ? sqlite3_errmsg(db->conn) : sqlite3_errstr(rc), rc,
 		         db->conn ? sqlite3_system_errno(db->conn) : 0);
@@ -139,7 +152,9 @@ int db_check_pages(struct db *db, enum db_check how, struct err *err)
 
 	if (r == 0) {
 		text = (const char *)sqlite3_column_text(stmt, 0);
-		if (!text || strcmp(text, "ok") != 0)
+		if (has_failed_reads(db)) /* the text then calls each page that was not read a damage */
+			r = err_set(err, -EIO, "not all of the file can be read: Input/output error");
+		else if (!text || strcmp(text, "ok") != 0)
 			r = err_set(err, -EUCLEAN, "%s", text ? text : "SQLite's check gave no answer");
 	}
 	sqlite3_finalize(stmt);
@@ -189,6 +204,7 @@ int db_open(struct db *db, const char *path, int flags, const char *vfs, struct 
 		db_close(db, false);
 		return rc == SQLITE_CANTOPEN ? -EACCES : -EIO;
 	}
+	(void)has_failed_reads(db); /* those of earlier connections */
 	return apply_settings(db, err);
 }
 

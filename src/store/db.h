@@ -18,8 +18,8 @@
 enum trouble {
 	TROUBLE_NONE,
 	TROUBLE_FULL,    /* no room: known, nothing of the transaction is stored */
-	TROUBLE_FAILED,  /* refused by the disk or out of memory: rolled back */
-	TROUBLE_CORRUPT, /* the file is damaged */
+	TROUBLE_FAILED,  /* refused by the disk, unreadable, or out of memory: rolled back */
+	TROUBLE_CORRUPT, /* the file is damaged; every byte of it that was asked for could be read */
 	TROUBLE_UNKNOWN  /* a sync failed: nobody knows what is on disk (traps.md 5) */
 };
 
@@ -29,7 +29,8 @@ struct db {
 	struct feed feed; /* what SQL_PUT_EVENTS reads: the db stays where it was prepared */
 	enum trouble trouble;
 	char trouble_text[200];
-	int wal_frames; /* not yet copied into the database file */
+	uint64_t failed_reads; /* that were known when trouble was noted last */
+	int wal_frames;        /* not yet copied into the database file */
 	int page_size;
 };
 
@@ -49,7 +50,8 @@ enum db_check {
 	DB_CHECK_QUICK, /* without comparing indexes with their tables */
 	DB_CHECK_WHOLE,
 };
-/* Reads every page. 0: sound; -EUCLEAN: err has the first problem that SQLite found, which may be several lines. */
+/* Reads every page. 0: sound; -EUCLEAN: err has the first problem that SQLite found, which may be several lines;
+ * -EIO: not all of it could be read. */
 int db_check_pages(struct db *db, enum db_check how, struct err *err) MUST_CHECK;
 
 void db_int(struct db *db, enum sql q, int parameter, int64_t v);

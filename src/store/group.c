@@ -216,8 +216,11 @@ void store_read(struct store *st, struct job *job)
 	if (st->db.trouble == TROUBLE_NONE)
 		return;
 	job->result = trouble_errno(st->db.trouble);
-	if (!st->config.read_only)
-		store_judge_trouble(st, "reading");
+	if (st->config.read_only)
+		return;
+	store_judge_trouble(st, "reading");
+	st->failed_reads++;
+	snprintf(st->failed_read_why, sizeof(st->failed_read_why), "%s", st->db.trouble_text);
 }
 
 /* The database must have room to grow by what only the WAL holds, or a full disk is a dead end (traps.md 3): the less

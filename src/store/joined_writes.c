@@ -1,4 +1,5 @@
-/* joined_writes.c - a SQLite VFS over another one that makes one write of adjacent ones, and a copy in two steps */
+/* joined_writes.c - a SQLite VFS over another one: joins adjacent writes, copies in two steps, repeats failed reads
+ */
 #include "store/joined_writes.h"
 
 #include <errno.h>
@@ -13,21 +14,23 @@
 #include "base/macros.h"
 #include "store/copied_frames.h"
 
-enum { RUN_BYTES = 64 << 10 };
+enum { RUN_BYTES = 64 << 10, READ_TRIES = 5 };
 
 struct joined_vfs {
 	sqlite3_vfs vfs;
 	sqlite3_vfs *below;
 	bool joins;
 	char name[64];
+	uint64_t failed_reads;
 };
 
 struct joined_file {
 	sqlite3_file base;
 	sqlite3_file *below; /* behind this struct */
-	bool joins;          /* else each write goes out at once */
-	bool unsynced;       /* it, or what another process wrote, may not be on the disk */
-	char *run;           /* bytes that are still to be written; NULL: there never were any */
+	struct joined_vfs *vfs;
+	bool joins;    /* else each write goes out at once */
+	bool unsynced; /* it, or what another process wrote, may not be on the disk */
+	char *run;     /* bytes that are still to be written; NULL: there never were any */
 	int n;
 	sqlite3_int64 at;
 
@@ -104,6 +107,21 @@ static int joined_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 
 	return SQLITE_OK;
 }
 
+/* A read that fails once may succeed the next time: a cable, a controller, a path to remote storage. What fails for
+ * good is an I/O error. SQLite's own VFS takes EIO for a sign of a broken file system and makes "malformed" of it. */
+static int read_below(struct joined_file *f, void *p, int n, sqlite3_int64 at)
+{
+	int rc = SQLITE_IOERR_READ;
+
+	for (int i = 0; i < READ_TRIES; i++) {
+		rc = f->below->pMethods->xRead(f->below, p, n, at);
+		if (rc == SQLITE_OK || rc == SQLITE_IOERR_SHORT_READ)
+			return rc;
+	}
+	f->vfs->failed_reads++;
+	return rc == SQLITE_IOERR_CORRUPTFS ? SQLITE_IOERR_READ : rc;
+}
+
 static int joined_read(sqlite3_file *file, void *p, int n, sqlite3_int64 at)
 {
 	struct joined_file *f = joined(file);
@@ -113,7 +131,7 @@ static int joined_read(sqlite3_file *file, void *p, int n, sqlite3_int64 at)
 		return SQLITE_OK;
 	/* Behind it, too: the file may end there. */
 	rc = f->n > 0 && at + n > f->at ? write_out(f) : SQLITE_OK;
-	return rc == SQLITE_OK ? f->below->pMethods->xRead(f->below, p, n, at) : rc;
+	return rc == SQLITE_OK ? read_below(f, p, n, at) : rc;
 }
 
 static int joined_truncate(sqlite3_file *file, sqlite3_int64 size)
@@ -202,6 +220,9 @@ static int joined_control(sqlite3_file *file, int op, void *arg)
 		break;
 	case JOINED_WRITES_AHEAD:
 		return copy_ahead(f, arg);
+	case JOINED_WRITES_FAILED_READS:
+		*(uint64_t *)arg = f->vfs->failed_reads;
+		return SQLITE_OK;
 	default:
 		break;
 	}
@@ -237,7 +258,7 @@ static const sqlite3_io_methods methods = {
 
 static int joined_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags)
 {
-	const struct joined_vfs *v = CONTAINER_OF(vfs, const struct joined_vfs, vfs);
+	struct joined_vfs *v = CONTAINER_OF(vfs, struct joined_vfs, vfs);
 	sqlite3_vfs *below = v->below;
 	struct joined_file *f = joined(file);
 	int rc;
@@ -245,7 +266,8 @@ static int joined_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, i
 	/* A rollback journal and temporary files are as they were. */
 	if (!(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)))
 		return below->xOpen(below, name, file, flags, ret_flags);
-	*f = (struct joined_file){.below = (sqlite3_file *)(f + 1), .joins = v->joins, .unsynced = true, .fd = -1};
+	*f = (struct joined_file){
+	        .below = (sqlite3_file *)(f + 1), .vfs = v, .joins = v->joins, .unsynced = true, .fd = -1};
 	rc = below->xOpen(below, name, f->below, flags, ret_flags);
 	if (rc == SQLITE_OK) {
 		f->base.pMethods = &methods;

@@ -120,28 +120,29 @@ int new_outbox_create(const struct store_config *config, struct err *err)
 }
 
 /* For a directory that may not be written to: nothing beside the file is made or looked for. */
-static int open_immutable(struct db *db, const struct store_config *config, struct err *err)
+static int open_immutable(struct db *db, const char *path, const char *vfs, struct err *err)
 {
 	char uri[3 * PATH_MAX + 32] = "file:";
 	size_t n = strlen(uri);
 
-	for (const char *p = config->path; *p && n < sizeof(uri) - 32; p++)
+	for (const char *p = path; *p && n < sizeof(uri) - 32; p++)
 		n += (size_t)snprintf(uri + n, sizeof(uri) - n, strchr("%?#", *p) ? "%%%02x" : "%c",
 		                      (unsigned char)*p);
 	snprintf(uri + n, sizeof(uri) - n, "?immutable=1");
-	return db_open(db, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, config->vfs, err);
+	return db_open(db, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, vfs, err);
 }
 
 int new_outbox_open(struct db *db, const struct store_config *config, struct err *err)
 {
-	const char *joined = NULL;
+	const char *vfs;
 
 	db_init_sqlite();
+	vfs = joined_writes_vfs(config->vfs, config->sync_full && !config->read_only);
+	if (!vfs)
+		vfs = config->vfs;
 	if (config->read_only && access(config->path, W_OK) < 0)
-		return open_immutable(db, config, err);
+		return open_immutable(db, config->path, vfs, err);
 	/* Read-only too: a WAL left by a crash is only readable with the file's write lock. query_only keeps it so.
 	 */
-	if (!config->read_only)
-		joined = joined_writes_vfs(config->vfs, config->sync_full);
-	return db_open(db, config->path, SQLITE_OPEN_READWRITE, joined ? joined : config->vfs, err);
+	return db_open(db, config->path, SQLITE_OPEN_READWRITE, vfs, err);
 }

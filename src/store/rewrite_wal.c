@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "store/db.h"
+#include "store/joined_writes.h"
 
 /* SQLite's VFS for Unix cuts a length down to 17 bits. */
 enum { CHUNK = 64 << 10 };
@@ -116,7 +117,7 @@ int rewrite_wal(const char *path, const char *vfs_name, struct err *err)
 	if (sb.st_size == 0)
 		return 0;
 	db_init_sqlite();
-	vfs = sqlite3_vfs_find(vfs_name);
+	vfs = sqlite3_vfs_find(joined_writes_vfs(vfs_name, false)); /* which repeats failed reads */
 	if (!vfs)
 		return err_set(err, -EIO, "SQLite cannot be initialized");
 	w.file = calloc(1, (size_t)vfs->szOsFile);

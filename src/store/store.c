@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "model/stream_rules.h"
 #include "store/identify.h"
 #include "store/new_outbox.h"
@@ -173,8 +174,9 @@ static int check_suspect(struct store *st, struct err *err)
 {
 	int r;
 
-	if (!st->lock.suspect || st->config.read_only)
+	if ((!st->lock.suspect && !st->check) || st->config.read_only)
 		return 0;
+	st->check = true;
 	r = db_check_pages(&st->db, DB_CHECK_QUICK, err);
 	return r == -EUCLEAN ? err_set(err, r, "the file is damaged") : r;
 }
@@ -191,7 +193,7 @@ static int set_modes(struct store *st, struct err *err)
 	return r;
 }
 
-static int open_database(struct store *st, struct err *err)
+static int try_database(struct store *st, struct err *err)
 {
 	int r = st->config.read_only ? 0 : rewrite_wal(st->path, st->config.vfs, err);
 
@@ -213,6 +215,20 @@ static int open_database(struct store *st, struct err *err)
 	else if (r < 0)
 		err_set(err, r, "%s", strerror(-r));
 	return r;
+}
+
+/* That it is damaged is believed only when another connection has read it again, all of it. */
+static int open_database(struct store *st, struct err *err)
+{
+	int r = try_database(st, err);
+
+	if (r != -EUCLEAN || st->config.read_only || st->check)
+		return r;
+	log_warning("outbox %s: %s; reading it again to be sure", st->path, err->text);
+	db_close(&st->db, false);
+	envelopes_free(&st->envelopes);
+	st->check = true;
+	return try_database(st, err);
 }
 
 static int find_file(struct store *st, struct err *err)

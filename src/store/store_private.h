@@ -86,8 +86,11 @@ struct store {
 	struct backup *backup; /* the one that is being made; NULL: none */
 	bool unclean_start;
 	uint64_t maybe_twice;
-	bool had_wal;  /* there was one, with a header, before it was opened */
-	bool is_older; /* see store_stats */
+	bool check;            /* reads the file whole before it is opened for work */
+	bool had_wal;          /* there was one, with a header, before it was opened */
+	bool is_older;         /* see store_stats */
+	uint64_t failed_reads; /* jobs that could not read what they wanted, since start */
+	char failed_read_why[200];
 	bool fatal;
 	char fatal_why[256];
 	bool salvaged;        /* db is not the file, but what could be read of it */

@@ -120,6 +120,10 @@ static void publish(struct writer *w, struct job_list *done, const struct writer
 		w->stats.commit_us_buckets[bucket_of(group->commit_us_sum, 100)]++;
 		w->stats.commit_rows_buckets[bucket_of(group->rows, 1)]++;
 	}
+	if (w->store->failed_reads != w->stats.failed_reads) {
+		w->stats.failed_reads = w->store->failed_reads;
+		memcpy(w->stats.failed_read_why, w->store->failed_read_why, sizeof(w->stats.failed_read_why));
+	}
 	if (w->store->fatal && !w->stats.fatal) {
 		w->stats.fatal = true;
 		memcpy(w->stats.fatal_why, w->store->fatal_why, sizeof(w->stats.fatal_why));

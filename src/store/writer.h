@@ -36,8 +36,10 @@ struct writer_stats {
 	uint64_t commit_rows_buckets[16]; /* upper bounds 2^i; the last is +Inf */
 	struct store_stats store;         /* as of the last group */
 	char failed_why[200];             /* of the last failed commit */
-	bool last_failed;                 /* the last commit was one */
-	bool fatal;                       /* a sync failed: nothing more is promised; the daemon must exit (trap 5) */
+	uint64_t failed_reads;
+	char failed_read_why[200]; /* of the last failed read */
+	bool last_failed;          /* the last commit was one */
+	bool fatal;                /* a sync failed: nothing more is promised; the daemon must exit (trap 5) */
 	char fatal_why[256];
 };
 void writer_get_stats(struct writer *w, struct writer_stats *ret);

@@ -273,6 +273,65 @@ def test_failing_calls(make_relay, collector, call, error):
         assert relay.sql("PRAGMA integrity_check") == [("ok",)]
 
 
+def life_with_failing_reads(relay, when):
+    """A start, and a look at every event. What it came to: ready, or an exit."""
+    relay.write_config()
+    relay.wrapper = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", relay.db, "-e", "trace=pread64",
+                     "-e", f"inject=pread64:error=EIO:when={when}"]
+    relay.spawn()
+    relay.wrapper = []
+    if not relay.notified("READY=1"):
+        return relay.wait_exit()
+    relay.ctl_raw("export")
+    children = Path(f"/proc/{relay.pid}/task/{relay.pid}/children").read_text().split()
+    for pid in children:
+        os.kill(int(pid), 9)
+    relay.process.wait(30)
+    return "ready"
+
+
+def backlog_of(make_relay, n):
+    relay = make_relay().allow("did not end cleanly", "cannot be read", "could not be read", "disk I/O error", "Input/output error")
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    with relay.client() as c:
+        c.send(*[event(transaction_id=f"r-{i}", pad="x" * 300) for i in range(n)])
+        assert all(r["ok"] for r in c.replies(n))
+    relay.kill9()
+    return relay
+
+
+def is_whole(relay, n):
+    assert not list(relay.dir.glob("*corrupt*")) and not list(relay.dir.glob("*orphan*")), relay.log
+    relay.start()
+    assert relay.states() == {"queued": n}
+    assert relay.ctl("check")[0]["ok"]
+    relay.kill9()
+
+
+@needs_strace
+def test_a_read_that_fails_once(make_relay):
+    """Whichever it is, the file is sound: SQLite says "malformed" of some of them."""
+    relay = backlog_of(make_relay, 2000)
+    came_to = [life_with_failing_reads(relay, n) for n in (*range(1, 16), 20, 30, 60, 120, "40+97", "25+31")]
+    assert came_to.count("ready") > 15, came_to
+    is_whole(relay, 2000)
+
+
+@needs_strace
+def test_reads_that_fail_for_good(make_relay):
+    """An error and exit status 1, not a damaged file; suspect or not, nothing is moved."""
+    relay = backlog_of(make_relay, 2000)
+    for suspect in (False, True):
+        for n in (1, 2, 4, 8, 12, 20):
+            if suspect:
+                lock = Path(f"{relay.db}.lock")
+                lock.write_text(lock.read_text().replace("suspect 0", "suspect 1"))
+            assert life_with_failing_reads(relay, f"{n}+") in (1, "ready")
+    assert re.search("error: outbox.*(cannot be read|disk I/O error)", relay.log)
+    is_whole(relay, 2000)
+
+
 FAILS = ("STORAGE_ERROR", "error: outbox could not be written (disk I/O error")
 FULL = ("QUEUE_FULL", "warning: outbox full (the disk is full)")
 

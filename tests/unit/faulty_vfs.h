@@ -1,4 +1,4 @@
-/* faulty_vfs.h - SQLite's default VFS with a point where writes and syncs fail on demand */
+/* faulty_vfs.h - SQLite's default VFS with a point where reads, writes and syncs fail on demand */
 #ifndef FAULTY_VFS_H
 #define FAULTY_VFS_H
 
@@ -10,9 +10,10 @@
 /* What the next operation of a kind answers: SQLITE_OK passes it on. */
 struct faults {
 	atomic_int write, sync;
-	atomic_bool wal_only;       /* writes to the WAL; otherwise to any file */
-	atomic_int writes_before;   /* so many pass first */
-	bool (*write_passes)(void); /* asked when a write would fail; may be NULL */
+	atomic_int read, reads_before, reads_failing; /* after so many, so many fail */
+	atomic_bool wal_only;                         /* writes to the WAL; otherwise to any file */
+	atomic_int writes_before;                     /* so many pass first */
+	bool (*write_passes)(void);                   /* asked when a write would fail; may be NULL */
 	atomic_int n_writes, n_syncs;
 };
 
@@ -33,6 +34,11 @@ static inline int faulty_close(sqlite3_file *f)
 }
 static inline int faulty_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
 {
+	int rc = atomic_load(&faults.read);
+
+	if (rc != SQLITE_OK && atomic_fetch_sub(&faults.reads_before, 1) <= 0 &&
+	    atomic_fetch_sub(&faults.reads_failing, 1) > 0)
+		return rc;
 	return REAL(f)->pMethods->xRead(REAL(f), p, n, at);
 }
 static inline int faulty_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
@@ -132,6 +138,7 @@ static inline void faults_clear(void)
 {
 	atomic_store(&faults.write, SQLITE_OK);
 	atomic_store(&faults.sync, SQLITE_OK);
+	atomic_store(&faults.read, SQLITE_OK);
 	atomic_store(&faults.wal_only, false);
 	atomic_store(&faults.writes_before, 0);
 	faults.write_passes = NULL;

@@ -275,6 +275,65 @@ static void wal_that_was_left_is_written_again(void **state)
 	assert_books_balance(f);
 }
 
+/* What the VFS for Unix says of EIO, which SQLite hands on as "malformed". */
+static void fail_reads(int before, int n)
+{
+	atomic_store(&faults.reads_before, before);
+	atomic_store(&faults.reads_failing, n);
+	atomic_store(&faults.read, SQLITE_IOERR_CORRUPTFS);
+}
+
+static void read_that_fails_once_is_repeated(void **state)
+{
+	struct fixture *f = *state;
+
+	put(f, f->web, "1.2", "refund");
+	for (int before = 0; before < 60; before++) {
+		die(f);
+		fail_reads(before, 1);
+		assert_int_equal(fixture_open(f), 0);
+		faults_clear();
+		assert_int_equal(count_of(f, f->web, STATE_QUEUED), 1);
+	}
+}
+
+/* A start, whether the file is suspect or not, ends with an I/O error, and so does a read of the running store. */
+static void unreadable_is_not_damaged(void **state)
+{
+	struct fixture *f = *state;
+	struct job_list_rows rows = {.max_rows = 10, .max_examined = 10};
+	int failed = 0, r;
+	struct job_put j;
+
+	assert_int_equal(try_put(f, f->web, "1.2", "refund", 2000, NULL, T0, &j), 0);
+	for (int before = 0; before < 200; before++) {
+		if (before == 100)
+			assert_int_equal(lockfile_write(&f->st->lock, f->st->lock.id_mark, true), 0);
+		die(f);
+		fail_reads(before, 1000000);
+		r = fixture_open(f);
+		faults_clear();
+		if (r < 0) {
+			assert_int_equal(r, -EIO);
+			assert_int_equal(fixture_open(f), 0);
+			failed++;
+		}
+	}
+	assert_true(failed > 10);
+	assert_false(f->st->lock.suspect);
+	fixture_reopen(f);
+	job_list_init(&rows, no_done);
+	fail_reads(0, 1000000);
+	store_read(f->st, &rows.job);
+	assert_int_equal(rows.job.result, -EIO);
+	job_list_clear(&rows);
+	assert_int_equal(f->st->failed_reads, 1);
+	assert_false(f->st->fatal);
+	assert_false(f->st->lock.suspect);
+	faults_clear();
+	assert_int_equal(count_of(f, f->web, STATE_QUEUED), 2000);
+}
+
 /* Commits groups of so many rows until the WAL is copied; returns the most frames that it had. */
 static int frames_before_a_copy(struct fixture *f, uint32_t rows)
 {
@@ -444,6 +503,8 @@ int main(void)
 	        T(failed_sync_is_the_end),
 	        T(failed_sync_of_a_checkpoint_is_the_end),
 	        T(wal_that_was_left_is_written_again),
+	        T(read_that_fails_once_is_repeated),
+	        T(unreadable_is_not_damaged),
 	        T(copies_are_as_long_as_the_groups),
 	        T(checkpoint_that_cannot_write_waits),
 	        T(one_sync_a_commit),
