@@ -13,6 +13,7 @@ names: with others nothing is compared.
 """
 import json
 import pathlib
+import platform
 import re
 import subprocess
 import sys
@@ -63,7 +64,9 @@ def circumstances(build):
     options = (pathlib.Path(build) / ".build_opts").read_text().split()
     compiler = subprocess.run([options[0], "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[0]
     libc = subprocess.run(["ldd", "--version"], capture_output=True, text=True, check=False).stdout.split("\n")[0]
-    machine = subprocess.run(["uname", "-m"], capture_output=True, text=True, check=True).stdout.strip()
+    machine = platform.machine()
+    if platform.architecture(pathlib.Path(build) / "tests" / "judge")[0] == "32bit":
+        machine += ", 32 bits"
     level = " ".join(x for x in options if x.startswith("-O"))
     return f"{compiler}; {level}; {libc}; {machine}"
 

@@ -11,8 +11,9 @@ import re
 
 CALLS = ("openat", "close", "pwrite64", "write", "ftruncate", "fallocate", "fsync", "fdatasync", "rename", "renameat",
          "renameat2", "link", "linkat", "unlink", "unlinkat", "sendto", "sendmsg", "writev", "recvfrom")
+OTHER_NAMES = {"send": "sendto", "recv": "recvfrom", "ftruncate64": "ftruncate"}  # on 32 bits
 SYNCS = ("fsync", "fdatasync")
-STRACE = ["strace", "-f", "-xx", "-s", "1000000", "-e", "trace=" + ",".join(CALLS)]
+STRACE = ["strace", "-f", "-xx", "-s", "1000000", "-e", "trace=" + ",".join([*CALLS, *("?" + name for name in OTHER_NAMES)])]
 SECTOR = 512
 LINE = re.compile(r"^(\d+)\s+(.*)$")
 WHOLE = re.compile(r"^(\w+)\((.*)\)\s+= (-?\d+)")
@@ -47,7 +48,7 @@ def read_trace(path):
                     at = began
             m = WHOLE.match(text)
             if m and (int(m[3]) >= 0 or m[1] in SYNCS):
-                out.append((at, m[1], m[2], [unhex(s) for s in STRING.findall(m[2])], int(m[3])))
+                out.append((at, OTHER_NAMES.get(m[1], m[1]), m[2], [unhex(s) for s in STRING.findall(m[2])], int(m[3])))
     out.sort(key=lambda c: c[0])
     return [c[1:] for c in out]
 
