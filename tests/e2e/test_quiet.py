@@ -10,6 +10,7 @@ from lib.relay import SANITIZED, wait_until
 
 EVENTS = 30000
 AT_ONCE = 24
+RESIDENT_MUCH_KIB = 48 << 10  # up to here a busy relay keeps what it has (daemon.c); 32 bits come hardly so far
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer keeps what was freed")
@@ -35,9 +36,9 @@ def test_what_is_read_back_takes_the_room_of_what_was_accepted(paused, collector
     collector.rule = lambda _: Answer(status=204 if len(collector.requests) < delivered else 503)
     paused.ctl("resume")
     wait_until(lambda: paused.status()["streams"][0]["state"] == "backing-off", "what was accepted is delivered")
+    most = max(full + (8 << 10), RESIDENT_MUCH_KIB)
     with paused.client() as c:  # it is never quiet
-        wait_until(lambda: c.ask(event())["ok"] and paused.rss_kib() - full < 8 << 10,
-                   f"about {full} KiB, as with what was accepted")
+        wait_until(lambda: c.ask(event())["ok"] and paused.rss_kib() < most, f"{most} KiB, after {full} with what was accepted")
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer has a malloc of its own")
