@@ -25,8 +25,8 @@ static void finish(struct daemon *d, enum exit_code code)
 	loop_stop(d->loop);
 }
 
-/* A sync that failed leaves unknown what is on disk: nothing more may be promised by this process. Recovery at
- * the next start decides (traps.md 5). */
+/* After a failed sync it is unknown what is on disk, so this process must promise nothing more. Recovery at the
+ * next start decides. */
 static void check_fatal(struct daemon *d)
 {
 	if (d->phase == PHASE_STOPPED || !writer_is_fatal(d->writer))
@@ -47,10 +47,11 @@ static void check_drained(struct daemon *d)
 		finish(d, EXIT_OK);
 }
 
-/* Completions that one turn takes: a group may have thousands, and who writes meanwhile waits for the turn's end. */
+/* Time budget for reaping completions per turn. A group can complete thousands of jobs, and new input waits until
+ * they are done. */
 #define REAP_US (1 * US_PER_MS)
 
-/* The end of every turn of the loop: the callbacks before it only recorded facts. */
+/* The end of every turn of the loop. Callbacks only record facts; what follows from them is decided here. */
 static void on_tail(void *arg)
 {
 	struct daemon *d = arg;
@@ -65,10 +66,9 @@ static void on_tail(void *arg)
 	check_drained(d);
 }
 
-/* Seconds without an event, in or out, after which the memory of the busy time is given back. */
+/* After this many seconds without an event, in or out, memory is given back to the system. */
 enum { QUIET_TICKS = 5 };
-/* Resident bytes from which it is given back though it is busy, and how much more must come before that is done
- * again. */
+/* Above this many resident bytes memory is given back even while busy, and again after so many more. */
 enum { RESIDENT_MUCH = 48 << 20, RESIDENT_MORE = 8 << 20 };
 
 static void give_back_when_quiet(struct daemon *d)
@@ -82,8 +82,8 @@ static void give_back_when_quiet(struct daemon *d)
 	}
 }
 
-/* malloc() keeps for each thread what it freed: when a backlog goes out, what the loop had of events as they were
- * accepted lies free while the writer reads others back from the disk. That costs 3 to 4 ms, once. */
+/* malloc() keeps freed memory for each thread: while a backlog is delivered, what the loop's thread freed lies idle
+ * and the writer's thread allocates anew for rows that it reads. Giving it back takes 3 to 4 ms, once. */
 static void give_back_when_much(struct daemon *d)
 {
 	if (memory_resident() <= d->resident_mark)
@@ -122,7 +122,7 @@ static void on_drain_timeout(void *arg)
 	struct daemon *d = arg;
 
 	if (delivery_drained(d->delivery))
-		return; /* it is intake that still has something to read or to say */
+		return; /* only intake still has lines to read or replies to write */
 	log_warning("requests still in flight after delivery.drain_timeout are cut off; their events stay queued, "
 	            "marked maybe-sent (or are dead as ambiguous, where delivery.ambiguous is \"park\")");
 	d->phase = PHASE_ABORTING;
@@ -197,13 +197,13 @@ static enum exit_code prepare_loop(struct daemon *d)
 	return EXIT_OK;
 }
 
-/* Before the first thread: the environment is changed. */
+/* Must run before the first thread starts: it changes the environment. */
 static void prepare_process(void)
 {
 	struct rlimit files;
 
 	umask(0077);
-	/* Every connection is a descriptor: take what the administrator allows. */
+	/* Every connection needs a descriptor: raise the limit as far as the administrator allows. */
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);

@@ -92,7 +92,7 @@ enum exit_code start_configuration(struct daemon *d, const struct daemon_options
 	return EXIT_OK;
 }
 
-/* Its events are not yet back: said at each start, in status and in a metric until it is taken away. */
+/* Its events were not brought back yet: reported at each start, in status and in a metric until it is removed. */
 static void remember_aside(struct daemon *d, const char *path)
 {
 	if (!store_find_aside(path, d->set_aside, sizeof(d->set_aside))) {
@@ -104,7 +104,7 @@ static void remember_aside(struct daemon *d, const char *path)
 	            path, d->set_aside, d->set_aside);
 }
 
-/* A file that is ours and damaged must not keep the relay down: it goes aside, whole, and intake starts anew. */
+/* A damaged outbox must not keep the relay down: it is set aside, whole, and intake begins with a new one. */
 static int open_store(struct daemon *d, struct store **ret, struct err *err)
 {
 	struct store_config config;
@@ -165,7 +165,7 @@ static void report_last_stop(const struct daemon *d, struct store *store)
 		        "outbox.sync is \"normal\": a power cut may lose the last moments of acknowledged events");
 }
 
-/* Nothing to do in the callback: that the turn happens is what matters, its tail reaps. */
+/* The callback only makes the turn happen; the turn's tail reaps. */
 static void on_completions(void *arg UNUSED, int fd UNUSED, unsigned ready UNUSED) {}
 
 enum exit_code start_storage(struct daemon *d)
@@ -203,7 +203,7 @@ static void on_committed(void *arg, struct submission *sub)
 	delivery_accept(d->delivery, sub, &d->now);
 }
 
-/* An operator's pause or resume survives a restart and overrides the file (ctl.md). */
+/* An operator's pause or resume survives a restart and overrides the configuration file. */
 static void restore_pauses(struct daemon *d)
 {
 	for (uint32_t sid = 1; sid < STORE_STREAMS_MAX; sid++)
@@ -301,7 +301,7 @@ static void remove_sandbox(struct daemon *d)
 
 void stop_everything(struct daemon *d)
 {
-	/* The writer first: it commits what was handed to it, and the done() calls of that need the others alive. */
+	/* The writer first: it commits the jobs it has, and their done() functions need the other parts. */
 	control_stop(d->control);
 	d->completions = loop_watch_free(d->completions);
 	d->writer = writer_stop(d->writer);

@@ -22,12 +22,12 @@ struct destination {
 	int64_t until_us;            /* while backing off */
 	int64_t down_since_us;       /* while not up */
 	uint64_t next_seq;           /* requests are numbered from 1 */
-	uint64_t first_seq;          /* requests below it went to another endpoint: they say nothing */
-	uint64_t down_seq;           /* requests below it were in flight when it went down: they count no more */
-	uint64_t probe_seq;          /* while probing: the one request; 0: to be started */
-	int64_t latest_success_us;   /* start of the latest started request that got 2xx; INT64_MIN: none */
-	int64_t latest_answer_us;    /* when the latest 2xx came */
-	int64_t trouble_us;          /* when it last failed: went down, or a probe came to nothing */
+	uint64_t first_seq;          /* requests below it went to another endpoint and are ignored */
+	uint64_t down_seq;  /* requests below it were in flight when it went down; their failures are ignored */
+	uint64_t probe_seq; /* while probing: the one request; 0: to be started */
+	int64_t latest_success_us; /* start of the latest started request that got 2xx; INT64_MIN: none */
+	int64_t latest_answer_us;  /* when the latest 2xx came */
+	int64_t trouble_us;        /* when it last failed: went down, or a probe came to nothing */
 };
 
 /* What one batch went through; zero is a new one. Halves of a batch inherit it. */
@@ -46,7 +46,7 @@ enum destination_change {
 	CHANGE_UP      /* it is back: one line */
 };
 
-/* What becomes of a finished request. */
+/* How a request ended. */
 struct request_end {
 	uint64_t seq;
 	int64_t started_us, now_us;
@@ -59,7 +59,7 @@ struct request_end {
 };
 
 void destination_init(struct destination *d, unsigned max_requests);
-/* Another endpoint in its place: nothing is known of it. */
+/* The endpoint changed: everything learnt is forgotten. */
 void destination_renew(struct destination *d, unsigned max_requests);
 /* Requests that may be started now, given how many are in flight. */
 unsigned destination_slots(const struct destination *d, unsigned in_flight, int64_t now_us);
@@ -71,11 +71,11 @@ struct destination_recent destination_recent(const struct destination *d, const 
                                              int64_t started_us);
 enum destination_change destination_settle(struct destination *d, const struct backoff *policy,
                                            const struct request_end *end);
-/* An operator's flush: the waiting ends now. */
+/* An operator's flush: the backoff ends now. */
 void destination_flush(struct destination *d, int64_t now_us);
 /* Until it may be tried: while backing off; else 0. */
 int64_t destination_wait_us(const struct destination *d, int64_t now_us);
-/* After a few failures of the transport kept connections are not to be trusted (trap 14). */
+/* After a few transport failures in a row kept connections are not used: a middlebox may have dropped them. */
 bool destination_wants_fresh(const struct destination *d);
 
 /* Notes a failure with that status (0: none) in a batch's past, after destination_recent(). */

@@ -16,13 +16,13 @@
 #include "base/fd.h"
 #include "store/store_private.h"
 
-/* A group's bounds: large enough that the sync costs little a row, small enough that nobody waits long for it. */
+/* Limits of a group: large enough that the sync costs little per row, small enough to commit soon. */
 enum { GROUP_JOBS = 4096, GROUP_ROWS = 4096, GROUP_BYTES = 8 << 20 };
-/* Reads go on between two groups for so long when writes wait. */
+/* Time budget for reads between two groups while writes wait. */
 #define READ_SLICE_US (2 * US_PER_MS)
-/* Finished jobs and their rows, each counts, that are reaped between two looks at the clock. */
+/* Check the clock after this many reaped jobs plus rows. */
 enum { REAPED_PER_LOOK = 32 };
-/* Upkeep gets a turn after so many groups even when nothing is ever idle. */
+/* Upkeep runs after this many groups even if the thread is never idle. */
 enum { GROUPS_PER_UPKEEP = 64 };
 
 struct writer {
@@ -137,8 +137,8 @@ static void publish(struct writer *w, struct job_list *done, const struct writer
 	tell = wake && !w->signalled && w->event_fd >= 0;
 	w->signalled |= tell;
 	pthread_mutex_unlock(&w->lock);
-	/* Not under the lock, for which whom it wakes would wait. The flag stays until that one has read it: who
-	 * looks earlier finds the jobs, and nothing to read yet. */
+	/* Not under the lock, which the woken thread needs at once. The flag stays set until that thread has read
+	 * the descriptor; if it looks earlier it finds the jobs and nothing to read yet. */
 	if (tell)
 		n = write(w->event_fd, &one, sizeof(one));
 	(void)n; /* a counter that stands at 0 takes a 1 */
@@ -160,7 +160,7 @@ static void run_group(struct writer *w)
 	group.commits = !failed;
 	group.failed_commits = failed;
 	publish(w, &done, &group);
-	/* Whoever waited for the commit does not wait for this. */
+	/* After publish(): nobody who waits for the commit has to wait for this too. */
 	store_after_commit(w->store);
 	w->groups_since_upkeep++;
 }
@@ -177,7 +177,7 @@ static bool writes_wait(struct writer *w)
 	return wait;
 }
 
-/* At least one, all when nothing else waits. */
+/* Runs at least one read, and all of them if no write waits. */
 static void run_reads(struct writer *w)
 {
 	struct job_list done = STAILQ_HEAD_INITIALIZER(done);
@@ -227,7 +227,7 @@ static bool has_work(const struct writer *w)
 	return !STAILQ_EMPTY(&w->todo) || !STAILQ_EMPTY(&w->reads);
 }
 
-/* Under the lock. Until there is a job, the upkeep's time, or the end. */
+/* Called under the lock. Sleeps until a job comes, upkeep is due, or the thread must stop. */
 static void sleep_until_work(struct writer *w)
 {
 	struct timespec until = {.tv_sec = w->upkeep_at_us / US_PER_S,
@@ -377,7 +377,7 @@ static void take_finished(struct writer *w)
 	pthread_mutex_unlock(&w->lock);
 }
 
-/* What is left would be told by nothing else: the writer may have no more to do. */
+/* Signals the jobs that are left: the writer may have no more to do and would not signal again. */
 static void tell_again(struct writer *w)
 {
 	static const uint64_t one = 1;
@@ -403,7 +403,7 @@ size_t writer_reap(struct writer *w, int64_t until_us)
 		STAILQ_REMOVE_HEAD(&w->finished, link);
 		w->pending--;
 		n++;
-		unlooked += 1 + rows_of(job); /* of a thousand, perhaps, done() has something to do for each */
+		unlooked += 1 + rows_of(job); /* done() may have work for each row */
 		job->done(job);
 		if (unlooked < REAPED_PER_LOOK)
 			continue;

@@ -24,7 +24,7 @@ void writer_submit(struct writer *w, struct job_list *jobs);
 /* Calls done() of the finished jobs, in order, on the caller's thread, and stops soon after until_us (monotonic;
  * INT64_MAX: all). Returns how many. When some are left, writer_fd() stays readable. */
 size_t writer_reap(struct writer *w, int64_t until_us);
-/* Jobs submitted and not yet reaped; what back-pressure looks at. */
+/* Jobs submitted and not yet reaped. */
 size_t writer_pending(const struct writer *w);
 void writer_run_inline(struct writer *w);
 

@@ -33,7 +33,7 @@ static struct picture *picture_take(const struct control_context *context)
 	return p;
 }
 
-/* Queued on disk is queued or in flight here; the counters on disk are those of the last commit. */
+/* What the outbox counts as queued is queued or in flight. Its counters are as of the last commit. */
 static void write_states(struct json_out *j, const uint64_t states[STATE_COUNT], uint64_t in_flight)
 {
 	uint64_t queued = states[STATE_QUEUED];
@@ -93,7 +93,7 @@ static bool is_configured(const struct picture *p, uint32_t sid)
 	return false;
 }
 
-/* A stream that is no longer configured keeps its events, undelivered and visible (configuration.md). */
+/* A stream that is no longer configured keeps its events, undelivered and visible. */
 static void write_removed(struct json_out *j, const struct control *c, const struct picture *p, uint32_t sid,
                           bool detail)
 {
@@ -139,7 +139,7 @@ static void write_rates(struct json_out *j, const struct counters *counters)
 	json_out_close(j);
 }
 
-/* The fields are public (ctl.md). What is out of the ordinary is added only when it is so. */
+/* The fields are a public format. Exceptional states add members of their own. */
 static void write_status(struct json_out *j, const struct control *c, const struct picture *p, bool detail)
 {
 	const struct control_context *context = c->context;

@@ -1,5 +1,4 @@
-/* tap.c - tap: events as they are accepted, sent and settled, for whoever follows; never waits for a reader
- */
+/* tap.c - the command `tap`: events as they are accepted, sent and settled; never waits for a slow reader */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,7 +110,7 @@ void tap_tick(struct control *c)
 
 	LIST_FOREACH(s, &c->taps, by_tap)
 	{
-		/* While nothing happens nothing is written, and no failed write tells that nobody follows. */
+		/* Without events nothing is written, so no failing write shows that the client has left. */
 		if (listener_client_left(c->listener, s->conn))
 			listener_close_conn(c->listener, s->conn);
 		else if (s->tap->missed > 0 && listener_unwritten(c->listener, s->conn) < TAP_BACKLOG / 2)

@@ -44,8 +44,8 @@ static void refuse_line(struct ingest *in, uint64_t conn, struct client *c, stru
 	reply_refused(in, conn, c, refusal);
 }
 
-/* What judging said of the last bytes of a connection that we shut: when they are no JSON, the writer was
- * interrupted in the middle of its line, and the same line will do later. */
+/* Of the last bytes of a connection that the relay shut down. If they are not JSON, the client was cut off in the
+ * middle of its line, and the same line succeeds later. */
 static void forgive_cut(struct finding *refusal)
 {
 	if (refusal->code == CODE_JSON_INVALID)
@@ -93,8 +93,8 @@ static bool is_http_request(enum line_kind kind, struct slice line)
 	return end > method && slice_starts((struct slice){line.p + end - 1, line.n - end + 1}, version);
 }
 
-/* Somebody took the socket for a web server's, perhaps a browser that a web page made do it: what follows is not his
- * to write. */
+/* The client takes the socket for a web server; it may be a browser that a web page made connect. Nothing that
+ * follows may be taken as events. */
 static void refuse_http(struct ingest *in, uint64_t conn, struct client *c, struct slice text,
                         const struct peer *peer)
 {
@@ -240,7 +240,7 @@ int ingest_payload(struct ingest *in, struct slice text, int forced_stream, inge
 	return 0;
 }
 
-/* What is judged only is thrown away again. */
+/* For lines that are judged but not stored. */
 static void *alloc_scratch(void *arg, size_t size)
 {
 	struct buf *scratch = arg;

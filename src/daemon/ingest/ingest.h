@@ -1,6 +1,6 @@
 /* ingest.h - lines from the event socket to the outbox, and each connection's replies in order
  *
- * Invariant 1 lives here: an ok is written only in the done() of a job whose COMMIT returned. */
+ * Invariant 1 holds here: an ok is written only in the done() of a job whose COMMIT returned. Loop thread only. */
 #ifndef DAEMON_INGEST_INGEST_H
 #define DAEMON_INGEST_INGEST_H
 
@@ -53,7 +53,7 @@ int ingest_judge(struct ingest *in, struct slice text, int forced_stream, struct
 int ingest_judge_off(struct ingest *in, struct slice text, struct line_result *ret) MUST_CHECK;
 /* The phase is PHASE_DRAINING from now on: reads what was written to the socket to its end. */
 void ingest_drain(struct ingest *in);
-/* Every line that was written to us is stored (or refused) and answered. */
+/* Every line that clients wrote is stored or refused, and answered. */
 bool ingest_drained(const struct ingest *in);
 /* For status and metrics. */
 struct ingest_stats {

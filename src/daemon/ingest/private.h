@@ -1,4 +1,4 @@
-/* private.h - what the ingest's own files share */
+/* private.h - what the files of intake share */
 #ifndef DAEMON_INGEST_PRIVATE_H
 #define DAEMON_INGEST_PRIVATE_H
 
@@ -38,7 +38,7 @@ struct share {
 /* A refusal that waits behind lines that are not committed yet. */
 struct waiting {
 	STAILQ_ENTRY(waiting) link;
-	uint64_t after; /* goes out when so many of the connection's puts are done */
+	uint64_t after; /* is sent when this many of the connection's puts are done */
 	size_t n;
 	char text[];
 };
@@ -46,7 +46,7 @@ struct waiting {
 /* A connection's place in line. Its puts complete in the order they were submitted. */
 struct client {
 	struct peer peer;
-	bool spoke; /* its first line has come */
+	bool spoke; /* its first line was read */
 	uint64_t submitted, completed;
 	STAILQ_HEAD(, waiting) waiting;
 };
@@ -60,7 +60,7 @@ struct ingest {
 	struct buf scratch;   /* the submission of a line that is only judged */
 	struct idmap clients; /* by connection id */
 	struct job_list puts; /* of this turn */
-	size_t pending_events, pending_bytes; /* read, not answered */
+	size_t pending_events, pending_bytes; /* read and not answered yet */
 	size_t max_line;
 	struct rejects rejects;
 	struct share share;
@@ -86,7 +86,7 @@ void clients_free(struct ingest *in);
 /* A put of conn is done: its reply, then the refusals that waited for it. */
 void reply_ok(struct ingest *in, uint64_t conn, uint64_t id, uint32_t count, bool duplicate, struct slice warnings);
 void reply_put_refused(struct ingest *in, uint64_t conn, const struct finding *refusal);
-/* A line that is no put: behind the puts before it. client NULL: at once. */
+/* A line that is not a put: after the puts before it. client NULL: at once. */
 void reply_refused(struct ingest *in, uint64_t conn, struct client *client, const struct finding *refusal);
 /* Replies that were queued and could not be written. */
 void replies_unsent(struct ingest *in, uint64_t conn, struct slice text);
@@ -108,7 +108,7 @@ void share_init(struct share *s);
 void share_add(struct share *s, struct slice client, uint64_t n);
 uint64_t share_top(const struct share *s);
 
-/* finding of the relay's own. */
+/* Fills in a refusal by the relay itself. */
 void refuse(struct finding *f, enum code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 #endif

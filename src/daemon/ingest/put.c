@@ -1,6 +1,6 @@
-/* put.c - good lines: one block each from the reader through the writer to the delivery
+/* put.c - good lines: one block each, from the reader through the writer to delivery
  *
- * Invariant 1: on_put_done() is the only place that says ok, and it runs after the COMMIT returned. */
+ * Invariant 1: on_put_done() is the only place that replies ok, and it runs after the COMMIT returned. */
 #include <assert.h>
 #include <errno.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #include "codec/payload_out.h"
 #include "daemon/ingest/private.h"
 
-/* Of one line that the outbox refused. */
+/* Kept of one line that the outbox refused. */
 enum { KEPT_BYTES_MAX = 1024 * 1024 };
 
 /* The block of a good line: the job first, with the submission behind it. Delivery may keep the block long after the
@@ -86,8 +86,8 @@ static void explain(const struct job_put *job, struct finding *ret)
 		       strerror(-job->job.result));
 }
 
-/* The line itself is gone by now: it is made again from what was understood, an event a line. Each repeats the
- * envelope, so their bytes together are bounded. */
+/* The line's text is gone by now, so it is made again from the parsed events, one line per event. Each repeats the
+ * envelope, so their total size is bounded. */
 static void keep_refused(struct ingest *in, const struct put *p, const struct finding *refusal)
 {
 	const struct submission *sub = p->job.sub;
@@ -125,7 +125,7 @@ static void release(struct put *p)
 	in->pending_bytes -= p->size;
 	free(p->warnings);
 	p->warnings = NULL;
-	submission_unref(p->job.sub); /* and with it the block, unless the delivery kept it */
+	submission_unref(p->job.sub); /* and with it the block, unless delivery keeps a reference */
 }
 
 static void on_put_done(struct job *job)
@@ -170,7 +170,7 @@ static void count_warnings(struct counters *n, const struct line_result *result)
 		n->warnings[code] += result->warning_counts[code];
 }
 
-/* 0: handed on, or refused (result->sub is NULL then); -ENOMEM. */
+/* 0: the put goes to the writer, or the line is refused (result->sub is NULL then); -ENOMEM. */
 int put_line(struct ingest *in, uint64_t conn, struct slice line, const struct line_context *context,
              ingest_done_fn *done, void *done_arg, struct line_result *result)
 {

@@ -1,4 +1,4 @@
-/* reply.c - every connection's replies in the order of its lines, and who never read them */
+/* reply.c - each connection's replies in the order of its lines, and replies that nobody read */
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,7 +69,7 @@ void unseen_log(struct ingest *in, int64_t mono_us)
 	in->unseen_logged += more;
 }
 
-/* A refusal that nobody could read. */
+/* Counts a refusal whose reply nobody could read. */
 static void note_unseen(struct ingest *in, const struct client *c)
 {
 	in->context.counters->rejected_unseen++;
@@ -112,7 +112,7 @@ static void send_put_reply(struct ingest *in, uint64_t conn, int r)
 	else
 		send_text(in, conn, c, buf_slice(&in->reply));
 	if (!c)
-		return; /* gone: normal */
+		return; /* the connection is gone, which is normal */
 	c->completed++;
 	send_waiting(in, conn, c);
 }
