@@ -103,6 +103,8 @@ const struct conf_option_info *conf_options(size_t *ret_n);
 /* The members of a stream's group. */
 const struct conf_option_info *conf_stream_options(size_t *ret_n);
 
+/* endpoint?measurement_id=…, and &api_secret=… with_secret: then the caller wipes it. malloc'd; NULL: no memory. */
+char *conf_endpoint_url(const char *endpoint, const struct conf_stream *stream, bool with_secret) MUST_CHECK;
 /* url as it may be shown: what stands before an '@' is left out. Returns out. */
 const char *conf_redact_url(const char *url, char *out, size_t size);
 

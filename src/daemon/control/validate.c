@@ -73,33 +73,6 @@ static void on_answer(void *arg, const struct attempt *attempt, struct slice bod
 		validate_end(v, attempt, body);
 }
 
-static int add_encoded(struct buf *b, const char *text)
-{
-	static const char hex[] = "0123456789ABCDEF";
-	int r = 0;
-
-	for (const unsigned char *p = (const unsigned char *)text; *p && r == 0; p++) {
-		bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
-		             strchr("-._~", *p);
-		const char coded[3] = {'%', hex[*p >> 4], hex[*p & 15]};
-
-		r = plain ? buf_append_char(b, (char)*p) : buf_append(b, coded, 3);
-	}
-	return r;
-}
-
-/* The secret is left out: that endpoint does not look at it (ga4.md), and what is not sent cannot leak. */
-static char *make_url(const struct conf_stream *stream)
-{
-	_cleanup_(buf_free) struct buf b = BUF_INIT(8192);
-	const char *base = stream->validation_endpoint;
-	const char *id = stream->type == STREAM_WEB ? "measurement_id" : "firebase_app_id";
-
-	if (buf_printf(&b, "%s%c%s=", base, strchr(base, '?') ? '&' : '?', id) < 0 || add_encoded(&b, stream->id) < 0)
-		return NULL;
-	return strndup(b.data, b.len);
-}
-
 static int make_body(struct validate_op *v, const struct submission *sub, bool relaxed)
 {
 	static const struct slice strict = {"\"validation_behavior\":\"ENFORCE_RECOMMENDATIONS\",", 48};
@@ -152,7 +125,9 @@ static int ask(struct validate_op *v, const struct line_result *result, bool rel
 
 	if (r < 0)
 		return r;
-	v->url = make_url(&c->context->streams->conf->streams[result->stream]);
+	/* Without the secret: that endpoint does not look at it, and what is not sent cannot leak. */
+	const struct conf_stream *stream = &c->context->streams->conf->streams[result->stream];
+	v->url = conf_endpoint_url(stream->validation_endpoint, stream, false);
 	r = v->url ? make_body(v, result->sub, relaxed) : -ENOMEM;
 	if (r == 0)
 		r = http_post(client, v->url, buf_slice(&v->body), false, ANSWER_MAX, on_answer, v, &http_request);

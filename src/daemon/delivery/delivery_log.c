@@ -1,7 +1,6 @@
 /* delivery_log.c - log lines of fixed grammar: one per batch, one when a destination goes down or is back */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/parse.h"
 #include "daemon/delivery/delivery_private.h"

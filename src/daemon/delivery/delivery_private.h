@@ -97,11 +97,6 @@ int streams_apply(struct delivery *d, const struct conf *conf, const struct stre
 void streams_reap_removed(struct delivery *d);
 struct stream *stream_free(struct delivery *d, struct stream *s);
 
-/* ---- endpoint_url.c ---- */
-
-/* endpoint?measurement_id=…&api_secret=…; NULL: no memory. The caller wipes it. */
-char *endpoint_url(const struct conf_stream *stream) MUST_CHECK;
-
 /* ---- pause.c ---- */
 
 bool stream_is_paused(const struct stream *s);

@@ -1,5 +1,4 @@
 /* dispatch.c - which streams may start requests now, how many, and with what */
-#include <assert.h>
 
 #include "daemon/delivery/delivery_private.h"
 

@@ -1,6 +1,5 @@
 /* refill.c - from the outbox into a stream's queue: fresh commits, slices of the backlog in id order, and going back
  */
-#include <errno.h>
 #include <stdlib.h>
 
 #include "daemon/delivery/queue_private.h"

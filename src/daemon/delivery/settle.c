@@ -3,7 +3,6 @@
  * Invariant 2: an event that is settling is forgotten only in the done() of the job that records why it left. */
 #include "daemon/delivery/settle.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

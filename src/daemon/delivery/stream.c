@@ -81,7 +81,7 @@ static void stream_set(struct stream *s, const struct conf_stream *conf, char *t
 static int stream_apply(struct delivery *d, const struct conf_stream *conf, uint32_t sid, unsigned max)
 {
 	struct stream *s = d->by_sid[sid];
-	char *name = strdup(conf->name), *url = endpoint_url(conf);
+	char *name = strdup(conf->name), *url = conf_endpoint_url(conf->endpoint, conf, true);
 	if (name && url && !s)
 		s = stream_new(d, sid, max);
 	if (!name || !url || !s) {
