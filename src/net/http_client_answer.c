@@ -225,11 +225,12 @@ static void find_forgotten_status(struct http_request *r)
  * behind OpenSSL's version and 8.x behind "TLS connect error": its reason is all that a reader can use. */
 static const char *tls_reason(const char *text)
 {
-	const char *record = strstr(text, "error:"), *last = record ? strrchr(record, ':') : NULL;
+	const char *record = text, *reason;
 
-	if (!record || !isxdigit((unsigned char)record[sizeof("error:") - 1]) || last[1] == '\0')
-		return text;
-	return last + 1;
+	while ((record = strstr(record, "error:")) && !isxdigit((unsigned char)record[sizeof("error:") - 1]))
+		record++;
+	reason = record ? strrchr(record, ':') + 1 : text;
+	return *reason ? reason : text;
 }
 
 /* libcurl's words may quote parts of the URL, whose query holds the secret. */
