@@ -35,6 +35,11 @@ int64_t clock_wall_us(void)
 	return read_us(CLOCK_REALTIME);
 }
 
+int64_t clock_boot_us(void)
+{
+	return read_us(CLOCK_BOOTTIME);
+}
+
 void clock_thread(struct thread_time *ret)
 {
 	struct rusage usage;

@@ -21,6 +21,7 @@ struct now {
 void clock_now(struct now *ret);
 int64_t clock_mono_us(void);
 int64_t clock_wall_us(void);
+int64_t clock_boot_us(void);
 
 /* The calling thread's own: time that other processes or the host of a virtual machine took away is not in it. */
 struct thread_time {

@@ -47,7 +47,8 @@ STAILQ_HEAD(job_list, job);
 struct job_put {
 	struct job job;
 	struct submission *sub; /* first_id is set on success */
-	int64_t wall_us;        /* for the dedup window */
+	int64_t wall_us;        /* for the dedup window … */
+	int64_t boot_us;        /* … at the same time, when it has a dedup_key; 0: not known */
 	uint64_t first_id;
 	uint32_t count;
 	bool duplicate;

@@ -35,6 +35,11 @@ static int find_key(struct store *st, const struct submission *sub, struct key_r
 	return r;
 }
 
+static int64_t now_us(const struct store *st, const struct job_put *j)
+{
+	return key_clock_time(&st->key_clock, j->wall_us, j->boot_us);
+}
+
 /* 1: it was, result filled in; 0: new. A key whose window is over makes room for its successor. */
 static int check_duplicate(struct store *st, struct job_put *j)
 {
@@ -43,7 +48,7 @@ static int check_duplicate(struct store *st, struct job_put *j)
 
 	if (r <= 0)
 		return r;
-	if (row.at > j->wall_us - st->config.dedup_window_us) {
+	if (row.at > now_us(st, j) - st->config.dedup_window_us || !key_clock_trusts(&st->key_clock, row.n)) {
 		j->first_id = row.first;
 		j->count = row.count;
 		j->duplicate = true;
@@ -62,7 +67,7 @@ static int keep_key(struct store *st, const struct job_put *j)
 	db_text(db, SQL_ADD_KEY, 3, j->sub->dedup_key);
 	db_int(db, SQL_ADD_KEY, 4, (int64_t)j->first_id);
 	db_int(db, SQL_ADD_KEY, 5, j->count);
-	db_int(db, SQL_ADD_KEY, 6, j->wall_us);
+	db_int(db, SQL_ADD_KEY, 6, now_us(st, j));
 	if (st->upkeep.keys_due_mono_us == INT64_MAX)
 		st->upkeep.keys_due_mono_us = 0;
 	return db_run(db, SQL_ADD_KEY);

@@ -24,6 +24,10 @@ enum ledger_key {
 	LEDGER_NOTES = 5,    /* rows in note */
 	LEDGER_HASH_K0 = 6,  /* key of the hashes in the indexes */
 	LEDGER_HASH_K1 = 7,
+	LEDGER_KEY_BASE = 8, /* the line of dedup keys (key_clock.c): above the boot-time clock … */
+	LEDGER_KEY_BOOT = 9, /* … which stood there when that was noted */
+	LEDGER_KEY_DOUBT = 10,
+	LEDGER_KEY_OLDER = 11,
 	LEDGER_DEAD = 16,   /* + enum dead_reason */
 	LEDGER_EVENTS = 64, /* + sid * STATE_COUNT + enum event_state */
 	LEDGER_COUNT = LEDGER_EVENTS + STORE_STREAMS_MAX * STATE_COUNT

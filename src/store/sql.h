@@ -66,6 +66,9 @@
 	X(REJECTED_DOWN, "SELECT id, code, field, message, at, uid, pid, line FROM rejected WHERE id <= ?1"          \
 	                 " ORDER BY id DESC")                                                                        \
 	/* keeping house */                                                                                          \
+	X(MAX_KEY, "SELECT coalesce(max(n), 0) FROM dedup")                                                          \
+	X(MOVE_KEYS, "UPDATE dedup SET at = at + ?2 WHERE n > ?1")                                                   \
+	X(KEYS_FROM_AHEAD, "UPDATE dedup SET at = ?1 WHERE at > ?1")                                                 \
 	X(KEYS_UP, "SELECT n, at FROM dedup ORDER BY n LIMIT ?1")                                                    \
 	X(DELETE_KEYS_TO, "DELETE FROM dedup WHERE n <= ?1")                                                         \
 	X(SETTLED_UP, "SELECT id, settled, reason FROM note WHERE id > ?1 ORDER BY id LIMIT ?2")                     \

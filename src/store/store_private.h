@@ -7,6 +7,7 @@
 #include "store/db.h"
 #include "store/envelopes.h"
 #include "store/jobs.h"
+#include "store/key_clock.h"
 #include "store/ledger.h"
 #include "store/lockfile.h"
 #include "store/salvage.h"
@@ -83,6 +84,7 @@ struct store {
 	struct space space;
 	struct copy_debt debt;
 	struct upkeep upkeep;
+	struct key_clock key_clock;
 	struct backup *backup; /* the one that is being made; NULL: none */
 	bool unclean_start;
 	uint64_t maybe_twice;

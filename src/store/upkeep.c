@@ -7,6 +7,7 @@
 
 /* How soon one looks again, at the least. */
 #define KEYS_EVERY_US (10 * US_PER_S)
+#define CLOCK_EVERY_US (20 * US_PER_S)
 #define SETTLED_EVERY_US US_PER_S
 /* A look at all notes costs about a microsecond each: with many of them it is made more rarely. */
 #define SETTLED_US_PER_NOTE 50
@@ -50,7 +51,8 @@ static int purge_keys(struct store *st, void *arg)
 
 	db_int(db, SQL_KEYS_UP, 1, STORE_SLICE_ROWS);
 	while ((r = db_row(db, SQL_KEYS_UP)) > 0) {
-		if (db_col(db, SQL_KEYS_UP, 1) > look->cutoff_us) {
+		if (db_col(db, SQL_KEYS_UP, 1) > look->cutoff_us ||
+		    !key_clock_trusts(&st->key_clock, db_col(db, SQL_KEYS_UP, 0))) {
 			look->oldest_us = db_col(db, SQL_KEYS_UP, 1);
 			break;
 		}
@@ -65,13 +67,25 @@ static int purge_keys(struct store *st, void *arg)
 	return db_run(db, SQL_DELETE_KEYS_TO);
 }
 
+/* While there are keys, somebody looks now and then whether the clock was set. */
+static int64_t keys_wait(const struct store *st, int64_t mono_us)
+{
+	int64_t due = st->upkeep.keys_due_mono_us;
+
+	if (due == INT64_MAX)
+		return due;
+	return st->key_clock.runs ? sooner(due - mono_us, CLOCK_EVERY_US) : due - mono_us;
+}
+
 static int64_t upkeep_keys(struct store *st, int64_t wall_us, int64_t mono_us)
 {
-	struct keys_look look = {.cutoff_us = wall_us - st->config.dedup_window_us, .oldest_us = INT64_MAX};
+	const struct key_clock *clock = &st->key_clock;
+	int64_t now_us = clock->runs ? clock->now_us : wall_us;
+	struct keys_look look = {.cutoff_us = now_us - st->config.dedup_window_us, .oldest_us = INT64_MAX};
 	struct upkeep *u = &st->upkeep;
 
 	if (u->keys_due_mono_us == INT64_MAX || mono_us < u->keys_due_mono_us)
-		return u->keys_due_mono_us == INT64_MAX ? INT64_MAX : u->keys_due_mono_us - mono_us;
+		return keys_wait(st, mono_us);
 	if (store_transaction(st, purge_keys, &look) < 0)
 		u->keys_due_mono_us = mono_us + KEYS_EVERY_US;
 	else if (look.more)
@@ -82,7 +96,7 @@ static int64_t upkeep_keys(struct store *st, int64_t wall_us, int64_t mono_us)
 		u->keys_due_mono_us = mono_us + (look.oldest_us - look.cutoff_us);
 	else
 		u->keys_due_mono_us = mono_us + KEYS_EVERY_US;
-	return u->keys_due_mono_us == INT64_MAX ? INT64_MAX : u->keys_due_mono_us - mono_us;
+	return keys_wait(st, mono_us);
 }
 
 int64_t upkeep_due_us(const struct store *st, enum dead_reason reason, int64_t settled_us)

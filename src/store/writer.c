@@ -199,11 +199,14 @@ static void run_upkeep(struct writer *w, bool idle)
 {
 	struct job_list none = STAILQ_HEAD_INITIALIZER(none);
 	int64_t mono_us = clock_mono_us(), wait_us;
+	struct now now;
 
 	w->groups_since_upkeep = 0;
 	if (mono_us < w->upkeep_at_us)
 		return;
-	wait_us = store_upkeep(w->store, clock_wall_us(), mono_us, idle);
+	clock_now(&now);
+	key_clock_follow(w->store, now.wall_us, now.boot_us);
+	wait_us = store_upkeep(w->store, now.wall_us, mono_us, idle);
 	w->upkeep_at_us = wait_us == INT64_MAX ? INT64_MAX : mono_us + wait_us;
 	if (w->store->fatal)
 		publish(w, &none, NULL);
@@ -313,12 +316,15 @@ static int start_thread(struct writer *w)
 int writer_start(struct writer **ret, struct store *take_store, bool inline_, struct err *err)
 {
 	struct writer *w = calloc(1, sizeof(*w));
+	struct now now;
 	int r;
 
 	if (!w) {
 		store_close(take_store);
 		return err_set(err, -ENOMEM, "outbox: out of memory");
 	}
+	clock_now(&now);
+	key_clock_start(take_store, now.wall_us, now.boot_us);
 	w->store = take_store;
 	w->inline_ = inline_;
 	w->event_fd = -1;

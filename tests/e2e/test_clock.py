@@ -249,3 +249,87 @@ def test_with_validation_off_the_outbox_keeps_the_window(timed, collector):
     wait_until(lambda: dead(relay) == {"old": "expired"} and collector.count() == 2, "one dead, two sent")
     got = {e["name"]: e["timestamp_micros"] for e in collector.events}
     assert got["ahead"] == now + HOUR * MICROS and abs(got["unreadable"] - now) < 60 * MICROS
+
+
+def keyed(relay, key="k"):
+    """Does the relay know it already?"""
+    r = relay.ask({**event(), "dedup_key": key})
+    assert r["ok"], r
+    return r.get("duplicate", False)
+
+
+def settle_keys(relay):
+    """The writer looks at the clock after each commit, the first of which it may have made before the step."""
+    for i in range(3):
+        relay.ask(event(n=i))
+    time.sleep(0.3)
+
+
+@pytest.mark.parametrize("step", [40 * DAY, -40 * DAY])
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_key_is_remembered_for_its_window_whatever_the_clock_says(timed, step, restart):
+    """Not forgotten at once, and not kept until the wrong date is over."""
+    relay, clock = timed(outbox={"dedup_window": "1h"})
+    relay.start()
+    assert not keyed(relay, "before")
+    clock.step(step)
+    assert keyed(relay, "before")
+    assert not keyed(relay, "after")
+    settle_keys(relay)
+    if restart:
+        relay.restart()
+    clock.passes(50 * MIN)
+    settle_keys(relay)
+    assert keyed(relay, "before") and keyed(relay, "after")
+    clock.step(-step)
+    settle_keys(relay)
+    if restart:
+        relay.restart()
+    assert keyed(relay, "before") and keyed(relay, "after")
+    clock.passes(11 * MIN)
+    settle_keys(relay)
+    assert not keyed(relay, "before") and not keyed(relay, "after")
+
+
+def reboot(relay, clock, wrong_by):
+    """The clocks that only run forward begin anew; the wall clock is wrong."""
+    assert relay.stop() == 0
+    clock.forward_ns = -60 * 10**9
+    clock.step(wrong_by)
+    relay.start()
+
+
+@pytest.mark.parametrize("wrong_by", [0, 400 * DAY, -400 * DAY])
+def test_after_a_reboot_keys_wait_for_a_clock_that_is_put_right(timed, wrong_by):
+    relay, clock = timed(outbox={"dedup_window": "1h"})
+    relay.start()
+    assert not keyed(relay, "before")
+    clock.passes(5 * MIN)
+    reboot(relay, clock, wrong_by)
+    assert keyed(relay, "before")
+    assert not keyed(relay, "after")
+    clock.passes(5 * MIN)
+    clock.step(-wrong_by)
+    settle_keys(relay)
+    clock.passes(6 * MIN)
+    settle_keys(relay)
+    assert keyed(relay, "before") and keyed(relay, "after")
+    clock.passes(55 * MIN)
+    settle_keys(relay)
+    assert not keyed(relay, "before") and not keyed(relay, "after")
+
+
+def test_a_key_from_a_clock_that_was_ahead_is_kept_for_one_window(timed):
+    """It was accepted a year ahead, and the next boot has the right date."""
+    relay, clock = timed(outbox={"dedup_window": "1h"})
+    clock.step(400 * DAY)
+    relay.start()
+    assert not keyed(relay)
+    reboot(relay, clock, -400 * DAY)
+    assert keyed(relay)
+    clock.passes(11 * MIN)
+    settle_keys(relay)
+    assert keyed(relay)
+    clock.passes(61 * MIN)
+    settle_keys(relay)
+    assert not keyed(relay)

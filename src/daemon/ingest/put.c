@@ -189,6 +189,8 @@ int put_line(struct ingest *in, uint64_t conn, struct slice line, const struct l
 	result->sub->block = p;
 	result->sub->refs = 1;
 	job_put_init(&p->job, result->sub, wall_us, on_put_done);
+	if (result->sub->dedup_key.n)
+		p->job.boot_us = clock_boot_us();
 	count_warnings(in->context.counters, result);
 	in->pending_events += result->sub->n_events;
 	in->pending_bytes += p->size;
