@@ -362,7 +362,10 @@ static enum ctl_exit open_store(const char *path, struct store **ret)
 	struct err err;
 	int r = store_open(ret, &config, clock_wall_us(), &err);
 
-	return r < 0 ? open_failed(r, &err) : CTL_DONE;
+	if (r < 0)
+		return open_failed(r, &err);
+	offline_say_passed_over(*ret, path);
+	return CTL_DONE;
 }
 
 static enum ctl_exit begin(struct offline *o, struct ctl *ctl, const char *command, client_line_fn *print)

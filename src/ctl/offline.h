@@ -4,9 +4,12 @@
 
 #include "ctl/client.h"
 #include "ctl/ctl.h"
+#include "store/store.h"
 
 /* list, show, count or export of ctl->args.offline. */
 enum ctl_exit offline_read(struct ctl *ctl, const char *command, client_line_fn *print) MUST_CHECK;
+/* Complains about a WAL that lies beside path and was not read. */
+void offline_say_passed_over(const struct store *store, const char *path);
 enum ctl_exit offline_check(struct ctl *ctl) MUST_CHECK;
 enum offline_say { OFFLINE_SAY_ALL, OFFLINE_SAY_DAMAGE, OFFLINE_SAY_NOTHING };
 /* Opens and looks through a file: what backup does with its copy, and doctor with a stopped daemon's. */

@@ -78,6 +78,12 @@ static void print_text(const struct ctl *ctl, const char *path, const struct sto
 		       (int)word.len, word.data);
 }
 
+void offline_say_passed_over(const struct store *store, const char *path)
+{
+	if (store_passed_over_wal(store))
+		ctl_complain("%s-wal belongs to another file, or to another copy of this one: it was not read", path);
+}
+
 static enum ctl_exit look(const char *path, struct store_check *ret)
 {
 	const struct store_config config = {
@@ -89,6 +95,7 @@ static enum ctl_exit look(const char *path, struct store_check *ret)
 		ctl_complain("%s", err.text);
 		return CTL_REFUSED;
 	}
+	offline_say_passed_over(store, path);
 	store_check(store, ret);
 	store_close(store);
 	return CTL_DONE;

@@ -52,7 +52,7 @@ struct daemon {
 	enum exit_code exit_code;
 	char sandbox_dir[256];                  /* "" outside of the sandbox */
 	bool sandbox_temporary;                 /* removed at the end */
-	char set_aside[512];                    /* where a corrupt outbox went; "" : none */
+	char set_aside[STORE_PATH_MAX];         /* where a corrupt outbox went; "" : none */
 	uint8_t pause_words[STORE_STREAMS_MAX]; /* enum pause_word by sid, as the outbox remembered them at start */
 };
 

@@ -93,15 +93,29 @@ enum exit_code start_configuration(struct daemon *d, const struct daemon_options
 }
 
 /* Its events were not brought back yet: reported at each start, in status and in a metric until it is removed. */
-static void remember_aside(struct daemon *d, const char *path)
+static void remember_asides(struct daemon *d, const char *path)
 {
-	if (!store_find_aside(path, d->set_aside, sizeof(d->set_aside))) {
-		d->set_aside[0] = '\0';
+	struct store_asides asides;
+	struct err err;
+
+	d->set_aside[0] = '\0';
+	if (store_find_asides(path, &asides, &err) < 0) {
+		log_warning("%s; whether an outbox that was set aside is there cannot be told", err.text);
 		return;
 	}
-	log_warning("outbox %s: a damaged one is still beside it, %s; bring back what is readable (ga4relay-ctl "
-	            "--offline %s export | ga4relay-ctl send -), then remove it",
-	            path, d->set_aside, d->set_aside);
+	if (asides.n > 0) {
+		snprintf(d->set_aside, sizeof(d->set_aside), "%s", asides.newest);
+		log_warning(
+		        "outbox %s: one that was set aside is still beside it (%u in all), %s; bring back what is "
+		        "readable (ga4relay-ctl --offline %s export | ga4relay-ctl send -), then take it away: "
+		        "ga4relay-ctl --offline %s remove --yes",
+		        path, asides.n, asides.newest, asides.newest, asides.newest);
+	}
+	if (asides.n_leftovers > 0)
+		log_warning("outbox %s: a write-ahead log of a damaged or of another outbox is left over beside it "
+		            "(%u in all), %s; take it away when nothing of it is needed: ga4relay-ctl --offline %s "
+		            "remove --yes",
+		            path, asides.n_leftovers, asides.leftover, asides.leftover);
 }
 
 /* A damaged outbox must not keep the relay down: it is set aside, whole, and intake begins with a new one. */
@@ -113,7 +127,7 @@ static int open_store(struct daemon *d, struct store **ret, struct err *err)
 	store_config_of(d->conf, &config);
 	r = store_open(ret, &config, clock_wall_us(), err);
 	if (r == 0)
-		remember_aside(d, config.path);
+		remember_asides(d, config.path);
 	if (r != -EUCLEAN)
 		return r;
 	log_error("%s", err->text);
@@ -121,8 +135,9 @@ static int open_store(struct daemon *d, struct store **ret, struct err *err)
 	if (r < 0)
 		return r;
 	log_error("outbox %s: damaged; it was set aside as %s and a new one begun. Bring back what is readable: "
-	          "ga4relay-ctl --offline %s export | ga4relay-ctl send -",
-	          config.path, d->set_aside, d->set_aside);
+	          "ga4relay-ctl --offline %s export | ga4relay-ctl send -; then take it away: ga4relay-ctl --offline "
+	          "%s remove --yes",
+	          config.path, d->set_aside, d->set_aside, d->set_aside);
 	return store_open(ret, &config, clock_wall_us(), err);
 }
 

@@ -375,11 +375,3 @@ int db_copy_ahead(struct db *db)
 	(void)sqlite3_file_control(db->conn, "main", JOINED_WRITES_AHEAD, NULL);
 	return rc == SQLITE_OK ? 1 : note_trouble(db, rc);
 }
-
-bool db_file_is_gone(struct db *db)
-{
-	int gone = 0;
-
-	/* stat() of the path: no descriptor is opened, so that no lock is dropped (traps.md 2). */
-	return sqlite3_file_control(db->conn, "main", SQLITE_FCNTL_HAS_MOVED, &gone) == SQLITE_OK && gone;
-}

@@ -88,8 +88,6 @@ int db_checkpoint(struct db *db, bool truncate) MUST_CHECK;
 /* Copies what the WAL holds, and starts the writing: what a db_checkpoint() after a few commits has to sync is little
  * then. The WAL goes on as it is. 1: done; 0: this database cannot; -EIO with trouble set. */
 int db_copy_ahead(struct db *db) MUST_CHECK;
-/* The file is no longer at its path: moved, removed, or replaced by another. */
-bool db_file_is_gone(struct db *db);
 /* As a negative errno: -ENOSPC, -EIO, -EUCLEAN. */
 int trouble_errno(enum trouble t);
 

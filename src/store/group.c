@@ -58,6 +58,7 @@ static void roll_back(struct store *st)
 
 	db_rollback(&st->db);
 	ledger_rolled_back(&st->ledger);
+	pairing_rolled_back(&st->pairing);
 	envelopes_clear(&st->envelopes);
 	feed_clear(&st->db.feed);
 	st->n_gone = 0;
@@ -80,10 +81,13 @@ static int commit(struct store *st)
 	if (r == 0)
 		r = ledger_write(&st->ledger, &st->db);
 	if (r == 0)
+		r = pairing_write(&st->pairing, &st->db);
+	if (r == 0)
 		r = db_commit(&st->db);
 	if (r < 0)
 		return r;
 	ledger_committed(&st->ledger);
+	pairing_committed(&st->pairing);
 	st->streams_changed = false;
 	return 0;
 }
@@ -132,7 +136,8 @@ static void fail_pending(struct job **jobs, size_t n, int result)
 static void checkpoint(struct store *st)
 {
 	db_forget_trouble(&st->db);
-	st->debt = (struct copy_debt){0};
+	st->debt = (struct copy_debt){.added = st->debt.added};
+	st->pairing.begins = true;
 	if (db_checkpoint(&st->db, false) < 0)
 		store_judge_trouble(st, "copying the WAL into the database");
 	else
@@ -267,6 +272,32 @@ static bool copy_is_due(const struct store *st, int pages)
 	       (debt->pages >= COPY_PAGES_LEAST && debt->pages >= COPY_GROUPS * pages);
 }
 
+/* The transaction before a copy has a new mark (pairing.h): if it can be foreseen, one that is made anyway. */
+static void foresee_copy(struct store *st)
+{
+	const struct copy_debt *d = &st->debt;
+
+	if (d->ahead)
+		st->pairing.wanted = d->commits + 1 >= FINISH_COMMITS || d->added >= COPY_PAGES_LEAST;
+	else
+		st->pairing.wanted =
+		        d->frames + d->added >= frames_at_most(st) ||
+		        (d->pages + d->added >= COPY_PAGES_LEAST && d->pages + d->added >= COPY_GROUPS * d->added);
+}
+
+static int nothing(struct store *st, void *arg UNUSED)
+{
+	st->pairing.wanted = true;
+	return 0;
+}
+
+/* Without room for it the copy is made all the same. */
+static void mark_for_copy(struct store *st)
+{
+	if (!st->pairing.fresh && store_transaction(st, nothing, NULL) < 0)
+		db_forget_trouble(&st->db);
+}
+
 void store_after_commit(struct store *st)
 {
 	struct copy_debt *debt = &st->debt;
@@ -278,10 +309,18 @@ void store_after_commit(struct store *st)
 	debt->frames = st->db.wal_frames;
 	debt->pages += pages;
 	debt->commits += debt->ahead && added > 0;
-	if (!copy_is_due(st, pages))
+	debt->added = added > 0 ? pages : debt->added;
+	if (!copy_is_due(st, pages)) {
+		foresee_copy(st);
+		return;
+	}
+	if (!is_torn(st))
+		mark_for_copy(st);
+	if (st->fatal)
 		return;
 	if (debt->ahead || is_torn(st) || !copy_ahead(st))
 		checkpoint(st);
+	foresee_copy(st);
 }
 
 int store_transaction(struct store *st, int (*body)(struct store *st, void *arg), void *arg)

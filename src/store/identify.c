@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "store/beside.h"
 #include "store/lockfile.h"
 #include "store/schema.h"
 
@@ -29,8 +30,10 @@ static int judge_header(const char *path, const unsigned char *header, ssize_t n
 	uint32_t version;
 
 	if (n < HEADER_SIZE || memcmp(header, magic, sizeof(magic)) != 0) {
-		*ret = lockfile_exists(path) ? OUTBOX_DAMAGED : OUTBOX_STRANGE;
-		return 0;
+		int ours = lockfile_exists(path, err);
+
+		*ret = ours > 0 ? OUTBOX_DAMAGED : OUTBOX_STRANGE;
+		return ours < 0 ? ours : 0;
 	}
 	if (big_endian(header + APPLICATION_ID_AT) != SCHEMA_APPLICATION_ID)
 		return err_set(err, -EPROTO,
@@ -123,8 +126,11 @@ int outbox_identify(const char *path, enum outbox_file *ret, struct err *err)
 		*ret = OUTBOX_MISSING;
 		return 0;
 	}
-	n = pread(fd, header, sizeof(header), 0);
+	n = beside_read(fd, path, header, sizeof(header), 0, err);
 	if (n < 0)
-		return err_set(err, -errno, "outbox %s: cannot be read: %s", path, strerror(errno));
+		return (int)n;
+	if (n < HEADER_SIZE && st.st_size >= HEADER_SIZE)
+		return err_set(err, -EIO, "outbox %s: cannot be read: it ends at byte %zd of %lld", path, n,
+		               (long long)st.st_size);
 	return judge_header(path, header, n, ret, err);
 }

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "store/beside.h"
 #include "store/store_private.h"
 
 enum { STEP_PAGES = 256, STEP_ROWS = 20000, STEP_BYTES = 1 << 20 };
@@ -64,13 +65,18 @@ static int failed(const struct backup *b, struct err *err, const char *what)
 
 static int make_file(struct store *st, struct backup *b, struct err *err)
 {
-	int fd;
+	int fd, r;
 
 	if (snprintf(b->path, sizeof(b->path), "%s.backup", st->path) >= (int)sizeof(b->path)) {
 		b->path[0] = '\0';
 		return err_set(err, -ENAMETOOLONG, "backup: the outbox's path is too long");
 	}
-	(void)unlink(b->path); /* of a process that died */
+	/* Of a process that died. */
+	r = beside_remove(b->path, "", err);
+	if (r >= 0)
+		r = beside_remove(b->path, "-wal", err);
+	if (r < 0)
+		return r;
 	fd = open(b->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_set(err, -errno, "backup: %s cannot be made: %s", b->path, strerror(errno));
@@ -111,6 +117,9 @@ static int step_copy(struct backup *b, struct job_backup *j)
 	if (rc != SQLITE_DONE)
 		return err_set(&j->err, rc == SQLITE_FULL ? -ENOSPC : -EIO, "backup: copying: %s",
 		               sqlite3_errstr(rc));
+	/* No WAL that lies where it is put is its own, not even the one that is being written now. */
+	if (pairing_detach(b->conn) != SQLITE_OK)
+		return failed(b, &j->err, "the copy cannot be marked");
 	if (sqlite3_prepare_v2(b->conn,
 	                       "SELECT id, length(body), envelope FROM event WHERE id > ?1 ORDER BY id LIMIT ?2", -1,
 	                       &b->rows, NULL) != SQLITE_OK)

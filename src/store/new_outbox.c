@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,15 +10,10 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "store/beside.h"
 #include "store/joined_writes.h"
+#include "store/pairing.h"
 #include "store/schema.h"
-
-static int companion(char ret[PATH_MAX], const char *path, const char *suffix, struct err *err)
-{
-	if (snprintf(ret, PATH_MAX, "%s%s", path, suffix) < PATH_MAX)
-		return 0;
-	return err_set(err, -ENAMETOOLONG, "outbox %s: the path is too long", path);
-}
 
 /* 0600 whatever the umask; SQLite gives its companions the same mode. */
 static int make_empty(const char *path, struct err *err)
@@ -54,42 +48,13 @@ static int fill(const char *path, const struct store_config *config, struct err 
 	if (r == 0)
 		r = schema_migrate(&db, 0, err);
 	if (r == 0)
+		r = pairing_make(&db, err);
+	if (r == 0)
 		r = db_exec(&db, "PRAGMA journal_mode = WAL", err);
 	db_close(&db, r == 0);
 	if (r == 0)
 		r = sync_file(path, err);
 	return r < 0 ? err_prefix(err, r, "outbox %s cannot be made", config->path) : 0;
-}
-
-int new_outbox_sync_directory(const char *path, struct err *err)
-{
-	_cleanup_(fd_closep) int fd = -1;
-	char copy[PATH_MAX];
-
-	snprintf(copy, sizeof(copy), "%s", path);
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd) < 0)
-		return err_set(err, -errno, "outbox %s: its directory cannot be synced: %s", path, strerror(errno));
-	return 0;
-}
-
-int new_outbox_move_orphans(const char *path, struct err *err)
-{
-	static const char *const suffixes[] = {"-wal", "-journal"};
-	char old[PATH_MAX], aside[PATH_MAX];
-	struct stat st;
-
-	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
-		if (companion(old, path, suffixes[i], err) < 0 ||
-		    snprintf(aside, sizeof(aside), "%s.orphan", old) >= (int)sizeof(aside))
-			return -ENAMETOOLONG;
-		if (lstat(old, &st) < 0)
-			continue;
-		if ((st.st_size == 0 ? unlink(old) : rename(old, aside)) < 0)
-			return err_set(err, -errno, "outbox %s: %s is left over and cannot be moved: %s", path, old,
-			               strerror(errno));
-	}
-	return 0;
 }
 
 int new_outbox_create(const struct store_config *config, struct err *err)
@@ -99,24 +64,22 @@ int new_outbox_create(const struct store_config *config, struct err *err)
 	int r;
 
 	for (size_t i = 0; i < ARRAY_LEN(leftovers); i++) {
-		if (companion(path, config->path, leftovers[i], err) < 0)
-			return -ENAMETOOLONG;
-		(void)unlink(path);
+		r = beside_remove(config->path, leftovers[i], err);
+		if (r < 0)
+			return r;
 	}
-	r = companion(path, config->path, ".new", err);
+	r = beside_name(path, config->path, ".new", err);
 	if (r == 0)
 		r = make_empty(path, err);
 	if (r == 0)
 		r = fill(path, config, err);
-	if (r == 0)
-		r = new_outbox_move_orphans(config->path, err);
 	if (r < 0) {
 		(void)unlink(path);
 		return r;
 	}
 	if (rename(path, config->path) < 0)
 		return err_set(err, -errno, "outbox %s: cannot be put in place: %s", config->path, strerror(errno));
-	return new_outbox_sync_directory(config->path, err);
+	return beside_sync(config->path, err);
 }
 
 /* For a directory that may not be written to: nothing beside the file is made or looked for. */
@@ -132,7 +95,20 @@ static int open_immutable(struct db *db, const char *path, const char *vfs, stru
 	return db_open(db, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, vfs, err);
 }
 
-int new_outbox_open(struct db *db, const struct store_config *config, struct err *err)
+/* With the file's write lock the WAL of a crash can be read; without it SQLite would pass over what only that holds.
+ */
+static int open_unwritable(struct db *db, const char *path, const char *vfs, enum wal_kind wal, struct err *err)
+{
+	if (errno != EACCES && errno != EROFS && errno != EPERM)
+		return err_set(err, -errno, "cannot be looked at: %s", strerror(errno));
+	if (wal == WAL_OWN)
+		return err_set(err, -EACCES,
+		               "a part of it is in its -wal file, which can only be read by a user who may write to "
+		               "both: run this as their owner, or copy both to where you may write");
+	return open_immutable(db, path, vfs, err);
+}
+
+int new_outbox_open(struct db *db, const struct store_config *config, enum wal_kind wal, struct err *err)
 {
 	const char *vfs;
 
@@ -140,9 +116,10 @@ int new_outbox_open(struct db *db, const struct store_config *config, struct err
 	vfs = joined_writes_vfs(config->vfs, config->sync_full && !config->read_only);
 	if (!vfs)
 		vfs = config->vfs;
-	if (config->read_only && access(config->path, W_OK) < 0)
+	if (config->read_only && wal == WAL_ANOTHERS)
 		return open_immutable(db, config->path, vfs, err);
-	/* Read-only too: a WAL left by a crash is only readable with the file's write lock. query_only keeps it so.
-	 */
+	if (config->read_only && access(config->path, W_OK) < 0)
+		return open_unwritable(db, config->path, vfs, wal, err);
+	/* query_only keeps what is only read as it is. */
 	return db_open(db, config->path, SQLITE_OPEN_READWRITE, vfs, err);
 }

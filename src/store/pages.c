@@ -1,22 +1,20 @@
 /* pages.c - the pages of an outbox file without SQLite's help
  *
- * The formats are https://www.sqlite.org/fileformat2.html, "The Database File" and "The Write-Ahead Log". */
+ * The format is https://www.sqlite.org/fileformat2.html, "The Database File". */
 #include "store/pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "store/wal_file.h"
 
 enum { HEADER = 100, PAGE_SIZE_AT = 16, RESERVED_AT = 20, USABLE_MIN = 480 };
-enum { WAL_HEADER = 32, FRAME_HEADER = 24, PAGE_SIZE_USUAL = 4096 };
-#define WAL_MAGIC UINT32_C(0x377f0682) /* its last bit: the checksums are of big-endian words */
+enum { PAGE_SIZE_USUAL = 4096 };
 
 static bool is_page_size(uint32_t n)
 {
@@ -53,29 +51,6 @@ static size_t find_page_size(int fd)
 }
 
 /* ---- the WAL ---- */
-
-struct checksum {
-	uint32_t a, b;
-	bool big_endian;
-};
-
-static uint32_t word(const unsigned char *p, bool big_endian)
-{
-	return big_endian ? pages_be32(p) : (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
-}
-
-static void checksum_add(struct checksum *c, const unsigned char *p, size_t n)
-{
-	for (size_t i = 0; i + 8 <= n; i += 8) {
-		c->a += word(p + i, c->big_endian) + c->b;
-		c->b += word(p + i + 4, c->big_endian) + c->a;
-	}
-}
-
-static bool checksum_is(const struct checksum *c, const unsigned char *stored)
-{
-	return c->a == pages_be32(stored) && c->b == pages_be32(stored + 4);
-}
 
 static int keep_frame(struct pages *p, uint32_t number, uint32_t frame)
 {
@@ -117,62 +92,28 @@ static void sort_frames(struct pages *p, size_t committed)
 	p->n_frames = n;
 }
 
-/* Frames belong to the WAL as long as salts and checksums go on from the header's; of those, what lies before the
- * last commit counts. Page 0 does not exist: SQLite stops there too, and so ends a WAL that is mostly a hole. */
-static int walk_frames(struct pages *p, const unsigned char *header, struct checksum sum)
+/* Of the frames that belong to the WAL, what lies before the last commit counts. */
+static int walk_frames(struct pages *p, struct wal_file *w, struct err *err)
 {
-	size_t size = FRAME_HEADER + p->size, committed = 0;
-	unsigned char *frame = malloc(size);
-	int r = frame ? 0 : -ENOMEM;
+	size_t committed = 0;
+	int r = 0;
 
-	for (uint32_t i = 1; r == 0 && i < UINT32_MAX; i++) {
-		if (read_at(p->wal_fd, frame, size, WAL_HEADER + (off_t)(i - 1) * (off_t)size) != (ssize_t)size ||
-		    memcmp(frame + 8, header + 16, 8) != 0 || pages_be32(frame) == 0)
+	for (uint32_t i = 1; i < UINT32_MAX; i++) {
+		r = wal_file_next(w, err);
+		if (r <= 0)
 			break;
-		checksum_add(&sum, frame, 8);
-		checksum_add(&sum, frame + FRAME_HEADER, p->size);
-		if (!checksum_is(&sum, frame + 16))
+		r = keep_frame(p, wal_file_page(w), i);
+		if (r < 0) {
+			err_set(err, r, "out of memory");
 			break;
-		r = keep_frame(p, pages_be32(frame), i);
-		if (r == 0 && pages_be32(frame + 4) > 0) {
+		}
+		if (wal_file_commit(w) > 0) {
 			committed = p->n_frames;
-			p->last = pages_be32(frame + 4);
+			p->last = wal_file_commit(w);
 		}
 	}
-	free(frame);
 	sort_frames(p, committed);
-	return r;
-}
-
-static bool read_header(int wal_fd, unsigned char header[WAL_HEADER], struct checksum *ret_sum)
-{
-	struct checksum sum = {0, 0, false};
-
-	if (wal_fd < 0 || read_at(wal_fd, header, WAL_HEADER, 0) != WAL_HEADER)
-		return false;
-	sum.big_endian = header[3] & 1;
-	checksum_add(&sum, header, WAL_HEADER - 8);
-	*ret_sum = sum;
-	return (pages_be32(header) & ~1u) == WAL_MAGIC && is_page_size(pages_be32(header + 8)) &&
-	       checksum_is(&sum, header + 24);
-}
-
-static int open_wal(const char *path)
-{
-	char wal[PATH_MAX];
-
-	if (snprintf(wal, sizeof(wal), "%s-wal", path) >= (int)sizeof(wal))
-		return -1;
-	return open(wal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-}
-
-bool pages_has_wal(const char *path)
-{
-	_cleanup_(fd_closep) int fd = open_wal(path);
-	unsigned char header[WAL_HEADER];
-	struct checksum sum;
-
-	return read_header(fd, header, &sum);
+	return r < 0 ? r : 0;
 }
 
 /* Pages that the file has, the last one perhaps in part. */
@@ -183,16 +124,21 @@ static uint32_t count_pages(const struct pages *p)
 	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX - 1;
 }
 
-static int read_wal(struct pages *p)
+static int read_wal(struct pages *p, const char *path, struct err *err)
 {
-	unsigned char header[WAL_HEADER];
-	struct checksum sum;
-	bool has = read_header(p->wal_fd, header, &sum);
+	struct wal_file w;
+	enum wal_begin begin;
+	int r = wal_file_open(&w, path, &begin, err);
 
-	if (has)
-		p->size = pages_be32(header + 8);
+	if (r < 0 || begin != WAL_BEGINS)
+		return r;
+	p->size = w.page_size;
 	p->in_file = p->last = count_pages(p);
-	return has ? walk_frames(p, header, sum) : 0;
+	r = walk_frames(p, &w, err);
+	p->wal_fd = w.fd;
+	w.fd = -1;
+	wal_file_close(&w);
+	return r;
 }
 
 /* ---- opening ---- */
@@ -229,22 +175,23 @@ static int find_usable(struct pages *p)
 	return 0;
 }
 
-int pages_open(struct pages *ret, const char *path, struct err *err)
+int pages_open(struct pages *ret, const char *path, bool with_wal, struct err *err)
 {
 	struct pages p = {.wal_fd = -1};
-	int r;
+	int r = 0;
 
 	p.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (p.fd < 0)
 		return err_set(err, -errno, "cannot be opened: %s", strerror(errno));
-	p.wal_fd = open_wal(path);
 	p.size = find_page_size(p.fd);
-	r = read_wal(&p);
-	if (r == 0)
-		r = find_usable(&p);
+	p.in_file = p.last = count_pages(&p);
+	if (with_wal)
+		r = read_wal(&p, path, err);
+	if (r == 0 && find_usable(&p) < 0)
+		r = err_set(err, -ENOMEM, "out of memory");
 	if (r < 0) {
 		pages_close(&p);
-		return err_set(err, r, "%s", strerror(-r));
+		return r;
 	}
 	p.with_data = count_data(p.fd) / p.size + 1 + p.n_frames;
 	*ret = p;
@@ -317,7 +264,8 @@ int pages_read(const struct pages *p, uint32_t number, unsigned char *buf)
 	if (number == 0 || number > p->last)
 		return -ENOENT;
 	if (in_wal)
-		at = WAL_HEADER + (off_t)(p->frames[i].frame - 1) * (off_t)(FRAME_HEADER + p->size) + FRAME_HEADER;
+		at = WAL_HEADER + (off_t)(p->frames[i].frame - 1) * (off_t)(WAL_FRAME_HEADER + p->size) +
+		     WAL_FRAME_HEADER;
 	else
 		at = (off_t)(number - 1) * (off_t)p->size;
 	n = read_at(in_wal ? p->wal_fd : p->fd, buf, p->size, at);

@@ -29,17 +29,15 @@ struct pages {
 	size_t n_frames, cap_frames;
 };
 
-/* Needs nothing of the file to be sound, not even its header. */
-int pages_open(struct pages *ret, const char *path, struct err *err) MUST_CHECK;
+/* Needs nothing of the file to be sound, not even its header. A WAL that is there and cannot be read is an error:
+ * with false the file is read as if it had none. */
+int pages_open(struct pages *ret, const char *path, bool with_wal, struct err *err) MUST_CHECK;
 void pages_close(struct pages *p);
 /* The lowest page after that one which is not missing and not a hole; 0: there is none. Begin with 0. */
 uint32_t pages_next(const struct pages *p, uint32_t after);
 /* A page's bytes into buf (p->size of them). 0; -ENOENT: it is not there; another negative errno: the disk does not
  * give it. */
 int pages_read(const struct pages *p, uint32_t number, unsigned char *buf) MUST_CHECK;
-
-/* Does the outbox have a WAL that begins as one? */
-bool pages_has_wal(const char *path);
 
 static inline uint32_t pages_be32(const unsigned char *p)
 {

@@ -150,10 +150,10 @@ static int copy_rows(struct salvage *s, struct err *err)
 	return r;
 }
 
-int salvage(struct db *ret, const char *path, struct salvaged *ret_what, struct err *err)
+int salvage(struct db *ret, const char *path, bool with_wal, struct salvaged *ret_what, struct err *err)
 {
 	struct salvage s = {.db = ret};
-	int r = pages_open(&s.pages, path, err);
+	int r = pages_open(&s.pages, path, with_wal, err);
 
 	if (r < 0)
 		return r;

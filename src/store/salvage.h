@@ -17,6 +17,6 @@ struct salvaged {
 
 /* Every row that the file's pages (its WAL's included) hold, into ret: a temporary database of SQLite's, with our
  * schema, that nobody else sees and that is gone when it is closed. -EUCLEAN: not one of our rows was found. */
-int salvage(struct db *ret, const char *path, struct salvaged *ret_what, struct err *err) MUST_CHECK;
+int salvage(struct db *ret, const char *path, bool with_wal, struct salvaged *ret_what, struct err *err) MUST_CHECK;
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "store/beside.h"
 #include "store/store_private.h"
 
 /* Looked at again after so much was put, or so long. */
@@ -21,22 +22,35 @@
 /* A WAL frame's header (sqlite.org/fileformat2.html, "The WAL File Format"). */
 enum { FRAME_HEADER = 24 };
 
-static void open_ballast(struct store *st)
+/* Without room for another file there is no ballast until the next start. */
+static bool has_no_room(int error)
+{
+	return error == ENOSPC || error == EDQUOT;
+}
+
+static int open_ballast(struct store *st, struct err *err)
 {
 	char path[PATH_MAX];
 	struct stat sb;
+	int r;
 
 	st->space.ballast_fd = -1;
-	if (st->config.ballast == 0 || st->config.read_only ||
-	    snprintf(path, sizeof(path), "%s.ballast", st->path) >= (int)sizeof(path))
-		return;
+	if (st->config.ballast == 0 || st->config.read_only)
+		return 0;
+	r = beside_name(path, st->path, ".ballast", err);
+	if (r < 0)
+		return r;
 	st->space.ballast_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	if (st->space.ballast_fd < 0)
-		return;
+		return has_no_room(errno) ? 0
+		                          : err_set(err, -errno, "outbox: its ballast %s cannot be opened: %s", path,
+		                                    strerror(errno));
 	(void)fchmod(st->space.ballast_fd, 0600);
+	if (fstat(st->space.ballast_fd, &sb) < 0)
+		return err_set(err, -errno, "outbox: its ballast %s cannot be looked at: %s", path, strerror(errno));
 	/* Blocks, not size: a sparse file would be no ballast. st_blocks counts 512 bytes. */
-	st->space.ballast_out =
-	        fstat(st->space.ballast_fd, &sb) < 0 || (uint64_t)sb.st_blocks * 512 < st->config.ballast;
+	st->space.ballast_out = (uint64_t)sb.st_blocks * 512 < st->config.ballast;
+	return 0;
 }
 
 static bool ballast_is_missing(const struct store *st)
@@ -96,36 +110,44 @@ static int count_pages(struct store *st, uint64_t *ret_used, uint64_t *ret_free)
 	return 0;
 }
 
-static bool stat_wal(const struct store *st, struct stat *ret)
+/* Another file, or none, is where one of the outbox's was when it was opened. What cannot be looked at now is where
+ * it was: nothing has to be done about that before it is known. */
+static bool is_gone(const struct store *st, const char *suffix, dev_t dev, ino_t ino)
 {
-	char path[PATH_MAX];
+	struct err err;
+	struct stat sb;
+	int r = ino == 0 ? -1 : beside_look(st->path, suffix, &sb, &err);
 
-	return snprintf(path, sizeof(path), "%s-wal", st->path) < (int)sizeof(path) && lstat(path, ret) == 0;
+	return r == 0 || (r > 0 && (sb.st_ino != ino || sb.st_dev != dev));
 }
 
-/* SQLite makes it when it opens the database and keeps it until the end. */
-static bool wal_is_gone(const struct store *st)
+/* SQLite makes the WAL when it opens the database and keeps it until the end. By name, not by descriptor: closing one
+ * would cost SQLite its locks (traps.md 2). */
+static int remember_files(struct store *st, struct err *err)
 {
-	const struct space *s = &st->space;
+	struct space *s = &st->space;
 	struct stat sb;
+	int r;
 
-	return s->wal_ino != 0 && (!stat_wal(st, &sb) || sb.st_ino != s->wal_ino || sb.st_dev != s->wal_dev);
-}
-
-static void remember_wal(struct store *st)
-{
-	struct stat sb;
-
-	if (st->config.read_only || !stat_wal(st, &sb))
-		return;
-	st->space.wal_dev = sb.st_dev;
-	st->space.wal_ino = sb.st_ino;
+	if (st->config.read_only)
+		return 0;
+	r = beside_look(st->path, "", &sb, err);
+	if (r > 0) {
+		s->db_dev = sb.st_dev;
+		s->db_ino = sb.st_ino;
+		r = beside_look(st->path, "-wal", &sb, err);
+	}
+	if (r > 0) {
+		s->wal_dev = sb.st_dev;
+		s->wal_ino = sb.st_ino;
+	}
+	return r < 0 ? r : 0;
 }
 
 void space_check(struct store *st, int64_t mono_us, bool now)
 {
 	struct space *s = &st->space;
-	uint64_t used, unused, file_system_free = UINT64_MAX / 2;
+	uint64_t used, unused, file_system_free = s->file_system_free;
 	struct statvfs vfs;
 
 	/* While it is full each look may find the room that deliveries made. */
@@ -142,8 +164,8 @@ void space_check(struct store *st, int64_t mono_us, bool now)
 	s->bytes_used = used + (uint64_t)st->db.wal_frames * (uint64_t)(st->db.page_size + FRAME_HEADER);
 	s->file_system_free = file_system_free;
 	s->disk_free = file_system_free + unused;
-	s->gone = db_file_is_gone(&st->db);
-	s->wal_gone = wal_is_gone(st);
+	s->gone = is_gone(st, "", s->db_dev, s->db_ino);
+	s->wal_gone = is_gone(st, "-wal", s->wal_dev, s->wal_ino);
 	if (!st->config.read_only)
 		take_ballast_back(st, file_system_free);
 	if (s->disk_full && room_for_events(s, st) >= st->config.min_free_disk + MARGIN_BYTES)
@@ -172,11 +194,15 @@ void space_disk_full(struct store *st)
 		s->ballast_out = true;
 }
 
-void space_open(struct store *st)
+int space_open(struct store *st, struct err *err)
 {
-	open_ballast(st);
-	remember_wal(st);
+	int r = open_ballast(st, err);
+
+	if (r == 0)
+		r = remember_files(st, err);
+	st->space.file_system_free = UINT64_MAX / 2; /* until it is known */
 	space_check(st, clock_mono_us(), true);
+	return r;
 }
 
 void space_close(struct store *st)

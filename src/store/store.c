@@ -13,9 +13,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "model/stream_rules.h"
+#include "store/aside.h"
+#include "store/beside.h"
 #include "store/identify.h"
 #include "store/new_outbox.h"
-#include "store/pages.h"
 #include "store/rewrite_wal.h"
 #include "store/salvage.h"
 #include "store/schema.h"
@@ -82,9 +83,10 @@ static int load_next_id(struct store *st)
 	}
 	/* A WAL that is gone or of another file, or an older copy put in place: ids were given that it does not know.
 	 */
-	st->is_older = next > 0 && st->lock.known && !st->config.read_only && (uint64_t)next < st->lock.id_mark &&
-	               (st->lock.closed || st->ledger.now[LEDGER_CLEAN] || !st->had_wal);
-	if (next == 0 || st->is_older)
+	st->is_older = st->lacks_wal ||
+	               (next > 0 && st->lock.known && !st->config.read_only && (uint64_t)next < st->lock.id_mark &&
+	                (st->lock.closed || st->ledger.now[LEDGER_CLEAN] || !st->had_wal));
+	if ((next == 0 || st->is_older) && next < (int64_t)st->lock.id_mark)
 		next = (int64_t)st->lock.id_mark;
 	if (next <= event && event < INT64_MAX)
 		next = event + 1;
@@ -131,6 +133,8 @@ static int load(struct store *st)
 		r = load_next_id(st);
 	if (r == 0)
 		r = load_envelopes(st);
+	if (r == 0 && !st->config.read_only)
+		r = pairing_load(&st->pairing, &st->db);
 	st->unclean_start = !fresh && st->ledger.now[LEDGER_CLEAN] == 0;
 	st->maybe_twice = st->unclean_start ? (uint64_t)st->ledger.now[LEDGER_IN_FLIGHT] : 0;
 	/* An empty outbox: envelopes that are there were left by a stop before the sweep. */
@@ -147,7 +151,13 @@ static int start_writing(struct store *st)
 		r = store_transaction(st, note_start, NULL);
 	if (r == 0 && st->lock.suspect)
 		r = lockfile_write(&st->lock, st->lock.id_mark, false);
-	return r;
+	/* From here on the file says that it needs its WAL. Without room for that it says so later. */
+	if (r == 0 && db_checkpoint(&st->db, false) < 0)
+		store_judge_trouble(st, "copying the WAL into the database");
+	if (!st->fatal)
+		db_forget_trouble(&st->db);
+	st->pairing.begins = true;
+	return st->fatal ? -EIO : r;
 }
 
 static int check_version(struct store *st, struct err *err)
@@ -198,7 +208,7 @@ static int try_database(struct store *st, struct err *err)
 	int r = st->config.read_only ? 0 : rewrite_wal(st->path, st->config.vfs, err);
 
 	if (r == 0)
-		r = new_outbox_open(&st->db, &st->config, err);
+		r = new_outbox_open(&st->db, &st->config, st->wal, err);
 	if (r == 0)
 		r = set_modes(st, err);
 	if (r == 0)
@@ -231,7 +241,61 @@ static int open_database(struct store *st, struct err *err)
 	return try_database(st, err);
 }
 
-static int find_file(struct store *st, struct err *err)
+/* Without a lock file nothing says which ids were given in a WAL that is not there, or is not its own. */
+static void note_missing_wal(struct store *st, int64_t wall_us)
+{
+	st->lacks_wal = true;
+	st->check = true; /* it may be half of a copy that was cut off */
+	if (!st->lock.known)
+		st->lock.id_mark = aside_id_mark(&st->lock, wall_us);
+}
+
+/* Before SQLite sees it: it would replay whatever WAL or journal lies there. */
+static int settle_wal(struct store *st, int64_t wall_us, struct err *err)
+{
+	struct wal_look look;
+	int r = wal_look(st->path, &look, err);
+
+	if (r < 0)
+		return r;
+	st->wal = look.kind;
+	st->had_wal = look.kind == WAL_OWN || look.kind == WAL_UNUSED;
+	if (st->config.read_only)
+		return 0;
+	r = wal_keep_anothers(st->path, &look, err);
+	if (r > 0 || (!st->had_wal && look.is_needed))
+		note_missing_wal(st, wall_us);
+	return r < 0 ? r : 0;
+}
+
+static int make_file(struct store *st, struct err *err)
+{
+	if (st->config.read_only)
+		return err_set(err, -ENOENT, "outbox %s: there is no such file, or it is empty", st->path);
+	return new_outbox_create(&st->config, err);
+}
+
+/* With the lock held, so that nobody else makes or replaces it. */
+static int settle_file(struct store *st, int64_t wall_us, struct err *err)
+{
+	enum outbox_file file;
+	int r = st->config.read_only ? 0 : aside_go_on(st->path, &st->lock, err);
+
+	if (r == 0)
+		r = outbox_identify(st->path, &file, err);
+	/* What is only read is salvaged with its own WAL; of another one set_aside.c takes care of that. */
+	if (r == 0 && st->config.read_only)
+		r = settle_wal(st, wall_us, err);
+	if (r < 0)
+		return r;
+	if (file == OUTBOX_DAMAGED || file == OUTBOX_STRANGE)
+		return err_set(err, -EUCLEAN, "outbox %s: its header is damaged", st->path);
+	if (!st->config.read_only)
+		r = settle_wal(st, wall_us, err);
+	return r == 0 && file == OUTBOX_MISSING ? make_file(st, err) : r;
+}
+
+static int find_file(struct store *st, int64_t wall_us, struct err *err)
 {
 	enum outbox_file file;
 	int r = st->config.read_only ? 0 : outbox_check_names(st->path, err);
@@ -249,22 +313,7 @@ static int find_file(struct store *st, struct err *err)
 		               "outbox.path",
 		               st->path);
 	r = lockfile_take(&st->lock, st->path, err);
-	if (r < 0)
-		return r;
-	/* Again, now that nobody else makes or replaces it. */
-	r = outbox_identify(st->path, &file, err);
-	if (r == 0 && (file == OUTBOX_DAMAGED || file == OUTBOX_STRANGE))
-		r = err_set(err, -EUCLEAN, "outbox %s: its header is damaged", st->path);
-	/* Sound or not by itself: its WAL has gone ahead. */
-	if (r == 0 && file == OUTBOX_OURS && st->lock.suspect && !st->config.read_only &&
-	    store_set_aside_begun(st->path))
-		r = err_set(err, -EUCLEAN, "outbox %s: setting it aside was interrupted", st->path);
-	if (r == 0 && file == OUTBOX_MISSING)
-		r = new_outbox_create(&st->config, err);
-	st->had_wal = pages_has_wal(st->path);
-	if (r == 0 && !st->had_wal && !st->config.read_only)
-		r = new_outbox_move_orphans(st->path, err);
-	return r;
+	return r < 0 ? r : settle_file(st, wall_us, err);
 }
 
 static int keep_id_mark(struct store *st)
@@ -280,6 +329,21 @@ static int keep_id_mark(struct store *st)
 	                      st->lock.suspect);
 }
 
+/* What the last process left in its WAL goes into the database. A mark that says so is the last in that WAL: this
+ * one's is known from it. Without room for that it goes on as it is. */
+static int end_inherited_wal(struct store *st)
+{
+	int r;
+
+	if (st->config.read_only || !st->had_wal)
+		return 0;
+	r = store_empty_wal(st);
+	/* The ballast may have gone to make room: once more. */
+	if (r == -ENOSPC)
+		r = store_empty_wal(st);
+	return st->fatal ? r : 0;
+}
+
 static int take_salvaged(struct store *st, struct err *err)
 {
 	int r;
@@ -287,7 +351,7 @@ static int take_salvaged(struct store *st, struct err *err)
 	db_close(&st->db, false);
 	envelopes_free(&st->envelopes);
 	st->salvaged = true;
-	r = salvage(&st->db, st->path, &st->what, err);
+	r = salvage(&st->db, st->path, st->wal != WAL_ANOTHERS, &st->what, err);
 	if (r == 0)
 		r = db_prepare(&st->db, err);
 	if (r == 0 && load(st) < 0)
@@ -303,9 +367,9 @@ int store_salvage(struct store *st, struct err *err)
 	return take_salvaged(st, err);
 }
 
-static int open_all(struct store *st, struct err *err)
+static int open_all(struct store *st, int64_t wall_us, struct err *err)
 {
-	int r = find_file(st, err);
+	int r = find_file(st, wall_us, err);
 	bool found = r == 0;
 
 	if (found)
@@ -316,11 +380,15 @@ static int open_all(struct store *st, struct err *err)
 	}
 	if (r < 0)
 		return found ? err_prefix(err, r, "outbox %s", st->path) : r;
-	space_open(st);
-	r = keep_id_mark(st);
+	r = space_open(st, err);
 	/* SQLite made the WAL by now. It syncs the directory itself, but does not look at the result. */
 	if (r == 0 && !st->config.read_only)
-		r = new_outbox_sync_directory(st->path, err);
+		r = beside_sync(st->path, err);
+	if (r < 0)
+		return r;
+	r = end_inherited_wal(st);
+	if (r == 0)
+		r = keep_id_mark(st);
 	if (r == 0 && !st->config.read_only)
 		r = start_writing(st);
 	if (r < 0)
@@ -329,7 +397,7 @@ static int open_all(struct store *st, struct err *err)
 	return r;
 }
 
-int store_open(struct store **ret, const struct store_config *config, int64_t wall_us UNUSED, struct err *err)
+int store_open(struct store **ret, const struct store_config *config, int64_t wall_us, struct err *err)
 {
 	struct store *st = calloc(1, sizeof(*st));
 	int r;
@@ -340,7 +408,7 @@ int store_open(struct store **ret, const struct store_config *config, int64_t wa
 	st->lock.fd = -1;
 	st->space.ballast_fd = -1;
 	r = set_paths(st, config->path);
-	r = r < 0 ? err_set(err, r, "outbox %s: out of memory", config->path) : open_all(st, err);
+	r = r < 0 ? err_set(err, r, "outbox %s: out of memory", config->path) : open_all(st, wall_us, err);
 	if (r < 0) {
 		st->fatal = true; /* nothing is to be written on the way out */
 		store_close(st);
@@ -352,6 +420,7 @@ int store_open(struct store **ret, const struct store_config *config, int64_t wa
 
 static int note_stop(struct store *st, void *arg UNUSED)
 {
+	st->pairing.wanted = st->pairing.whole = true;
 	ledger_set(&st->ledger, LEDGER_CLEAN, 1);
 	ledger_set(&st->ledger, LEDGER_IN_FLIGHT, 0);
 	return 0;
@@ -444,6 +513,11 @@ uint64_t store_take_ids(struct store *st, uint32_t n)
 uint64_t store_last_id(const struct store *st)
 {
 	return st->config.read_only ? INT64_MAX : (uint64_t)st->ledger.now[LEDGER_NEXT_ID] - 1;
+}
+
+bool store_passed_over_wal(const struct store *st)
+{
+	return st->config.read_only && st->wal == WAL_ANOTHERS;
 }
 
 const char *store_stream_name(const struct store *st, uint32_t sid)

@@ -25,7 +25,7 @@ struct store_config {
 	bool read_only;  /* ctl --offline */
 };
 
-enum { STORE_NAME_MAX = 64, STORE_STREAMS_MAX = 256 };
+enum { STORE_NAME_MAX = 64, STORE_STREAMS_MAX = 256, STORE_PATH_MAX = 4096 };
 
 /* Opens or creates. Errors: -EBUSY another process holds it (exit 75); -EPROTO not ours, or newer (exit 78);
  * -EUCLEAN ours but corrupt (the daemon sets it aside: store_set_aside); -ENOSPC, -EACCES, -EIO, …
@@ -51,16 +51,32 @@ static inline bool store_rows_whole(const struct store_rows *rows)
 int store_count_rows(struct store *st, bool rejected, struct store_rows *ret) MUST_CHECK;
 /* Was the file damaged, and what is here salvaged from it? */
 bool store_is_salvaged(const struct store *st);
+/* Of a store that was opened read_only: another file's WAL lies beside it, and was not read. */
+bool store_passed_over_wal(const struct store *st);
 /* Checkpoints, truncates the WAL, closes. Takes NULL. */
 struct store *store_close(struct store *st);
 /* Renames a corrupt outbox (and its WAL) to PATH.corrupt-YYYYMMDDTHHMMSSZ; the next store_open() starts a new one
  * whose ids go on above the old. ret_name gets the new name. */
 int store_set_aside(const struct store_config *config, int64_t wall_us, char *ret_name, size_t size,
                     struct err *err) MUST_CHECK;
-/* Was that begun, and the process stopped before the file itself was renamed? */
-bool store_set_aside_begun(const char *path);
-/* The newest outbox that was set aside and is still there. False: there is none. */
-bool store_find_aside(const char *path, char *ret_name, size_t size);
+/* What was set aside and is still there: outboxes, and what is left over: WALs and journals without their outbox. */
+struct store_asides {
+	unsigned n, n_leftovers;
+	char newest[STORE_PATH_MAX], leftover[STORE_PATH_MAX]; /* "" : there is none */
+};
+int store_find_asides(const char *path, struct store_asides *ret, struct err *err) MUST_CHECK;
+/* Removes an outbox that was set aside, or what is left of it, with all that belongs to it; said() gets each name.
+ * -EINVAL: it is not one, and nothing was removed; -EBUSY: somebody reads it; -ENOENT. */
+int store_remove_aside(const char *path, void (*said)(const char *name), struct err *err) MUST_CHECK;
+/* Puts a backup in the place of the outbox of a stopped relay. What was there is set aside with its WAL; nothing of
+ * it stays beside the backup. Ids go on above both. Stopped at any point, it did not begin, or a start ends it.
+ * -EBUSY: a process has one of the two; -EUCLEAN: the backup is damaged; -EPROTO: one is not ours, or newer. */
+struct store_restored {
+	uint64_t events, next_id;
+	char aside[STORE_PATH_MAX]; /* "" : there was none */
+};
+int store_restore(const char *path, const char *backup, int64_t wall_us, struct store_restored *ret,
+                  struct err *err) MUST_CHECK;
 /* What a reload may change. */
 void store_set_limits(struct store *st, const struct store_config *config);
 

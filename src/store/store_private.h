@@ -10,20 +10,22 @@
 #include "store/key_clock.h"
 #include "store/ledger.h"
 #include "store/lockfile.h"
+#include "store/pairing.h"
 #include "store/salvage.h"
 #include "store/store.h"
+#include "store/wal_owner.h"
 
 /* Room on the disk and within the limits (space.c). */
 struct space {
-	int ballast_fd;      /* -1: none configured, or it cannot be made */
-	bool ballast_out;    /* given back to the file system, or not yet made */
-	bool gone;           /* the file was taken away: what is put now would not be there after a restart */
-	bool wal_gone;       /* or its WAL: what only that holds would not be there after a crash */
-	dev_t wal_dev;       /* the WAL's, when it was opened */
-	ino_t wal_ino;       /* 0: no such file (a simulated disk) */
-	bool disk_full;      /* a write met a full disk; nothing new until there is room again */
-	const char *refusal; /* static; NULL: there is room */
-	uint64_t refused;    /* lines, since start: an episode may be over before anybody looks */
+	int ballast_fd;        /* -1: none configured, or it cannot be made */
+	bool ballast_out;      /* given back to the file system, or not yet made */
+	bool gone;             /* the file was taken away: what is put now would not be there after a restart */
+	bool wal_gone;         /* or its WAL: what only that holds would not be there after a crash */
+	dev_t db_dev, wal_dev; /* when they were opened */
+	ino_t db_ino, wal_ino; /* 0: no such file (a simulated disk) */
+	bool disk_full;        /* a write met a full disk; nothing new until there is room again */
+	const char *refusal;   /* static; NULL: there is room */
+	uint64_t refused;      /* lines, since start: an episode may be over before anybody looks */
 	const char *refused_why;
 	uint64_t bytes_used; /* pages in use and WAL frames not yet copied */
 	uint64_t file_system_free;
@@ -58,6 +60,7 @@ struct stream_row {
 struct copy_debt {
 	int frames; /* of the WAL when it was looked at last */
 	int pages;  /* to copy, about */
+	int added;  /* pages of the last commit */
 	bool ahead; /* they are copied, but not synced; since then: */
 	int commits;
 };
@@ -88,8 +91,11 @@ struct store {
 	struct backup *backup; /* the one that is being made; NULL: none */
 	bool unclean_start;
 	uint64_t maybe_twice;
-	bool check;            /* reads the file whole before it is opened for work */
-	bool had_wal;          /* there was one, with a header, before it was opened */
+	bool check; /* reads the file whole before it is opened for work */
+	struct pairing pairing;
+	enum wal_kind wal;     /* what lay beside it before it was opened */
+	bool had_wal;          /* one of its own, with a header */
+	bool lacks_wal;        /* none, and the file's mark says that it needs one */
 	bool is_older;         /* see store_stats */
 	uint64_t failed_reads; /* jobs that could not read what they wanted, since start */
 	char failed_read_why[200];
@@ -112,6 +118,9 @@ void store_read(struct store *st, struct job *job);
 void store_after_commit(struct store *st);
 /* A transaction of our own: body's trouble, if any, was handled (made fatal, or room) when it returns negative. */
 int store_transaction(struct store *st, int (*body)(struct store *st, void *arg), void *arg) MUST_CHECK;
+/* Copies the WAL into the database and empties it, between two transactions of no account. Negative: not all of it
+ * was done; db.trouble was judged. */
+int store_empty_wal(struct store *st) MUST_CHECK;
 /* Looks at db.trouble: fatal ones are noted for good, a full disk gives the ballast back. */
 void store_judge_trouble(struct store *st, const char *doing);
 
@@ -125,7 +134,7 @@ uint64_t store_last_id(const struct store *st);
 int store_add_stream(struct store *st, struct slice name, uint32_t *ret) MUST_CHECK;
 
 /* space.c */
-void space_open(struct store *st);
+int space_open(struct store *st, struct err *err) MUST_CHECK;
 void space_close(struct store *st);
 void space_check(struct store *st, int64_t mono_us, bool now);
 /* Why not another n events: static text, or NULL. */

@@ -22,36 +22,6 @@ bool sweep_is_due(const struct store *st)
 	return u->gone_since_sweep > 0 && (int64_t)u->gone_since_sweep >= st->ledger.rows;
 }
 
-/* The numbers, in a transaction that writes even when none changed: the next id is written in any case. */
-static int note_ids(struct store *st, void *arg UNUSED)
-{
-	ledger_set(&st->ledger, LEDGER_CLEAN, 0);
-	db_int(&st->db, SQL_SET_COUNTER, 1, LEDGER_NEXT_ID);
-	db_int(&st->db, SQL_SET_COUNTER, 2, st->ledger.now[LEDGER_NEXT_ID]);
-	return db_run(&st->db, SQL_SET_COUNTER);
-}
-
-/* A start that finds no WAL, and a database that knows of fewer ids than were promised, takes that for an older file
- * (store.c). Killed with a WAL that was emptied here it would be wrong: no id is promised meanwhile beyond those that
- * the database knows, and the WAL has a header again soon. */
-static void empty_wal(struct store *st)
-{
-	int r = store_transaction(st, note_ids, NULL);
-
-	if (r == 0)
-		r = lockfile_write(&st->lock, (uint64_t)st->ledger.now[LEDGER_NEXT_ID], st->lock.suspect);
-	(void)r; /* a false alarm at worst */
-	if (st->fatal)
-		return;
-	db_forget_trouble(&st->db);
-	if (db_checkpoint(&st->db, true) < 0) {
-		store_judge_trouble(st, "emptying the WAL");
-		return;
-	}
-	r = store_transaction(st, note_ids, NULL);
-	(void)r; /* the next one will do */
-}
-
 static void finish(struct store *st)
 {
 	struct upkeep *u = &st->upkeep;
@@ -63,7 +33,8 @@ static void finish(struct store *st)
 	u->erase = false;
 	/* What was dropped is to be gone from the files: pages are overwritten (secure_delete), the WAL is emptied.
 	 */
-	empty_wal(st);
+	int r = store_empty_wal(st);
+	(void)r; /* what is left of it the next one empties */
 }
 
 static void end_window(struct store *st)

@@ -61,7 +61,7 @@ mutant wal-not-rewritten src/store/store.c 's/rewrite_wal(st->path, st->config.v
 # What is in flight is not noted.
 mutant no-bound src/store/jobs_admin.c 's/(int64_t)CONTAINER_OF(job, struct job_in_flight, job)->bound/0/' tests/proof/kill.py -n 60 -s 1
 # A damaged outbox is set aside without its WAL.
-mutant wal-left src/store/set_aside.c 's/return !exists(to) && rename(from, to) < 0/return unlink(from) < 0/' tests/proof/calls.py -n 4 setaside
+mutant wal-left src/store/aside.c 's/r = beside_rename(path, aside, suffix, err);/r = beside_remove(path, suffix, err);/' tests/proof/calls.py -n 4 setaside
 # A KiB of every fifty lines is never freed.
 mutant leak src/model/event.c \
 	's/^\t\tfree(s->block);/\t{\n\t\tstatic unsigned n;\n\n\t\tfree(s->block);\n\t\tif (++n % 50 == 0)\n\t\t\t*(volatile char *)malloc(1024) = 1;\n\t}/' \
