@@ -12,7 +12,7 @@ static const struct ctl_option_info options[] = {
         {"control", 's', "SOCKET", OPT_SOCKET, "the daemon's control socket (" CTL_DEFAULT_SOCKET ")"},
         {"json", 0, NULL, OPT_JSON, "one JSON object a line, nothing else"},
         {"help", 'h', NULL, OPT_HELP, "explain the command"},
-        {"offline", 0, "FILE", OPT_OFFLINE, "read the outbox of a stopped daemon instead"},
+        {"offline", 0, "FILE", OPT_OFFLINE, "the outbox of a stopped daemon instead"},
         {"state", 0, "STATE", OPT_STATE, "queued,inflight,held,dead,delivered,rejected: any list"},
         {"stream", 0, "NAME", OPT_STREAM, "events of this stream"},
         {"client", 0, "ID", OPT_CLIENT, "events of this client_id or app_instance_id"},

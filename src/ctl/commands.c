@@ -57,6 +57,14 @@ static const struct ctl_command commands[] = {
         {"check", "", "integrity and counts of the outbox",
          "The running daemon's, row by row; with --offline FILE also what SQLite says\nof the file.\n", OPT_OFFLINE,
          0, ctl_check},
+        {"remove", "", "with --offline FILE: take a set-aside outbox away",
+         "FILE is one that was set aside, or what is left of one; all that belongs to it\n"
+         "(its -wal, its -journal) goes with it. Needs --yes.\n",
+         OPT_OFFLINE | OPT_YES, 0, ctl_remove},
+        {"restore", "BACKUP", "with --offline FILE: put a backup in FILE's place",
+         "The daemon must be stopped. The backup is checked first, and copied. What was at\n"
+         "FILE is set aside with all that belongs to it; ids go on above both.\n",
+         OPT_OFFLINE, 1, ctl_restore},
         {"metrics", "", "Prometheus text", NULL, 0, 0, ctl_metrics},
         {"check-config", "[FILE]", "as ga4relay -t (" CTL_DEFAULT_CONFIG ")", NULL, 0, 1, ctl_check_config},
         {"reload", "", "apply the changed configuration, all or nothing", NULL, 0, 0, ctl_reload},

@@ -108,6 +108,6 @@ void ctl_complain(const char *fmt, ...) PRINTF_LIKE(1, 2);
 typedef enum ctl_exit ctl_run_fn(struct ctl *ctl);
 ctl_run_fn ctl_status, ctl_list, ctl_show, ctl_count, ctl_export, ctl_retry, ctl_hold, ctl_release, ctl_drop,
         ctl_pause, ctl_resume, ctl_flush, ctl_tap, ctl_send, ctl_validate, ctl_backup, ctl_check, ctl_metrics,
-        ctl_check_config, ctl_reload, ctl_log_level, ctl_version, ctl_doctor;
+        ctl_check_config, ctl_reload, ctl_log_level, ctl_version, ctl_doctor, ctl_remove, ctl_restore;
 
 #endif

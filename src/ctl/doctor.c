@@ -67,9 +67,13 @@ static void check_intake(struct doctor *d)
 	else
 		doctor_say(d, DOCTOR_OK, "intake", NULL, "events are stored durably");
 	if (aside.n)
-		doctor_say(d, DOCTOR_FAILED, "outbox",
-		           "bring back what is readable: ga4relay-ctl --offline FILE export | ga4relay-ctl send -",
-		           "was damaged and set aside as %.*s", SLICE_ARG(aside));
+		doctor_say(
+		        d, DOCTOR_FAILED, "outbox",
+		        "bring back what is readable: ga4relay-ctl --offline FILE export | ga4relay-ctl send -; then "
+		        "ga4relay-ctl --offline FILE remove --yes",
+		        "%s and set aside as %.*s",
+		        memmem(aside.p, aside.n, ".replaced-", 10) ? "was replaced by a backup" : "was damaged",
+		        SLICE_ARG(aside));
 	if (answer_i64(end, end->nodes, "failed_commits", 0) > 0)
 		doctor_say(d, DOCTOR_WARNING, "intake", "look into the log and at the disk", "%lld commits failed",
 		           (long long)answer_i64(end, end->nodes, "failed_commits", 0));
