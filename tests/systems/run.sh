@@ -33,7 +33,7 @@ copy_sources() { # copy_sources ROOT
 
 # Of all that a run prints: the stages, how far the tests are, and what failed.
 progress() { # progress NAME
-	grep --line-buffered -aE '^==> |^ *(passed|FAILED) +[a-z]|^(FAILED|ERROR|SKIPPED) |[0-9]+%\]$|^unit: |^lint: |^  skipped |warning: ' |
+	grep --line-buffered -aE '^==> |^ *(passed|FAILED) +[a-z]|^(FAILED|ERROR|SKIPPED) |[0-9]+%\]$|^unit: |^lint: |^  skipped |[0-9]: warning: ' |
 		sed -u "s/^/$1: /"
 }
 
