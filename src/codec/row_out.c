@@ -76,8 +76,15 @@ static void write_rejected(struct json_out *j, const struct row_view *row)
 	json_out_kv_str(j, "code", row->code);
 	kv_slice(j, "field", row->field);
 	kv_slice(j, "message", row->message);
-	json_out_kv_i64(j, "uid", row->uid);
-	json_out_kv_i64(j, "pid", row->pid);
+	if (row->address.n) {
+		json_out_kv_str(j, "uid", NULL);
+		json_out_kv_str(j, "pid", NULL);
+		kv_slice(j, "address", row->address);
+	} else {
+		json_out_kv_i64(j, "uid", row->uid);
+		json_out_kv_i64(j, "pid", row->pid);
+		json_out_kv_str(j, "address", NULL);
+	}
 }
 
 int row_write(struct buf *out, const struct row_view *row)

@@ -36,6 +36,7 @@ struct row_view {
 	const char *code;
 	struct slice field, message;
 	uint32_t uid, pid;
+	struct slice address; /* of a TCP client, instead of uid and pid; n 0: a local process */
 };
 
 /* Appends one object and a LF. 0, -ENOBUFS, -ENOMEM; out is untouched on failure. */

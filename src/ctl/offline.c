@@ -155,6 +155,7 @@ static void view_of(const struct offline *o, const struct event_row *row, struct
 		ret->line = row->line.p ? row->line : SLICE_LIT("");
 		ret->uid = row->uid;
 		ret->pid = row->pid;
+		ret->address = row->address;
 	}
 }
 

@@ -96,6 +96,7 @@ static void rejected(const struct rows *rows, const struct json_doc *d)
 	text(rows, "code", answer_text(d, d->nodes, "code"));
 	text(rows, "field", answer_text(d, d->nodes, "field"));
 	text(rows, "message", answer_text(d, d->nodes, "message"));
+	text(rows, "written by", answer_text(d, d->nodes, "address"));
 	if (uid >= 0) {
 		label(rows, "written by");
 		printf("uid %lld, pid %lld\n", (long long)uid, (long long)answer_i64(d, d->nodes, "pid", 0));

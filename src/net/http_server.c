@@ -5,6 +5,7 @@
 #include "net/http_server.h"
 #include "net/event_time.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -13,8 +14,11 @@
 #include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
+#include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -370,6 +374,45 @@ bool http_query_repeats(struct http_exchange *x, const char *name)
 const char *http_header(struct http_exchange *x, const char *name)
 {
 	return x->req ? evhttp_find_header(evhttp_request_get_input_headers(x->req), name) : NULL;
+}
+
+static int local_peer(int fd, struct peer *ret)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+		return -errno;
+	*ret = (struct peer){.pid = cred.pid, .uid = cred.uid, .gid = cred.gid};
+	return 0;
+}
+
+static int remote_address(int fd, char address[HTTP_ADDRESS_MAX])
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	bool v6;
+
+	if (getpeername(fd, (struct sockaddr *)&ss, &len) < 0)
+		return -errno;
+	v6 = ss.ss_family == AF_INET6;
+	return inet_ntop(ss.ss_family,
+	                 v6 ? (void *)&((struct sockaddr_in6 *)&ss)->sin6_addr
+	                    : (void *)&((struct sockaddr_in *)&ss)->sin_addr,
+	                 address, HTTP_ADDRESS_MAX)
+	               ? 0
+	               : -errno;
+}
+
+void http_peer(struct http_exchange *x, char address[HTTP_ADDRESS_MAX], struct peer *ret)
+{
+	int fd = x->conn ? bufferevent_getfd(x->conn->bev) : -1;
+
+	if (x->server && x->server->bound.is_unix && local_peer(fd, ret) == 0)
+		return;
+	if (fd < 0 || remote_address(fd, address) < 0)
+		snprintf(address, HTTP_ADDRESS_MAX, "unknown"); /* it has gone meanwhile */
+	*ret = (struct peer){.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1, .address = address};
 }
 
 static void exchange_free(struct http_exchange *x)

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/macros.h"
 #include "base/slice.h"
+#include "net/listener.h"
 #include "net/loop.h"
 
 struct http_server;
@@ -46,6 +47,9 @@ const char *http_query(struct http_exchange *x, const char *name);
 /* Does the query have it more than once? */
 bool http_query_repeats(struct http_exchange *x, const char *name);
 const char *http_header(struct http_exchange *x, const char *name);
+/* Who made the request. address has room for an IPv6 address, and ret->address points there. */
+enum { HTTP_ADDRESS_MAX = 46 };
+void http_peer(struct http_exchange *x, char address[HTTP_ADDRESS_MAX], struct peer *ret);
 /* content_type and headers (an array of name, value, …, NULL) may be NULL. Frees the exchange. Safe when the client
  * is gone. */
 void http_answer(struct http_exchange *x, int status, const char *content_type, struct slice body,

@@ -31,6 +31,8 @@ struct peer {
 	pid_t pid;
 	uid_t uid;
 	gid_t gid;
+	const char
+	        *address; /* of a TCP client of the HTTP door, which has none of the above; NULL: a local process */
 };
 
 enum line_kind {

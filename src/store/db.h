@@ -71,6 +71,10 @@ static inline int64_t db_col(struct db *db, enum sql q, int column)
 }
 /* Valid until the next db_row() or db_reset() of the statement. */
 struct slice db_col_text(struct db *db, enum sql q, int column);
+static inline bool db_col_is_text(struct db *db, enum sql q, int column)
+{
+	return sqlite3_column_type(db->stmts[q], column) == SQLITE_TEXT;
+}
 /* The first row's first column, or missing when there is no row (or NULL). */
 int db_one(struct db *db, enum sql q, int64_t missing, int64_t *ret) MUST_CHECK;
 /* Rows that the last db_run() changed. */

@@ -63,6 +63,7 @@ struct rejected_line {
 	const char *field, *message;
 	int64_t wall_us;
 	uint32_t uid, pid;
+	const char *address; /* of a TCP client, instead of uid and pid; NULL: a local process */
 };
 struct job_reject {
 	struct job job;
@@ -147,6 +148,7 @@ struct event_row {
 	enum code code;
 	struct slice field, message, line;
 	uint32_t uid, pid;
+	struct slice address; /* instead of uid and pid; n 0: none */
 };
 
 /* LIST: one slice of rows. The submitter asks again from `next` until `end`. */

@@ -10,7 +10,10 @@ static int add_line(struct store *st, const struct rejected_line *line)
 	db_text(db, SQL_ADD_REJECTED, 3, slice_of(line->field));
 	db_text(db, SQL_ADD_REJECTED, 4, slice_of(line->message));
 	db_int(db, SQL_ADD_REJECTED, 5, line->wall_us);
-	db_int(db, SQL_ADD_REJECTED, 6, line->uid);
+	if (line->address)
+		db_text(db, SQL_ADD_REJECTED, 6, slice_of(line->address));
+	else
+		db_int(db, SQL_ADD_REJECTED, 6, line->uid);
 	db_int(db, SQL_ADD_REJECTED, 7, line->pid);
 	db_text(db, SQL_ADD_REJECTED, 8, line->line);
 	ledger_add(&st->ledger, LEDGER_REJECTED, 1);

@@ -165,7 +165,9 @@ int row_show_rejected(struct store *st, enum sql q, bool want_body, struct buf *
 	                          .time_us = db_col(db, q, 4),
 	                          .uid = (uint32_t)db_col(db, q, 5),
 	                          .pid = (uint32_t)db_col(db, q, 6)};
-	r = keep(arena, db_col_text(db, q, 2), &ret->field);
+	r = db_col_is_text(db, q, 5) ? keep(arena, db_col_text(db, q, 5), &ret->address) : 0;
+	if (r == 0)
+		r = keep(arena, db_col_text(db, q, 2), &ret->field);
 	if (r == 0)
 		r = keep(arena, db_col_text(db, q, 3), &ret->message);
 	ret->bytes = (uint32_t)db_col_text(db, q, 7).n;
@@ -178,8 +180,9 @@ void rows_rebase(struct event_row *rows, size_t n, const struct buf *arena)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct event_row *row = &rows[i];
-		struct slice *slices[] = {&row->client, &row->name,  &row->envelope, &row->body,    &row->last_error,
-		                          &row->answer, &row->tries, &row->field,    &row->message, &row->line};
+		struct slice *slices[] = {&row->client,     &row->name,   &row->envelope, &row->body,
+		                          &row->last_error, &row->answer, &row->tries,    &row->field,
+		                          &row->message,    &row->line,   &row->address};
 
 		for (size_t k = 0; k < ARRAY_LEN(slices); k++)
 			slices[k]->p = slices[k]->n ? arena->data + (size_t)slices[k]->p : NULL;

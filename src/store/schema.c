@@ -32,7 +32,7 @@ static const char *const migrations[] = {
         "CREATE TABLE dedup(n INTEGER PRIMARY KEY, hash INTEGER NOT NULL, sid INTEGER NOT NULL, key TEXT NOT NULL,"
         " first INTEGER NOT NULL, count INTEGER NOT NULL, at INTEGER NOT NULL);"
         "CREATE INDEX dedup_hash ON dedup(hash);"
-        /* Refused lines; ids are of the events' sequence. */
+        /* Refused lines; ids are of the events' sequence. uid: a TCP client's address where there is no uid. */
         "CREATE TABLE rejected(id INTEGER PRIMARY KEY, code INTEGER NOT NULL, field TEXT NOT NULL,"
         " message TEXT NOT NULL, at INTEGER NOT NULL, uid INTEGER NOT NULL, pid INTEGER NOT NULL, line TEXT NOT "
         "NULL);"

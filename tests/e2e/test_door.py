@@ -3,6 +3,7 @@ import contextlib
 import errno
 import http.client
 import json
+import os
 import signal
 import socket
 import threading
@@ -250,6 +251,30 @@ def test_a_wrong_payload_is_refused_with_its_reason(door):
     assert json.loads(door.ask(COLLECT, "{")[1])["code"] == "JSON_INVALID"
     assert door.ask(COLLECT, "")[0] == 400
     assert json.loads(door.ask(COLLECT, '{"stream":"web",' + payload("T-1")[1:])[1])["field"] == "stream"
+
+
+@pytest.mark.parametrize("form", ["127.0.0.1", "::1", "unix", "full"])
+def test_who_wrote_what_was_refused(make_relay, form):
+    """By address over TCP, by pid and uid over a Unix socket; and when it is the outbox that refuses."""
+    port, host = free_port(), "127.0.0.1" if form == "full" else form
+    where = {"::1": f"[::1]:{port}"}.get(host, f"{host}:{port}")
+    relay = make_relay(outbox={"max_events": 1} if form == "full" else {})
+    relay.change(http={"listen": f"unix:{relay.dir}/door.sock" if form == "unix" else where}).allow("outbox", "full")
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    door = Door(relay, lambda: Unix(relay.dir / "door.sock") if form == "unix" else http.client.HTTPConnection(host, port, 20))
+    if form == "full":
+        assert door.ask(COLLECT, payload("T-1"))[0] == 204
+    assert door.ask(COLLECT, payload("T-2") if form == "full" else "nonsense")[0] in (400, 503)
+    row = wait_until(lambda: relay.list("--state", "rejected"), "the refused line")[0]
+    shown = relay.ctl_raw("show", row["id"]).stdout
+    if form == "unix":
+        assert (row["uid"], row["pid"], row["address"]) == (os.getuid(), os.getpid(), None)
+        assert f"uid {os.getuid()}, pid {os.getpid()}" in shown
+    else:
+        assert (row["uid"], row["pid"], row["address"]) == (None, None, host)
+        assert any(x.split() == ["written", "by", host] for x in shown.splitlines())
+    assert str(2**32 - 1) not in shown + json.dumps(row)
 
 
 def test_too_large(make_relay):

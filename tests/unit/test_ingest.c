@@ -425,25 +425,27 @@ static void on_done(void *arg, const struct finding *refusal, uint64_t id, uint3
 	x->done_id = refusal ? 0 : id + count;
 }
 
+static const struct peer web = {.uid = (uid_t)-1, .gid = (gid_t)-1, .address = "127.0.0.1"};
+
 static void payloads_from_elsewhere(void **state)
 {
 	struct ingest_fixture *x = *state;
 	struct slice two = {TWO, sizeof(TWO) - 2};
 
 	x->writer_works = false;
-	assert_int_equal(ingest_payload(x->in, two, 0, on_done, x), 0);
+	assert_int_equal(ingest_payload(x->in, two, 0, &web, on_done, x), 0);
 	settle(&x->f);
 	assert_int_equal(x->done_calls, 0);
 	x->writer_works = true;
 	UNTIL(&x->f, x->done_calls == 1);
 	assert_int_equal(x->done_code, CODE_NONE);
 	assert_int_equal(x->done_id, 1 + 2);
-	assert_int_equal(ingest_payload(x->in, SLICE_LIT("bad"), 0, on_done, x), 0);
+	assert_int_equal(ingest_payload(x->in, SLICE_LIT("bad"), 0, &web, on_done, x), 0);
 	assert_int_equal(x->done_calls, 2);
 	assert_int_equal(x->done_code, CODE_JSON_INVALID);
 	x->phase = PHASE_DRAINING;
 	ingest_drain(x->in);
-	assert_int_equal(ingest_payload(x->in, two, 0, on_done, x), 0);
+	assert_int_equal(ingest_payload(x->in, two, 0, &web, on_done, x), 0);
 	assert_int_equal(x->done_code, CODE_SHUTTING_DOWN);
 }
 

@@ -89,7 +89,7 @@ static void a_rejected_line_stays_as_it_came(void **state UNUSED)
 	assert_int_equal(row_write(&b, &row), 0);
 	assert_int_equal(buf_append_char(&b, '\0'), 0);
 	assert_non_null(strstr(b.data, "\"line\":\"not \\\"json\",\"code\":\"JSON_INVALID\",\"field\":null,"
-	                               "\"message\":\"no\",\"uid\":33,\"pid\":44}\n"));
+	                               "\"message\":\"no\",\"uid\":33,\"pid\":44,\"address\":null}\n"));
 }
 
 static void nothing_is_written_without_room(void **state UNUSED)

@@ -217,6 +217,7 @@ static void view_rejected(const struct event_row *row, struct row_view *v)
 	v->line = row->line.p ? row->line : SLICE_LIT("");
 	v->uid = row->uid;
 	v->pid = row->pid;
+	v->address = row->address;
 }
 
 static void view_live(const struct control *c, const struct event_row *row, int64_t mono_us, struct row_view *v)

@@ -122,6 +122,16 @@ static int check_stream(const struct door *d, const struct http_request_info *re
 	return 403;
 }
 
+static void take_payload(struct door *d, const struct http_request_info *request, size_t stream)
+{
+	char address[HTTP_ADDRESS_MAX];
+	struct peer peer;
+
+	http_peer(request->exchange, address, &peer);
+	if (ingest_payload(d->context->ingest, request->body, (int)stream, &peer, on_stored, request->exchange) < 0)
+		answer_message(request->exchange, 503, "out of memory", retry_later);
+}
+
 static void on_collect(struct door *d, const struct http_request_info *request)
 {
 	struct http_exchange *x = request->exchange;
@@ -131,8 +141,8 @@ static void on_collect(struct door *d, const struct http_request_info *request)
 
 	if (status != 0)
 		answer_message(x, status, why, no_headers);
-	else if (ingest_payload(d->context->ingest, request->body, (int)stream, on_stored, x) < 0)
-		answer_message(x, 503, "out of memory", retry_later);
+	else
+		take_payload(d, request, stream);
 }
 
 /* Like Google's, it does not care about id and secret: an unknown id is judged by the default stream's rules. */

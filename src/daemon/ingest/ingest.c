@@ -56,8 +56,9 @@ static void forgive_cut(struct finding *refusal)
 static void judge_line(struct ingest *in, uint64_t conn, struct client *c, enum line_kind kind, struct slice text,
                        const struct peer *peer)
 {
+	const struct put_origin origin = {.conn = conn, .peer = peer};
 	struct line_result result;
-	int r = put_line(in, conn, text, &in->streams->context, NULL, NULL, &result);
+	int r = put_line(in, text, &in->streams->context, &origin, &result);
 
 	if (r == 0 && result.sub) {
 		c->submitted++;
@@ -218,9 +219,10 @@ void ingest_flush(struct ingest *in)
 	listener_flush(in->listener);
 }
 
-int ingest_payload(struct ingest *in, struct slice text, int forced_stream, ingest_done_fn *done, void *arg)
+int ingest_payload(struct ingest *in, struct slice text, int forced_stream, const struct peer *peer,
+                   ingest_done_fn *done, void *arg)
 {
-	static const struct peer nobody = {.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
+	const struct put_origin origin = {.peer = peer, .done = done, .done_arg = arg};
 	struct line_context context = in->streams->context;
 	struct line_result result;
 	int r;
@@ -231,11 +233,11 @@ int ingest_payload(struct ingest *in, struct slice text, int forced_stream, inge
 		return 0;
 	}
 	context.forced_stream = forced_stream;
-	r = put_line(in, 0, text, &context, done, arg, &result);
+	r = put_line(in, text, &context, &origin, &result);
 	if (r < 0 || result.sub)
 		return r;
 	in->context.counters->rejected[result.refusal.code]++;
-	rejects_add(in, text, &result.refusal, &nobody);
+	rejects_add(in, text, &result.refusal, peer);
 	done(arg, &result.refusal, 0, 0);
 	return 0;
 }

@@ -45,8 +45,8 @@ void ingest_flush(struct ingest *in);
 /* One line from elsewhere (the HTTP door): same judging, same commit. done() is called exactly once, possibly before
  * this returns; refusal is NULL if the event was stored. On -ENOMEM it is never called. */
 typedef void ingest_done_fn(void *arg, const struct finding *refusal, uint64_t id, uint32_t count);
-int ingest_payload(struct ingest *in, struct slice text, int forced_stream, ingest_done_fn *done,
-                   void *arg) MUST_CHECK;
+int ingest_payload(struct ingest *in, struct slice text, int forced_stream, const struct peer *peer,
+                   ingest_done_fn *done, void *arg) MUST_CHECK;
 /* Judges without storing (validate, the door's debug path). The result is valid until the next line. */
 int ingest_judge(struct ingest *in, struct slice text, int forced_stream, struct line_result *ret) MUST_CHECK;
 /* The same as with validation off: what can be sent of a line that the rules refuse. */

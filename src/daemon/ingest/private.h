@@ -74,8 +74,14 @@ void back_pressure_apply(struct ingest *in);
 void back_pressure_relieve(struct ingest *in);
 
 /* put.c: good lines. */
-int put_line(struct ingest *in, uint64_t conn, struct slice line, const struct line_context *context,
-             ingest_done_fn *done, void *done_arg, struct line_result *result) MUST_CHECK;
+struct put_origin {
+	uint64_t conn; /* 0: from the HTTP door */
+	const struct peer *peer;
+	ingest_done_fn *done; /* the door's; else NULL */
+	void *done_arg;
+};
+int put_line(struct ingest *in, struct slice line, const struct line_context *context,
+             const struct put_origin *origin, struct line_result *result) MUST_CHECK;
 /* Answers what can no longer be handed to the writer. */
 void put_fail_unsubmitted(struct ingest *in);
 
@@ -85,7 +91,7 @@ void client_gone(struct ingest *in, uint64_t conn);
 void clients_free(struct ingest *in);
 /* A put of conn is done: its reply, then the refusals that waited for it. */
 void reply_ok(struct ingest *in, uint64_t conn, uint64_t id, uint32_t count, bool duplicate, struct slice warnings);
-void reply_put_refused(struct ingest *in, uint64_t conn, const struct finding *refusal);
+void reply_put_refused(struct ingest *in, uint64_t conn, const struct peer *peer, const struct finding *refusal);
 /* A line that is not a put: after the puts before it. client NULL: at once. */
 void reply_refused(struct ingest *in, uint64_t conn, struct client *client, const struct finding *refusal);
 /* Replies that were queued and could not be written. */

@@ -19,6 +19,7 @@ struct put {
 	struct job_put job;
 	struct ingest *in;
 	uint64_t conn;        /* 0: from the HTTP door */
+	struct peer peer;     /* its address is our own copy */
 	ingest_done_fn *done; /* the door's; else NULL */
 	void *done_arg;
 	char *warnings; /* for the reply; NULL: none */
@@ -91,18 +92,14 @@ static void explain(const struct job_put *job, struct finding *ret)
 static void keep_refused(struct ingest *in, const struct put *p, const struct finding *refusal)
 {
 	const struct submission *sub = p->job.sub;
-	const struct client *c = idmap_get(&in->clients, p->conn);
-	size_t stream = streams_find_sid(in->streams, sub->sid);
-	struct peer nobody = {.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
-
-	size_t bytes = 0;
+	size_t stream = streams_find_sid(in->streams, sub->sid), bytes = 0;
 
 	if (in->rejects.keep == 0 || stream == SIZE_MAX)
 		return;
 	for (uint32_t i = 0; i < sub->n_events && i < in->rejects.keep && bytes < KEPT_BYTES_MAX; i++) {
 		_cleanup_(buf_free) struct buf line = BUF_INIT(2 * REJECTS_BYTES_MAX);
 		if (payload_write_line(&line, sub, i, in->streams->rules[stream].name) == 0)
-			rejects_add(in, buf_slice(&line), refusal, c ? &c->peer : &nobody);
+			rejects_add(in, buf_slice(&line), refusal, &p->peer);
 		bytes += line.len;
 	}
 }
@@ -114,7 +111,7 @@ static void refused_late(struct ingest *in, struct put *p, const struct finding 
 	if (p->done)
 		p->done(p->done_arg, refusal, 0, 0);
 	else
-		reply_put_refused(in, p->conn, refusal);
+		reply_put_refused(in, p->conn, &p->peer, refusal);
 }
 
 static void release(struct put *p)
@@ -125,6 +122,7 @@ static void release(struct put *p)
 	in->pending_bytes -= p->size;
 	free(p->warnings);
 	p->warnings = NULL;
+	free((char *)(uintptr_t)p->peer.address);
 	submission_unref(p->job.sub); /* and with it the block, unless delivery keeps a reference */
 }
 
@@ -149,6 +147,18 @@ static void on_put_done(struct job *job)
 	release(p);
 }
 
+static int keep_origin(struct put *p, const struct put_origin *origin)
+{
+	p->conn = origin->conn;
+	p->done = origin->done;
+	p->done_arg = origin->done_arg;
+	p->peer = *origin->peer;
+	if (!origin->peer->address)
+		return 0;
+	p->peer.address = strdup(origin->peer->address);
+	return p->peer.address ? 0 : -ENOMEM;
+}
+
 static int keep_warnings(struct put *p, struct slice warnings)
 {
 	p->warnings = NULL;
@@ -171,21 +181,20 @@ static void count_warnings(struct counters *n, const struct line_result *result)
 }
 
 /* 0: the put goes to the writer, or the line is refused (result->sub is NULL then); -ENOMEM. */
-int put_line(struct ingest *in, uint64_t conn, struct slice line, const struct line_context *context,
-             ingest_done_fn *done, void *done_arg, struct line_result *result)
+int put_line(struct ingest *in, struct slice line, const struct line_context *context,
+             const struct put_origin *origin, struct line_result *result)
 {
 	struct put *p = NULL;
 	int64_t wall_us = clock_wall_us();
 	int r = event_in_read(in->reader, line, context, wall_us, alloc_put, &p, result);
 
-	if (r < 0 || !result->sub || keep_warnings(p, result->warnings_json) < 0) {
+	if (r < 0 || !result->sub || keep_origin(p, origin) < 0 || keep_warnings(p, result->warnings_json) < 0) {
+		if (r == 0 && result->sub)
+			free((char *)(uintptr_t)p->peer.address);
 		free(p);
 		return r < 0 || result->sub ? -ENOMEM : 0;
 	}
 	p->in = in;
-	p->conn = conn;
-	p->done = done;
-	p->done_arg = done_arg;
 	result->sub->block = p;
 	result->sub->refs = 1;
 	job_put_init(&p->job, result->sub, wall_us, on_put_done);

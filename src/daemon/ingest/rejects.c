@@ -72,7 +72,8 @@ static struct reject *make(struct slice line, const struct finding *refusal, con
 {
 	size_t most = REJECTED_LINE_MAX + BEYOND_CUT, n = line.n < most ? line.n : most;
 	size_t field = strlen(refusal->field) + 1, message = strlen(refusal->message) + 1;
-	size_t size = sizeof(struct reject) + n + field + message;
+	size_t address = peer->address ? strlen(peer->address) + 1 : 0;
+	size_t size = sizeof(struct reject) + n + field + message + address;
 	struct reject *r = malloc(size);
 
 	if (!r)
@@ -82,13 +83,16 @@ static struct reject *make(struct slice line, const struct finding *refusal, con
 		memcpy(r->text, line.p, n);
 	memcpy(r->text + n, refusal->field, field);
 	memcpy(r->text + n + field, refusal->message, message);
+	if (address)
+		memcpy(r->text + n + field + message, peer->address, address);
 	r->line = (struct rejected_line){.line = {r->text, n},
 	                                 .code = refusal->code,
 	                                 .field = r->text + n,
 	                                 .message = r->text + n + field,
 	                                 .wall_us = clock_wall_us(),
 	                                 .uid = peer->uid,
-	                                 .pid = (uint32_t)peer->pid};
+	                                 .pid = (uint32_t)peer->pid,
+	                                 .address = address ? r->text + n + field + message : NULL};
 	return r;
 }
 

@@ -70,19 +70,20 @@ void unseen_log(struct ingest *in, int64_t mono_us)
 }
 
 /* Counts a refusal whose reply nobody could read. */
-static void note_unseen(struct ingest *in, const struct client *c)
+static void note_unseen(struct ingest *in, const struct peer *peer)
 {
 	in->context.counters->rejected_unseen++;
-	in->unseen_peer = c ? c->peer : (struct peer){.pid = -1, .uid = (uid_t)-1, .gid = (gid_t)-1};
+	if (peer)
+		in->unseen_peer = *peer;
 }
 
-static void send_text(struct ingest *in, uint64_t conn, const struct client *c, struct slice text)
+static void send_text(struct ingest *in, uint64_t conn, const struct peer *peer, struct slice text)
 {
 	if (listener_reply(in->listener, conn, text))
 		return;
 	in->context.counters->replies_unsent++;
 	if (reply_is_refusal(text))
-		note_unseen(in, c);
+		note_unseen(in, peer);
 }
 
 /* The reply cannot be made for want of memory: no later one may take its place. */
@@ -97,20 +98,20 @@ static void send_waiting(struct ingest *in, uint64_t conn, struct client *c)
 	struct waiting *w = STAILQ_FIRST(&c->waiting);
 
 	while (w && w->after <= c->completed) {
-		send_text(in, conn, c, (struct slice){w->text, w->n});
+		send_text(in, conn, &c->peer, (struct slice){w->text, w->n});
 		w = drop_first_waiting(in, c);
 	}
 }
 
 /* in->reply holds the reply of a put. */
-static void send_put_reply(struct ingest *in, uint64_t conn, int r)
+static void send_put_reply(struct ingest *in, uint64_t conn, const struct peer *peer, int r)
 {
 	struct client *c = idmap_get(&in->clients, conn);
 
 	if (r < 0)
 		give_up_replying(in, conn);
 	else
-		send_text(in, conn, c, buf_slice(&in->reply));
+		send_text(in, conn, peer, buf_slice(&in->reply));
 	if (!c)
 		return; /* the connection is gone, which is normal */
 	c->completed++;
@@ -120,13 +121,13 @@ static void send_put_reply(struct ingest *in, uint64_t conn, int r)
 void reply_ok(struct ingest *in, uint64_t conn, uint64_t id, uint32_t count, bool duplicate, struct slice warnings)
 {
 	buf_clear(&in->reply);
-	send_put_reply(in, conn, reply_write_ok(&in->reply, id, count, duplicate, warnings));
+	send_put_reply(in, conn, NULL, reply_write_ok(&in->reply, id, count, duplicate, warnings));
 }
 
-void reply_put_refused(struct ingest *in, uint64_t conn, const struct finding *refusal)
+void reply_put_refused(struct ingest *in, uint64_t conn, const struct peer *peer, const struct finding *refusal)
 {
 	buf_clear(&in->reply);
-	send_put_reply(in, conn, reply_write_refusal(&in->reply, refusal));
+	send_put_reply(in, conn, peer, reply_write_refusal(&in->reply, refusal));
 }
 
 static void wait_in_line(struct ingest *in, uint64_t conn, struct client *c, struct slice text)
@@ -152,7 +153,7 @@ void reply_refused(struct ingest *in, uint64_t conn, struct client *c, const str
 	else if (c && c->submitted != c->completed)
 		wait_in_line(in, conn, c, buf_slice(&in->reply));
 	else
-		send_text(in, conn, c, buf_slice(&in->reply));
+		send_text(in, conn, c ? &c->peer : NULL, buf_slice(&in->reply));
 }
 
 void replies_unsent(struct ingest *in, uint64_t conn, struct slice text)
@@ -164,7 +165,7 @@ void replies_unsent(struct ingest *in, uint64_t conn, struct slice text)
 		struct slice line = {text.p, lf ? (size_t)(lf - text.p) + 1 : text.n};
 		in->context.counters->replies_unsent++;
 		if (reply_is_refusal(line))
-			note_unseen(in, c);
+			note_unseen(in, c ? &c->peer : NULL);
 		text.p += line.n;
 		text.n -= line.n;
 	}
