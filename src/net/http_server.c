@@ -17,6 +17,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 
@@ -34,6 +35,8 @@ struct http_conn {
 	struct http_exchange *exchange;  /* waiting for its answer */
 	int64_t first_byte_us;           /* when the request that is being read began; 0: none is */
 	size_t partial;                  /* bytes of it so far */
+	struct http_framing framing;
+	bool refused; /* for its framing, and answered */
 };
 LIST_HEAD(http_conn_list, http_conn);
 
@@ -52,7 +55,7 @@ struct http_server {
 	struct evhttp *http;
 	struct evconnlistener *listener; /* evhttp's; NULL while closing */
 	struct loop_timer *resume, *sweep;
-	struct event *meet, *trim;
+	struct event *meet, *trim, *refuse;
 	struct bound bound;
 	http_handler_fn *handler;
 	void *arg;
@@ -96,13 +99,59 @@ static void on_resume(void *arg)
 	update_accepting(arg);
 }
 
+static void on_refused_written(struct bufferevent *bev, void *arg)
+{
+	struct http_conn *conn = arg;
+
+	(void)bev;
+	evhttp_connection_free(conn->evcon);
+}
+
+static void on_refused_event(struct bufferevent *bev, short what, void *arg)
+{
+	(void)what;
+	on_refused_written(bev, arg);
+}
+
+/* evhttp hears nothing more of this connection. If an answer is due, that one ends it (http_answer). */
+static void take_from_evhttp(struct http_conn *conn)
+{
+	if (conn->exchange || !conn->evcon)
+		return;
+	bufferevent_setcb(conn->bev, NULL, NULL, on_refused_event, conn);
+	event_active(conn->server->refuse, EV_TIMEOUT, 0);
+}
+
+/* What has just come, before evhttp reads it. */
+static void check_framing(struct http_conn *conn, struct evbuffer *buffer, size_t n)
+{
+	struct evbuffer_ptr at;
+	struct evbuffer_iovec piece;
+
+	if (conn->framing.problem ||
+	    evbuffer_ptr_set(buffer, &at, evbuffer_get_length(buffer) - n, EVBUFFER_PTR_SET) < 0)
+		return;
+	while (n > 0 && evbuffer_peek(buffer, (ev_ssize_t)n, &at, &piece, 1) > 0) {
+		size_t len = piece.iov_len < n ? piece.iov_len : n;
+
+		if (http_framing_feed(&conn->framing, piece.iov_base, len)) {
+			take_from_evhttp(conn);
+			return;
+		}
+		n -= len;
+		if (n > 0 && evbuffer_ptr_set(buffer, &at, len, EVBUFFER_PTR_ADD) < 0)
+			return;
+	}
+}
+
 static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)
 {
 	struct http_conn *conn = arg;
 	struct http_server *s = conn->server;
 	size_t n;
 
-	(void)buffer;
+	if (info->n_added > 0)
+		check_framing(conn, buffer, info->n_added);
 	if (info->n_added == 0 || conn->exchange)
 		return;
 	if (conn->first_byte_us == 0)
@@ -225,6 +274,35 @@ static void on_trim(evutil_socket_t fd, short what, void *arg)
 		evhttp_connection_free(most->evcon);
 }
 
+static void refuse_conn(struct http_conn *conn)
+{
+	struct evbuffer *out = bufferevent_get_output(conn->bev), *in = bufferevent_get_input(conn->bev);
+
+	conn->refused = true;
+	bufferevent_disable(conn->bev, EV_READ);
+	(void)evbuffer_drain(in, evbuffer_get_length(in));
+	bufferevent_setcb(conn->bev, NULL, on_refused_written, on_refused_event, conn);
+	bufferevent_enable(conn->bev, EV_WRITE); /* evhttp has it off while it reads */
+	if (evbuffer_add_printf(out,
+	                        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+	                        "Content-Length: %zu\r\n\r\n%s\n",
+	                        strlen(conn->framing.problem) + 1, conn->framing.problem) < 0)
+		evhttp_connection_free(conn->evcon);
+}
+
+static void on_refuse(evutil_socket_t fd, short what, void *arg)
+{
+	struct http_server *s = arg;
+	struct http_conn *conn, *next;
+
+	(void)fd, (void)what;
+	for (conn = LIST_FIRST(&s->conns); conn; conn = next) {
+		next = LIST_NEXT(conn, link);
+		if (conn->framing.problem && conn->evcon && !conn->exchange && !conn->refused)
+			refuse_conn(conn);
+	}
+}
+
 /* A read timeout starts anew with each byte: this one is for the whole request. */
 static void on_sweep(void *arg)
 {
@@ -307,31 +385,15 @@ static struct slice request_path(struct evhttp_request *req)
 	return slice_of(path ? path : "");
 }
 
-/* The connection ends with the answer: nobody knows where the next request would begin. */
-static void refuse_framing(struct evhttp_request *req, const char *why)
-{
-	struct evbuffer *out = evhttp_request_get_output_buffer(req);
-
-	(void)evhttp_add_header(evhttp_request_get_output_headers(req), "Connection", "close");
-	(void)evbuffer_add_printf(out, "%s\n", why);
-	evhttp_send_reply(req, HTTP_BADREQUEST, NULL, NULL);
-}
-
 static void on_request(struct evhttp_request *req, void *arg)
 {
 	struct http_server *s = arg;
 	struct evbuffer *input = evhttp_request_get_input_buffer(req);
-	const char *problem =
-	        http_framing_problem(evhttp_request_get_uri(req), evhttp_request_get_input_headers(req));
 	size_t n = evbuffer_get_length(input);
 	const unsigned char *body = n ? evbuffer_pullup(input, -1) : NULL;
-	struct http_exchange *x = problem || (n && !body) ? NULL : exchange_new(s, req);
+	struct http_exchange *x = n && !body ? NULL : exchange_new(s, req);
 	struct http_request_info info;
 
-	if (problem) {
-		refuse_framing(req, problem);
-		return;
-	}
 	if (!x) {
 		evhttp_send_error(req, HTTP_SERVUNAVAIL, NULL);
 		return;
@@ -447,6 +509,7 @@ void http_answer(struct http_exchange *x, int status, const char *content_type, 
                  const char *const *headers)
 {
 	struct evhttp_request *req = x->req;
+	bool last = x->conn && x->conn->framing.problem;
 
 	/* Before the answer: sending it may free the connection. */
 	exchange_free(x);
@@ -456,6 +519,8 @@ void http_answer(struct http_exchange *x, int status, const char *content_type, 
 		evhttp_request_free(req);
 		return;
 	}
+	if (last) /* what came behind the request is none */
+		(void)evhttp_add_header(evhttp_request_get_output_headers(req), "Connection", "close");
 	if (add_headers(req, content_type, headers) < 0 ||
 	    (body.n > 0 && evbuffer_add(evhttp_request_get_output_buffer(req), body.p, body.n) < 0)) {
 		evhttp_send_error(req, HTTP_SERVUNAVAIL, NULL);
@@ -492,10 +557,11 @@ static int start(struct http_server *s, const struct http_server_config *config,
 	s->sweep = loop_timer_new(s->loop, on_sweep, s);
 	s->meet = event_new(base, -1, 0, on_meet, s);
 	s->trim = event_new(base, -1, 0, on_trim, s);
+	s->refuse = event_new(base, -1, 0, on_refuse, s);
 	s->listener =
 	        evconnlistener_new(base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, s->bound.fd);
-	if (!s->http || !s->resume || !s->sweep || !s->meet || !s->trim || !s->listener || configure(s, config) < 0 ||
-	    !evhttp_bind_listener(s->http, s->listener))
+	if (!s->http || !s->resume || !s->sweep || !s->meet || !s->trim || !s->refuse || !s->listener ||
+	    configure(s, config) < 0 || !evhttp_bind_listener(s->http, s->listener))
 		return err_set(err, -ENOMEM, "no memory for the HTTP server");
 	s->bound.fd = -1; /* the listener's, which is evhttp's */
 	evconnlistener_set_error_cb(s->listener, on_accept_error);
@@ -566,6 +632,8 @@ struct http_server *http_server_free(struct http_server *s)
 		event_free(s->meet);
 	if (s->trim)
 		event_free(s->trim);
+	if (s->refuse)
+		event_free(s->refuse);
 	loop_timer_free(s->resume);
 	loop_timer_free(s->sweep);
 	free(s);

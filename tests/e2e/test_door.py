@@ -173,6 +173,90 @@ def test_no_request_hides_behind_another(door, collector, data):
     assert collector.events[0]["params"]["transaction_id"] == "T-after"
 
 
+LENGTH, CHUNKED = f"Content-Length: {len(GOOD)}", "Transfer-Encoding: chunked"
+IN_CHUNKS = b"%x\r\n%s\r\n0\r\n\r\n" % (len(GOOD), GOOD)
+
+
+def chunk(size, data=GOOD, end=b"\r\n", last=b"0\r\n\r\n"):
+    return head(CHUNKED) + size + b"\r\n" + data + end + last
+
+
+@pytest.mark.parametrize("data", [
+    head(LENGTH.replace(":", " :")) + GOOD, head(LENGTH.replace(":", "\t:")) + GOOD, head(LENGTH.replace(": ", ": +")) + GOOD,
+    head(LENGTH.replace(": ", ": 0x")) + GOOD, head(LENGTH + " x") + GOOD, head(LENGTH + f", {len(GOOD)}") + GOOD,
+    head("Content-Length:", LENGTH) + GOOD, head("Content-Length:") + GOOD, head(LENGTH, LENGTH) + GOOD,
+    head("Content-Length: 1", " 2") + GOOD, head("Content_Length: 0", LENGTH) + GOOD, head("X: y\0z", LENGTH) + GOOD,
+    head("X: y\rz", LENGTH) + GOOD, head(": x", LENGTH) + GOOD, head(" X: y", LENGTH) + GOOD, head("X: a", "\tb", LENGTH) + GOOD,
+    head("(X): y", LENGTH) + GOOD, head("X\x7f: y", LENGTH) + GOOD, head("no colon", LENGTH) + GOOD,
+    head(LENGTH).replace(b"\r\n", b"\n") + GOOD, head(LENGTH)[:-2] + b"\n" + GOOD, head("X: y\nZ: z", LENGTH) + GOOD,
+    head(LENGTH, first=f"POST {COLLECT} HTTP/1.2") + GOOD, head(LENGTH, first=f"POST  {COLLECT} HTTP/1.1") + GOOD,
+    head(LENGTH, first=f"POST {COLLECT} x HTTP/1.1") + GOOD, head(LENGTH, first=f"POST\t{COLLECT} HTTP/1.1") + GOOD,
+    head(CHUNKED.replace(":", " :")) + IN_CHUNKS, head(CHUNKED, first=f"POST {COLLECT} HTTP/1.0") + IN_CHUNKS,
+    head(CHUNKED, CHUNKED) + IN_CHUNKS, head(CHUNKED + ", chunked") + IN_CHUNKS, head("Transfer-Encoding: gzip") + IN_CHUNKS,
+    head("Transfer-Encoding: identity", LENGTH) + GOOD, head("Transfer_Encoding: chunked", LENGTH) + GOOD,
+    head("Transfer-Encoding: chunked;x=1") + IN_CHUNKS, head("Transfer-Encoding:", LENGTH) + GOOD,
+    chunk(b"0x%x" % len(GOOD)), chunk(b"+%x" % len(GOOD)), chunk(b" %x" % len(GOOD)), chunk(b""), chunk(b";x"),
+    chunk(b"%x\n" % len(GOOD)), chunk(b"%x" % len(GOOD), end=b"\n"), chunk(b"%x" % len(GOOD), end=b""),
+    chunk(b"%x" % (len(GOOD) - 1)), chunk(b"%x;a\0b" % len(GOOD)), chunk(b"%x;a\nb" % len(GOOD)),
+    chunk(b"%x" % len(GOOD), last=b"0\n\n"), chunk(b"%x" % len(GOOD), last=b"0\r\nContent-Length: 5\r\n\r\n"),
+    chunk(b"%x" % len(GOOD), last=b"0\r\nX : y\r\n\r\n"), chunk(b"%x" % len(GOOD), last=b"x\r\n\r\n"),
+    head(f"Content-Length: {len(HIDDEN)}", first="GET /healthz HTTP/1.1") + HIDDEN,
+    head(CHUNKED, first="HEAD /healthz HTTP/1.1") + b"%x\r\n%s\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN),
+], ids=lambda data: repr(data[len(COLLECT) + 30:][:50]))
+@pytest.mark.parametrize("bytewise", [False, True])
+def test_framing_that_only_a_strict_reader_refuses(door, collector, data, bytewise):
+    """400 and the end of the connection; neither this request nor one behind it is taken."""
+    if bytewise:
+        c = door.connection()
+        c.connect()
+        c.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        got = b""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for i in range(0, len(data), 40):
+                c.sock.sendall(data[i:i + 40])
+            while (part := c.sock.recv(65536)):
+                got += part
+        c.sock.close()
+    else:
+        got = raw(door, data + HIDDEN, shut=False, refused=True)
+    assert got.startswith(b"HTTP/1.1 400") or got == b"", got
+    assert b" 2" not in got.split(b"\r\n")[0] and got.count(b"HTTP/1.1 ") <= 1
+    assert door.ask(COLLECT, payload("T-after"))[0] == 204
+    wait_until(lambda: collector.count() == 1, "the good one alone")
+    assert collector.events[0]["params"]["transaction_id"] == "T-after"
+
+
+def test_bad_framing_behind_a_good_request(door, collector):
+    """It ends the connection, and takes back no answer that is due."""
+    c = door.connection()
+    c.connect()
+    c.sock.sendall(head(LENGTH) + GOOD)
+    c.sock.sendall(head("Content-Length : 5") + HIDDEN)
+    got = b""
+    with contextlib.suppress(ConnectionResetError):
+        while (part := c.sock.recv(65536)):
+            got += part
+    stored = collector.count() if b" 204 " not in got else 1
+    wait_until(lambda: collector.count() == stored, "what was answered 204")
+    assert {e["params"]["transaction_id"] for e in collector.events} <= {"T-good"}
+
+
+def test_chunks_may_have_extensions_and_trailers(door, collector):
+    """As RFC 9112 has them; they say nothing to us."""
+    size = b"%x" % len(GOOD)
+    forms = [chunk(size + ext) for ext in (b";a", b";a=b", b' ; a = "b c"', b";" + b"x" * 900, b"  ")]
+    forms += [chunk(b"000" + size.upper(), last=b"0000;x=y\r\nX-Trailer: y\r\nZ:\r\n\r\n")]
+    for form in forms:
+        assert b" 204 " in raw(door, form), form
+        c = door.connection()
+        c.connect()
+        for byte in form:
+            c.sock.sendall(bytes([byte]))
+        assert b" 204 " in c.sock.recv(65536), form
+        c.sock.close()
+    wait_until(lambda: collector.count() == 2 * len(forms), "each once")
+
+
 @pytest.mark.parametrize("data", [
     b"\r\n\r\n", b"GET\r\n\r\n", b"\0" * 100, b"GET / HTTP/9.9\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     head("X: " + "y" * 20000), head(*["A: b"] * 5000), b"A" * 100000, head(" folded: x"), head("no colon"),
@@ -208,7 +292,7 @@ def test_the_forms_of_a_good_request(door, collector):
 def test_a_slow_client_holds_up_nobody(door):
     """A head that comes byte by byte, a body that does not come: others are served meanwhile."""
     slow = []
-    for data in (b"POST ", head(), head("Content-Length: 1000") + b"{", head("Transfer-Encoding: chunked") + b"5\r\n{"):
+    for data in (b"POST ", head("X: y")[:-4], head("Content-Length: 1000") + b"{", head("Transfer-Encoding: chunked") + b"50\r\n{"):
         for _ in range(20):
             c = door.connection()
             c.connect()
