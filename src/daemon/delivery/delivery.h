@@ -1,8 +1,9 @@
 /* delivery.h - from the outbox to the endpoints: the schedule, the destinations and the requests in flight
  *
  * A line's way: delivery_accept() puts committed events into their stream's queue (queue.c, refill.c), dispatch.c
- * picks batches, request.c sends them, outcome_apply.c carries out what came of it, and leave.c is the only way out.
- * Invariant 2 holds below it: an event leaves only through a job that records why (settle.c). Loop thread only. */
+ * picks batches, delivery_request.c sends them, outcome_apply.c carries out what came of it, and leave.c is the only
+ * way out. Invariant 2 holds below it: an event leaves only through a job that records why (settle.c). Loop thread
+ * only. */
 #ifndef DAEMON_DELIVERY_DELIVERY_H
 #define DAEMON_DELIVERY_DELIVERY_H
 

@@ -29,7 +29,7 @@ struct stream {
 	enum pause_word pause_word; /* the operator's, over the file's */
 	/* the queue's own files */
 	struct stream_queue queue;
-	/* request.c */
+	/* delivery_request.c */
 	struct destination destination; /* with the window */
 	struct request_list requests;
 	unsigned in_flight; /* requests */
@@ -73,7 +73,7 @@ struct delivery {
 	struct backoff backoff;
 	unsigned max_per_stream; /* requests in flight of a stream, whatever its window says */
 	bool keep_delivered;     /* each batch's attempt is recorded apart */
-	/* request.c */
+	/* delivery_request.c */
 	uint64_t in_flight_events;
 	struct request_list spare; /* with their buffers */
 	unsigned n_spare;
@@ -110,7 +110,7 @@ void dispatch_limit(struct delivery *d);
 /* Events that may be sent twice after a crash, if it came now. */
 uint64_t dispatch_exposed(const struct delivery *d);
 
-/* ---- request.c ---- */
+/* ---- delivery_request.c ---- */
 
 /* Takes the batch. False: no request is on its way, and the batch went where that outcome sends it. */
 bool request_start(struct delivery *d, struct stream *s, struct batch *b);

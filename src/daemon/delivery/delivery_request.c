@@ -1,4 +1,4 @@
-/* request.c - a batch becomes a request, and what comes back an outcome */
+/* delivery_request.c - a batch becomes a request, and what comes back an outcome */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
