@@ -1,6 +1,8 @@
 /* test_delivery.c - delivery as a whole against a pretended outbox, endpoint and clock */
 #include "delivery_fixture.h"
 
+#include <unistd.h>
+
 static struct world w;
 
 static size_t count_state(enum event_state state)
@@ -331,6 +333,32 @@ static void too_large_is_split(void **state UNUSED)
 	world_run(&w, 30 * US_PER_S);
 	assert_int_equal(count_state(STATE_DELIVERED) + count_state(STATE_DEAD), 25);
 	assert_int_equal(w.rows[6].reason, DEAD_TOO_LARGE);
+	world_end(&w);
+}
+
+/* No request is made of it, and it leaves as any dead letter does: counted, and logged. */
+static void too_large_alone_dies_and_is_logged(void **state UNUSED)
+{
+	char text[4096] = "";
+	FILE *log = tmpfile();
+	int stderr_fd = dup(STDERR_FILENO);
+	assert_non_null(log);
+	world_init(&w, 1);
+	world_start(&w);
+	world_put(&w, 1, 1, 0, LIMIT_REQUEST_BYTES);
+	log_init(LOG_LEVEL_WARNING, false);
+	assert_true(dup2(fileno(log), STDERR_FILENO) >= 0);
+	world_run(&w, US_PER_S);
+	assert_true(dup2(stderr_fd, STDERR_FILENO) >= 0);
+	close(stderr_fd);
+	rewind(log);
+	assert_true(fread(text, 1, sizeof(text) - 1, log) > 0);
+	fclose(log);
+	assert_non_null(strstr(text, "batch events=1 stream=one status=0 attempt=0"));
+	assert_non_null(strstr(text, "outcome=dead-too-large ids=1 error=the request would reach 130000 bytes"));
+	assert_int_equal(w.started, 0);
+	assert_int_equal(w.rows[0].reason, DEAD_TOO_LARGE);
+	assert_int_equal(w.counters.dead[DEAD_TOO_LARGE], 1);
 	world_end(&w);
 }
 
@@ -911,6 +939,7 @@ int main(void)
 	        cmocka_unit_test(one_culprit_of_25_dies_alone),
 	        cmocka_unit_test(an_endpoint_that_refuses_everything_kills_nothing),
 	        cmocka_unit_test(too_large_is_split),
+	        cmocka_unit_test(too_large_alone_dies_and_is_logged),
 	        cmocka_unit_test(a_stale_connection_costs_nothing),
 	        cmocka_unit_test(ambiguous_ones_are_parked_where_asked_for),
 	        cmocka_unit_test(two_poisoned_batches_cannot_wedge_a_stream),
