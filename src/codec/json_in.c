@@ -27,6 +27,7 @@ enum {
 struct json_in {
 	yajl_handle yajl; /* NULL: to be made */
 	unsigned max_depth;
+	uint32_t max_values; /* 0: as many as the text has */
 	struct json_node *nodes;
 	uint32_t cap;
 	struct json_doc doc;
@@ -127,6 +128,10 @@ static struct json_node *add_node(struct json_in *in, enum json_type type, struc
 	in->at = t.end;
 	if (in->done || (in->depth == 0 && type != JSON_OBJECT)) {
 		stop(in, t.start, in->done ? "something follows the object" : "a line is one JSON object");
+		return NULL;
+	}
+	if (in->max_values && in->doc.n == in->max_values) {
+		stop(in, t.start, "too many values");
 		return NULL;
 	}
 	if (in->doc.n == in->cap && !grow_nodes(in)) {
@@ -495,6 +500,11 @@ struct json_in *json_in_new(unsigned max_depth)
 	if (json_dup_init(&in->dup) < 0 || make_handle(in) < 0)
 		return json_in_free(in);
 	return in;
+}
+
+void json_in_limit(struct json_in *in, uint32_t max_values)
+{
+	in->max_values = max_values;
 }
 
 struct json_in *json_in_free(struct json_in *in)

@@ -11,12 +11,13 @@ import threading
 import time
 import unicodedata
 import warnings
+from pathlib import Path
 
 import pytest
 
 from lib.client import Client, event, line
 from lib.collector import Answer, status
-from lib.relay import BUILD, SECRET, TOP, wait_until
+from lib.relay import BUILD, SANITIZED, SECRET, TOP, wait_until
 from lib.wire import RawServer, fine
 
 LIST = ["id", "state", "reason", "stream", "client", "name", "accepted_micros", "event_micros", "attempts",
@@ -835,4 +836,32 @@ def test_the_daemon_survives_any_request(paused, request_line):
         end = json.loads(f.readline())
     assert end["end"] is True
     s.close()
+    assert paused.ask(event())["ok"]
+
+
+def peak_kib(relay):
+    return next(int(x.split()[1]) for x in Path(f"/proc/{relay.pid}/status").read_text().splitlines() if x.startswith("VmHWM:"))
+
+
+@pytest.mark.skipif(SANITIZED, reason="memory is measured without sanitizers")
+@pytest.mark.parametrize("size", [2 << 20, 16 << 20])
+@pytest.mark.parametrize("begin, piece, end", [
+    (b"", b"[", b""), (b'{"command":"list","x":[0', b",[]", b"]}"), (b'{"command":"list"', b',"%d":{}', b"}"),
+    (b'{"command":"validate","line":"', b"\\u0041", b'"}'),
+], ids=["brackets", "arrays", "members", "a string"])
+def test_a_request_takes_memory_in_proportion(paused, size, begin, piece, end):
+    """A request is a few members and a thousand ids, or a line: not millions of values."""
+    many = b"".join(piece % i for i in range(size // 12)) if b"%d" in piece else piece * (size // len(piece))
+    text = begin + many[:size] + end
+    paused.status()
+    Path(f"/proc/{paused.pid}/clear_refs").write_text("5")
+    before = peak_kib(paused)
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20)
+        s.connect(str(paused.control))
+        s.sendall(text + b"\n")
+        with s.makefile() as f:
+            answer = json.loads(f.readline())
+    assert answer["end"] is True
+    assert peak_kib(paused) - before < 5 * 2100, (before, peak_kib(paused))
     assert paused.ask(event())["ok"]

@@ -49,6 +49,14 @@ def test_exit_codes_and_summary(relay, text, code, summary):
     assert validate(relay, "-", text=text)[0] == code
 
 
+@pytest.mark.parametrize("size", [1 << 20, 2 << 20, 5 << 20])
+def test_a_line_that_intake_would_skip(relay, size):
+    """It is judged as the event socket judges it, also when the request itself is too long."""
+    text = '{"client_id":"1.2","name":"x","params":{"a":"' + "x" * size + '"}}\n'
+    code, out, err = validate(relay, text=text + GOOD)
+    assert code == 1 and "local   LINE_TOO_LONG" in out and "1 good, 1 not" in out, (out, err)
+
+
 def test_exit_codes_of_failures(relay, make_relay):
     assert validate(relay, relay.dir / "no-such-file")[0] == 2
     assert validate(relay, "--no-such-option")[0] == 2

@@ -224,10 +224,13 @@ static int run_command(struct session *s, enum line_kind kind, struct slice text
 	const struct command *command;
 	struct slice name;
 
-	if (kind != LINE_OK)
-		return err_set(err, -EINVAL, "the request is longer than %d bytes, or was cut off", CONTROL_LINE_MAX);
 	if (s->op || s->tap)
 		return err_set(err, -EBUSY, "the request before this one is still being answered");
+	if (kind == LINE_LONG && text.n > s->control->max_request && control_is_validate(text))
+		return control_validate_long(s, text, err);
+	if (kind != LINE_OK)
+		return err_set(err, -EINVAL, "the request is longer than %zu bytes, or was cut off",
+		               s->control->max_request);
 	if (json_in_read(s->control->json, text, &request.doc, err) < 0)
 		return err_prefix(err, -EINVAL, "request");
 	name = request_text(&request, "command");
@@ -266,7 +269,7 @@ static int open_listener(struct control *c, const char *path, const char *group,
 	        .group = group,
 	        .inherited_fd = -1,
 	        .max_connections = CONTROL_CONNECTIONS,
-	        .max_line = CONTROL_LINE_MAX,
+	        .max_line = c->max_request,
 	        .max_unread = CONTROL_UNREAD_MAX,
 	        .max_memory = CONTROL_UNREAD_MAX,
 	        .idle_timeout_us = 5 * US_PER_MIN,
@@ -288,7 +291,11 @@ int control_open(struct control **ret, const struct control_context *context, co
 	STAILQ_INIT(&c->acts);
 	idmap_init(&c->sessions);
 	buf_init(&c->out, CONTROL_ANSWER_MAX);
+	/* of a line, every byte may be escaped */
+	c->max_request = 2 * context->streams->conf->listen.max_line + CONTROL_REQUEST_MORE;
 	c->json = json_in_new(32);
+	if (c->json)
+		json_in_limit(c->json, CONTROL_VALUES_MAX);
 	r = c->json ? open_listener(c, path, group, err) : err_set(err, -ENOMEM, "control socket: out of memory");
 	if (r < 0) {
 		control_free(c);

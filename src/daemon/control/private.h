@@ -21,7 +21,8 @@
 #include "store/jobs.h"
 
 enum {
-	CONTROL_LINE_MAX = 16 << 20, /* a request: a line to validate, escaped, is the largest */
+	CONTROL_REQUEST_MORE = 64 << 10, /* bytes of a request beside a line to validate, the largest member */
+	CONTROL_VALUES_MAX = 4096,       /* in a request; of ids there are 1000 at most */
 	CONTROL_UNREAD_MAX = 64 << 20,
 	CONTROL_CONNECTIONS = 16,
 	CONTROL_ANSWER_MAX = 48 << 20, /* what one slice may append */
@@ -59,6 +60,7 @@ struct control {
 	const struct control_context *context;
 	struct listener *listener;
 	struct json_in *json;
+	size_t max_request;    /* bytes */
 	struct idmap sessions; /* connection id to struct session */
 	struct session_list taps;
 	struct buf out;                                    /* what is being said */
@@ -131,7 +133,11 @@ command_fn control_status, control_metrics, control_version, control_paths;
 command_fn control_reload, control_log_level, control_doctor;
 command_fn control_tap, control_backup, control_check, control_validate, control_probe;
 
-/* validate.c: the client for what operators ask of the endpoints; made when first needed. */
+/* validate.c: does a request that was cut off, since it is too long, begin as one to validate a line? Then the answer
+ * is what intake says of a line of that length. */
+bool control_is_validate(struct slice text);
+int control_validate_long(struct session *s, struct slice text, struct err *err) MUST_CHECK;
+/* The client for what operators ask of the endpoints; made when first needed. */
 int control_http(struct control *c, struct http_client **ret, struct err *err) MUST_CHECK;
 
 /* act.c: after delivery's part of a turn. */

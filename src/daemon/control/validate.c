@@ -137,10 +137,10 @@ static int ask(struct validate_op *v, const struct line_result *result, bool rel
 	return 0;
 }
 
-static int judge(struct validate_op *v, const struct request *request, struct line_result *result, struct err *err)
+static int judge(struct validate_op *v, struct slice line, struct line_result *result, struct err *err)
 {
 	struct control *c = v->op.session->control;
-	int r = ingest_judge(c->context->ingest, request_text(request, "line"), -1, result);
+	int r = ingest_judge(c->context->ingest, line, -1, result);
 
 	if (r == 0)
 		r = result->sub ? reply_write_ok(&v->local, 0, result->sub->n_events, false, result->warnings_json)
@@ -166,6 +166,29 @@ static int rejudge(struct validate_op *v, const struct request *request, struct 
 	return 0;
 }
 
+bool control_is_validate(struct slice text)
+{
+	return slice_starts(text, SLICE_LIT("{\"command\":\"validate\","));
+}
+
+int control_validate_long(struct session *s, struct slice text, struct err *err)
+{
+	struct validate_op *v = calloc(1, sizeof(*v));
+	struct line_result result = {0};
+	int r;
+
+	if (!v)
+		return err_set(err, -ENOMEM, "out of memory");
+	buf_init(&v->local, BODY_MAX);
+	op_start(s, &v->op, NULL, validate_destroy);
+	r = judge(v, text, &result, err);
+	if (r < 0)
+		op_done(&v->op);
+	else
+		validate_end(v, NULL, SLICE_LIT(""));
+	return r;
+}
+
 int control_validate(struct session *s, const struct request *request, struct err *err)
 {
 	struct validate_op *v = calloc(1, sizeof(*v));
@@ -178,7 +201,7 @@ int control_validate(struct session *s, const struct request *request, struct er
 	buf_init(&v->local, BODY_MAX);
 	buf_init(&v->body, BODY_MAX);
 	op_start(s, &v->op, NULL, validate_destroy);
-	r = judge(v, request, &result, err);
+	r = judge(v, request_text(request, "line"), &result, err);
 	if (r == 0 && asking)
 		r = rejudge(v, request, &result, err);
 	asking = r == 0 && asking && result.sub;

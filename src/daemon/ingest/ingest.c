@@ -255,6 +255,11 @@ int ingest_judge(struct ingest *in, struct slice text, int forced_stream, struct
 {
 	struct line_context context = in->streams->context;
 
+	if (text.n > in->max_line) {
+		*ret = (struct line_result){.sub = NULL};
+		explain_long(in, text, &ret->refusal);
+		return 0;
+	}
 	context.forced_stream = forced_stream;
 	return event_in_read(in->reader, text, &context, clock_wall_us(), alloc_scratch, &in->scratch, ret);
 }
