@@ -131,7 +131,7 @@ coverage:
 	@find build/cov -name '*.gcda' -delete 2>/dev/null || true
 	@tests/lib/check.sh cov build unit fuzz e2e
 	@$(PYTHON) tests/lib/coverage.py build/cov
-# The first rule alone, every branch of src/model/ by those unit tests that have to do with it, for .ci/run.
+# The first rule alone, every branch of the pure decisions by those unit tests that have to do with it, for .ci/run.
 model-coverage:
 	@find build/cov -name '*.gcda' -delete 2>/dev/null || true
 	@$(MAKE) --no-print-directory VARIANT=cov unit UNIT_NAMES='$(filter-out simulation memory store%,$(UNIT_NAMES))'

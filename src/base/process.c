@@ -21,7 +21,7 @@ static void hold_standard_descriptors(void)
 
 void process_begin(void)
 {
-	/* Secrets must not land in a core file or be read by a debugger of the same user (configuration.md). */
+	/* Secrets must not land in a core file or be read by a debugger of the same user (ga4relay.conf(5)). */
 	prctl(PR_SET_DUMPABLE, 0);
 	/* A file that may not grow further (RLIMIT_FSIZE) is an error of write(), not the end of the process. */
 	signal(SIGXFSZ, SIG_IGN);

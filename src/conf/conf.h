@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/macros.h"
-#include "model/stream_rules.h"
+#include "ga4/stream_rules.h"
 
 enum conf_ambiguous { AMBIGUOUS_RETRY, AMBIGUOUS_PARK };
 

@@ -8,8 +8,8 @@
 
 #include "base/nearest.h"
 #include "base/parse.h"
+#include "conf/conf_text.h"
 #include "conf/options.h"
-#include "conf/text.h"
 
 enum { NAMES_MAX = 64, WORDS_MAX = 8 };
 

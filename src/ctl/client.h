@@ -4,9 +4,9 @@
 
 #include "base/buf.h"
 #include "base/slice.h"
-#include "codec/json_in.h"
-#include "codec/json_out.h"
 #include "ctl/ctl.h"
+#include "json/json_read.h"
+#include "json/json_write.h"
 
 enum { CLIENT_LINE_MAX = 48 << 20 };
 

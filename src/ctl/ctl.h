@@ -11,7 +11,7 @@
 #include "base/macros.h"
 #include "base/slice.h"
 
-/* ctl.md: what a script reads off the program. */
+/* ga4relay-ctl(8): what a script reads off the program. */
 enum ctl_exit { CTL_DONE = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_NO_DAEMON = 3 };
 
 #define CTL_DEFAULT_SOCKET "/run/ga4relay/control.sock"

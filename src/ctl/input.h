@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "codec/json_in.h"
 #include "ctl/ctl.h"
+#include "json/json_read.h"
 
 enum { INPUT_LINE_MAX = 24 << 20 };
 

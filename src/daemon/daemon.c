@@ -15,7 +15,7 @@
 #include "base/fd.h"
 #include "base/memory.h"
 #include "daemon/daemon_private.h"
-#include "net/http_client.h"
+#include "net/http_client/http_client.h"
 #include "net/notify.h"
 
 static void finish(struct daemon *d, enum exit_code code)

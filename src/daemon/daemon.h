@@ -6,7 +6,7 @@
 
 #include "base/macros.h"
 
-/* What a service manager and a script read off the process (ctl.md). */
+/* What a service manager and a script read off the process (ga4relay-ctl(8)). */
 enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_BUSY = 75, EXIT_CONFIG = 78 };
 
 struct daemon_options {

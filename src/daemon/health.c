@@ -1,5 +1,5 @@
 /* health.c - is intake durable right now? */
-#include "daemon/control/control.h"
+#include "control/control.h"
 
 const char *health_problem(const struct control_context *context)
 {

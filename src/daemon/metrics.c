@@ -1,11 +1,11 @@
-/* metrics.c - Prometheus text: the names of ctl.md, for `ga4relay-ctl metrics` and GET /metrics */
+/* metrics.c - Prometheus text: the names of ga4relay-ctl(8), for `ga4relay-ctl metrics` and GET /metrics */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "daemon/control/control.h"
-#include "daemon/metrics_text.h"
+#include "control/control.h"
+#include "metrics/metrics_text.h"
 
 /* Where the figures come from; large, hence not on the stack. */
 struct figures {

@@ -189,7 +189,7 @@ int daemon_reload(struct daemon *d, struct err *err)
 	char ready[64];
 	int r;
 
-	/* Type=notify's reload protocol as systemd 252 has it (traps.md 24). */
+	/* Type=notify's reload protocol as systemd 252 has it (src/README.md, trap 24). */
 	snprintf(ready, sizeof(ready), "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_mono_us());
 	notify_send(d->notify_fd, ready);
 	r = reload(d, err);

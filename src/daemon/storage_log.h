@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "store/writer.h"
+#include "outbox/writer.h"
 
 /* What was last said. Zeroed at start. */
 struct storage_log {

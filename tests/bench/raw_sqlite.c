@@ -14,7 +14,7 @@ static const char usage[] = "usage: raw_sqlite FILE ROWS ROWS_A_COMMIT [full|nor
 
 enum { POOL = 4096, BYTES = 320 };
 
-/* As src/store/schema.c has it. */
+/* As src/outbox/db/schema.c has it. */
 static const char schema[] = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = %s;"
                              "PRAGMA cache_size = -8192; PRAGMA secure_delete = ON;"
                              "CREATE TABLE event(id INTEGER PRIMARY KEY, sid INTEGER NOT NULL, envelope INTEGER NOT "

@@ -15,14 +15,14 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "codec/event_in.h"
-#include "codec/json_in.h"
-#include "codec/json_out.h"
-#include "codec/payload_out.h"
-#include "model/validate.h"
-#include "store/envelopes.h"
-#include "store/schema.h"
-#include "store/store_private.h"
+#include "event/event_in.h"
+#include "event/payload.h"
+#include "ga4/validate.h"
+#include "outbox/db/schema.h"
+#include "outbox/store/envelopes.h"
+#include "outbox/store/store_private.h"
+#include "json/json_read.h"
+#include "json/json_write.h"
 
 enum { N_STREAMS = 2, OUT_MAX = 64 * 1024 * 1024, GROUP_LINES = 100 };
 

@@ -1,4 +1,4 @@
-# test_clients.py - protocol.md, "Connection", "Clients that do not read", "Pressure": every way to write and to leave
+# test_clients.py - ga4relay-protocol(7), "Connection", "Clients that do not read", "Pressure": every way to write and to leave
 import os
 import resource
 import shutil
@@ -141,7 +141,7 @@ def test_out_of_descriptors_pauses_accepting(make_relay):
     cpu = lambda: sum(map(int, open(f"/proc/{relay.pid}/stat").read().split()[13:15]))
     spent = cpu()
     clients[0].no_reply_within(1)
-    assert cpu() - spent < 50             # ticks of 10 ms: half a second at most, no spinning (traps.md 16)
+    assert cpu() - spent < 50             # ticks of 10 ms: half a second at most, no spinning (src/README.md, trap 16)
     assert "could not be told" not in relay.log  # systemd kills nobody for want of a descriptor
     resource.prlimit(relay.pid, resource.RLIMIT_NOFILE, (hard, hard))
     for c in clients:

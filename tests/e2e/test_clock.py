@@ -1,4 +1,4 @@
-# test_clock.py - delivery.md, "Time", with clocks that the test steps while the relay runs (lib/clock_shim.c)
+# test_clock.py - ga4relay(8), "Time", with clocks that the test steps while the relay runs (lib/clock_shim.c)
 import re
 import time
 import warnings

@@ -1,4 +1,4 @@
-# test_delivery.py - delivery.md's basics: batches, envelopes, times, outcomes, backing off, TLS
+# test_delivery.py - ga4relay(8)'s basics: batches, envelopes, times, outcomes, backing off, TLS
 import json
 import threading
 import time
@@ -342,7 +342,7 @@ def test_tls_of_old(make_relay, make_tls, collector):
 
 
 def test_the_environment_s_proxy_is_not_obeyed(make_relay, collector):
-    """traps.md 12"""
+    """src/README.md, trap 12"""
     relay = make_relay()
     relay.env = {"http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9",
                  "SSLKEYLOGFILE": str(relay.dir / "keys")}

@@ -1,4 +1,4 @@
-# test_envelopes.py - delivery.md, "What may share a request": equal by value, stored once, never two in a request
+# test_envelopes.py - ga4relay(8), "What may share a request": equal by value, stored once, never two in a request
 import contextlib
 import json
 import random

@@ -205,7 +205,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def test_socket_activation(make_relay):
-    """A descriptor from systemd; it is blocking unless the daemon makes it otherwise (traps.md 18)."""
+    """A descriptor from systemd; it is blocking unless the daemon makes it otherwise (src/README.md, trap 18)."""
     relay = make_relay()
     relay.sock = relay.dir / "activated.sock"       # not listen.socket, which is ignored then
     relay.wrapper = [sys.executable, "-c", ACTIVATE, str(relay.sock)]

@@ -1,4 +1,4 @@
-# test_lines.py - protocol.md, "Lines" and "Replies": what a line may be and what it is answered
+# test_lines.py - ga4relay-protocol(7), "Lines" and "Replies": what a line may be and what it is answered
 import json
 
 import pytest

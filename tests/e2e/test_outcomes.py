@@ -1,4 +1,4 @@
-# test_outcomes.py - the outcome table of delivery.md at the wire: what came back, and what became of the events
+# test_outcomes.py - the outcome table of ga4relay(8) at the wire: what came back, and what became of the events
 import email.utils
 import json
 import re

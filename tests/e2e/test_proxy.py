@@ -118,7 +118,7 @@ def test_a_proxy_that_is_not_there(make_relay, collector):
 
 @pytest.mark.parametrize("tls", [False, True])
 def test_a_hostile_environment_changes_nothing(make_relay, certs, begin, tls):
-    """traps.md 12: a proxy that listens, is asked for nothing, and no key is written."""
+    """src/README.md, trap 12: a proxy that listens, is asked for nothing, and no key is written."""
     server = begin(RawServer, fine, tls=certs.context() if tls else None)
     evil = Collector()
     relay = make_relay(server.tls_url if tls else server.url, delivery={"ca_file": certs.ca})

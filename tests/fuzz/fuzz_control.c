@@ -1,6 +1,6 @@
 /* fuzz_control.c - bytes on the control socket: every line that comes back is a JSON object */
-#include "codec/json_in.h"
 #include "world.h"
+#include "json/json_read.h"
 
 static void check_answer(struct slice answer)
 {

@@ -1,7 +1,7 @@
 /* fuzz_cookie.c - ids out of Google's cookies, and the strict readers of numbers */
 #include "base/parse.h"
 #include "fuzz.h"
-#include "model/cookie.h"
+#include "ga4/cookie.h"
 
 static bool inside(struct slice part, struct slice whole)
 {

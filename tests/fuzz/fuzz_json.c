@@ -1,6 +1,6 @@
 /* fuzz_json.c - the strict JSON reader: whatever it takes is a sound tree over the text */
-#include "codec/json_in.h"
 #include "fuzz.h"
+#include "json/json_read.h"
 
 static void check_node(const struct json_doc *d, uint32_t i, uint32_t parent_end)
 {

@@ -13,8 +13,8 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "fuzz.h"
-#include "store/pages.h"
-#include "store/store_private.h"
+#include "outbox/file/pages.h"
+#include "outbox/store/store_private.h"
 
 #define T0 INT64_C(1760000000000000)
 enum { PAGE = 4096, IMAGE_MAX = 8 << 20, EVENTS = 40 };

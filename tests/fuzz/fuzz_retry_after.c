@@ -1,7 +1,7 @@
 /* fuzz_retry_after.c - any Retry-After: -1, or a waiting time of at most an hour; and any Date */
 #include "base/clock.h"
 #include "fuzz.h"
-#include "net/http_retry_after.h"
+#include "net/http_client/retry_after_header.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -4,10 +4,10 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "codec/event_in.h"
-#include "codec/json_in.h"
-#include "codec/payload_out.h"
+#include "event/event_in.h"
+#include "event/payload.h"
 #include "fuzz.h"
+#include "json/json_read.h"
 
 #define LINES_WALL INT64_C(1760000000000000)
 

@@ -14,11 +14,11 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "daemon/control/control.h"
+#include "control/control.h"
 #include "daemon/daemon_private.h"
-#include "daemon/door/door.h"
 #include "fuzz.h"
-#include "net/http_client.h"
+#include "http/door.h"
+#include "net/http_client/http_client.h"
 
 enum { WORLD_INPUTS = 2000, WORLD_INPUT_MAX = 64 << 10, WORLD_QUIET_TURNS = 3, WORLD_TURNS_MAX = 400 };
 

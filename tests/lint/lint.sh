@@ -76,7 +76,7 @@ manuals() {
 	return $rc
 }
 
-check "layers" tests/lint/layers.sh
+check "layers" tests/lint/layers.py
 check "layers' own test" tests/lint/layers_selftest.sh
 check "functions of at most 60 lines, files that say their job" functions
 check "nothing unfinished" unfinished

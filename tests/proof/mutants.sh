@@ -45,25 +45,25 @@ mutant() { # mutant NAME FILE EDIT ATTACKER [ARGUMENT…]
 }
 
 # An ok before the COMMIT: two of three groups are committed with the next one.
-mutant early-ok src/store/db.c \
+mutant early-ok src/outbox/db/db.c \
 	's/^\treturn db_run(db, SQL_BEGIN);/\treturn sqlite3_get_autocommit(db->conn) ? db_run(db, SQL_BEGIN) : 0;/
 	 s/^\treturn db_run(db, SQL_COMMIT);/\tstatic int n;\n\n\treturn ++n % 3 ? 0 : db_run(db, SQL_COMMIT);/' \
 	tests/proof/kill.py -n 30 -s 1
 # A COMMIT without its sync.
-mutant no-sync src/store/store.c 's/PRAGMA synchronous = FULL/PRAGMA synchronous = OFF/' tests/proof/cuts.py -n 60 -s 1 intake checkpoint
-mutant no-sync-store src/store/store.c 's/PRAGMA synchronous = FULL/PRAGMA synchronous = NORMAL/' build/release/proof/powercut -n 200 -m full
+mutant no-sync src/outbox/store/store.c 's/PRAGMA synchronous = FULL/PRAGMA synchronous = OFF/' tests/proof/cuts.py -n 60 -s 1 intake checkpoint
+mutant no-sync-store src/outbox/store/store.c 's/PRAGMA synchronous = FULL/PRAGMA synchronous = NORMAL/' build/release/proof/powercut -n 200 -m full
 # The promise of ids in the lock file is written, not synced.
-mutant mark-not-synced src/store/lockfile.c 's/ || fdatasync(l->fd) < 0//' tests/proof/cuts.py -n 160 -s 1 setaside setasidesuspect
+mutant mark-not-synced src/outbox/file/lockfile.c 's/ || fdatasync(l->fd) < 0//' tests/proof/cuts.py -n 160 -s 1 setaside setasidesuspect
 # The new file's name is not synced.
-mutant name-not-synced src/store/new_outbox.c 's/fd < 0 || fsync(fd) < 0/fd < 0/' tests/proof/cuts.py -n 90 -s 1 firststart setaside
+mutant name-not-synced src/outbox/file/new_outbox.c 's/fd < 0 || fsync(fd) < 0/fd < 0/' tests/proof/cuts.py -n 90 -s 1 firststart setaside
 # The WAL that another process left is taken as it reads.
-mutant wal-not-rewritten src/store/store.c 's/rewrite_wal(st->path, st->config.vfs, err)/0/' tests/proof/failed_sync.py -n 20 -s 1
+mutant wal-not-rewritten src/outbox/store/store.c 's/rewrite_wal(st->path, st->config.vfs, err)/0/' tests/proof/failed_sync.py -n 20 -s 1
 # What is in flight is not noted.
-mutant no-bound src/store/jobs_admin.c 's/(int64_t)CONTAINER_OF(job, struct job_in_flight, job)->bound/0/' tests/proof/kill.py -n 60 -s 1
+mutant no-bound src/outbox/jobs/jobs_admin.c 's/(int64_t)CONTAINER_OF(job, struct job_in_flight, job)->bound/0/' tests/proof/kill.py -n 60 -s 1
 # A damaged outbox is set aside without its WAL.
-mutant wal-left src/store/aside.c 's/r = beside_rename(path, aside, suffix, err);/r = beside_remove(path, suffix, err);/' tests/proof/calls.py -n 4 setaside
+mutant wal-left src/outbox/store/aside.c 's/r = beside_rename(path, aside, suffix, err);/r = beside_remove(path, suffix, err);/' tests/proof/calls.py -n 4 setaside
 # A KiB of every fifty lines is never freed.
-mutant leak src/model/event.c \
+mutant leak src/event/event.c \
 	's/^\t\tfree(s->block);/\t{\n\t\tstatic unsigned n;\n\n\t\tfree(s->block);\n\t\tif (++n % 50 == 0)\n\t\t\t*(volatile char *)malloc(1024) = 1;\n\t}/' \
 	tests/proof/soak.py -t 900 -s 1
 

@@ -18,8 +18,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cut_vfs.h"
-#include "store/jobs.h"
-#include "store/writer.h"
+#include "outbox/jobs/jobs.h"
+#include "outbox/writer.h"
 
 enum { MAX_EVENTS = 200000, RUN_EVENTS = 4000, GROUP_MAX = 60 };
 

@@ -18,10 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/id_list.h"
+#include "base/collections/id_list.h"
 #include "base/macros.h"
-#include "daemon/delivery/delivery_private.h"
-#include "daemon/delivery/queue_private.h"
+#include "delivery/delivery_private.h"
+#include "delivery/queue/queue_private.h"
 
 enum { WORLD_STREAMS = 4, WORLD_IN_FLIGHT = 512, WALL_START = 1700000000 };
 

@@ -15,7 +15,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "codec/event_in.h"
+#include "event/event_in.h"
 
 #define FIXTURE_WALL INT64_C(1760000000000000)
 

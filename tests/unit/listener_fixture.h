@@ -24,7 +24,7 @@
 
 #include "../lib/kernel_clock.h"
 #include "base/clock.h"
-#include "net/listener.h"
+#include "net/listener/listener.h"
 #include "net/loop.h"
 
 /* The library's and libevent's monotonic clock is the kernel's plus this. */

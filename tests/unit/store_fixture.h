@@ -18,8 +18,8 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "store/store_private.h"
-#include "store/writer.h"
+#include "outbox/store/store_private.h"
+#include "outbox/writer.h"
 
 #define T0 INT64_C(1700000000000000)
 

@@ -8,8 +8,8 @@
 
 #include "base/clock.h"
 #include "base/macros.h"
-#include "model/backoff.h"
-#include "model/window.h"
+#include "policy/backoff.h"
+#include "policy/window.h"
 
 static const struct backoff policy = {US_PER_S, 5 * US_PER_MIN};
 

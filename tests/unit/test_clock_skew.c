@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/macros.h"
-#include "model/clock_skew.h"
+#include "policy/clock_skew.h"
 
 static void skew_is_remembered_by_first_id(void **state UNUSED)
 {

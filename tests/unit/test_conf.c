@@ -116,7 +116,7 @@ static void one_stream_is_enough(void **state)
 	conf_free(c);
 }
 
-/* configuration.md's table */
+/* ga4relay.conf(5)'s table */
 static void defaults_are_the_specification_s(void **state)
 {
 	struct conf *c = good(STREAM);

@@ -13,8 +13,8 @@
 #include <cmocka.h>
 
 #include "faulty_vfs.h"
-#include "store/db.h"
-#include "store/joined_writes.h"
+#include "outbox/db/db.h"
+#include "outbox/db/joined_writes.h"
 
 struct outbox {
 	char dir[32], path[64], copy[64];

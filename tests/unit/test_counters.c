@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "base/macros.h"
-#include "model/counters.h"
-#include "model/event.h"
+#include "event/event.h"
+#include "metrics/counters.h"
 
 static void histogram_edges(void **state)
 {

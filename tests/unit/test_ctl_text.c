@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "ctl/text.h"
+#include "ctl/output/terminal_text.h"
 
 static void durations(void **state UNUSED)
 {

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/macros.h"
-#include "model/destination.h"
+#include "policy/destination.h"
 
 static const struct backoff policy = {US_PER_S, 5 * US_PER_MIN};
 static struct destination d;

@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "codec/json_in.h"
-#include "daemon/door/check.h"
-#include "daemon/door/google.h"
+#include "ga4/google_verdict.h"
+#include "http/debug_verdict.h"
+#include "json/json_read.h"
 
 static char name[] = "localhost", ipv4[] = "127.0.0.1", ipv6[] = "[::1]";
 static char *const loopback[] = {name, ipv4, ipv6, NULL};

@@ -4,10 +4,10 @@
 
 #include <errno.h>
 
-#include "codec/json_in.h"
-#include "codec/reply.h"
-#include "model/cookie.h"
-#include "model/limits.h"
+#include "event/reply.h"
+#include "ga4/cookie.h"
+#include "ga4/limits.h"
+#include "json/json_read.h"
 
 #define assert_slice(s, wanted) assert_slice_at((s), (wanted), __FILE__, __LINE__)
 static void assert_slice_at(struct slice s, const char *wanted, const char *file, int line)

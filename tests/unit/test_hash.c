@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "base/hash.h"
+#include "base/collections/hash.h"
 #include "base/macros.h"
 
 static void equals_another_implementation(void **state)

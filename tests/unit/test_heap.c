@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "base/heap.h"
+#include "base/collections/heap.h"
 #include "base/macros.h"
 
 enum { NODES = 500 };

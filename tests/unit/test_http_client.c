@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "http_script.h"
-#include "net/http_client.h"
+#include "net/http_client/http_client.h"
 
 #define BODY "{\"client_id\":\"1.2\",\"events\":[{\"name\":\"refund\"}]}"
 #define NO_CONTENT "HTTP/1.1 204 No Content\r\n\r\n"

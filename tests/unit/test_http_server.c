@@ -18,7 +18,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "net/http_server.h"
+#include "net/http_server/http_server.h"
 
 enum { MAX_BODY = 1000, MAX_HEADERS = 2000, MAX_CONNECTIONS = 4 };
 

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "base/idmap.h"
+#include "base/collections/idmap.h"
 
 enum { IDS = 5000, STEPS = 200000 };
 

@@ -2,10 +2,10 @@
 #include "listener_fixture.h"
 
 #include "conf/conf.h"
-#include "daemon/ingest/ingest.h"
-#include "store/jobs.h"
-#include "store/store.h"
-#include "store/writer.h"
+#include "intake/intake.h"
+#include "outbox/jobs/jobs.h"
+#include "outbox/store/store.h"
+#include "outbox/writer.h"
 
 /* What every event should have: without it there are warnings. */
 #define PARAMS "\"params\":{\"session_id\":\"1\",\"engagement_time_msec\":1}"

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "faulty_vfs.h"
-#include "store/joined_writes.h"
+#include "outbox/db/joined_writes.h"
 
 enum { FRAME_HEADER = 24, PAGE = 4096, WAL = SQLITE_OPEN_WAL, DB = SQLITE_OPEN_MAIN_DB };
 

@@ -15,10 +15,10 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "codec/json_in.h"
-#include "codec/json_out.h"
-#include "codec/json_text.h"
 #include "sanitized.h"
+#include "json/json_read.h"
+#include "json/json_text.h"
+#include "json/json_write.h"
 
 static int up(void **state)
 {

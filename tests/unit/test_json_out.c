@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "codec/json_out.h"
+#include "json/json_write.h"
 
 static void each_verb(void **state UNUSED)
 {

@@ -15,9 +15,9 @@
 #include "../fuzz/world.h"
 #include "base/macros.h"
 #include "base/parse.h"
-#include "codec/json_in.h"
 #include "failing_malloc.h"
 #include "http_script.h"
+#include "json/json_read.h"
 
 static struct world world;
 static struct json_in *reader;

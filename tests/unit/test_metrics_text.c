@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/metrics_text.h"
+#include "metrics/metrics_text.h"
 
 static void check(const struct buf *b, const char *expected)
 {

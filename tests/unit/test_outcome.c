@@ -1,4 +1,4 @@
-/* test_outcome.c - the whole table of delivery.md, Outcomes */
+/* test_outcome.c - the whole table of ga4relay(8), Outcomes */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/macros.h"
-#include "model/outcome.h"
+#include "policy/outcome.h"
 
 static struct attempt answered(int status)
 {

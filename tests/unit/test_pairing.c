@@ -1,6 +1,6 @@
 /* test_pairing.c - the mark of an outbox: where it is, and that a page half written still has one */
-#include "store/pairing.h"
-#include "store/wal_owner.h"
+#include "outbox/file/pairing.h"
+#include "outbox/file/wal_owner.h"
 #include "store_fixture.h"
 
 enum { PAGE = 4096, SECTOR = 512 };

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "codec/payload_out.h"
+#include "event/payload.h"
 
 #define assert_slice(s, wanted) assert_slice_at((s), (wanted), __FILE__, __LINE__)
 static void assert_slice_at(struct slice s, const char *wanted, const char *file, int line)

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "base/macros.h"
-#include "daemon/redact.h"
-#include "daemon/redact_line.h"
+#include "conf/redact.h"
+#include "conf/redact_line.h"
 
 static void covers(void **state)
 {

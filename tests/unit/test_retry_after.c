@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/macros.h"
-#include "net/http_retry_after.h"
+#include "net/http_client/retry_after_header.h"
 
 /* Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110. */
 #define NOW_US (INT64_C(784111777) * US_PER_S)

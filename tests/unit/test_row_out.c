@@ -1,4 +1,4 @@
-/* test_row_out.c - the public fields of list, show and export, exactly as ctl.md names them */
+/* test_row_out.c - the public fields of list, show and export, exactly as ga4relay-ctl(8) names them */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "codec/row_out.h"
+#include "event/row_json.h"
 
 static const struct row_view queued = {
         .id = 7,

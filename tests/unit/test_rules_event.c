@@ -3,7 +3,7 @@
  * See test_rules_request.c for how the rows read. */
 #include "line_fixture.h"
 
-#include "model/rules.h"
+#include "ga4/rules.h"
 
 #define NAMED(n) "{\"client_id\":\"1.2\",\"name\":" n ",\"params\":{\"session_id\":1,\"engagement_time_msec\":1}}"
 #define EVENT(n, p)                                                                                                  \

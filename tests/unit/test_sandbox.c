@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "codec/json_in.h"
-#include "daemon/sandbox/print.h"
-#include "daemon/sandbox/sandbox.h"
+#include "sandbox/sandbox.h"
+#include "sandbox/sandbox_print.h"
+#include "json/json_read.h"
 
 /* ---- the lines ---- */
 

@@ -3,7 +3,7 @@
 #include <sys/file.h>
 #include <sys/wait.h>
 
-#include "store/schema.h"
+#include "outbox/db/schema.h"
 #include "store_fixture.h"
 
 static void new_files_are_private(void **state)
@@ -27,7 +27,7 @@ static void new_files_are_private(void **state)
 	assert_int_equal(sql_int(f, "PRAGMA user_version"), schema_version());
 	assert_int_equal(sql_int(f, "PRAGMA secure_delete"), 1);
 	assert_int_equal(sql_int(f, "PRAGMA synchronous"), 2);
-	/* No shm file: nobody else can get in (traps.md 1). */
+	/* No shm file: nobody else can get in (src/README.md, trap 1). */
 	snprintf(path, sizeof(path), "%s-shm", f->path);
 	assert_int_equal(access(path, F_OK), -1);
 }

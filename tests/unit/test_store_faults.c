@@ -60,7 +60,7 @@ static void free_group(struct group *g, size_t n)
 	free(g->settle);
 }
 
-/* traps.md 4: SQLITE_FULL in the middle rolls back, and what follows would commit alone. */
+/* src/README.md, trap 4: SQLITE_FULL in the middle rolls back, and what follows would commit alone. */
 static void full_in_the_middle_stores_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -95,7 +95,7 @@ static bool ballast_is_out(void)
 	return file_size(path) == 0;
 }
 
-/* traps.md 3: full at COMMIT; only what the ballast gives back lets the settles through. */
+/* src/README.md, trap 3: full at COMMIT; only what the ballast gives back lets the settles through. */
 static void full_at_commit_gives_the_ballast_back(void **state)
 {
 	struct fixture *f = full_fixture = *state;
@@ -186,7 +186,7 @@ static void write_error_is_no_end(void **state)
 	assert_books_balance(f);
 }
 
-/* traps.md 5. */
+/* src/README.md, trap 5. */
 static void failed_sync_is_the_end(void **state)
 {
 	struct fixture *f = *state;

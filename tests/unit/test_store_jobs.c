@@ -1,7 +1,7 @@
 /* test_store_jobs.c - what can be asked of the outbox, each job by itself */
 #include <sqlite3.h>
 
-#include "store/row.h"
+#include "outbox/jobs/row.h"
 #include "store_fixture.h"
 
 static void put_stores_what_it_was_given(void **state)

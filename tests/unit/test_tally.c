@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/collections/tally.h"
 #include "failing_malloc.h"
-#include "model/tally.h"
 
 static void sums_and_sorts(void **state UNUSED)
 {

@@ -1,0 +1,174 @@
+/* conf_check.c - what concerns more than one option: endpoints and plaintext, minima and maxima, the door's address
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/reader.h"
+#include "conf/url.h"
+
+static unsigned line_of(const struct reader *rd, const char *option)
+{
+	size_t n;
+	const struct conf_option_info *options = conf_options(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(options[i].name, option) == 0)
+			return rd->lines[i];
+	return 0;
+}
+
+/* The secret travels in the query: nothing but TLS or this machine may see it. */
+static int check_plaintext(const struct reader *rd, const char *endpoint, unsigned line, const char *option)
+{
+	struct url u;
+
+	if (url_split(endpoint, &u) || slice_eq(u.scheme, SLICE_LIT("https")) || host_is_loopback(u.host) ||
+	    rd->conf->delivery.allow_plaintext)
+		return 0;
+	return reader_fail(
+	        rd, line, option,
+	        "\"%.120s\" would send the secret in plain text: use https, or set delivery.allow_plaintext",
+	        endpoint);
+}
+
+/* https://host/mp/collect → https://host/debug/mp/collect */
+static char *with_debug(const char *endpoint)
+{
+	struct url u;
+	char *text = NULL;
+
+	if (url_split(endpoint, &u) ||
+	    asprintf(&text, "%.*s/debug%s", (int)(u.path.p - endpoint), endpoint, u.path.p) < 0)
+		return NULL;
+	return text;
+}
+
+static int set_endpoints(const struct reader *rd, struct conf_stream *s, unsigned index)
+{
+	const struct conf *conf = rd->conf;
+	char option[64];
+
+	if (s->endpoint) {
+		const config_setting_t *group = config_setting_get_elem(rd->streams, index);
+		const config_setting_t *setting = config_setting_get_member(group, "endpoint");
+		int r;
+
+		snprintf(option, sizeof(option), "streams[%u].endpoint", index);
+		r = check_plaintext(rd, s->endpoint, config_setting_source_line(setting), option);
+		if (r < 0)
+			return r;
+		s->validation_endpoint = with_debug(s->endpoint);
+	} else {
+		s->endpoint = strdup(conf->delivery.endpoint);
+		s->validation_endpoint = strdup(conf->delivery.validation_endpoint);
+	}
+	return s->endpoint && s->validation_endpoint ? 0 : reader_no_memory(rd);
+}
+
+static int check_endpoints(const struct reader *rd)
+{
+	struct conf *conf = rd->conf;
+	int r = check_plaintext(rd, conf->delivery.endpoint, line_of(rd, "delivery.endpoint"), "delivery.endpoint");
+
+	if (r < 0)
+		return r;
+	if (conf->delivery.validation_endpoint[0] == '\0') {
+		char *derived = with_debug(conf->delivery.endpoint);
+
+		if (!derived)
+			return reader_no_memory(rd);
+		free(conf->delivery.validation_endpoint);
+		conf->delivery.validation_endpoint = derived;
+	} else {
+		r = check_plaintext(rd, conf->delivery.validation_endpoint,
+		                    line_of(rd, "delivery.validation_endpoint"), "delivery.validation_endpoint");
+	}
+	for (size_t i = 0; r == 0 && i < conf->n_streams; i++)
+		r = set_endpoints(rd, &conf->streams[i], (unsigned)i);
+	return r;
+}
+
+/* The line to show: of the two options the one that stands in the file, the first one rather. */
+static unsigned line_of_either(const struct reader *rd, const char *option, const char *other)
+{
+	unsigned line = line_of(rd, option);
+
+	return line ? line : line_of(rd, other);
+}
+
+static int check_pairs(const struct reader *rd)
+{
+	const struct conf *c = rd->conf;
+
+	if (c->delivery.retry_min_us > c->delivery.retry_max_us)
+		return reader_fail(rd, line_of_either(rd, "delivery.retry_min", "delivery.retry_max"),
+		                   "delivery.retry_min", "must not be longer than delivery.retry_max");
+	if (c->listen.max_line > c->listen.max_memory)
+		return reader_fail(rd, line_of_either(rd, "listen.max_line", "listen.max_memory"), "listen.max_line",
+		                   "must not be larger than listen.max_memory");
+	if (c->listen.max_unread_replies > c->listen.max_memory)
+		return reader_fail(rd, line_of_either(rd, "listen.max_unread_replies", "listen.max_memory"),
+		                   "listen.max_unread_replies", "must not be larger than listen.max_memory");
+	if (strcmp(c->listen.socket, c->control.socket) == 0)
+		return reader_fail(rd, line_of_either(rd, "control.socket", "listen.socket"), "control.socket",
+		                   "must not be listen.socket");
+	return 0;
+}
+
+/* Said now: at the first request it would be one of many failures of TLS. */
+static int check_ca_file(const struct reader *rd)
+{
+	const char *path = rd->conf->delivery.ca_file;
+
+	if (path[0] == '\0' || access(path, R_OK) == 0)
+		return 0;
+	return reader_fail(rd, line_of(rd, "delivery.ca_file"), "delivery.ca_file", "%.200s cannot be read: %s", path,
+	                   strerror(errno));
+}
+
+/* The door finds a stream by its id. */
+static void warn_of_same_ids(const struct reader *rd)
+{
+	const struct conf *c = rd->conf;
+
+	for (size_t i = 0; i < c->n_streams; i++)
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(c->streams[i].id, c->streams[j].id) == 0)
+				reader_warn(rd, line_of(rd, "http.listen"), "http.listen",
+				            "streams \"%s\" and \"%s\" have the same id: what comes over HTTP goes "
+				            "to the first",
+				            c->streams[j].name, c->streams[i].name);
+}
+
+static void check_door(const struct reader *rd)
+{
+	const char *address = rd->conf->http.listen, *colon = strrchr(address, ':');
+
+	if (address[0] == '\0')
+		return;
+	warn_of_same_ids(rd);
+	if (strncmp(address, "unix:", 5) == 0 || !colon ||
+	    host_is_loopback((struct slice){address, (size_t)(colon - address)}))
+		return;
+	reader_warn(rd, line_of(rd, "http.listen"), "http.listen",
+	            "%s is not loopback: whoever reaches it and knows a stream's secret, which travels there in "
+	            "plain text, "
+	            "can send events",
+	            address);
+}
+
+int conf_check(const struct reader *rd)
+{
+	int r = check_pairs(rd);
+
+	if (r == 0)
+		r = check_endpoints(rd);
+	if (r == 0)
+		r = check_ca_file(rd);
+	if (r == 0)
+		check_door(rd);
+	return r;
+}

@@ -1,0 +1,166 @@
+/* act.c - what changes something: retry, hold, release, drop, pause, resume, flush, reload, log-level */
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/client.h"
+#include "ctl/ids.h"
+#include "ctl/output/terminal_text.h"
+
+struct acting {
+	struct ctl *ctl;
+	struct client client;
+	const char *command, *done; /* "drop", "dropped" */
+	uint64_t changed, refused, unknown;
+};
+
+static enum ctl_exit take_answer(struct acting *a, const struct json_doc *end, bool by_ids)
+{
+	uint64_t unknown = answer_complain_each(end, "unknown", "unknown id");
+	uint64_t in_flight =
+	        answer_complain_each(end, "in_flight", "in flight, left alone; try again when it is settled");
+
+	a->unknown += unknown;
+	a->changed += (uint64_t)answer_i64(end, end->nodes, "changed", 0);
+	a->refused += by_ids ? in_flight : (uint64_t)answer_i64(end, end->nodes, "refused", 0);
+	return unknown + in_flight > 0 ? CTL_REFUSED : CTL_DONE;
+}
+
+static enum ctl_exit act_on_ids(void *arg, const uint64_t *ids, size_t n)
+{
+	struct acting *a = arg;
+	struct json_out *j = client_begin(&a->client, a->command);
+	const struct json_doc *end;
+	enum ctl_exit code;
+
+	client_add_ids(j, ids, n);
+	code = client_call(&a->client, j, -1, NULL, NULL, &end);
+	return code == CTL_DONE ? take_answer(a, end, true) : code;
+}
+
+static enum ctl_exit act_on_filter(struct acting *a, bool all)
+{
+	struct json_out *j = client_begin(&a->client, a->command);
+	const struct json_doc *end;
+	enum ctl_exit code;
+
+	client_add_filter(j, &a->ctl->args);
+	if (j && all)
+		json_out_kv_bool(j, "all", true);
+	code = client_call(&a->client, j, -1, NULL, NULL, &end);
+	return code == CTL_DONE ? take_answer(a, end, false) : code;
+}
+
+static void say_result(const struct acting *a)
+{
+	char changed[32], refused[32];
+
+	if (a->ctl->args.json) {
+		printf("{\"changed\":%llu,\"in_flight\":%llu,\"unknown\":%llu}\n", (unsigned long long)a->changed,
+		       (unsigned long long)a->refused, (unsigned long long)a->unknown);
+		return;
+	}
+	printf("%s event%s %s", text_count(a->changed, changed), a->changed == 1 ? "" : "s", a->done);
+	if (a->refused)
+		printf("; %s in flight left alone", text_count(a->refused, refused));
+	putchar('\n');
+}
+
+static enum ctl_exit act(struct ctl *ctl, const char *command, const char *done, bool all)
+{
+	struct acting a = {.ctl = ctl, .command = command, .done = done};
+	bool filter = all || ctl->args.dead || (ctl->args.given & OPTS_FILTER);
+	enum ctl_exit code;
+
+	if (filter == (ctl->args.n_words > 0 && !all)) {
+		ctl_complain(filter ? "%s: ids or a filter, not both"
+		                    : "%s: of which events? Give ids, - or a filter",
+		             command);
+		return CTL_USAGE;
+	}
+	code = client_open(&a.client, ctl);
+	if (code != CTL_DONE)
+		return code;
+	code = filter ? act_on_filter(&a, all) : ids_each(ctl, act_on_ids, &a);
+	if (code == CTL_DONE || code == CTL_REFUSED)
+		if (code == CTL_DONE || !filter)
+			say_result(&a);
+	client_close(&a.client);
+	return code;
+}
+
+enum ctl_exit ctl_retry(struct ctl *ctl)
+{
+	return act(ctl, "retry", "due now", false);
+}
+
+enum ctl_exit ctl_hold(struct ctl *ctl)
+{
+	return act(ctl, "hold", "held", false);
+}
+
+enum ctl_exit ctl_release(struct ctl *ctl)
+{
+	return act(ctl, "release", "released", false);
+}
+
+enum ctl_exit ctl_drop(struct ctl *ctl)
+{
+	bool all = ctl->args.n_words == 1 && strcmp(ctl->args.words[0], "ALL") == 0;
+	bool filter = all || ctl->args.dead || (ctl->args.given & OPTS_FILTER);
+
+	if (filter && !ctl->args.yes) {
+		ctl_complain("drop removes for good. Look first (ga4relay-ctl count with the same filter), then add "
+		             "--yes");
+		return CTL_USAGE;
+	}
+	return act(ctl, "drop", "dropped", all);
+}
+
+/* ---- without events ---- */
+
+static enum ctl_exit simple(struct ctl *ctl, const char *command, const char *member, const char *said)
+{
+	struct client client;
+	enum ctl_exit code = client_open(&client, ctl);
+	struct json_out *j;
+
+	if (code != CTL_DONE)
+		return code;
+	j = client_begin(&client, command);
+	if (j && ctl->args.n_words > 0)
+		json_out_kv_str(j, member, ctl->args.words[0]);
+	code = client_call(&client, j, -1, NULL, NULL, NULL);
+	client_close(&client);
+	if (code == CTL_DONE)
+		puts(ctl->args.json ? "{\"ok\":true}" : said);
+	return code;
+}
+
+enum ctl_exit ctl_pause(struct ctl *ctl)
+{
+	return simple(ctl, "pause", "stream", "paused: events are taken and kept, none is sent until resume");
+}
+
+enum ctl_exit ctl_resume(struct ctl *ctl)
+{
+	return simple(ctl, "resume", "stream", "resumed");
+}
+
+enum ctl_exit ctl_flush(struct ctl *ctl)
+{
+	return simple(ctl, "flush", "", "flushed: nothing waits for company or for its next try");
+}
+
+enum ctl_exit ctl_reload(struct ctl *ctl)
+{
+	return simple(ctl, "reload", "", "configuration reloaded");
+}
+
+enum ctl_exit ctl_log_level(struct ctl *ctl)
+{
+	if (ctl->args.n_words == 0) {
+		ctl_complain("log-level: which? error, warning, info or debug");
+		return CTL_USAGE;
+	}
+	return simple(ctl, "log-level", "level", "log level changed, until the next reload");
+}

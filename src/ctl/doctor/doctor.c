@@ -1,0 +1,214 @@
+/* doctor.c - finds what a new user gets wrong, and says what to do about it */
+#include "ctl/doctor/doctor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "ctl/output/terminal_text.h"
+
+#define DAEMON_USER "ga4relay"
+enum {
+	CONSTANT_ID_EVENTS = 100 /* recent events before a share means anything */
+};
+
+/* ---- the daemon ---- */
+
+static void check_daemon(struct doctor *d)
+{
+	const char *path = d->ctl->args.socket;
+	const struct json_doc *end;
+	int r = client_open_quietly(&d->client, path);
+
+	if (r < 0) {
+		const char *advice = r == -EACCES
+		                             ? "run doctor as root or as the daemon's user, or set control.group"
+		                             : "start it: systemctl start ga4relay; then: journalctl -u ga4relay";
+
+		doctor_say(d, DOCTOR_FAILED, "daemon", advice, "no answer on %s: %s", path, strerror(-r));
+		return;
+	}
+	d->running = client_call(&d->client, client_begin(&d->client, "paths"), -1, NULL, NULL, &end) == CTL_DONE;
+	if (!d->running) {
+		doctor_say(d, DOCTOR_FAILED, "daemon", "look into its log: journalctl -u ga4relay", "no answer on %s",
+		           path);
+		return;
+	}
+	if (!d->ctl->args.config) {
+		struct slice config = answer_text(end, end->nodes, "config");
+
+		snprintf(d->config, sizeof(d->config), "%.*s", SLICE_ARG(config));
+	}
+	doctor_say(d, DOCTOR_OK, "daemon", NULL, "answers on %s", path);
+}
+
+static void check_intake(struct doctor *d)
+{
+	const struct json_doc *end;
+	struct slice problem, aside;
+
+	if (!d->running ||
+	    client_call(&d->client, client_begin(&d->client, "doctor"), -1, NULL, NULL, &end) != CTL_DONE)
+		return;
+	problem = answer_text(end, end->nodes, "problem");
+	aside = answer_text(end, end->nodes, "set_aside");
+	if (problem.n)
+		doctor_say(d, DOCTOR_FAILED, "intake",
+		           "make room: see disk and outbox below, and ga4relay-ctl status", "%.*s",
+		           SLICE_ARG(problem));
+	else
+		doctor_say(d, DOCTOR_OK, "intake", NULL, "events are stored durably");
+	if (aside.n)
+		doctor_say(
+		        d, DOCTOR_FAILED, "outbox",
+		        "bring back what is readable: ga4relay-ctl --offline FILE export | ga4relay-ctl send -; then "
+		        "ga4relay-ctl --offline FILE remove --yes",
+		        "%s and set aside as %.*s",
+		        memmem(aside.p, aside.n, ".replaced-", 10) ? "was replaced by a backup" : "was damaged",
+		        SLICE_ARG(aside));
+	if (answer_i64(end, end->nodes, "failed_commits", 0) > 0)
+		doctor_say(d, DOCTOR_WARNING, "intake", "look into the log and at the disk", "%lld commits failed",
+		           (long long)answer_i64(end, end->nodes, "failed_commits", 0));
+	if (answer_i64(end, end->nodes, "recent_events", 0) >= CONSTANT_ID_EVENTS &&
+	    answer_i64(end, end->nodes, "top_client_events", 0) * 2 > answer_i64(end, end->nodes, "recent_events", 0))
+		doctor_say(d, DOCTOR_WARNING, "client_id",
+		           "take it from the browser's _ga cookie and keep it with the order: a constant id joins no "
+		           "session",
+		           "one client_id carries %lld of the last %lld events",
+		           (long long)answer_i64(end, end->nodes, "top_client_events", 0),
+		           (long long)answer_i64(end, end->nodes, "recent_events", 0));
+}
+
+static enum ctl_exit look_at_streams(void *arg, struct slice line)
+{
+	struct doctor *d = arg;
+	struct json_in *json = json_in_new(32);
+	const struct json_node *list = NULL;
+	const struct json_doc *doc;
+	struct err err;
+
+	if (json && json_in_read(json, line, &doc, &err) == 0)
+		list = json_member(doc, doc->nodes, "streams");
+	for (const struct json_node *s = list ? json_first(doc, list) : NULL; s; s = json_next(doc, list, s)) {
+		struct slice name = answer_text(doc, s, "name"), state = answer_text(doc, s, "state");
+		struct slice error = answer_text(doc, s, "last_error");
+
+		if (slice_eq(state, SLICE_LIT("paused")))
+			doctor_say(d, DOCTOR_WARNING, "stream", "ga4relay-ctl resume",
+			           "%.*s is paused: nothing is delivered", SLICE_ARG(name));
+		else if (!slice_eq(state, SLICE_LIT("up")))
+			doctor_say(d, DOCTOR_FAILED, "stream",
+			           "its events wait and are sent when the endpoint answers; look at what is said of "
+			           "it below",
+			           "%.*s is down: %.*s", SLICE_ARG(name), SLICE_ARG(error));
+		else
+			doctor_say(d, DOCTOR_OK, "stream", NULL, "%.*s is up", SLICE_ARG(name));
+	}
+	json_in_free(json);
+	return CTL_DONE;
+}
+
+/* ---- the configuration ---- */
+
+/* Root reads everything; the daemon does not. The file is read once more as its user, in a child: 0, or why not. */
+static int load_as_daemon(const char *path, struct err *err)
+{
+	const struct passwd *user = geteuid() == 0 ? getpwnam(DAEMON_USER) : NULL;
+	int pipe_fds[2], status = 0;
+	ssize_t n;
+	pid_t pid;
+
+	if (!user || pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return 0;
+	pid = fork();
+	if (pid == 0) {
+		struct conf *conf;
+
+		if (initgroups(user->pw_name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0 ||
+		    setuid(user->pw_uid) < 0)
+			_exit(0); /* in a container without that right there is nothing to tell */
+		if (conf_load(&conf, path, err) == 0)
+			_exit(0);
+		_exit(fd_write_all(pipe_fds[1], err->text, strlen(err->text)) == 0 ? 1 : 0);
+	}
+	fd_close(pipe_fds[1]);
+	n = pid > 0 ? read(pipe_fds[0], err->text, sizeof(err->text) - 1) : 0;
+	err->text[n > 0 ? n : 0] = '\0';
+	fd_close(pipe_fds[0]);
+	if (pid > 0)
+		(void)waitpid(pid, &status, 0);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 1 ? -EACCES : 0;
+}
+
+static bool wants_credentials(const struct err *err)
+{
+	return strstr(err->text, "credential") || strstr(err->text, "CREDENTIALS_DIRECTORY");
+}
+
+static void check_config(struct doctor *d)
+{
+	struct err err;
+
+	if (d->config[0] == '\0' && d->running) {
+		doctor_say(d, DOCTOR_OK, "configuration", NULL, "built in (sandbox)");
+		return;
+	}
+	if (conf_load(&d->conf, d->config, &err) < 0) {
+		if (wants_credentials(&err) && !getenv("CREDENTIALS_DIRECTORY"))
+			doctor_say(d, DOCTOR_NOTE, "configuration", NULL,
+			           "not judged here: it takes a secret from systemd (LoadCredential=)");
+		else
+			doctor_say(d, DOCTOR_FAILED, "configuration", "correct it, then: ga4relay-ctl check-config",
+			           "%s", err.text);
+		return;
+	}
+	if (load_as_daemon(d->config, &err) < 0 && !wants_credentials(&err))
+		doctor_say(d, DOCTOR_FAILED, "configuration",
+		           "let the daemon read it: chgrp " DAEMON_USER " FILE && chmod 0640 FILE",
+		           "good, but not for the user " DAEMON_USER ": %s", err.text);
+	else
+		doctor_say(d, DOCTOR_OK, "configuration", NULL, "%s: %zu stream%s", d->config, d->conf->n_streams,
+		           d->conf->n_streams == 1 ? "" : "s");
+}
+
+static void say_what_ga4_cannot(struct doctor *d)
+{
+	doctor_say(d, DOCTOR_NOTE, "secret",
+	           "in GA4: Reports > Realtime, within minutes, for events with session_id and engagement_time_msec",
+	           "GA4 answers 204 to a wrong secret or id too: nobody here can tell");
+}
+
+static void check_streams(struct doctor *d)
+{
+	if (d->running &&
+	    client_call(&d->client, client_begin(&d->client, "status"), -1, look_at_streams, d, NULL) != CTL_DONE)
+		d->running = false;
+}
+
+enum ctl_exit ctl_doctor(struct ctl *ctl)
+{
+	struct doctor d = {.ctl = ctl, .client.fd = -1};
+
+	log_set_level(LOG_LEVEL_ERROR); /* what reading the configuration warns of is found again, and said better */
+	snprintf(d.config, sizeof(d.config), "%s", ctl->args.config ? ctl->args.config : CTL_DEFAULT_CONFIG);
+	check_daemon(&d);
+	check_config(&d);
+	check_intake(&d);
+	doctor_files(&d);
+	check_streams(&d);
+	doctor_network(&d);
+	say_what_ga4_cannot(&d);
+	if (!ctl->args.json)
+		printf("\n%u failed, %u warning%s\n", d.failed, d.warnings, d.warnings == 1 ? "" : "s");
+	client_close(&d.client);
+	d.conf = conf_free(d.conf);
+	return !d.running ? CTL_NO_DAEMON : d.failed ? CTL_REFUSED : CTL_DONE;
+}

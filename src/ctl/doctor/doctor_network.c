@@ -1,0 +1,173 @@
+/* doctor_network.c - names, connections and certificates of the endpoints, and the clock that judges them */
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/timex.h>
+
+#include "base/clock.h"
+#include "ctl/doctor/doctor.h"
+#include "ctl/output/terminal_text.h"
+
+/* No release is older: 2025-01-01. A clock before it is wrong. */
+#define RELEASED_US (INT64_C(1735689600) * US_PER_S)
+
+/* More than a slow answer explains. */
+enum { CLOCK_OFF_S = 30 };
+
+/* The host of an URL, without user, port and brackets. */
+static void host_of(const char *url, char *host, size_t size)
+{
+	const char *start = strstr(url, "://"), *at, *end;
+
+	start = start ? start + 3 : url;
+	end = start + strcspn(start, "/?#");
+	at = memchr(start, '@', (size_t)(end - start));
+	start = at ? at + 1 : start;
+	if (*start == '[') {
+		start++;
+		end = start + strcspn(start, "]");
+	} else if (memchr(start, ':', (size_t)(end - start))) {
+		end = memchr(start, ':', (size_t)(end - start));
+	}
+	snprintf(host, size, "%.*s", (int)(end - start), start);
+}
+
+static bool resolves(struct doctor *d, const char *stream, const char *url)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+	struct addrinfo *found = NULL;
+	char host[256];
+	int r;
+
+	host_of(url, host, sizeof(host));
+	r = getaddrinfo(host, NULL, &hints, &found);
+	if (r != 0) {
+		doctor_say(d, DOCTOR_FAILED, "DNS",
+		           "correct the endpoint's name, or this machine's resolver (/etc/resolv.conf)",
+		           "stream %s: %s does not resolve: %s", stream, host,
+		           r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
+		return false;
+	}
+	freeaddrinfo(found);
+	doctor_say(d, DOCTOR_OK, "DNS", NULL, "stream %s: %s resolves", stream, host);
+	return true;
+}
+
+static const char *advice_for(struct slice transport)
+{
+	if (slice_eq(transport, SLICE_LIT("tls")))
+		return "is the clock right? A proxy in between with a CA of its own: delivery.ca_file";
+	if (slice_eq(transport, SLICE_LIT("dns")))
+		return "the daemon cannot resolve it: its sandbox, or this machine's resolver";
+	if (slice_eq(transport, SLICE_LIT("timeout")) || slice_eq(transport, SLICE_LIT("connect")))
+		return "does a firewall let this machine out on that port? Behind a proxy: delivery.proxy";
+	return "try it by hand with curl -v";
+}
+
+/* By the Date header of the endpoint's answer: it counts events by its own clock. */
+static void compare_clocks(struct doctor *d, const struct json_doc *end)
+{
+	int64_t ahead_s = answer_i64(end, end->nodes, "clock_ahead_s", INT64_MIN);
+	char distance[16];
+
+	if (ahead_s == INT64_MIN)
+		return;
+	text_duration((ahead_s < 0 ? -ahead_s : ahead_s) * US_PER_S, distance);
+	if (ahead_s > CLOCK_OFF_S || ahead_s < -CLOCK_OFF_S)
+		doctor_say(
+		        d, DOCTOR_FAILED, "clock",
+		        "set it (timedatectl set-ntp true): events are dated wrongly, and expire too early or late",
+		        "is %s %s the endpoint's", distance, ahead_s > 0 ? "ahead of" : "behind");
+	else if (!d->clock_compared)
+		doctor_say(d, DOCTOR_OK, "clock", NULL, "agrees with the endpoint's");
+	d->clock_compared = true;
+}
+
+static void probe(struct doctor *d, struct slice stream)
+{
+	struct json_out *j = client_begin(&d->client, "probe");
+	const struct json_doc *end;
+	struct slice transport, error;
+	int64_t status;
+
+	if (j) {
+		json_out_key(j, "stream");
+		json_out_slice(j, stream);
+	}
+	if (client_call(&d->client, j, -1, NULL, NULL, &end) != CTL_DONE)
+		return;
+	transport = answer_text(end, end->nodes, "transport");
+	error = answer_text(end, end->nodes, "error");
+	status = answer_i64(end, end->nodes, "status", 0);
+	if (status == 0)
+		doctor_say(d, DOCTOR_FAILED, slice_eq(transport, SLICE_LIT("tls")) ? "TLS" : "endpoint",
+		           advice_for(transport), "%.*s: %.*s", SLICE_ARG(transport), SLICE_ARG(error));
+	else if (status >= 400)
+		doctor_say(d, DOCTOR_WARNING, "endpoint",
+		           "a wrong path or proxy? Validation endpoints are missing on some servers: then it is "
+		           "harmless",
+		           "its validation endpoint answered %lld", (long long)status);
+	else
+		doctor_say(d, DOCTOR_OK, "endpoint", NULL, "answered %lld after %lld ms", (long long)status,
+		           (long long)answer_i64(end, end->nodes, "ms", 0));
+	compare_clocks(d, end);
+}
+
+enum { STREAMS_MAX = 16 /* looked at; they mostly share one endpoint */ };
+
+/* With the daemon: its streams and its connections; names are copied because the next answer overwrites them. */
+static void ask_daemon(struct doctor *d)
+{
+	char names[STREAMS_MAX][72], endpoints[STREAMS_MAX][512];
+	const struct json_node *list;
+	const struct json_doc *end;
+	size_t n = 0;
+
+	if (client_call(&d->client, client_begin(&d->client, "doctor"), -1, NULL, NULL, &end) != CTL_DONE)
+		return;
+	list = json_member(end, end->nodes, "streams");
+	for (const struct json_node *s = list ? json_first(end, list) : NULL; s && n < STREAMS_MAX;
+	     s = json_next(end, list, s)) {
+		struct slice name = answer_text(end, s, "name"), endpoint = answer_text(end, s, "endpoint");
+
+		snprintf(names[n], sizeof(names[n]), "%.*s", SLICE_ARG(name));
+		snprintf(endpoints[n], sizeof(endpoints[n]), "%.*s", SLICE_ARG(endpoint));
+		n++;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (resolves(d, names[i], endpoints[i]))
+			probe(d, slice_of(names[i]));
+}
+
+static void check_clock(struct doctor *d)
+{
+	struct timex state = {0};
+	int64_t now_us = clock_wall_us();
+	char shown[32];
+
+	text_time(now_us, shown);
+	if (now_us < RELEASED_US)
+		doctor_say(d, DOCTOR_FAILED, "clock",
+		           "set it (timedatectl set-ntp true): events would be expired or refused",
+		           "says %s, which cannot be", shown);
+	else if (adjtimex(&state) >= 0 && (state.status & STA_UNSYNC))
+		doctor_say(d, DOCTOR_WARNING, "clock", "timedatectl set-ntp true: GA4 drops what is dated wrongly",
+		           "says %s, and nobody keeps it right (no NTP)", shown);
+	else
+		doctor_say(d, DOCTOR_OK, "clock", NULL, "%s", shown);
+}
+
+void doctor_network(struct doctor *d)
+{
+	check_clock(d);
+	if (d->running) {
+		ask_daemon(d);
+		return;
+	}
+	for (size_t i = 0; d->conf && i < d->conf->n_streams && i < STREAMS_MAX; i++)
+		(void)resolves(d, d->conf->streams[i].name, d->conf->streams[i].endpoint);
+	doctor_say(d, DOCTOR_NOTE, "TLS", "start the daemon and run doctor again",
+	           "connections are tried by the daemon, with its proxy and its CA bundle");
+}

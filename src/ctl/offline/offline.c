@@ -1,0 +1,470 @@
+/* offline.c - the reading commands on the outbox of a stopped daemon, under the same lock */
+#include "ctl/offline/offline.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/collections/tally.h"
+#include "ctl/ids.h"
+#include "ctl/output/rows.h"
+#include "ctl/output/terminal_text.h"
+#include "event/row_json.h"
+#include "outbox/jobs/jobs.h"
+#include "outbox/store/store.h"
+
+enum { OFFLINE_SLICE_EXAMINED = 5000, OFFLINE_SLICE_ROWS = 250, COUNT_ROWS = 5000 };
+
+struct offline {
+	struct ctl *ctl;
+	struct store *store;
+	struct event_filter filter;
+	struct rows rows;
+	struct buf line;
+	client_line_fn *print;
+	const char *command;
+	bool with_line, with_tries;
+	struct tally tally;
+	uint64_t left; /* rows; UINT64_MAX: all */
+	bool searched; /* all rows were looked at */
+	uint64_t bare; /* events that were printed without what they share */
+};
+
+/* ---- the filter, from the command line ---- */
+
+static int add_state(struct event_filter *filter, struct slice word, struct err *err)
+{
+	if (slice_eq(word, SLICE_LIT("rejected"))) {
+		filter->rejected = true;
+		return 0;
+	}
+	if (slice_eq(word,
+	             SLICE_LIT("inflight"))) /* nothing is, without a daemon: after a crash it is queued again */
+		word = SLICE_LIT("queued");
+	for (enum event_state s = STATE_QUEUED; s < STATE_COUNT; s++) {
+		if (slice_eq(word, slice_of(event_state_name(s)))) {
+			filter->states |= 1u << s;
+			return 0;
+		}
+	}
+	return err_set(err, -EINVAL,
+	               "no state is called \"%.*s\"; states: queued inflight held dead delivered rejected",
+	               SLICE_ARG(word));
+}
+
+static int read_states(const struct ctl_args *args, struct event_filter *filter, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < args->n_states && r == 0; i++) {
+		const char *p = args->states[i];
+
+		while (*p && r == 0) {
+			size_t n = strcspn(p, ",");
+
+			r = add_state(filter, (struct slice){p, n}, err);
+			p += n + (p[n] == ',');
+		}
+	}
+	if (r == 0 && filter->rejected && filter->states)
+		r = err_set(err, -EINVAL, "state \"rejected\" (lines that never became events) stands alone");
+	if (!filter->states && !filter->rejected)
+		filter->states = (1u << STATE_QUEUED) | (1u << STATE_HELD);
+	return r;
+}
+
+static int read_reason(const struct ctl_args *args, struct event_filter *filter, struct err *err)
+{
+	filter->reason = -1;
+	for (int r = DEAD_NONE + 1; args->reason && r < DEAD_COUNT; r++)
+		if (strcmp(args->reason, dead_reason_name((enum dead_reason)r)) == 0)
+			filter->reason = r;
+	if (args->reason && filter->reason < 0)
+		return err_set(err, -EINVAL,
+		               "no reason is called \"%s\"; reasons: refused too-large expired ambiguous corrupt",
+		               args->reason);
+	return 0;
+}
+
+static int read_stream(struct store *st, const struct ctl_args *args, struct event_filter *filter, struct err *err)
+{
+	if (!args->stream)
+		return 0;
+	for (uint32_t sid = 1; sid < STORE_STREAMS_MAX; sid++) {
+		const char *name = store_stream_name(st, sid);
+
+		if (name && strcmp(name, args->stream) == 0) {
+			filter->sid = sid;
+			return 0;
+		}
+	}
+	return err_set(err, -ENOENT, "no stream in that outbox is called \"%s\"", args->stream);
+}
+
+static int read_filter(struct offline *o, struct err *err)
+{
+	const struct ctl_args *args = &o->ctl->args;
+	int r = read_states(args, &o->filter, err);
+
+	if (r == 0)
+		r = read_reason(args, &o->filter, err);
+	if (r == 0)
+		r = read_stream(o->store, args, &o->filter, err);
+	o->filter.client = args->client;
+	o->filter.name = args->name;
+	if (args->older_us > 0)
+		o->filter.accepted_before_us = clock_wall_us() - args->older_us;
+	return r;
+}
+
+/* ---- rows ---- */
+
+static void view_of(const struct offline *o, const struct event_row *row, struct row_view *ret)
+{
+	const char *stream = row->sid ? store_stream_name(o->store, row->sid) : NULL;
+
+	*ret = (struct row_view){
+	        .id = row->id,
+	        .state = row->is_rejected ? "rejected" : event_state_name(row->state),
+	        .reason = !row->is_rejected && row->state == STATE_DEAD ? dead_reason_name(row->reason) : NULL,
+	        .stream = slice_of(stream),
+	        .client = row->client,
+	        .name = row->name,
+	        .accepted_us = row->accepted_us,
+	        .event_us = row->is_rejected ? 0 : row->time_us,
+	        .attempts = row->attempts,
+	        .last_status = row->last_status,
+	        .last_error = row->is_rejected ? row->message : row->last_error,
+	        .next_attempt_ms = -1,
+	        .maybe_sent = row->maybe_sent,
+	        .bytes = row->bytes,
+	        .with_line = o->with_line,
+	        .envelope = row->envelope,
+	        .body = row->body,
+	        .props_us = row->props_us,
+	        .with_tries = o->with_tries,
+	        .tries = row->tries,
+	        .answer = row->answer,
+	};
+	if (row->is_rejected) {
+		ret->code = code_name(row->code);
+		ret->field = row->field;
+		ret->message = row->message;
+		ret->line = row->line.p ? row->line : SLICE_LIT("");
+		ret->uid = row->uid;
+		ret->pid = row->pid;
+		ret->address = row->address;
+	}
+}
+
+static enum ctl_exit print_row(struct offline *o, const struct event_row *row)
+{
+	struct row_view view;
+
+	buf_clear(&o->line);
+	view_of(o, row, &view);
+	if (row_write(&o->line, &view) < 0) {
+		ctl_complain("out of memory");
+		return CTL_REFUSED;
+	}
+	if (o->with_line && !row->is_rejected && row->envelope.n == 0)
+		o->bare++;
+	o->line.len--; /* the LF: lines are handed on without */
+	return o->print(&o->rows, buf_slice(&o->line));
+}
+
+static struct slice count_key(const struct offline *o, const struct event_row *row, char age[16], uint64_t *ret_rank)
+{
+	const char *by = o->ctl->args.by;
+	struct row_view view;
+	struct slice key = SLICE_LIT("total");
+
+	*ret_rank = 0;
+	view_of(o, row, &view);
+	if (!by)
+		return key;
+	if (strcmp(by, "stream") == 0)
+		key = view.stream;
+	else if (strcmp(by, "name") == 0)
+		key = view.name;
+	else if (strcmp(by, "state") == 0)
+		key = slice_of(view.state);
+	else if (strcmp(by, "reason") == 0)
+		key = slice_of(view.code ? view.code : view.reason);
+	else
+		key = slice_of(tally_age_key(clock_wall_us() - row->accepted_us, age, ret_rank));
+	return key.n ? key : SLICE_LIT("(none)");
+}
+
+static enum ctl_exit count_row(struct offline *o, const struct event_row *row)
+{
+	char age[16];
+	uint64_t rank;
+	struct slice key = count_key(o, row, age, &rank);
+
+	if (tally_add(&o->tally, key, rank, 1) == 0)
+		return CTL_DONE;
+	ctl_complain("out of memory");
+	return CTL_REFUSED;
+}
+
+typedef enum ctl_exit row_fn(struct offline *o, const struct event_row *row);
+
+static enum ctl_exit use_rows(struct offline *o, const struct job_list_rows *job, row_fn *fn)
+{
+	enum ctl_exit code = CTL_DONE;
+
+	for (size_t i = 0; i < job->n && o->left > 0 && code == CTL_DONE; i++) {
+		code = fn(o, &job->rows[i]);
+		if (o->left != UINT64_MAX)
+			o->left--;
+	}
+	return code;
+}
+
+/* The jobs are the daemon's; without a writer's thread they run right here. Damage that is met on the way is worked
+ * around once: what can be read is gathered, and the slice read again from that. */
+static int run_job(struct offline *o, struct job *job)
+{
+	struct err err;
+	int r = job->class->run(o->store, job);
+
+	if (r < 0 && r != -ENOENT && store_salvage(o->store, &err) == 0)
+		r = job->class->run(o->store, job);
+	return r;
+}
+
+static enum ctl_exit each_row(struct offline *o, row_fn *fn)
+{
+	struct job_list_rows job;
+	enum ctl_exit code = CTL_DONE;
+	uint64_t from = 0;
+	bool end = false;
+
+	while (!end && code == CTL_DONE && o->left > 0) {
+		job_list_init(&job, NULL);
+		job.filter = o->filter;
+		job.reverse = o->ctl->args.reverse;
+		job.want_body = o->with_line;
+		job.from = from;
+		job.max_rows = fn == count_row ? COUNT_ROWS : OFFLINE_SLICE_ROWS;
+		job.max_examined = OFFLINE_SLICE_EXAMINED;
+		if (run_job(o, &job.job) < 0) {
+			ctl_complain("the outbox cannot be read past event %llu", (unsigned long long)job.next);
+			code = CTL_REFUSED;
+		} else {
+			code = use_rows(o, &job, fn);
+		}
+		from = job.next;
+		end = job.end;
+		job_list_clear(&job);
+	}
+	o->searched = end && code == CTL_DONE;
+	return code;
+}
+
+/* ---- what is missing ---- */
+
+static void complain_of_rows(const struct offline *o, const struct store_rows *rows)
+{
+	const char *what = o->filter.rejected ? "refused lines" : "events";
+	_cleanup_(buf_free) struct buf problem = BUF_INIT(1 << 12);
+	char here[32], counted[32];
+
+	if (rows->damaged && text_safe(&problem, slice_of(rows->problem)) < 0)
+		buf_clear(&problem);
+	text_count(rows->here, here);
+	text_count(rows->counted, counted);
+	ctl_complain("outbox %s: %s%.*s%s", o->ctl->args.offline, rows->damaged ? "damaged (" : "", (int)problem.len,
+	             problem.len ? problem.data : "", rows->damaged ? ")" : "its counters differ from its rows");
+	if (!rows->known)
+		ctl_complain("%s %s could be read; how many there were is not known", here, what);
+	else if (store_rows_whole(rows))
+		ctl_complain("all %s %s could be read", here, what);
+	else
+		ctl_complain("%s of %s %s could be read", here, counted, what);
+}
+
+/* An answer from a damaged file says so, and fails unless nothing is missing. A sound one is only looked through when
+ * that was done anyway. */
+static enum ctl_exit judge_whole(struct offline *o)
+{
+	struct store_rows rows;
+	struct err err;
+	char n[32];
+	int r = 0;
+
+	if (!o->searched && !store_is_salvaged(o->store))
+		return CTL_DONE;
+	r = store_count_rows(o->store, o->filter.rejected, &rows);
+	if (r < 0 && store_salvage(o->store, &err) == 0)
+		r = store_count_rows(o->store, o->filter.rejected, &rows);
+	if (r < 0) {
+		ctl_complain("outbox %s: what is missing of it cannot be found out", o->ctl->args.offline);
+		return CTL_REFUSED;
+	}
+	if (rows.damaged || !store_rows_whole(&rows))
+		complain_of_rows(o, &rows);
+	if (o->bare)
+		ctl_complain("%s of what was printed lacks what events share (client_id, ...): that is lost, and "
+		             "`send` refuses them",
+		             text_count(o->bare, n));
+	return store_rows_whole(&rows) && o->bare == 0 ? CTL_DONE : CTL_REFUSED;
+}
+
+static enum ctl_exit show_ids(void *arg, const uint64_t *ids, size_t n)
+{
+	struct offline *o = arg;
+	struct job_list_rows job;
+	enum ctl_exit code = CTL_DONE;
+
+	for (size_t i = 0; i < n && code <= CTL_REFUSED; i++) {
+		int r;
+
+		job_show_init(&job, ids[i], NULL);
+		r = run_job(o, &job.job);
+		if (r == 0 && job.n == 1) {
+			enum ctl_exit printed = print_row(o, &job.rows[0]);
+
+			code = printed > code ? printed : code;
+		} else {
+			ctl_complain("event %llu: %s", (unsigned long long)ids[i],
+			             r != -ENOENT ? "cannot be read"
+			             : store_is_salvaged(o->store)
+			                     ? "not among what could be read of the damaged file"
+			                     : "unknown id");
+			code = CTL_REFUSED;
+		}
+		job_list_clear(&job);
+	}
+	return code;
+}
+
+/* ---- opening ---- */
+
+static enum ctl_exit open_failed(int r, const struct err *err)
+{
+	ctl_complain("%s", err->text);
+	if (r == -EBUSY)
+		ctl_complain("the daemon holds it: ask the daemon, without --offline");
+	return CTL_REFUSED;
+}
+
+static enum ctl_exit open_store(const char *path, struct store **ret)
+{
+	const struct store_config config = {
+	        .path = path,
+	        .read_only = true,
+	        .max_events = UINT64_MAX,
+	        .max_bytes = UINT64_MAX,
+	};
+	struct err err;
+	int r = store_open(ret, &config, clock_wall_us(), &err);
+
+	if (r < 0)
+		return open_failed(r, &err);
+	offline_say_passed_over(*ret, path);
+	return CTL_DONE;
+}
+
+static enum ctl_exit begin(struct offline *o, struct ctl *ctl, const char *command, client_line_fn *print)
+{
+	struct err err;
+	enum ctl_exit code;
+	int r;
+
+	*o = (struct offline){.ctl = ctl,
+	                      .command = command,
+	                      .print = ctl->args.json ? rows_print_json : print,
+	                      .with_line = strcmp(command, "show") == 0 || strcmp(command, "export") == 0,
+	                      .with_tries = strcmp(command, "show") == 0,
+	                      .line = BUF_INIT(CLIENT_LINE_MAX),
+	                      .left = UINT64_MAX};
+	tally_init(&o->tally);
+	if ((ctl->args.command->options & OPT_LIMIT) && ctl->args.limit > 0)
+		o->left = ctl->args.limit;
+	code = open_store(ctl->args.offline, &o->store);
+	if (code == CTL_DONE)
+		code = rows_begin(&o->rows, ctl);
+	if (code != CTL_DONE)
+		return code;
+	r = read_filter(o, &err);
+	if (r == 0)
+		return CTL_DONE;
+	ctl_complain("%s", err.text);
+	return r == -EINVAL ? CTL_USAGE : CTL_REFUSED;
+}
+
+static void end(struct offline *o)
+{
+	o->store = store_close(o->store);
+	rows_end(&o->rows);
+	buf_free(&o->line);
+	tally_free(&o->tally);
+}
+
+/* ---- count ---- */
+
+static enum ctl_exit print_count(struct offline *o, struct slice key, uint64_t count)
+{
+	struct json_out *j;
+
+	buf_clear(&o->line);
+	j = json_out_begin(&o->line);
+	if (j) {
+		json_out_object(j);
+		json_out_key(j, "key");
+		json_out_slice(j, key);
+		json_out_kv_i64(j, "count", (int64_t)count);
+	}
+	if (j && json_out_end(j) == 0)
+		return o->print(&o->rows, buf_slice(&o->line));
+	ctl_complain("out of memory");
+	return CTL_REFUSED;
+}
+
+static enum ctl_exit count(struct offline *o)
+{
+	static const char *const words[] = {"stream", "name", "state", "reason", "age"};
+	const char *by = o->ctl->args.by;
+	bool known = !by;
+	enum ctl_exit code;
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		known = known || strcmp(by, words[i]) == 0;
+	if (!known) {
+		ctl_complain("cannot count by \"%s\"; by: stream name state reason age", by);
+		return CTL_USAGE;
+	}
+	code = each_row(o, count_row);
+	tally_sort(&o->tally);
+	for (size_t i = 0; i < o->tally.n && code == CTL_DONE; i++) {
+		const struct tally_entry *e = &o->tally.entries[i];
+
+		code = print_count(o, (struct slice){e->key, e->key_n}, e->count);
+	}
+	if (code == CTL_DONE && o->tally.other)
+		code = print_count(o, SLICE_LIT("(other)"), o->tally.other);
+	if (code == CTL_DONE && !by && o->tally.n == 0)
+		code = print_count(o, SLICE_LIT("total"), 0);
+	return code;
+}
+
+enum ctl_exit offline_read(struct ctl *ctl, const char *command, client_line_fn *print)
+{
+	struct offline o;
+	enum ctl_exit code = begin(&o, ctl, command, print);
+
+	if (code == CTL_DONE && strcmp(command, "count") == 0)
+		code = count(&o);
+	else if (code == CTL_DONE && ctl->args.n_words > 0)
+		code = ids_each(ctl, show_ids, &o);
+	else if (code == CTL_DONE)
+		code = each_row(&o, print_row);
+	if (code == CTL_DONE && ctl->args.n_words == 0)
+		code = judge_whole(&o);
+	end(&o);
+	return code;
+}

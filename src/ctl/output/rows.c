@@ -1,0 +1,233 @@
+/* rows.c - rows as tables (list, count, tap) or whole (show), or as the JSON they came as */
+#include "ctl/output/rows.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "ctl/output/terminal_text.h"
+
+enum ctl_exit rows_begin(struct rows *rows, const struct ctl *ctl)
+{
+	*rows = (struct rows){.ctl = ctl, .line = BUF_INIT(CLIENT_LINE_MAX), .json = json_in_new(64)};
+	if (rows->json)
+		return CTL_DONE;
+	ctl_complain("out of memory");
+	return CTL_REFUSED;
+}
+
+void rows_end(struct rows *rows)
+{
+	rows->json = json_in_free(rows->json);
+	buf_free(&rows->line);
+}
+
+/* Written at once, so that a reader of a pipe sees whole lines; r: what the appending said. */
+static enum ctl_exit put_line(struct rows *rows, int r)
+{
+	if (r == 0)
+		r = buf_append_char(&rows->line, '\n');
+	if (r < 0) {
+		ctl_complain("out of memory");
+		return CTL_REFUSED;
+	}
+	if (fwrite(rows->line.data, 1, rows->line.len, stdout) != rows->line.len)
+		return CTL_REFUSED; /* ctl_main() says why */
+	rows->n++;
+	return CTL_DONE;
+}
+
+enum ctl_exit rows_print_json(void *arg, struct slice line)
+{
+	struct rows *rows = arg;
+
+	buf_clear(&rows->line);
+	if (rows->ctl->tty && !text_is_safe(line))
+		return put_line(rows, text_safe_json(&rows->line, line));
+	return put_line(rows, buf_append_slice(&rows->line, line));
+}
+
+static const struct json_doc *parse(struct rows *rows, struct slice line)
+{
+	const struct json_doc *d;
+	struct err err;
+
+	buf_clear(&rows->line);
+	if (json_in_read(rows->json, line, &d, &err) == 0)
+		return d;
+	ctl_complain("the answer makes no sense: %s", err.text);
+	return NULL;
+}
+
+/* ---- list ---- */
+
+static int cells(struct buf *out, const struct slice *text, const size_t *widths, size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		if (i > 0)
+			r = buf_append_char(out, ' ');
+		if (r == 0)
+			r = text_cell(out, text[i], widths[i], false);
+	}
+	while (out->len > 0 && out->data[out->len - 1] == ' ')
+		out->len--;
+	return r;
+}
+
+static enum text_color color_of(struct slice state)
+{
+	if (slice_starts(state, SLICE_LIT("dead")) || slice_eq(state, SLICE_LIT("rejected")))
+		return COLOR_RED;
+	if (slice_eq(state, SLICE_LIT("held")))
+		return COLOR_YELLOW;
+	if (slice_eq(state, SLICE_LIT("delivered")))
+		return COLOR_GREEN;
+	return COLOR_PLAIN;
+}
+
+/* With spaces between them the columns are 80 wide. A wider id is never cut: it is what commands take. */
+static const size_t list_widths[] = {8, 14, 11, 6, 10, 14, 11};
+
+static int list_heading(struct rows *rows)
+{
+	static const struct slice heads[] = {SLICE_LIT("ID"),    SLICE_LIT("STATE"),  SLICE_LIT("ACCEPTED"),
+	                                     SLICE_LIT("AGE"),   SLICE_LIT("STREAM"), SLICE_LIT("NAME"),
+	                                     SLICE_LIT("CLIENT")};
+	bool color = rows->ctl->color;
+	int r = buf_printf(&rows->line, "%s", text_color_on(color, COLOR_BOLD));
+
+	if (r == 0)
+		r = cells(&rows->line, heads, list_widths, ARRAY_LEN(heads));
+	return r == 0 ? buf_printf(&rows->line, "%s\n", text_color_off(color)) : r;
+}
+
+static struct slice or_dash(struct slice s)
+{
+	return s.n ? s : SLICE_LIT("-");
+}
+
+static int list_row(struct rows *rows, const struct json_doc *d)
+{
+	const struct json_node *o = d->nodes;
+	int64_t accepted_us = answer_i64(d, o, "accepted_micros", 0);
+	struct slice reason = answer_text(d, o, "reason"), word = answer_text(d, o, "state");
+	struct slice message = answer_text(d, o, "message"), code;
+	size_t widths[ARRAY_LEN(list_widths)];
+	char id[24], state[32], accepted[16], age[16], what[256];
+	bool rejected = slice_eq(word, SLICE_LIT("rejected"));
+	struct slice columns[7];
+	int r;
+
+	memcpy(widths, list_widths, sizeof(widths));
+	snprintf(id, sizeof(id), "%lld", (long long)answer_i64(d, o, "id", 0));
+	if (strlen(id) > widths[0])
+		widths[0] = strlen(id);
+	snprintf(state, sizeof(state), "%.*s%s%.*s", word.n > 12 ? 12 : (int)word.n, word.p, reason.n ? " " : "",
+	         reason.n > 12 ? 12 : (int)reason.n, reason.p);
+	columns[0] = slice_of(id);
+	columns[1] = slice_of(state);
+	columns[2] = slice_of(text_time_short(accepted_us, accepted));
+	columns[3] = slice_of(text_duration(clock_wall_us() - accepted_us, age));
+	columns[4] = or_dash(answer_text(d, o, "stream"));
+	columns[5] = or_dash(answer_text(d, o, "name"));
+	columns[6] = or_dash(answer_text(d, o, "client"));
+	if (rejected) { /* it never became an event: what was wrong is all there is */
+		code = answer_text(d, o, "code");
+		snprintf(what, sizeof(what), "%.*s%s%.*s", SLICE_ARG(code), code.n ? ": " : "",
+		         message.n > 200 ? 200 : (int)message.n, message.p);
+		columns[4] = slice_of(what);
+		widths[4] = widths[4] + widths[5] + widths[6] + 2;
+	}
+	r = buf_printf(&rows->line, "%s", text_color_on(rows->ctl->color, color_of(slice_of(state))));
+	if (r == 0)
+		r = cells(&rows->line, columns, widths, rejected ? 5 : 7);
+	return r == 0 ? buf_printf(&rows->line, "%s", text_color_off(rows->ctl->color)) : r;
+}
+
+enum ctl_exit rows_print_table(void *arg, struct slice line)
+{
+	struct rows *rows = arg;
+	const struct json_doc *d = parse(rows, line);
+	int r;
+
+	if (!d)
+		return CTL_REFUSED;
+	r = rows->n == 0 ? list_heading(rows) : 0;
+	return put_line(rows, r == 0 ? list_row(rows, d) : r);
+}
+
+/* ---- count ---- */
+
+enum ctl_exit rows_print_count(void *arg, struct slice line)
+{
+	struct rows *rows = arg;
+	const struct json_doc *d = parse(rows, line);
+	char count[32];
+	int r;
+
+	if (!d)
+		return CTL_REFUSED;
+	text_count((uint64_t)answer_i64(d, d->nodes, "count", 0), count);
+	r = text_cell(&rows->line, slice_of(count), 14, true);
+	if (r == 0)
+		r = buf_append_slice(&rows->line, SLICE_LIT("  "));
+	if (r == 0)
+		r = text_safe(&rows->line, answer_text(d, d->nodes, "key"));
+	return put_line(rows, r);
+}
+
+/* ---- tap ---- */
+
+static const char *word_of(const struct json_doc *d)
+{
+	struct slice state = answer_text(d, d->nodes, "state");
+
+	if (slice_eq(state, SLICE_LIT("queued")))
+		return answer_i64(d, d->nodes, "attempts", 0) > 0 ? "failed" : "accepted";
+	if (slice_eq(state, SLICE_LIT("inflight")))
+		return "sent";
+	return slice_eq(state, SLICE_LIT("dead")) ? "dead" : "delivered";
+}
+
+static int event_row(struct rows *rows, const struct json_doc *d)
+{
+	static const size_t widths[] = {8, 9, 8, 10, 18, 22};
+	const struct json_node *o = d->nodes;
+	struct slice why = answer_text(d, o, "last_error"), reason = answer_text(d, o, "reason");
+	char time[32], id[24];
+	struct slice columns[] = {slice_of(text_time(clock_wall_us(), time) + 11),
+	                          slice_of(word_of(d)),
+	                          slice_of(id),
+	                          or_dash(answer_text(d, o, "stream")),
+	                          or_dash(answer_text(d, o, "name")),
+	                          why.n      ? why
+	                          : reason.n ? reason
+	                                     : or_dash(answer_text(d, o, "client"))};
+	int r;
+
+	snprintf(id, sizeof(id), "%lld", (long long)answer_i64(d, o, "id", 0));
+	columns[2] = slice_of(id);
+	r = buf_printf(&rows->line, "%s", text_color_on(rows->ctl->color, color_of(answer_text(d, o, "state"))));
+	if (r == 0)
+		r = cells(&rows->line, columns, widths, ARRAY_LEN(columns));
+	return r == 0 ? buf_printf(&rows->line, "%s", text_color_off(rows->ctl->color)) : r;
+}
+
+enum ctl_exit rows_print_event(void *arg, struct slice line)
+{
+	struct rows *rows = arg;
+	const struct json_doc *d = parse(rows, line);
+	int64_t missed;
+	int r;
+
+	if (!d)
+		return CTL_REFUSED;
+	missed = answer_i64(d, d->nodes, "missed", 0);
+	if (missed > 0)
+		r = buf_printf(&rows->line, "         … %lld missed: this reader is too slow", (long long)missed);
+	else
+		r = event_row(rows, d);
+	return put_line(rows, r);
+}

@@ -1,0 +1,92 @@
+/* leave.c - the one way out of delivery: delivered, dead, expired, held or dropped */
+#include "delivery/delivery_private.h"
+
+static void count(struct delivery *d, uint32_t sid, unsigned n, const struct departure *how)
+{
+	switch (how->as) {
+	case LEAVE_DELIVERED:
+		d->counters->by_sid[sid].delivered += n;
+		rate_add(&d->counters->out, n);
+		return;
+	case LEAVE_DEAD:
+		d->counters->dead[how->reason] += n;
+		if (how->reason == DEAD_EXPIRED)
+			expiry_report(d->expiry, n);
+		return;
+	case LEAVE_DROPPED: /* the operator's command counts and logs it */
+		return;
+	}
+}
+
+static void tap_one(const struct delivery *d, enum tap_what what, const struct queued_event *e,
+                    enum dead_reason reason, const struct attempt *a)
+{
+	struct tap_event shown = {
+	        .what = what,
+	        .sub = queued_event_sub(e),
+	        .index = e->index,
+	        .id = e->id,
+	        .reason = reason,
+	        .attempts = e->attempts,
+	        .last_status = a ? a->status : 0,
+	        .last_error = a ? a->error : "",
+	        .next_attempt_ms = -1,
+	        .maybe_sent = e->maybe_sent,
+	};
+	d->tap->on_event(d->tap->arg, &shown);
+}
+
+void tap_batch(const struct delivery *d, enum tap_what what, const struct batch *b, const struct attempt *a)
+{
+	for (unsigned i = 0; tap_wanted(d->tap) && i < b->n; i++)
+		tap_one(d, what, b->events[i], DEAD_NONE, a);
+}
+
+static void tap_departure(const struct delivery *d, const struct queued_event *e, const struct departure *how)
+{
+	if (!tap_wanted(d->tap) || how->as == LEAVE_DROPPED)
+		return;
+	tap_one(d, how->as == LEAVE_DELIVERED ? TAP_DELIVERED : TAP_DEAD, e, how->reason, how->attempt);
+}
+
+static void record(struct delivery *d, struct queued_event *const events[], unsigned n, const struct departure *how)
+{
+	struct settlement what = {
+	        .kind = how->as == LEAVE_DELIVERED ? SETTLE_DELIVERED : SETTLE_DEAD,
+	        .reason = how->reason,
+	        .alone = d->keep_delivered,
+	        .attempt = {.when_us = d->now.wall_us},
+	};
+	if (how->attempt)
+		what.attempt = attempt_record(how->attempt, how->outcome);
+	settle(d->settler, events, n, &what);
+	for (unsigned i = 0; i < n; i++)
+		queued_event_settle(events[i]);
+}
+
+void leave(struct delivery *d, struct queued_event *const events[], unsigned n, const struct departure *how)
+{
+	count(d, queued_event_sub(events[0])->sid, n, how);
+	if (how->batch)
+		log_batch(d, how->batch, how->attempt, how->outcome);
+	for (unsigned i = 0; i < n; i++)
+		tap_departure(d, events[i], how);
+	if (how->as != LEAVE_DROPPED) {
+		record(d, events, n, how);
+		return;
+	}
+	for (unsigned i = 0; i < n; i++)
+		queued_event_release(events[i]);
+}
+
+void leave_by_id(struct delivery *d, uint64_t id, const struct departure *how)
+{
+	struct queued_event *e = queues_find(d->queues, id);
+	if (e && e->state == EVENT_SETTLING)
+		return; /* left already */
+	count(d, 0, 1, how);
+	if (!e)
+		return;
+	tap_departure(d, e, how);
+	queued_event_forget(e);
+}

@@ -1,0 +1,186 @@
+/* settle.c - outcomes of events on their way into the outbox: gathered, committed, tried again when that fails
+ *
+ * Invariant 2: an event that is settling is forgotten only in the done() of the job that records why it left. */
+#include "delivery/queue/settle.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum {
+	AGAIN_US = 1000 * 1000, /* after a commit that failed */
+	FIRST_ROOM = 100,       /* events of the job in which a turn's delivered ones are gathered */
+};
+
+struct settle_job {
+	TAILQ_ENTRY(settle_job) link; /* while it waits after a failure */
+	struct settler *settler;
+	size_t room;           /* events */
+	struct job_settle job; /* ends in its events */
+};
+
+struct settler {
+	struct outbox_jobs *jobs;
+	struct queues *queues;
+	struct settle_job *delivered;    /* gathers what this turn delivers; NULL: nothing yet */
+	TAILQ_HEAD(, settle_job) failed; /* again later */
+	int64_t again_us;                /* … at that time; 0: not set */
+	bool commit_failing;             /* and the log says so */
+	uint64_t uncommitted;            /* outcomes gathered, on their way, or failed */
+};
+
+struct settler *settler_new(struct outbox_jobs *jobs, struct queues *queues)
+{
+	struct settler *s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->jobs = jobs;
+	s->queues = queues;
+	TAILQ_INIT(&s->failed);
+	return s;
+}
+
+struct settler *settler_free(struct settler *s)
+{
+	struct settle_job *j;
+	if (!s)
+		return NULL;
+	while ((j = TAILQ_FIRST(&s->failed)) != NULL) {
+		TAILQ_REMOVE(&s->failed, j, link);
+		free(j);
+	}
+	free(s->delivered);
+	free(s);
+	return NULL;
+}
+
+/* What left the queue is forgotten. */
+static void committed(struct settler *s, const struct job_settle *job)
+{
+	for (size_t i = 0; i < job->n; i++)
+		if (job->events[i].kind != SETTLE_FAILED)
+			queues_settled(s->queues, job->events[i].id);
+}
+
+static void settle_done(struct job *job)
+{
+	struct settle_job *j = CONTAINER_OF(job, struct settle_job, job.job);
+	struct settler *s = j->settler;
+	outbox_jobs_back(s->jobs);
+	if (job->result < 0) {
+		if (!s->commit_failing)
+			log_warning("outcomes of requests could not be committed (%s): trying again every second; "
+			            "with %d waiting, sending stops",
+			            strerror(-job->result), UNCOMMITTED_MAX);
+		s->commit_failing = true;
+		TAILQ_INSERT_TAIL(&s->failed, j, link);
+		return;
+	}
+	if (s->commit_failing)
+		log_info("outcomes of requests are committed again");
+	s->commit_failing = false;
+	s->uncommitted -= j->job.n;
+	committed(s, &j->job);
+	free(j);
+}
+
+/* With room for n more events, into which `old` was moved unless it is NULL; NULL: no memory, `old` is as it was. */
+static struct settle_job *job_with_room(struct settler *s, struct settle_job *old, size_t n)
+{
+	size_t room = old ? old->room : 0, used = old ? old->job.n : 0;
+	if (old && room - used >= n)
+		return old;
+	room = room * 2 > used + n ? room * 2 : used + n;
+	struct settle_job *j = realloc(old, sizeof(*j) + room * sizeof(struct settle));
+	if (!j)
+		return NULL;
+	if (!old) {
+		job_settle_init(&j->job, settle_done);
+		j->job.n = 0;
+	}
+	j->settler = s;
+	j->room = room;
+	return j;
+}
+
+static void add_event(struct job_settle *job, struct queued_event *e, const struct settlement *what)
+{
+	job->events[job->n++] = (struct settle){
+	        .id = e->id,
+	        .kind = what->kind,
+	        .reason = what->reason,
+	        .has_note = e->has_note,
+	        .maybe_sent = e->maybe_sent,
+	        .sid = queued_event_loaded(e)->queue->sid,
+	};
+	e->has_note |= what->kind == SETTLE_FAILED;
+}
+
+/* All that is delivered in a turn goes in one job: the writer deletes it in runs of ids. */
+static struct settle_job *gathering_job(struct settler *s, unsigned n)
+{
+	struct settle_job *j = job_with_room(s, s->delivered, s->delivered || n > FIRST_ROOM ? n : FIRST_ROOM);
+	if (j)
+		s->delivered = j;
+	return j;
+}
+
+void settle(struct settler *s, struct queued_event *const events[], unsigned n, const struct settlement *what)
+{
+	bool gathers = what->kind == SETTLE_DELIVERED && !what->alone;
+	struct settle_job *j = gathers ? gathering_job(s, n) : NULL;
+	gathers = j != NULL;
+	if (!j)
+		j = job_with_room(s, NULL, n);
+	if (!j) {
+		log_error("no memory to record the outcome of %u events", n);
+		return;
+	}
+	for (unsigned i = 0; i < n; i++)
+		add_event(&j->job, events[i], what);
+	j->job.attempt = what->attempt;
+	s->uncommitted += n;
+	if (!gathers)
+		outbox_jobs_add(s->jobs, &j->job.job);
+}
+
+static void retry_failed(struct settler *s, int64_t mono_us)
+{
+	struct settle_job *j;
+	if (TAILQ_EMPTY(&s->failed))
+		return;
+	if (s->again_us == 0)
+		s->again_us = mono_us + AGAIN_US;
+	if (mono_us < s->again_us)
+		return;
+	s->again_us = 0;
+	while ((j = TAILQ_FIRST(&s->failed)) != NULL) {
+		TAILQ_REMOVE(&s->failed, j, link);
+		outbox_jobs_add(s->jobs, &j->job.job);
+	}
+}
+
+void settler_flush(struct settler *s, int64_t mono_us)
+{
+	if (s->delivered)
+		outbox_jobs_add(s->jobs, &s->delivered->job.job);
+	s->delivered = NULL;
+	retry_failed(s, mono_us);
+}
+
+int64_t settler_next_us(const struct settler *s)
+{
+	return TAILQ_EMPTY(&s->failed) ? INT64_MAX : s->again_us;
+}
+
+uint64_t settler_uncommitted(const struct settler *s)
+{
+	return s->uncommitted;
+}
+
+bool settler_is_full(const struct settler *s)
+{
+	return s->uncommitted >= UNCOMMITTED_MAX;
+}

@@ -1,0 +1,43 @@
+/* event.h - what a line became: one envelope and its events, in one block of memory */
+#ifndef EVENT_EVENT_H
+#define EVENT_EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+/* One event as it is stored. body is what goes into "events":[…] less timestamp_micros, always a JSON
+ * object whose first member is "name": {"name":"refund","params":{…}}; parameters byte for byte as written.
+ * A payload without events has one event with an empty body. */
+struct event {
+	struct slice body;
+	struct slice name; /* inside body, without quotes; empty without events */
+	int64_t time_us;   /* when it happened, since 1970: sent as timestamp_micros */
+	int64_t props_us;  /* the payload's own timestamp_micros when it had one, else 0: dates user properties */
+};
+
+/* Events that came in one line or one row, all of one envelope. One malloc: every slice points into it.
+ * Lives from the line's acceptance until its last event has left its stream's queue. */
+struct submission {
+	void *block;            /* what free() takes: the submission may lie inside a larger struct */
+	uint32_t refs;          /* loop thread only */
+	uint32_t sid;           /* the stream's number in the outbox (store_stream_id) */
+	int64_t accepted_us;    /* wall clock at acceptance */
+	struct slice envelope;  /* canonical JSON object of the request-level members: sorted keys, no space */
+	struct slice client;    /* client_id or app_instance_id as it will be sent, decoded */
+	struct slice dedup_key; /* decoded; n == 0: none */
+	uint64_t first_id;      /* of events[0]; the others follow; 0 until the store gave it */
+	uint32_t n_events;      /* 1 to LIMIT_EVENTS_PER_LINE */
+	struct event events[];
+};
+
+static inline struct submission *submission_ref(struct submission *s)
+{
+	s->refs++;
+	return s;
+}
+/* Frees the block with the last reference; takes NULL; returns NULL. */
+struct submission *submission_unref(struct submission *s);
+
+#endif

@@ -1,0 +1,441 @@
+/* validate_event.c - is an event what GA4 takes? Its name, its parameters, its items, its time */
+#include "base/clock.h"
+#include "base/parse.h"
+#include "base/utf8.h"
+#include "ga4/cookie.h"
+#include "ga4/violation.h"
+
+/* What is known of an event while its parameters are walked. */
+struct param_walk {
+	const struct event_rule *rule; /* NULL: no rules of its own */
+	uint32_t seen;                 /* bits 1 << enum param */
+	bool purchase;
+};
+
+/* ---- name and time ---- */
+
+static const struct event_rule *rule_of(const struct judge *j, const struct judged_event *e)
+{
+	int row = e->name && e->name->type == JSON_STRING
+	                  ? name_index_find(&j->rules->event, json_value(j->doc, e->name))
+	                  : -1;
+
+	return row < 0 ? NULL : &event_rules[row];
+}
+
+bool judge_event_name(struct judge *j, const struct json_node *node)
+{
+	char shown[QUOTED_MAX];
+	struct slice name = json_value(j->doc, node);
+	int row;
+
+	if (node->type != JSON_STRING)
+		return finding(j, TIER_D, CODE_NAME_INVALID, AT(node), "an event's name must be a string");
+	if (name.n == 0)
+		return finding(j, TIER_D, CODE_VALUE_REQUIRED, AT(node), "the event's name is empty");
+	if (!name_is_valid(name, LIMIT_EVENT_NAME_CHARS))
+		return finding(
+		        j, TIER_E, CODE_NAME_INVALID, AT(node),
+		        "an event's name is a letter, then letters, digits and _, %d characters at most; %s is not",
+		        LIMIT_EVENT_NAME_CHARS, quoted(shown, name));
+	row = name_index_find(&j->rules->event, name);
+	if (row < 0 || event_rules[row].reserved == RESERVED_NOT)
+		return true;
+	if (event_rules[row].reserved == RESERVED_ON_WEB && j->type != STREAM_WEB)
+		return true;
+	return finding(
+	        j, TIER_E, CODE_NAME_RESERVED, AT(node),
+	        "%s is a name that GA4 keeps for events of its own%s: it drops this event; choose another name",
+	        quoted(shown, name), event_rules[row].reserved == RESERVED_ON_WEB ? " on web streams" : "");
+}
+
+/* With validation off a time that makes no sense is none: the event happened now. */
+static bool keep_sane_time(const struct judge *j, int64_t time_us, int64_t *ret_us)
+{
+	static const int64_t year_9999 = INT64_C(253402300799) * 1000000;
+	bool skew = time_us > j->wall_us && time_us <= j->wall_us + LIMIT_FUTURE_US;
+
+	if (time_us > 0 && time_us <= year_9999)
+		*ret_us = skew ? j->wall_us : time_us;
+	return true;
+}
+
+bool judge_event_timestamp(struct judge *j, const struct json_node *node, int64_t *ret_us)
+{
+	int64_t time_us = 0;
+
+	if (micros_read(j->doc, node, &time_us) < 0)
+		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
+		               "timestamp_micros must be a whole number: microseconds since 1970");
+	if (j->mode == VALIDATION_OFF)
+		return keep_sane_time(j, time_us, ret_us);
+	if (time_us < j->wall_us - j->max_age_us)
+		return finding(j, TIER_E, CODE_TIMESTAMP_EXPIRED, AT(node),
+		               "timestamp_micros is more than %g hours ago: too late for GA4 (it counts "
+		               "microseconds: 16 digits)",
+		               (double)j->max_age_us / (double)US_PER_H);
+	if (time_us > j->wall_us + LIMIT_FUTURE_US)
+		return finding(j, TIER_E, CODE_VALUE_OUT_OF_BOUNDS, AT(node),
+		               "timestamp_micros is more than 5 minutes ahead of this host's clock (it counts "
+		               "microseconds: 16 "
+		               "digits)");
+	*ret_us = time_us > j->wall_us ? j->wall_us : time_us; /* a little ahead is skew */
+	return true;
+}
+
+/* ---- values ---- */
+
+static bool is_scalar(const struct json_node *node)
+{
+	return node->type == JSON_STRING || node->type == JSON_NUMBER || node->type == JSON_BOOL;
+}
+
+static bool is_positive_whole(const struct judge *j, const struct json_node *node)
+{
+	int64_t v;
+
+	return micros_read(j->doc, node, &v) == 0 && v > 0;
+}
+
+static bool is_positive(const struct judge *j, const struct json_node *node)
+{
+	double v;
+
+	if (node->type != JSON_NUMBER)
+		return is_positive_whole(j, node);
+	return parse_json_double(json_value(j->doc, node), &v) < 0 || v > 0;
+}
+
+static bool is_true_or_1(const struct judge *j, const struct json_node *node)
+{
+	double v;
+
+	if (node->type == JSON_BOOL)
+		return node->truth;
+	return node->type == JSON_NUMBER && parse_json_double(json_value(j->doc, node), &v) == 0 && v == 1;
+}
+
+static bool is_currency(const struct judge *j, const struct json_node *node)
+{
+	struct slice s = json_value(j->doc, node);
+
+	if (node->type != JSON_STRING || s.n != 3)
+		return false;
+	for (size_t i = 0; i < 3; i++)
+		if (!(s.p[i] >= 'a' && s.p[i] <= 'z') && !(s.p[i] >= 'A' && s.p[i] <= 'Z'))
+			return false;
+	return true;
+}
+
+/* A value of a known kind; items are looked at elsewhere. */
+static bool judge_kind(struct judge *j, const struct json_node *node, enum value_kind kind)
+{
+	struct slice name = json_key(j->doc, node);
+
+	switch (kind) {
+	case KIND_ANY:
+	case KIND_ITEMS:
+		break;
+	case KIND_NUMBER:
+		return node->type == JSON_NUMBER || finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
+		                                            "%.*s must be a number, without quotes", SLICE_ARG(name));
+	case KIND_CURRENCY:
+		return is_currency(j, node) ||
+		       finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
+		               "currency must be the three letters of ISO 4217, such as \"EUR\"");
+	case KIND_SESSION_ID:
+		return is_positive_whole(j, node) ||
+		       finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
+		               "session_id must be a positive whole number, as in the _ga_<container> cookie");
+	case KIND_ENGAGEMENT:
+		return is_positive(j, node) || finding(j, TIER_W, CODE_VALUE_REQUIRED, AT(node),
+		                                       "engagement_time_msec must be a positive number: without it "
+		                                       "the event does not show in Realtime");
+	case KIND_DEBUG:
+		return is_true_or_1(j, node) ||
+		       finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
+		               "debug_mode must be true or 1; false does not switch it off: leave it out");
+	}
+	return true;
+}
+
+static bool judge_scalar(struct judge *j, const struct json_node *node, unsigned max_chars, enum value_kind kind)
+{
+	char name[QUOTED_MAX];
+	struct slice value = json_value(j->doc, node);
+
+	if (!is_scalar(node))
+		return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
+		               "a parameter is a string, a number or true or false (only items is an array): GA4 "
+		               "ignores %s",
+		               name_of(name, j, node));
+	if (max_chars == 0)
+		max_chars = j->limits_360 ? LIMIT_PARAM_VALUE_CHARS_360 : LIMIT_PARAM_VALUE_CHARS;
+	if (node->type == JSON_STRING && longer_than(value, max_chars) &&
+	    !finding(j, TIER_W, CODE_VALUE_OUT_OF_BOUNDS, AT(node),
+	             "%s has %zu characters; GA4 takes %u at most here", name_of(name, j, node),
+	             utf8_count(value.p, value.n), max_chars))
+		return false;
+	return judge_kind(j, node, kind);
+}
+
+static bool judge_name(struct judge *j, const struct json_node *node, struct slice key, bool may_be_reserved)
+{
+	char name[QUOTED_MAX];
+
+	if (may_be_reserved && rules_param_is_reserved(key))
+		return finding(
+		        j, TIER_W, CODE_NAME_RESERVED, AT(node),
+		        "names that begin with _, firebase_, ga_, google_ or gtag. are GA4's own: it ignores %s%s",
+		        quoted(name, key),
+		        slice_eq(key, SLICE_LIT("ga_session_id")) ? "; you probably mean session_id" : "");
+	if (name_is_valid(key, LIMIT_PARAM_NAME_CHARS))
+		return true;
+	return finding(
+	        j, TIER_W, CODE_NAME_INVALID, AT(node),
+	        "a parameter's name is a letter, then letters, digits and _, %d characters at most; %s is not: GA4 "
+	        "ignores it",
+	        LIMIT_PARAM_NAME_CHARS, quoted(name, key));
+}
+
+/* ---- items ---- */
+
+static bool is_filled(const struct json_node *node)
+{
+	return is_scalar(node) && (node->type != JSON_STRING || node->val_len > 0);
+}
+
+static bool judge_item_end(struct judge *j, const struct json_node *item, bool identified, unsigned customs)
+{
+	if (!identified && !finding(j, TIER_W, CODE_VALUE_REQUIRED, MISSING(item, "item_id"),
+	                            "an item needs an item_id or an item_name that is not empty"))
+		return false;
+	return customs <= LIMIT_ITEM_CUSTOM_PARAMS || finding(j, TIER_W, CODE_EXCEEDED_MAX_ENTITIES, AT_END(item),
+	                                                      "%u custom parameters in one item; %d at most by "
+	                                                      "Google's protocol guide (27 by its support pages)",
+	                                                      customs, LIMIT_ITEM_CUSTOM_PARAMS);
+}
+
+static bool judge_item(struct judge *j, const struct json_node *item)
+{
+	bool identified = false;
+	unsigned customs = 0;
+
+	if (item->type != JSON_OBJECT)
+		return finding(j, TIER_W, CODE_VALUE_INVALID, AT(item),
+		               "an item must be an object: GA4 ignores this one");
+	for (const struct json_node *m = json_first(j->doc, item); m; m = json_next(j->doc, item, m)) {
+		struct slice key = json_key(j->doc, m);
+		int row = name_index_find(&j->rules->item, key);
+
+		if (row < 0) {
+			customs++;
+			if (!judge_name(j, m, key, false))
+				return false;
+		} else if (item_rules[row].identifies && is_filled(m)) {
+			identified = true;
+		}
+		if (!judge_scalar(j, m, 0, row < 0 ? KIND_ANY : item_rules[row].kind))
+			return false;
+	}
+	return judge_item_end(j, item, identified, customs);
+}
+
+static bool judge_items(struct judge *j, const struct json_node *node)
+{
+	if (node->type != JSON_ARRAY)
+		return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
+		               "items must be an array of objects: GA4 ignores it");
+	if (node->count > LIMIT_ITEMS && !finding(j, TIER_W, CODE_EXCEEDED_MAX_ENTITIES, AT(node),
+	                                          "%u items; GA4 takes %d at most", node->count, LIMIT_ITEMS))
+		return false;
+	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m))
+		if (!judge_item(j, m))
+			return false;
+	return true;
+}
+
+/* ---- parameters ---- */
+
+static bool judge_param(struct judge *j, const struct json_node *node, struct param_walk *walk)
+{
+	struct slice key = json_key(j->doc, node);
+	int row = name_index_find(&j->rules->param, key);
+
+	if (row < 0)
+		return judge_name(j, node, key, true) && judge_scalar(j, node, 0, KIND_ANY);
+	walk->seen |= UINT32_C(1) << row;
+	if (row == PARAM_ITEMS)
+		return judge_items(j, node);
+	if (row == PARAM_TRANSACTION_ID && walk->purchase && node->type == JSON_STRING && node->val_len == 0)
+		return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
+		               "transaction_id is empty: GA4 takes all such purchases for one and drops the rest");
+	return judge_scalar(j, node, param_rules[row].max_chars, param_rules[row].kind);
+}
+
+static bool judge_missing_param(struct judge *j, struct place place, const struct param_walk *walk, enum param param)
+{
+	struct slice name = param_rules[param].name;
+
+	if (param == PARAM_SESSION_ID)
+		return finding(j, TIER_W, CODE_VALUE_REQUIRED, place,
+		               "session_id is missing: the event joins no session, and does not show in Realtime");
+	if (param == PARAM_ENGAGEMENT_TIME_MSEC)
+		return finding(j, TIER_W, CODE_VALUE_REQUIRED, place,
+		               "engagement_time_msec is missing: without a positive one the event does not show in "
+		               "Realtime");
+	if (param == PARAM_CURRENCY)
+		return finding(j, TIER_W, CODE_VALUE_REQUIRED, place,
+		               "value needs a currency beside it, such as \"EUR\": GA4 counts no revenue without");
+	return finding(j, TIER_W, CODE_VALUE_REQUIRED, place, "%s needs %.*s: GA4's reports on it stay empty without",
+	               walk->rule->name.p, SLICE_ARG(name));
+}
+
+static uint32_t missing_params(const struct judged_event *e, const struct param_walk *walk)
+{
+	static const uint32_t session = UINT32_C(1) << PARAM_SESSION_ID, value = UINT32_C(1) << PARAM_VALUE;
+	uint32_t wanted = session | UINT32_C(1) << PARAM_ENGAGEMENT_TIME_MSEC;
+
+	if (walk->rule)
+		wanted |= walk->rule->required;
+	if ((walk->seen & value) && !(walk->rule && walk->rule->any_currency))
+		wanted |= UINT32_C(1) << PARAM_CURRENCY;
+	return wanted & ~walk->seen & ~(e->add_session ? session : 0);
+}
+
+/* In the order of ga4.md's rows. node: params, or the event when it has none. */
+static bool judge_missing_params(struct judge *j, const struct judged_event *e, const struct param_walk *walk)
+{
+	static const enum param order[] = {PARAM_SESSION_ID,
+	                                   PARAM_ENGAGEMENT_TIME_MSEC,
+	                                   PARAM_CURRENCY,
+	                                   PARAM_ITEMS,
+	                                   PARAM_TRANSACTION_ID,
+	                                   PARAM_SCORE,
+	                                   PARAM_SEARCH_TERM,
+	                                   PARAM_VALUE,
+	                                   PARAM_VIRTUAL_CURRENCY_NAME,
+	                                   PARAM_ACHIEVEMENT_ID};
+	uint32_t missing = missing_params(e, walk);
+
+	if (!missing)
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+		char path[64] = "params.";
+		struct place place;
+
+		if (!(missing & UINT32_C(1) << order[i]))
+			continue;
+		memcpy(path + 7, param_rules[order[i]].name.p, param_rules[order[i]].name.n + 1);
+		place = e->params ? MISSING(e->params, path + 7) : MISSING(e->node, path);
+		if (!judge_missing_param(j, place, walk, order[i]))
+			return false;
+	}
+	return true;
+}
+
+static struct param_walk walk_begin(const struct judge *j, const struct judged_event *e)
+{
+	struct param_walk walk = {.rule = rule_of(j, e)};
+
+	walk.purchase = walk.rule && slice_eq(walk.rule->name, SLICE_LIT("purchase"));
+	return walk;
+}
+
+bool judge_event_params(struct judge *j, struct judged_event *e)
+{
+	const struct json_node *params = e->params;
+	uint32_t max = j->limits_360 ? LIMIT_PARAMS_360 : LIMIT_PARAMS, count = params->count;
+	struct param_walk walk;
+
+	if (params->type != JSON_OBJECT)
+		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(params), "params must be an object");
+	e->add_session = j->session_id.n > 0 && !json_member(j->doc, params, "session_id");
+	if (j->mode == VALIDATION_OFF)
+		return true;
+	count += e->add_session;
+	if (count > max && !finding(j, TIER_W, CODE_EXCEEDED_MAX_ENTITIES, AT(params),
+	                            "%u parameters%s; GA4 takes %u at most and ignores the rest", count,
+	                            e->add_session ? " with the cookie's session_id" : "", max))
+		return false;
+	walk = walk_begin(j, e);
+	for (const struct json_node *m = json_first(j->doc, params); m; m = json_next(j->doc, params, m))
+		if (!judge_param(j, m, &walk))
+			return false;
+	return judge_missing_params(j, e, &walk);
+}
+
+/* ---- the event ---- */
+
+bool judge_event_end(struct judge *j, struct judged_event *e)
+{
+	struct param_walk walk;
+
+	if (!e->name)
+		return finding(j, TIER_D, CODE_VALUE_REQUIRED, MISSING(e->node, "name"), "the event has no name");
+	if (e->params)
+		return true;
+	e->add_session = j->session_id.n > 0;
+	if (j->mode == VALIDATION_OFF)
+		return true;
+	walk = walk_begin(j, e);
+	return judge_missing_params(j, e, &walk);
+}
+
+static bool judge_stranger(struct judge *j, const struct json_node *node)
+{
+	static const char *const known[] = {"name", "params", "timestamp_micros"};
+	char name[QUOTED_MAX], hint[QUOTED_MAX];
+	struct slice key = json_key(j->doc, node);
+
+	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
+	               "an event has name, params and timestamp_micros; GA4 knows no %s in it%s", quoted(name, key),
+	               name_index_find(&j->rules->param, key) >= 0
+	                       ? ": put it into params"
+	                       : did_you_mean_one_of(hint, known, ARRAY_LEN(known), key));
+}
+
+enum event_member { EVENT_NAME, EVENT_PARAMS, EVENT_TIMESTAMP, EVENT_OTHER };
+
+static enum event_member event_member_of(struct slice key)
+{
+	if (slice_eq(key, SLICE_LIT("name")))
+		return EVENT_NAME;
+	if (slice_eq(key, SLICE_LIT("params")))
+		return EVENT_PARAMS;
+	return slice_eq(key, SLICE_LIT("timestamp_micros")) ? EVENT_TIMESTAMP : EVENT_OTHER;
+}
+
+static bool judge_event_member(struct judge *j, struct judged_event *e, const struct json_node *node)
+{
+	switch (event_member_of(json_key(j->doc, node))) {
+	case EVENT_NAME:
+		return judge_event_name(j, node);
+	case EVENT_PARAMS:
+		return judge_event_params(j, e);
+	case EVENT_TIMESTAMP:
+		return judge_event_timestamp(j, node, &e->time_us);
+	case EVENT_OTHER:
+		break;
+	}
+	return judge_stranger(j, node);
+}
+
+bool judge_event(struct judge *j, struct judged_event *e)
+{
+	/* What params must hold depends on the name, wherever it stands. */
+	for (const struct json_node *m = json_first(j->doc, e->node); m; m = json_next(j->doc, e->node, m)) {
+		enum event_member member = event_member_of(json_key(j->doc, m));
+
+		if (member == EVENT_NAME)
+			e->name = m;
+		else if (member == EVENT_PARAMS)
+			e->params = m;
+		else if (member == EVENT_TIMESTAMP)
+			e->timestamp = m;
+	}
+	for (const struct json_node *m = json_first(j->doc, e->node); m; m = json_next(j->doc, e->node, m))
+		if (!judge_event_member(j, e, m))
+			return false;
+	return judge_event_end(j, e);
+}

@@ -1,0 +1,249 @@
+/* validate_user.c - what a request says of the user: properties, data, consent, place, device */
+#include "base/utf8.h"
+#include "ga4/cookie.h"
+#include "ga4/violation.h"
+
+static bool judge_object(struct judge *j, const struct json_node *node)
+{
+	struct slice name = json_key(j->doc, node);
+
+	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node), "%.*s must be an object", SLICE_ARG(name));
+}
+
+static bool judge_stranger(struct judge *j, const struct json_node *node, const struct name_index *known)
+{
+	char name[QUOTED_MAX], hint[QUOTED_MAX];
+	struct slice key = json_key(j->doc, node);
+
+	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
+	               "GA4 knows no member %s here and would refuse the whole request%s", quoted(name, key),
+	               did_you_mean(hint, known, key));
+}
+
+/* ---- user_properties ---- */
+
+static bool judge_property_value(struct judge *j, const struct json_node *property, const struct json_node *node)
+{
+	char name[QUOTED_MAX];
+	struct slice value = json_value(j->doc, node);
+
+	if (node->type == JSON_NULL || node->type == JSON_OBJECT || node->type == JSON_ARRAY)
+		return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
+		               "a user property's value must be a string, a number or true or false: GA4 ignores %s",
+		               name_of(name, j, property));
+	if (node->type == JSON_STRING && longer_than(value, LIMIT_PROPERTY_VALUE_CHARS))
+		return finding(j, TIER_W, CODE_VALUE_OUT_OF_BOUNDS, AT(node),
+		               "the value of %s has %zu characters; GA4 takes %d at most here",
+		               name_of(name, j, property), utf8_count(value.p, value.n), LIMIT_PROPERTY_VALUE_CHARS);
+	return true;
+}
+
+static bool judge_property_time(struct judge *j, const struct json_node *node)
+{
+	int64_t time_us;
+
+	if (micros_read(j->doc, node, &time_us) == 0)
+		return true;
+	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
+	               "timestamp_micros must be a whole number: microseconds since 1970");
+}
+
+static bool judge_property_name(struct judge *j, const struct json_node *node)
+{
+	char name[QUOTED_MAX];
+	struct slice key = json_key(j->doc, node);
+
+	if (rules_property_is_reserved(key))
+		return finding(j, TIER_W, CODE_NAME_RESERVED, AT(node),
+		               "%s is a name that GA4 keeps for itself (also all that begin with _, firebase_, ga_, "
+		               "google_): "
+		               "it ignores this user property",
+		               quoted(name, key));
+	if (name_is_valid(key, LIMIT_PROPERTY_NAME_CHARS))
+		return true;
+	return finding(
+	        j, TIER_W, CODE_NAME_INVALID, AT(node),
+	        "a user property's name is a letter, then letters, digits and _, %d characters at most; %s is not: "
+	        "GA4 ignores it",
+	        LIMIT_PROPERTY_NAME_CHARS, quoted(name, key));
+}
+
+static bool judge_property_member(struct judge *j, const struct json_node *property, const struct json_node *node,
+                                  bool *has_value)
+{
+	static const char *const known[] = {"value", "timestamp_micros"};
+	char name[QUOTED_MAX], hint[QUOTED_MAX];
+	struct slice key = json_key(j->doc, node);
+
+	if (slice_eq(key, SLICE_LIT("value"))) {
+		*has_value = true;
+		return judge_property_value(j, property, node);
+	}
+	if (slice_eq(key, SLICE_LIT("timestamp_micros")))
+		return judge_property_time(j, node);
+	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
+	               "a user property has value and timestamp_micros; GA4 knows no %s in it%s", quoted(name, key),
+	               did_you_mean_one_of(hint, known, ARRAY_LEN(known), key));
+}
+
+static bool judge_property(struct judge *j, const struct json_node *node)
+{
+	char name[QUOTED_MAX];
+	bool has_value = false;
+
+	if (!judge_property_name(j, node))
+		return false;
+	if (node->type != JSON_OBJECT)
+		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
+		               "a user property is an object: %s must be {\"value\": …}, never a bare value",
+		               quoted(name, json_key(j->doc, node)));
+	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m))
+		if (!judge_property_member(j, node, m, &has_value))
+			return false;
+	if (has_value)
+		return true;
+	return finding(j, TIER_E, CODE_VALUE_INVALID, MISSING(node, "value"), "the user property %s has no value",
+	               quoted(name, json_key(j->doc, node)));
+}
+
+bool judge_user_properties(struct judge *j, const struct json_node *node)
+{
+	if (tier_is_off(j, TIER_E))
+		return true;
+	if (node->type != JSON_OBJECT)
+		return judge_object(j, node);
+	if (node->count > LIMIT_USER_PROPERTIES &&
+	    !finding(j, TIER_W, CODE_EXCEEDED_MAX_ENTITIES, AT(node), "%u user properties; GA4 takes %d at most",
+	             node->count, LIMIT_USER_PROPERTIES))
+		return false;
+	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m))
+		if (!judge_property(j, m))
+			return false;
+	return true;
+}
+
+/* ---- user_data and the small objects ---- */
+
+static bool is_sha256(const struct judge *j, const struct json_node *node)
+{
+	struct slice s = json_value(j->doc, node);
+
+	if (node->type != JSON_STRING || s.n != LIMIT_SHA256_DIGITS)
+		return false;
+	for (size_t i = 0; i < s.n; i++)
+		if (!(s.p[i] >= '0' && s.p[i] <= '9') && !(s.p[i] >= 'a' && s.p[i] <= 'f'))
+			return false;
+	return true;
+}
+
+static bool judge_hash(struct judge *j, const struct json_node *node)
+{
+	char name[QUOTED_MAX];
+
+	if (is_sha256(j, node))
+		return true;
+	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
+	               "%s must be a SHA-256 as %d lower-case hexadecimal digits; a plain address or number is "
+	               "personal data and never leaves this host",
+	               name_of(name, j, node), LIMIT_SHA256_DIGITS);
+}
+
+static bool judge_members(struct judge *j, const struct json_node *node, const struct name_index *known);
+
+static bool judge_address(struct judge *j, const struct json_node *node)
+{
+	if (node->type != JSON_OBJECT)
+		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node), "an address must be an object");
+	return judge_members(j, node, &j->rules->address);
+}
+
+static bool judge_consent_value(struct judge *j, const struct json_node *node)
+{
+	struct slice value = json_value(j->doc, node), name = json_key(j->doc, node);
+
+	if (node->type == JSON_STRING &&
+	    (slice_eq(value, SLICE_LIT("GRANTED")) || slice_eq(value, SLICE_LIT("DENIED"))))
+		return true;
+	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node), "%.*s must be \"GRANTED\" or \"DENIED\"",
+	               SLICE_ARG(name));
+}
+
+/* One value, or an array of up to so many (UID). */
+static bool judge_several(struct judge *j, const struct json_node *node, unsigned max,
+                          bool (*judge_one)(struct judge *, const struct json_node *))
+{
+	struct slice name = json_key(j->doc, node);
+
+	if (node->type != JSON_ARRAY)
+		return judge_one(j, node);
+	if (node->count > max)
+		return finding(j, TIER_E, CODE_EXCEEDED_MAX_ENTITIES, AT(node),
+		               "%u values in %.*s; GA4 takes %u at most", node->count, SLICE_ARG(name), max);
+	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m))
+		if (!judge_one(j, m))
+			return false;
+	return true;
+}
+
+static bool judge_string(struct judge *j, const struct json_node *node)
+{
+	struct slice name = json_key(j->doc, node);
+
+	if (node->type == JSON_STRING)
+		return true;
+	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node), "%.*s must be a string", SLICE_ARG(name));
+}
+
+static bool judge_member(struct judge *j, const struct json_node *node, const struct member_rule *rule)
+{
+	switch (rule->kind) {
+	case MEMBER_STRING:
+		break;
+	case MEMBER_CONSENT:
+		return judge_consent_value(j, node);
+	case MEMBER_HASH:
+		return judge_hash(j, node);
+	case MEMBER_HASHES:
+		return judge_several(j, node, rule->max, judge_hash);
+	case MEMBER_ADDRESSES:
+		return judge_several(j, node, rule->max, judge_address);
+	}
+	return judge_string(j, node);
+}
+
+/* The rows of `known` are member_rules. */
+static bool judge_members(struct judge *j, const struct json_node *node, const struct name_index *known)
+{
+	if (tier_is_off(j, TIER_E))
+		return true;
+	if (node->type != JSON_OBJECT)
+		return judge_object(j, node);
+	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m)) {
+		int row = name_index_find(known, json_key(j->doc, m));
+		const struct member_rule *rules = (const struct member_rule *)(const void *)known->rows;
+
+		if (!(row < 0 ? judge_stranger(j, m, known) : judge_member(j, m, &rules[row])))
+			return false;
+	}
+	return true;
+}
+
+bool judge_user_data(struct judge *j, const struct json_node *node)
+{
+	return judge_members(j, node, &j->rules->user_data);
+}
+
+bool judge_consent(struct judge *j, const struct json_node *node)
+{
+	return judge_members(j, node, &j->rules->consent);
+}
+
+bool judge_user_location(struct judge *j, const struct json_node *node)
+{
+	return judge_members(j, node, &j->rules->location);
+}
+
+bool judge_device(struct judge *j, const struct json_node *node)
+{
+	return judge_members(j, node, &j->rules->device);
+}

@@ -1,0 +1,56 @@
+/* violation.h - private to validate*.c: how a broken rule is told */
+#ifndef GA4_VIOLATION_H
+#define GA4_VIOLATION_H
+
+#include "base/macros.h"
+#include "ga4/validate.h"
+
+enum tier { TIER_D, TIER_E, TIER_W };
+
+/* Where: a node, or what is missing in one. What is found at a node's end comes after all that it holds. */
+struct place {
+	const struct json_node *node;
+	const char *missing;
+	bool at_end;
+};
+#define AT(n) ((struct place){(n), NULL, false})
+#define AT_END(n) ((struct place){(n), NULL, true})
+#define MISSING(n, name) ((struct place){(n), (name), true})
+
+/* A rule is broken. True: go on (not checked in this mode, or a warning); false: the line is refused. */
+bool finding(struct judge *j, enum tier tier, enum code code, struct place at, const char *fmt, ...)
+        PRINTF_LIKE(5, 6) MUST_CHECK;
+/* True when rules of that tier are not looked at in this mode. */
+static inline bool tier_is_off(const struct judge *j, enum tier tier)
+{
+	return j->mode == VALIDATION_OFF && tier != TIER_D;
+}
+
+/* A name from the line, fit for a message: cut after 40 characters, control characters as '?'. */
+enum { QUOTED_MAX = 200, QUOTED_CHARS = 40 };
+const char *quoted(char buf[QUOTED_MAX], struct slice name);
+/* A member's name, quoted; "this value" where there is none. */
+const char *name_of(char buf[QUOTED_MAX], const struct judge *j, const struct json_node *node);
+/* "; did you mean 'x'?" or "". */
+const char *did_you_mean(char buf[QUOTED_MAX], const struct name_index *known, struct slice name);
+
+const char *did_you_mean_one_of(char buf[QUOTED_MAX], const char *const known[], size_t n, struct slice name);
+
+/* validate_event.c: events, whether in an Event line (the root) or in events[]. */
+bool judge_event(struct judge *j, struct judged_event *e); /* all of it, members in document order */
+bool judge_event_name(struct judge *j, const struct json_node *name);
+bool judge_event_params(struct judge *j, struct judged_event *e);
+bool judge_event_timestamp(struct judge *j, const struct json_node *node, int64_t *ret_us);
+/* What only the end of the event's object shows. */
+bool judge_event_end(struct judge *j, struct judged_event *e);
+/* validate_user.c: what a request says of the user. */
+bool judge_user_properties(struct judge *j, const struct json_node *node);
+bool judge_user_data(struct judge *j, const struct json_node *node);
+bool judge_consent(struct judge *j, const struct json_node *node);
+bool judge_user_location(struct judge *j, const struct json_node *node);
+bool judge_device(struct judge *j, const struct json_node *node);
+
+/* utf8_count, but only when the bytes alone do not settle it. */
+bool longer_than(struct slice s, size_t max_chars);
+
+#endif

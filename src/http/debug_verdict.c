@@ -1,0 +1,56 @@
+/* debug_verdict.c - who may knock: the door's pure decisions */
+#include "http/debug_verdict.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* Without ":port"; an IPv6 address has colons of its own, inside brackets. */
+static size_t name_length(const char *host)
+{
+	const char *bracket = host[0] == '[' ? strchr(host, ']') : NULL;
+	const char *colon = strchr(bracket ? bracket : host, ':');
+
+	return colon ? (size_t)(colon - host) : strlen(host);
+}
+
+bool door_host_allowed(const char *host, char *const *hosts)
+{
+	size_t n;
+
+	if (!host || !hosts)
+		return false;
+	n = name_length(host);
+	for (size_t i = 0; hosts[i]; i++)
+		if (n > 0 && strlen(hosts[i]) == n && strncasecmp(hosts[i], host, n) == 0)
+			return true;
+	return false;
+}
+
+bool door_secret_equal(const char *given, const char *secret)
+{
+	size_t n = strlen(secret);
+	volatile unsigned char different = strlen(given) != n || n == 0;
+
+	if (strlen(given) != n)
+		given = secret; /* as long a way round */
+	for (size_t i = 0; i < n; i++)
+		different |= (unsigned char)(given[i] ^ secret[i]);
+	return !different;
+}
+
+enum door_stream door_find_stream(const struct conf *conf, const char *measurement_id, const char *firebase_app_id,
+                                  size_t *ret_index)
+{
+	enum stream_type type = measurement_id ? STREAM_WEB : STREAM_APP;
+	const char *id = measurement_id ? measurement_id : firebase_app_id;
+
+	if (!measurement_id == !firebase_app_id)
+		return DOOR_STREAM_NOT_NAMED;
+	for (size_t i = 0; i < conf->n_streams; i++) {
+		if (conf->streams[i].type != type || strcmp(conf->streams[i].id, id) != 0)
+			continue;
+		*ret_index = i;
+		return DOOR_STREAM_FOUND;
+	}
+	return DOOR_STREAM_UNKNOWN;
+}

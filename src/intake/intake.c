@@ -1,0 +1,291 @@
+/* intake.c - lines from the event socket: judged, handed to the writer, paced */
+#include "intake/intake.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/parse.h"
+#include "intake/intake_private.h"
+
+enum { REPLY_MAX = 256 * 1024, REPLY_RESERVED = 32 * 1024 };
+
+void refuse(struct finding *f, enum code code, const char *fmt, ...)
+{
+	va_list ap;
+
+	f->code = code;
+	f->field[0] = '\0';
+	va_start(ap, fmt);
+	vsnprintf(f->message, sizeof(f->message), fmt, ap);
+	va_end(ap);
+}
+
+static void explain_long(const struct ingest *in, struct slice text, struct finding *ret)
+{
+	char size[32];
+
+	format_size(in->max_line, size);
+	if (text.n > in->max_line)
+		refuse(ret, CODE_LINE_TOO_LONG, "the line is longer than listen.max_line (%s); it was skipped", size);
+	else
+		refuse(ret, CODE_LINE_TOO_LONG,
+		       "the line stood still for 30s after %zu bytes while listen.max_memory was used up; it was "
+		       "skipped",
+		       text.n);
+}
+
+static void refuse_line(struct ingest *in, uint64_t conn, struct client *c, struct slice text,
+                        const struct finding *refusal, const struct peer *peer)
+{
+	in->context.counters->rejected[refusal->code]++;
+	rejects_add(in, text, refusal, peer);
+	reply_refused(in, conn, c, refusal);
+}
+
+/* Of the last bytes of a connection that the relay shut down. If they are not JSON, the client was cut off in the
+ * middle of its line, and the same line succeeds later. */
+static void forgive_cut(struct finding *refusal)
+{
+	if (refusal->code == CODE_JSON_INVALID)
+		refuse(refusal, CODE_SHUTTING_DOWN,
+		       "the relay stopped reading in the middle of the line; send it again later");
+}
+
+static void judge_line(struct ingest *in, uint64_t conn, struct client *c, enum line_kind kind, struct slice text,
+                       const struct peer *peer)
+{
+	const struct put_origin origin = {.conn = conn, .peer = peer};
+	struct line_result result;
+	int r = put_line(in, text, &in->streams->context, &origin, &result);
+
+	if (r == 0 && result.sub) {
+		c->submitted++;
+		back_pressure_apply(in);
+		return;
+	}
+	if (r < 0)
+		refuse(&result.refusal, CODE_STORAGE_ERROR, "out of memory: nothing was stored; send it again later");
+	else if (kind == LINE_CUT)
+		forgive_cut(&result.refusal);
+	refuse_line(in, conn, c, text, &result.refusal, peer);
+}
+
+static bool is_upper(char c)
+{
+	return c >= 'A' && c <= 'Z';
+}
+
+/* "POST /path HTTP/1.1". Of a line that was not read to its end, "POST /" is enough. */
+static bool is_http_request(enum line_kind kind, struct slice line)
+{
+	static const struct slice version = {" HTTP/", 6};
+	size_t method = 0, end;
+
+	while (method < line.n && is_upper(line.p[method]))
+		method++;
+	if (method == 0 || method + 1 >= line.n || line.p[method] != ' ')
+		return false;
+	if (kind != LINE_OK && line.p[method + 1] == '/')
+		return true;
+	for (end = line.n; end > method && line.p[end - 1] != ' '; end--)
+		;
+	return end > method && slice_starts((struct slice){line.p + end - 1, line.n - end + 1}, version);
+}
+
+/* The client takes the socket for a web server; it may be a browser that a web page made connect. Nothing that
+ * follows may be taken as events. */
+static void refuse_http(struct ingest *in, uint64_t conn, struct client *c, struct slice text,
+                        const struct peer *peer)
+{
+	struct finding refusal;
+
+	refuse(&refusal, CODE_JSON_INVALID,
+	       "this is an HTTP request, and this socket takes one JSON object a line; HTTP requests go to the HTTP "
+	       "door, http.listen in ga4relay.conf(5). The connection is closed");
+	refuse_line(in, conn, c, text, &refusal, peer);
+	listener_close_conn(in->listener, conn);
+}
+
+static void on_line(void *arg, uint64_t conn, enum line_kind kind, struct slice text, const struct peer *peer)
+{
+	struct ingest *in = arg;
+	struct client *c = client_of(in, conn, peer);
+	bool first = c && !c->spoke;
+	struct finding refusal;
+
+	if (c)
+		c->spoke = true;
+	if (first && is_http_request(kind, text)) {
+		refuse_http(in, conn, c, text, peer);
+		return;
+	}
+	if (!c || kind == LINE_NO_MEMORY) {
+		refuse(&refusal, CODE_STORAGE_ERROR, "out of memory: nothing was stored; send it again later");
+		refuse_line(in, conn, c, text, &refusal, peer);
+	} else if (kind == LINE_LONG) {
+		explain_long(in, text, &refusal);
+		refuse_line(in, conn, c, text, &refusal, peer);
+	} else {
+		judge_line(in, conn, c, kind, text, peer);
+	}
+}
+
+static void on_close(void *arg, uint64_t conn)
+{
+	client_gone(arg, conn);
+}
+
+static void on_unsent(void *arg, uint64_t conn, struct slice text)
+{
+	replies_unsent(arg, conn, text);
+}
+
+static int prepare(struct ingest *in, struct err *err)
+{
+	in->reader = event_in_new();
+	buf_init(&in->reply, REPLY_MAX);
+	buf_init(&in->scratch, SIZE_MAX / 2);
+	if (!in->reader || buf_reserve(&in->reply, REPLY_RESERVED) < 0 || rejects_start(in) < 0)
+		return err_set(err, -ENOMEM, "event socket: out of memory");
+	return 0;
+}
+
+int ingest_new(struct ingest **ret, const struct ingest_context *context, const struct listener_config *config,
+               const struct streams *streams, uint64_t keep_rejected, struct err *err)
+{
+	struct ingest *in = calloc(1, sizeof(*in));
+	int r;
+
+	if (!in)
+		return err_set(err, -ENOMEM, "event socket: out of memory");
+	const struct listener_ops listener_ops = {
+	        .on_line = on_line, .on_close = on_close, .on_unsent = on_unsent, .arg = in};
+	*in = (struct ingest){.context = *context,
+	                      .streams = streams,
+	                      .max_line = config->max_line,
+	                      .unseen_limit = {.interval_us = US_PER_MIN, .burst = 1}};
+	STAILQ_INIT(&in->puts);
+	idmap_init(&in->clients);
+	rejects_init(&in->rejects, keep_rejected);
+	share_init(&in->share);
+	r = prepare(in, err);
+	if (r == 0)
+		r = listener_open(&in->listener, context->loop, config, &listener_ops, err);
+	if (r < 0) {
+		ingest_free(in);
+		return r;
+	}
+	*ret = in;
+	return 0;
+}
+
+struct ingest *ingest_free(struct ingest *in)
+{
+	if (!in)
+		return NULL;
+	if (in->listener) {
+		put_fail_unsubmitted(in);
+		listener_flush(in->listener);
+	}
+	in->listener = listener_free(in->listener);
+	clients_free(in);
+	rejects_free(&in->rejects);
+	event_in_free(in->reader);
+	buf_free(&in->reply);
+	buf_free(&in->scratch);
+	free(in);
+	return NULL;
+}
+
+void ingest_set_streams(struct ingest *in, const struct streams *streams, uint64_t keep_rejected)
+{
+	in->streams = streams;
+	in->rejects.keep = keep_rejected;
+}
+
+void ingest_submit(struct ingest *in, const struct now *now)
+{
+	rejects_submit(in, now->mono_us);
+	unseen_log(in, now->mono_us);
+	if (!STAILQ_EMPTY(&in->puts))
+		writer_submit(in->context.writer, &in->puts);
+}
+
+void ingest_flush(struct ingest *in)
+{
+	back_pressure_relieve(in);
+	listener_flush(in->listener);
+}
+
+int ingest_payload(struct ingest *in, struct slice text, int forced_stream, const struct peer *peer,
+                   ingest_done_fn *done, void *arg)
+{
+	const struct put_origin origin = {.peer = peer, .done = done, .done_arg = arg};
+	struct line_context context = in->streams->context;
+	struct line_result result;
+	int r;
+
+	if (*in->context.phase != PHASE_RUNNING) {
+		refuse(&result.refusal, CODE_SHUTTING_DOWN, "the relay is stopping; send it again later");
+		done(arg, &result.refusal, 0, 0);
+		return 0;
+	}
+	context.forced_stream = forced_stream;
+	r = put_line(in, text, &context, &origin, &result);
+	if (r < 0 || result.sub)
+		return r;
+	in->context.counters->rejected[result.refusal.code]++;
+	rejects_add(in, text, &result.refusal, peer);
+	done(arg, &result.refusal, 0, 0);
+	return 0;
+}
+
+/* For lines that are judged but not stored. */
+static void *alloc_scratch(void *arg, size_t size)
+{
+	struct buf *scratch = arg;
+
+	buf_clear(scratch);
+	return buf_reserve(scratch, size) < 0 ? NULL : scratch->data;
+}
+
+int ingest_judge(struct ingest *in, struct slice text, int forced_stream, struct line_result *ret)
+{
+	struct line_context context = in->streams->context;
+
+	if (text.n > in->max_line) {
+		*ret = (struct line_result){.sub = NULL};
+		explain_long(in, text, &ret->refusal);
+		return 0;
+	}
+	context.forced_stream = forced_stream;
+	return event_in_read(in->reader, text, &context, clock_wall_us(), alloc_scratch, &in->scratch, ret);
+}
+
+int ingest_judge_off(struct ingest *in, struct slice text, struct line_result *ret)
+{
+	struct line_context context = in->streams->context;
+
+	context.delivery_only = true;
+	return event_in_read(in->reader, text, &context, clock_wall_us(), alloc_scratch, &in->scratch, ret);
+}
+
+void ingest_drain(struct ingest *in)
+{
+	listener_drain(in->listener);
+}
+
+bool ingest_drained(const struct ingest *in)
+{
+	return listener_drained(in->listener) && in->pending_events == 0 && rejects_idle(in);
+}
+
+void ingest_get_stats(const struct ingest *in, struct ingest_stats *ret)
+{
+	*ret = (struct ingest_stats){.connections = listener_connections(in->listener),
+	                             .paused = listener_paused(in->listener),
+	                             .memory = listener_memory(in->listener) + in->pending_bytes,
+	                             .top_client_share = {share_top(&in->share), in->share.seen}};
+}

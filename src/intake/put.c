@@ -1,0 +1,227 @@
+/* put.c - good lines: one block each, from the reader through the writer to delivery
+ *
+ * Invariant 1: on_put_done() is the only place that replies ok, and it runs after the COMMIT returned. */
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "event/payload.h"
+#include "intake/intake_private.h"
+
+/* Kept of one line that the outbox refused. */
+enum { KEPT_BYTES_MAX = 1024 * 1024 };
+
+/* The block of a good line: the job first, with the submission behind it. Delivery may keep the block long after the
+ * job is done. */
+struct put {
+	struct job_put job;
+	struct ingest *in;
+	uint64_t conn;        /* 0: from the HTTP door */
+	struct peer peer;     /* its address is our own copy */
+	ingest_done_fn *done; /* the door's; else NULL */
+	void *done_arg;
+	char *warnings; /* for the reply; NULL: none */
+	size_t warnings_len;
+	size_t size; /* of the block: what back-pressure counts */
+	_Alignas(max_align_t) char submission[];
+};
+static_assert(sizeof(struct put) == offsetof(struct put, submission), "the submission lies right behind the job");
+
+static void *alloc_put(void *arg, size_t size)
+{
+	struct put **p = arg;
+
+	free(*p); /* the reader asked again: only the last block counts */
+	*p = size > SIZE_MAX - sizeof(**p) ? NULL : malloc(sizeof(**p) + size);
+	if (!*p)
+		return NULL;
+	(*p)->size = sizeof(**p) + size;
+	return (*p)->submission;
+}
+
+static void tap_accepted(const struct tap *tap, struct submission *sub)
+{
+	for (uint32_t i = 0; i < sub->n_events; i++) {
+		struct tap_event e = {.what = TAP_ACCEPTED,
+		                      .sub = sub,
+		                      .index = i,
+		                      .id = sub->first_id + i,
+		                      .last_error = "",
+		                      .next_attempt_ms = 0};
+		tap->on_event(tap->arg, &e);
+	}
+}
+
+static void committed(struct ingest *in, const struct job_put *job)
+{
+	struct submission *sub = job->sub;
+	struct counters *n = in->context.counters;
+
+	if (job->duplicate) {
+		n->duplicates += job->count;
+		return;
+	}
+	if (sub->sid < ARRAY_LEN(n->by_sid))
+		n->by_sid[sub->sid].accepted += job->count;
+	rate_add(&n->in, job->count);
+	share_add(&in->share, sub->client, job->count);
+	if (tap_wanted(in->context.tap))
+		tap_accepted(in->context.tap, sub);
+	in->context.on_committed(in->context.arg, sub);
+}
+
+static void explain(const struct job_put *job, struct finding *ret)
+{
+	if (job->job.result == -EDQUOT)
+		refuse(ret, CODE_QUEUE_FULL, "the outbox is full (%s): nothing was stored; send it again later",
+		       job->why ? job->why : "no reason known");
+	else if (job->job.result == -ENOMEM)
+		refuse(ret, CODE_STORAGE_ERROR, "out of memory: nothing was stored; send it again later");
+	else
+		refuse(ret, CODE_STORAGE_ERROR,
+		       "the outbox could not be written (%s): whether the line is stored is unknown; send it again "
+		       "with "
+		       "its dedup_key",
+		       strerror(-job->job.result));
+}
+
+/* The line's text is gone by now, so it is made again from the parsed events, one line per event. Each repeats the
+ * envelope, so their total size is bounded. */
+static void keep_refused(struct ingest *in, const struct put *p, const struct finding *refusal)
+{
+	const struct submission *sub = p->job.sub;
+	size_t stream = streams_find_sid(in->streams, sub->sid), bytes = 0;
+
+	if (in->rejects.keep == 0 || stream == SIZE_MAX)
+		return;
+	for (uint32_t i = 0; i < sub->n_events && i < in->rejects.keep && bytes < KEPT_BYTES_MAX; i++) {
+		_cleanup_(buf_free) struct buf line = BUF_INIT(2 * REJECTS_BYTES_MAX);
+		if (payload_write_line(&line, sub, i, in->streams->rules[stream].name) == 0)
+			rejects_add(in, buf_slice(&line), refusal, &p->peer);
+		bytes += line.len;
+	}
+}
+
+static void refused_late(struct ingest *in, struct put *p, const struct finding *refusal)
+{
+	in->context.counters->rejected[refusal->code]++;
+	keep_refused(in, p, refusal);
+	if (p->done)
+		p->done(p->done_arg, refusal, 0, 0);
+	else
+		reply_put_refused(in, p->conn, &p->peer, refusal);
+}
+
+static void release(struct put *p)
+{
+	struct ingest *in = p->in;
+
+	in->pending_events -= p->job.sub->n_events;
+	in->pending_bytes -= p->size;
+	free(p->warnings);
+	p->warnings = NULL;
+	free((char *)(uintptr_t)p->peer.address);
+	submission_unref(p->job.sub); /* and with it the block, unless delivery keeps a reference */
+}
+
+static void on_put_done(struct job *job)
+{
+	struct put *p = CONTAINER_OF(job, struct put, job.job);
+	struct ingest *in = p->in;
+	struct finding refusal;
+
+	if (job->result < 0) {
+		explain(&p->job, &refusal);
+		refused_late(in, p, &refusal);
+		release(p);
+		return;
+	}
+	committed(in, &p->job);
+	if (p->done)
+		p->done(p->done_arg, NULL, p->job.first_id, p->job.count);
+	else
+		reply_ok(in, p->conn, p->job.first_id, p->job.count, p->job.duplicate,
+		         (struct slice){p->warnings, p->warnings_len});
+	release(p);
+}
+
+static int keep_origin(struct put *p, const struct put_origin *origin)
+{
+	p->conn = origin->conn;
+	p->done = origin->done;
+	p->done_arg = origin->done_arg;
+	p->peer = *origin->peer;
+	if (!origin->peer->address)
+		return 0;
+	p->peer.address = strdup(origin->peer->address);
+	return p->peer.address ? 0 : -ENOMEM;
+}
+
+static int keep_warnings(struct put *p, struct slice warnings)
+{
+	p->warnings = NULL;
+	p->warnings_len = warnings.n;
+	if (warnings.n == 0)
+		return 0;
+	p->warnings = malloc(warnings.n);
+	if (!p->warnings)
+		return -ENOMEM;
+	memcpy(p->warnings, warnings.p, warnings.n);
+	return 0;
+}
+
+static void count_warnings(struct counters *n, const struct line_result *result)
+{
+	if (result->warnings_json.n == 0)
+		return;
+	for (size_t code = 0; code < CODE_COUNT; code++)
+		n->warnings[code] += result->warning_counts[code];
+}
+
+/* 0: the put goes to the writer, or the line is refused (result->sub is NULL then); -ENOMEM. */
+int put_line(struct ingest *in, struct slice line, const struct line_context *context,
+             const struct put_origin *origin, struct line_result *result)
+{
+	struct put *p = NULL;
+	int64_t wall_us = clock_wall_us();
+	int r = event_in_read(in->reader, line, context, wall_us, alloc_put, &p, result);
+
+	if (r < 0 || !result->sub || keep_origin(p, origin) < 0 || keep_warnings(p, result->warnings_json) < 0) {
+		if (r == 0 && result->sub)
+			free((char *)(uintptr_t)p->peer.address);
+		free(p);
+		return r < 0 || result->sub ? -ENOMEM : 0;
+	}
+	p->in = in;
+	result->sub->block = p;
+	result->sub->refs = 1;
+	job_put_init(&p->job, result->sub, wall_us, on_put_done);
+	if (result->sub->dedup_key.n)
+		p->job.boot_us = clock_boot_us();
+	count_warnings(in->context.counters, result);
+	in->pending_events += result->sub->n_events;
+	in->pending_bytes += p->size;
+	STAILQ_INSERT_TAIL(&in->puts, &p->job.job, link);
+	return 0;
+}
+
+void put_fail_unsubmitted(struct ingest *in)
+{
+	struct finding refusal;
+	struct job *job;
+
+	refuse(&refusal, CODE_SHUTTING_DOWN,
+	       "the relay is stopping at once: nothing was stored; send it again later");
+	while ((job = STAILQ_FIRST(&in->puts))) {
+		STAILQ_REMOVE_HEAD(&in->puts, link);
+		if (job->done != on_put_done) {
+			job->done(job); /* rejected lines: given up */
+			continue;
+		}
+		struct put *p = CONTAINER_OF(job, struct put, job.job);
+		refused_late(in, p, &refusal);
+		release(p);
+	}
+}

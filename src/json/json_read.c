@@ -1,0 +1,520 @@
+/* json_read.c - strict JSON to a flat tree, over yajl's SAX parser
+ *
+ * yajl does the grammar; what it lets pass is refused here: bytes that are no UTF-8, lone surrogate escapes, form
+ * feed and vertical tab as white space, any depth, duplicate members, a second value. One handle reads line after
+ * line (yajl_allow_multiple_values), so a good line allocates nothing once the scratch memory has grown; whatever
+ * went wrong leaves the handle in an unknown state, and the next line gets a new one. */
+#include "json/json_read.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yajl/yajl_parse.h>
+
+#include "base/buf.h"
+#include "base/utf8.h"
+#include "json/json_duplicates.h"
+
+enum {
+	MAX_DEPTH = 32,         /* of the stack below; json_in_new() may allow less */
+	KEEP_NODES = 4096,      /* scratch that stays between lines: 148 KB */
+	KEEP_BYTES = 64 * 1024, /* decoded strings, and yajl's own buffer (as long as the longest line at most) */
+	MAX_TEXT = 1024 * 1024 * 1024 /* offsets are 32 bits wide */
+};
+
+struct json_in {
+	yajl_handle yajl; /* NULL: to be made */
+	unsigned max_depth;
+	uint32_t max_values; /* 0: as many as the text has */
+	struct json_node *nodes;
+	uint32_t cap;
+	struct json_doc doc;
+	struct buf decoded; /* strings and names that had escapes */
+	struct json_dup dup;
+
+	jmp_buf no_memory; /* valid while yajl runs */
+
+	/* The line being read. */
+	const char *problem; /* first violation found in a callback; NULL: none, or no memory */
+	int error;           /* 0, -EBADMSG, -ENOMEM */
+	uint32_t at;         /* end of the last token */
+	uint32_t problem_at;
+	bool problem_is_key; /* key_off and key_len name the culprit */
+	unsigned depth;
+	bool done; /* the root was closed */
+	bool key_decoded;
+	uint32_t key_off, key_len; /* of the member whose value comes next */
+	uint32_t open[MAX_DEPTH];  /* nodes of the containers around us */
+};
+
+static int stop(struct json_in *in, uint32_t at, const char *problem)
+{
+	in->error = -EBADMSG;
+	in->problem = problem;
+	in->problem_at = at;
+	return 0;
+}
+
+static int stop_no_memory(struct json_in *in)
+{
+	in->error = -ENOMEM;
+	return 0;
+}
+
+struct token {
+	uint32_t start, end;
+};
+
+/* Where yajl handed us a piece of the text itself, its place says where the token is. */
+static bool is_in_text(const struct json_in *in, const void *p)
+{
+	return (uintptr_t)p - (uintptr_t)in->doc.text.p < in->doc.text.n;
+}
+
+/* Otherwise the token ends at what yajl consumed, and begins behind the last one, white space and separators. */
+static struct token find_token(const struct json_in *in)
+{
+	const char *text = in->doc.text.p;
+	struct token t = {in->at, (uint32_t)yajl_get_bytes_consumed(in->yajl)};
+
+	while (t.start < t.end && (text[t.start] == ' ' || text[t.start] == ',' || text[t.start] == ':' ||
+	                           text[t.start] == '\t' || text[t.start] == '\n' || text[t.start] == '\r'))
+		t.start++;
+	return t;
+}
+
+/* A bracket, or a word of that length. */
+static struct token last_token(const struct json_in *in, uint32_t n)
+{
+	uint32_t end = (uint32_t)yajl_get_bytes_consumed(in->yajl);
+
+	return (struct token){end - n, end};
+}
+
+/* A string or a name with its quotes. */
+static struct token string_token(const struct json_in *in, const void *p, size_t n)
+{
+	uint32_t start;
+
+	if (!is_in_text(in, p))
+		return find_token(in); /* it had escapes: p is yajl's own memory */
+	start = (uint32_t)((const char *)p - in->doc.text.p) - 1;
+	return (struct token){start, start + (uint32_t)n + 2};
+}
+
+static bool grow_nodes(struct json_in *in)
+{
+	/* No text has more values than half its bytes: the last step needs no doubling. */
+	size_t most = in->doc.text.n / 2 + 2, cap = in->cap ? (size_t)in->cap * 2 : 256;
+	struct json_node *nodes;
+
+	if (cap > most && most > in->cap)
+		cap = most;
+	nodes = realloc(in->nodes, cap * sizeof(*nodes));
+	if (!nodes)
+		return false;
+	in->nodes = nodes;
+	in->doc.nodes = nodes;
+	in->cap = (uint32_t)cap;
+	return true;
+}
+
+static struct json_node *add_node(struct json_in *in, enum json_type type, struct token t)
+{
+	struct json_node *node, *parent;
+
+	in->at = t.end;
+	if (in->done || (in->depth == 0 && type != JSON_OBJECT)) {
+		stop(in, t.start, in->done ? "something follows the object" : "a line is one JSON object");
+		return NULL;
+	}
+	if (in->max_values && in->doc.n == in->max_values) {
+		stop(in, t.start, "too many values");
+		return NULL;
+	}
+	if (in->doc.n == in->cap && !grow_nodes(in)) {
+		stop_no_memory(in);
+		return NULL;
+	}
+	node = &in->nodes[in->doc.n++];
+	*node = (struct json_node){
+	        .raw_off = t.start, .raw_len = t.end - t.start, .end = in->doc.n, .type = (uint8_t)type};
+	if (in->depth == 0)
+		return node;
+	parent = &in->nodes[in->open[in->depth - 1]];
+	parent->count++;
+	if (parent->type == JSON_OBJECT) {
+		node->is_member = true;
+		node->key_off = in->key_off;
+		node->key_len = in->key_len;
+		node->key_decoded = in->key_decoded;
+	}
+	return node;
+}
+
+static int on_null(void *ctx)
+{
+	return add_node(ctx, JSON_NULL, last_token(ctx, 4)) != NULL;
+}
+
+static int on_boolean(void *ctx, int truth)
+{
+	struct json_node *node = add_node(ctx, JSON_BOOL, last_token(ctx, truth ? 4 : 5));
+
+	if (!node)
+		return 0;
+	node->truth = truth != 0;
+	return 1;
+}
+
+static int on_number(void *ctx, const char *p, size_t n)
+{
+	struct json_in *in = ctx;
+	uint32_t start = (uint32_t)(p - in->doc.text.p);
+	struct json_node *node = add_node(
+	        in, JSON_NUMBER, is_in_text(in, p) ? (struct token){start, start + (uint32_t)n} : find_token(in));
+
+	if (!node)
+		return 0;
+	node->val_off = node->raw_off;
+	node->val_len = node->raw_len;
+	return 1;
+}
+
+/* The value of "\uXXXX" at p, of which yajl has seen that its digits are digits. */
+static unsigned escape_value(const char *p)
+{
+	unsigned v = 0;
+
+	for (int i = 2; i < 6; i++)
+		v = v * 16 + (unsigned)((p[i] & 0xf) + (p[i] > '9' ? 9 : 0));
+	return v;
+}
+
+/* Trap 19: yajl turns a lone surrogate into '?' or, before another escape, into a wrong character. */
+static bool surrogates_paired(const char *p, const char *end)
+{
+	while (p < end && (p = memchr(p, '\\', (size_t)(end - p)))) {
+		unsigned v;
+
+		if (p[1] != 'u') {
+			p += 2;
+			continue;
+		}
+		v = escape_value(p);
+		p += 6;
+		if (v < 0xd800 || v > 0xdfff)
+			continue;
+		if (v > 0xdbff || end - p < 6 || p[0] != '\\' || p[1] != 'u' || (escape_value(p) & 0xfc00) != 0xdc00)
+			return false;
+		p += 6;
+	}
+	return true;
+}
+
+/* An escaped string's value goes behind the others that were decoded. */
+static int keep_decoded(struct json_in *in, struct token t, const unsigned char *p, size_t n, uint32_t *ret_off)
+{
+	const char *text = in->doc.text.p;
+
+	if (!surrogates_paired(text + t.start, text + t.end))
+		return stop(in, t.start, "a surrogate escape stands alone");
+	*ret_off = (uint32_t)in->decoded.len;
+	if (buf_append(&in->decoded, p, n) < 0)
+		return stop_no_memory(in);
+	in->doc.decoded = in->decoded.data;
+	return 1;
+}
+
+static int on_string(void *ctx, const unsigned char *p, size_t n)
+{
+	struct json_in *in = ctx;
+	struct token t = string_token(in, p, n);
+	struct json_node *node = add_node(in, JSON_STRING, t);
+
+	if (!node)
+		return 0;
+	node->val_off = t.start + 1;
+	node->val_len = (uint32_t)n;
+	node->val_decoded = !is_in_text(in, p);
+	return !node->val_decoded || keep_decoded(in, t, p, n, &node->val_off);
+}
+
+static int on_key(void *ctx, const unsigned char *p, size_t n)
+{
+	struct json_in *in = ctx;
+	struct token t = string_token(in, p, n);
+	struct slice key = {(const char *)p, n};
+	int r;
+
+	in->at = t.end;
+	in->key_off = t.start + 1;
+	in->key_len = (uint32_t)n;
+	in->key_decoded = !is_in_text(in, p);
+	if (in->key_decoded && !keep_decoded(in, t, p, n, &in->key_off))
+		return 0;
+	r = json_dup_check(&in->dup, &in->doc, in->open[in->depth - 1], in->depth - 1, key);
+	in->problem_is_key = r == -EEXIST;
+	if (r == -EEXIST)
+		return stop(in, t.start, "a member of that name is already there");
+	return r < 0 ? stop_no_memory(in) : 1;
+}
+
+static int open_container(struct json_in *in, enum json_type type)
+{
+	struct json_node *node = add_node(in, type, last_token(in, 1));
+
+	if (!node)
+		return 0;
+	if (in->depth == in->max_depth)
+		return stop(in, node->raw_off, "nested too deeply (32 levels at most)");
+	json_dup_open(&in->dup, in->depth);
+	in->open[in->depth++] = (uint32_t)(node - in->nodes);
+	return 1;
+}
+
+static int close_container(struct json_in *in)
+{
+	struct json_node *node = &in->nodes[in->open[--in->depth]];
+
+	in->at = last_token(in, 1).end;
+	node->raw_len = in->at - node->raw_off;
+	node->end = in->doc.n;
+	in->done = in->depth == 0;
+	return 1;
+}
+
+static int on_start_map(void *ctx)
+{
+	return open_container(ctx, JSON_OBJECT);
+}
+
+static int on_start_array(void *ctx)
+{
+	return open_container(ctx, JSON_ARRAY);
+}
+
+static int on_end(void *ctx)
+{
+	return close_container(ctx);
+}
+
+static const yajl_callbacks callbacks = {
+        .yajl_null = on_null,
+        .yajl_boolean = on_boolean,
+        .yajl_number = on_number,
+        .yajl_string = on_string,
+        .yajl_start_map = on_start_map,
+        .yajl_map_key = on_key,
+        .yajl_end_map = on_end,
+        .yajl_start_array = on_start_array,
+        .yajl_end_array = on_end,
+};
+
+static void drop_handle(struct json_in *in)
+{
+	if (in->yajl)
+		yajl_free(in->yajl);
+	in->yajl = NULL;
+}
+
+/* yajl does not look at what its allocations return: where there is no memory we leave it by a jump. What it holds is
+ * consistent then (it stores a pointer only after the call), and is freed with the handle. */
+static void *give_or_leave(struct json_in *in, void *p)
+{
+	if (!p)
+		longjmp(in->no_memory, 1);
+	return p;
+}
+
+static void *yajl_malloc(void *ctx, size_t n)
+{
+	return give_or_leave(ctx, malloc(n));
+}
+
+static void *yajl_realloc(void *ctx, void *p, size_t n)
+{
+	return give_or_leave(ctx, realloc(p, n));
+}
+
+static void yajl_release(void *ctx UNUSED, void *p)
+{
+	free(p);
+}
+
+static int make_handle(struct json_in *in)
+{
+	yajl_alloc_funcs memory = {yajl_malloc, yajl_realloc, yajl_release, in};
+
+	if (in->yajl)
+		return 0;
+	if (setjmp(in->no_memory))
+		return -ENOMEM;
+	in->yajl = yajl_alloc(&callbacks, &memory, in);
+	if (!in->yajl)
+		return -ENOMEM;
+	if (yajl_config(in->yajl, yajl_allow_multiple_values, 1) &&
+	    yajl_config(in->yajl, yajl_dont_validate_strings, 1))
+		return 0;
+	drop_handle(in);
+	return -ENOMEM;
+}
+
+static int not_json(struct err *err, size_t at, const char *problem)
+{
+	return err_set(err, -EBADMSG, "not valid JSON at byte %zu: %s", at + 1, problem);
+}
+
+enum { NAME_SHOWN = 64 };
+
+static int duplicate_key(const struct json_in *in, struct err *err)
+{
+	const char *name = (in->key_decoded ? in->decoded.data : in->doc.text.p) + in->key_off;
+
+	return err_set(err, -EBADMSG, "not valid JSON at byte %zu: %s: '%.*s'", (size_t)in->problem_at + 1,
+	               in->problem, (int)utf8_truncate(name, in->key_len, NAME_SHOWN), name);
+}
+
+/* yajl's own words ("parse error: …\n", without the text around) less their newline. */
+static int yajl_problem(struct json_in *in, struct err *err)
+{
+	size_t at = yajl_get_bytes_consumed(in->yajl);
+	char *words;
+
+	if (setjmp(in->no_memory))
+		return -ENOMEM;
+	words = (char *)yajl_get_error(in->yajl, 0, NULL, 0);
+	if (!words)
+		return -ENOMEM;
+	words[strcspn(words, "\n")] = '\0';
+	not_json(err, at ? at - 1 : 0, words);
+	yajl_free_error(in->yajl, (unsigned char *)words);
+	return -EBADMSG;
+}
+
+static int check_tail(const struct json_in *in, struct err *err)
+{
+	struct slice text = in->doc.text;
+
+	if (!in->done)
+		return not_json(err, text.n, in->doc.n ? "the object is not closed" : "there is no object");
+	for (size_t at = in->at; at < text.n; at++)
+		if (!memchr(" \t\r\n", text.p[at], 4))
+			return not_json(err, at, "something follows the object");
+	return 0;
+}
+
+static int run_parser(struct json_in *in, struct err *err)
+{
+	yajl_status status;
+
+	if (setjmp(in->no_memory))
+		return -ENOMEM;
+	status = yajl_parse(in->yajl, (const unsigned char *)in->doc.text.p, in->doc.text.n);
+	if (in->error == -EBADMSG && in->problem_is_key)
+		return duplicate_key(in, err);
+	if (in->error == -EBADMSG)
+		return not_json(err, in->problem_at, in->problem);
+	if (in->error < 0)
+		return in->error;
+	if (status != yajl_status_ok && !in->done)
+		return yajl_problem(in, err);
+	return check_tail(in, err);
+}
+
+/* What an unusually large line needed is not kept for ever. */
+static void trim(struct json_in *in)
+{
+	if (in->doc.text.n > KEEP_BYTES)
+		drop_handle(in); /* its buffers grow with escaped strings and never shrink */
+	if (in->cap > KEEP_NODES) {
+		free(in->nodes);
+		in->nodes = NULL;
+		in->cap = 0;
+	}
+	buf_clear(&in->decoded);
+	buf_trim(&in->decoded, KEEP_BYTES);
+	json_dup_clear(&in->dup);
+}
+
+/* What yajl does not look at: bytes that are no UTF-8; form feed and vertical tab, which it takes for white space (in
+ * a string it refuses them itself). */
+static int check_bytes(struct slice text, struct err *err)
+{
+	size_t valid = utf8_check(text.p, text.n);
+	const char *p;
+
+	if (valid < text.n)
+		return not_json(err, valid, "this is no UTF-8");
+	p = memchr(text.p, '\f', text.n);
+	if (!p)
+		p = memchr(text.p, '\v', text.n);
+	return p ? not_json(err, (size_t)(p - text.p), "form feed and vertical tab are no white space in JSON") : 0;
+}
+
+static int parse(struct json_in *in, struct slice text, const struct json_doc **ret, struct err *err)
+{
+	int r = make_handle(in);
+
+	if (r < 0)
+		return r;
+	in->doc = (struct json_doc){.text = text, .decoded = in->decoded.data, .nodes = in->nodes};
+	in->error = 0;
+	in->problem = NULL;
+	in->problem_is_key = false;
+	in->at = 0;
+	in->depth = 0;
+	in->done = false;
+	r = run_parser(in, err);
+	if (r < 0) {
+		drop_handle(in);
+		return r;
+	}
+	*ret = &in->doc;
+	return 0;
+}
+
+int json_in_read(struct json_in *in, struct slice text, const struct json_doc **ret, struct err *err)
+{
+	int r;
+
+	trim(in);
+	if (text.n == 0 || text.n > MAX_TEXT)
+		return not_json(err, 0, text.n ? "too long" : "there is no object");
+	r = check_bytes(text, err);
+	if (r == 0)
+		r = parse(in, text, ret, err);
+	return r == -ENOMEM ? err_set(err, r, "out of memory") : r;
+}
+
+struct json_in *json_in_new(unsigned max_depth)
+{
+	struct json_in *in = calloc(1, sizeof(*in));
+
+	if (!in)
+		return NULL;
+	in->max_depth = max_depth < MAX_DEPTH ? max_depth : MAX_DEPTH;
+	buf_init(&in->decoded, MAX_TEXT);
+	if (json_dup_init(&in->dup) < 0 || make_handle(in) < 0)
+		return json_in_free(in);
+	return in;
+}
+
+void json_in_limit(struct json_in *in, uint32_t max_values)
+{
+	in->max_values = max_values;
+}
+
+struct json_in *json_in_free(struct json_in *in)
+{
+	if (!in)
+		return NULL;
+	drop_handle(in);
+	free(in->nodes);
+	buf_free(&in->decoded);
+	json_dup_free(&in->dup);
+	free(in);
+	return NULL;
+}

@@ -1,0 +1,55 @@
+/* counters.c - what the loop thread counts: histograms and decayed rates */
+#include "metrics/counters.h"
+
+#include <string.h>
+
+#include "base/macros.h"
+
+static const double request_bounds[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30};
+static const double batch_bounds[] = {1, 2, 5, 10, 15, 20, 24, 25};
+
+void histogram_init(struct histogram *h, const double *bounds, size_t n)
+{
+	*h = (struct histogram){.bounds = bounds, .n_bounds = n};
+}
+
+void histogram_add(struct histogram *h, double v)
+{
+	size_t i = 0;
+
+	while (i < h->n_bounds && v > h->bounds[i])
+		i++;
+	h->counts[i]++;
+	h->sum += v;
+	h->total++;
+}
+
+void rate_add(struct rate *r, uint64_t n)
+{
+	r->since_tick += n;
+}
+
+/* A step of the decay, backwards Euler: close to 1-exp(-t/T) for ticks of a second, and bounded for a late one. */
+static void decay_towards(double *per_s, double now_per_s, double elapsed_s, double period_s)
+{
+	*per_s += (now_per_s - *per_s) * (elapsed_s / (period_s + elapsed_s));
+}
+
+void rate_tick(struct rate *r, double elapsed_s)
+{
+	double per_s;
+
+	if (elapsed_s <= 0)
+		return;
+	per_s = (double)r->since_tick / elapsed_s;
+	decay_towards(&r->per_s_1m, per_s, elapsed_s, 60);
+	decay_towards(&r->per_s_5m, per_s, elapsed_s, 300);
+	r->since_tick = 0;
+}
+
+void counters_init(struct counters *c)
+{
+	memset(c, 0, sizeof(*c));
+	histogram_init(&c->request_seconds, request_bounds, ARRAY_LEN(request_bounds));
+	histogram_init(&c->batch_events, batch_bounds, ARRAY_LEN(batch_bounds));
+}

@@ -1,0 +1,48 @@
+/* counters.h - what the loop thread counts; the metrics and status read it. Plain data, one owner */
+#ifndef METRICS_COUNTERS_H
+#define METRICS_COUNTERS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "event/event_state.h"
+#include "ga4/verdict.h"
+#include "policy/outcome.h"
+
+/* A histogram with fixed upper bounds; counts are cumulative only when printed. */
+enum { HISTOGRAM_MAX = 16 };
+struct histogram {
+	const double *bounds; /* ascending, static; the last bucket is +Inf and not listed */
+	size_t n_bounds;      /* < HISTOGRAM_MAX */
+	uint64_t counts[HISTOGRAM_MAX];
+	double sum;
+	uint64_t total;
+};
+void histogram_init(struct histogram *h, const double *bounds, size_t n);
+void histogram_add(struct histogram *h, double v);
+
+/* Rates over 1 and 5 minutes: exponentially decayed events a second, ticked once a second. */
+struct rate {
+	double per_s_1m, per_s_5m;
+	uint64_t since_tick;
+};
+void rate_add(struct rate *r, uint64_t n);
+void rate_tick(struct rate *r, double elapsed_s);
+
+struct stream_counters {
+	uint64_t accepted, delivered;
+	uint64_t requests[OUTCOME_COUNT];
+};
+
+struct counters {
+	struct stream_counters by_sid[256];
+	uint64_t rejected[CODE_COUNT], warnings[CODE_COUNT];
+	uint64_t duplicates;
+	uint64_t dead[DEAD_COUNT];
+	uint64_t replies_unsent, rejected_unseen;
+	struct histogram request_seconds, batch_events;
+	struct rate in, out;
+};
+void counters_init(struct counters *c);
+
+#endif

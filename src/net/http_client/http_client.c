@@ -1,0 +1,446 @@
+/* http_client.c - POSTs over curl-multi: requests go in here, and come out in one place, http_client_reap()
+ *
+ * Everything in between is in http_client_events.c (libevent), _options.c (what libcurl is told) and _answer.c (what
+ * came back). */
+#include "net/http_client/http_client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "net/http_client/http_client_private.h"
+
+/* ---- configuration ---- */
+
+static void config_clear(struct http_client_config *config)
+{
+	free((char *)config->proxy);
+	free((char *)config->ca_file);
+	free((char *)config->user_agent);
+	*config = (struct http_client_config){0};
+}
+
+static int config_copy(struct http_client_config *ret, const struct http_client_config *config)
+{
+	struct http_client_config copy = *config;
+
+	copy.proxy = strdup(config->proxy ? config->proxy : "");
+	copy.ca_file = strdup(config->ca_file ? config->ca_file : "");
+	copy.user_agent = strdup(config->user_agent ? config->user_agent : "");
+	if (!copy.proxy || !copy.ca_file || !copy.user_agent) {
+		config_clear(&copy);
+		return -ENOMEM;
+	}
+	*ret = copy;
+	return 0;
+}
+
+static struct http_request *request_free(struct http_request *r)
+{
+	if (!r)
+		return NULL;
+	if (r->added)
+		(void)curl_multi_remove_handle(r->client->multi, r->easy);
+	curl_easy_cleanup(r->easy);
+	http_options_forget_url(r);
+	buf_free(&r->gathered);
+	free(r);
+	return NULL;
+}
+
+static int request_new(struct http_request **ret, struct http_client *c, struct err *err)
+{
+	struct http_request *r = calloc(1, sizeof(*r));
+	int result;
+
+	if (!r)
+		return err_set(err, -ENOMEM, "no memory for a request");
+	r->client = c;
+	r->options_version = c->config_version;
+	buf_init(&r->gathered, ANSWER_GATHER_MAX);
+	r->easy = curl_easy_init();
+	result = r->easy ? http_options_set(r, &c->config, c->headers, err)
+	                 : err_set(err, -ENOMEM, "no memory for a request");
+	if (result < 0) {
+		request_free(r);
+		return result;
+	}
+	*ret = r;
+	return 0;
+}
+
+static void idle_clear(struct http_client *c)
+{
+	struct http_request *r;
+
+	while ((r = TAILQ_FIRST(&c->idle))) {
+		TAILQ_REMOVE(&c->idle, r, link);
+		request_free(r);
+	}
+	c->n_idle = 0;
+}
+
+/* What the multi handle itself has to know of the configuration. */
+static int set_multi_configured(struct http_client *c, struct err *err)
+{
+	CURLMcode code = curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)c->config.max_requests);
+
+	if (code == CURLM_OK)
+		code = curl_multi_setopt(c->multi, CURLMOPT_PIPELINING,
+		                         c->config.http2 ? (long)CURLPIPE_MULTIPLEX : (long)CURLPIPE_NOTHING);
+	if (code != CURLM_OK)
+		return err_set(err, -EINVAL, "libcurl refuses the connection pool's size or kind: %s",
+		               curl_multi_strerror(code));
+	return 0;
+}
+
+/* A first handle, made in advance, shows a wrong option before it is needed. */
+static int apply_config(struct http_client *c, struct err *err)
+{
+	struct http_request *r;
+	int result;
+
+	c->config_version++;
+	if (!c->multi)
+		return 0; /* start() will */
+	idle_clear(c);
+	result = set_multi_configured(c, err);
+	if (result == 0)
+		result = request_new(&r, c, err);
+	if (result < 0)
+		return result;
+	TAILQ_INSERT_HEAD(&c->idle, r, link);
+	c->n_idle++;
+	return 0;
+}
+
+void http_client_give_back(struct http_client *c)
+{
+	if (c)
+		idle_clear(c);
+}
+
+int http_client_set(struct http_client *c, const struct http_client_config *config, struct err *err)
+{
+	struct http_client_config next, previous = c->config;
+	int r = config_copy(&next, config);
+
+	if (r < 0)
+		return err_set(err, r, "no memory for the HTTP client's configuration");
+	c->config = next;
+	r = apply_config(c, err);
+	if (r < 0) {
+		c->config = previous;
+		c->config_version++;
+		config_clear(&next);
+		return r;
+	}
+	config_clear(&previous);
+	return 0;
+}
+
+static struct curl_slist *make_headers(void)
+{
+	static const char *const lines[] = {"Content-Type: application/json", "Expect:", NULL};
+	struct curl_slist *list = NULL;
+
+	for (size_t i = 0; lines[i]; i++) {
+		struct curl_slist *longer = curl_slist_append(list, lines[i]);
+
+		if (!longer) {
+			curl_slist_free_all(list);
+			return NULL;
+		}
+		list = longer;
+	}
+	return list;
+}
+
+static void stop(struct http_client *c)
+{
+	idle_clear(c);
+	/* Calls socket_wanted() for the connections that it still keeps. */
+	if (c->multi)
+		(void)curl_multi_cleanup(c->multi);
+	c->multi = NULL;
+	http_events_free(c);
+}
+
+/* With the first request: libcurl's libraries cost 2.4 MiB as soon as they are initialised, which a relay that only
+ * takes events does not need. */
+static int start(struct http_client *c)
+{
+	int r;
+
+	if (c->multi)
+		return 0;
+	if (!c->initialized && http_options_global() < 0)
+		return -ENOMEM;
+	c->initialized = true;
+	c->multi = curl_multi_init();
+	r = c->multi ? http_events_init(c) : -ENOMEM;
+	if (r == 0)
+		r = apply_config(c, NULL);
+	if (r < 0)
+		stop(c); /* the next request tries again */
+	return r;
+}
+
+int http_client_new(struct http_client **ret, struct loop *loop, const struct http_client_config *config,
+                    struct err *err)
+{
+	struct http_client *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return err_set(err, -ENOMEM, "no memory for the HTTP client");
+	c->loop = loop;
+	TAILQ_INIT(&c->active);
+	TAILQ_INIT(&c->held);
+	TAILQ_INIT(&c->cancelled);
+	TAILQ_INIT(&c->idle);
+	c->headers = make_headers();
+	r = c->headers ? http_client_set(c, config, err) : err_set(err, -ENOMEM, "no memory for the HTTP client");
+	if (r < 0) {
+		http_client_free(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+static void list_clear(struct http_request_list *list)
+{
+	struct http_request *r;
+
+	while ((r = TAILQ_FIRST(list))) {
+		TAILQ_REMOVE(list, r, link);
+		request_free(r);
+	}
+}
+
+struct http_client *http_client_free(struct http_client *c)
+{
+	if (!c)
+		return NULL;
+	list_clear(&c->active);
+	list_clear(&c->held);
+	list_clear(&c->cancelled);
+	list_clear(&c->idle);
+	stop(c);
+	if (c->initialized)
+		curl_global_cleanup();
+	http_conns_free(c);
+	curl_slist_free_all(c->headers);
+	config_clear(&c->config);
+	free(c);
+	return NULL;
+}
+
+/* ---- requests ---- */
+
+static int request_take(struct http_request **ret, struct http_client *c)
+{
+	struct http_request *r = TAILQ_FIRST(&c->idle);
+
+	if (!r)
+		return request_new(ret, c, NULL);
+	TAILQ_REMOVE(&c->idle, r, link);
+	c->n_idle--;
+	*ret = r;
+	return 0;
+}
+
+/* Not after a failure: libcurl's own state of such a handle is not to be trusted (curl issues 17139, 18206). */
+static void request_recycle(struct http_request *r, bool clean)
+{
+	struct http_client *c = r->client;
+
+	if (!clean || r->options_version != c->config_version || c->n_idle >= c->config.max_requests) {
+		request_free(r);
+		return;
+	}
+	buf_trim(&r->gathered, 0);
+	TAILQ_INSERT_HEAD(&c->idle, r, link);
+	c->n_idle++;
+}
+
+int http_post(struct http_client *c, const char *url, struct slice body, bool fresh, size_t answer_max,
+              http_done_fn *done, void *arg, struct http_request **ret)
+{
+	struct http_request *r;
+	int result;
+
+	if (c->in_flight >= c->config.max_requests)
+		return -EBUSY;
+	result = start(c);
+	if (result < 0)
+		return result;
+	result = request_take(&r, c);
+	if (result < 0)
+		return result;
+	http_answer_reset(r);
+	r->http2 = c->config.http2;
+	r->done = done;
+	r->arg = arg;
+	r->body_size = body.n;
+	r->answer_max = answer_max < ANSWER_GATHER_MAX ? answer_max : ANSWER_GATHER_MAX;
+	r->started_wall_us = clock_wall_us();
+	r->started_mono_us = clock_mono_us();
+	result = http_options_request(r, url, body, fresh);
+	if (result == 0 && curl_multi_add_handle(c->multi, r->easy) != CURLM_OK)
+		result = -ENOMEM;
+	if (result < 0) {
+		request_free(r);
+		return result;
+	}
+	r->added = true;
+	TAILQ_INSERT_TAIL(&c->active, r, link);
+	c->in_flight++;
+	*ret = r;
+	return 0;
+}
+
+/* In no list, and libcurl has it no more. */
+static void take_out(struct http_request *r, struct http_request_list *from)
+{
+	if (r->added)
+		(void)curl_multi_remove_handle(r->client->multi, r->easy);
+	r->added = false;
+	TAILQ_REMOVE(from, r, link);
+}
+
+void http_cancel(struct http_request *r)
+{
+	struct http_client *c = r->client;
+
+	if (!r->added && !r->held)
+		return;
+	take_out(r, r->held ? &c->held : &c->active);
+	r->held = false;
+	TAILQ_INSERT_TAIL(&c->cancelled, r, link);
+	loop_again(c->loop);
+}
+
+/* The request is in no list any more. done() may post again, which must not find this handle. */
+static void finish(struct http_request *r, CURLcode code)
+{
+	struct http_client *c = r->client;
+	struct attempt attempt;
+	struct slice body;
+
+	http_answer_attempt(r, code, &attempt);
+	http_conns_settled(r);
+	body = buf_slice(&r->gathered);
+	c->in_flight--;
+	r->done(r->arg, &attempt, body);
+	request_recycle(r, code == CURLE_OK && r->begun == 1);
+}
+
+/* To libcurl again, as if for the first time. */
+static void add_again(struct http_request *r)
+{
+	struct http_client *c = r->client;
+
+	r->held = r->hung_up = false;
+	r->error[0] = '\0';
+	r->added = curl_multi_add_handle(c->multi, r->easy) == CURLM_OK;
+	TAILQ_INSERT_TAIL(r->added ? &c->active : &c->cancelled, r, link);
+	if (!r->added)
+		loop_again(c->loop);
+}
+
+static void hold(struct http_request *r)
+{
+	struct http_client *c = r->client;
+
+	TAILQ_INSERT_TAIL(&c->held, r, link);
+	if (!loop_timer_is_set(c->hold_timer))
+		loop_timer_set(c->hold_timer, HTTP_HOLD_US);
+}
+
+static void reap_finished(struct http_client *c)
+{
+	struct CURLMsg *msg;
+	int left;
+
+	while ((msg = curl_multi_info_read(c->multi, &left))) {
+		struct http_request *r = NULL;
+		CURLcode code = msg->data.result;
+
+		if (msg->msg != CURLMSG_DONE ||
+		    curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&r) != CURLE_OK)
+			continue;
+		/* msg is gone with this call. */
+		take_out(r, &c->active);
+		if (r->held)
+			hold(r);
+		else if (r->hung_up && curl_easy_setopt(r->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK)
+			add_again(r);
+		else
+			finish(r, code);
+	}
+}
+
+/* A connection answered, or did not: what waited for that tries again, over whichever connection there is. */
+static void release_held(struct http_client *c)
+{
+	struct http_request_list list = TAILQ_HEAD_INITIALIZER(list);
+	struct http_request *r;
+
+	if (!c->held_may_go)
+		return;
+	c->held_may_go = false;
+	loop_timer_cancel(c->hold_timer);
+	TAILQ_CONCAT(&list, &c->held, link);
+	while ((r = TAILQ_FIRST(&list))) {
+		TAILQ_REMOVE(&list, r, link);
+		add_again(r);
+	}
+}
+
+/* Answered, but not finished in good time: the status is all that matters. Looks at every request, now and then. */
+static void reap_late(struct http_client *c)
+{
+	int64_t limit = clock_mono_us() - http_client_rest_us(c);
+	struct http_request *r, *next;
+
+	if (!c->rest_due)
+		return;
+	c->rest_due = false;
+	for (r = TAILQ_FIRST(&c->active); r; r = next) {
+		next = TAILQ_NEXT(r, link);
+		if (r->answered_mono_us == 0 || r->answer_max > 0)
+			continue;
+		if (r->answered_mono_us > limit) {
+			http_client_answered(c);
+			continue;
+		}
+		r->cut = true;
+		take_out(r, &c->active);
+		TAILQ_INSERT_TAIL(&c->cancelled, r, link);
+	}
+}
+
+void http_client_reap(struct http_client *c)
+{
+	struct http_request *r;
+
+	if (!c->multi)
+		return;
+	reap_finished(c);
+	reap_late(c);
+	while ((r = TAILQ_FIRST(&c->cancelled))) {
+		TAILQ_REMOVE(&c->cancelled, r, link);
+		if (r->error[0] == '\0')
+			memcpy(r->error, "cut off by the relay", sizeof("cut off by the relay"));
+		finish(r, r->cut ? CURLE_WRITE_ERROR : CURLE_OPERATION_TIMEDOUT);
+	}
+	release_held(c);
+}
+
+unsigned http_client_in_flight(const struct http_client *c)
+{
+	return c->in_flight;
+}

@@ -1,0 +1,275 @@
+/* http_client_options.c - every option that a transfer has, each with its reason, each checked */
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "net/http_client/http_client_private.h"
+
+/* Google's front end closes connections at about an hour (curl issue 5389); a connection that idled longer than
+ * this is not worth the risk of finding it dead (src/README.md, trap 14). */
+enum {
+	MAX_LIFETIME_S = 50 * 60,
+	MAX_IDLE_S = 45,
+	DNS_CACHE_S = 30,
+	KEEPALIVE_IDLE_S = 30,
+	KEEPALIVE_INTERVAL_S = 10
+};
+/* A TLS record's payload; the defaults would keep 80 KiB with every pooled handle. */
+enum { RECEIVE_BUFFER = 4 * 1024, UPLOAD_BUFFER = 16 * 1024 };
+
+void http_client_prepare_process(void)
+{
+	/* libcurl looks at it when it is initialised, and would write every session's keys to that file
+	 * (src/README.md, trap 12). */
+	if (getenv("SSLKEYLOGFILE"))
+		unsetenv("SSLKEYLOGFILE");
+}
+
+int http_options_global(void)
+{
+	http_client_prepare_process();
+	return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : -ENOMEM;
+}
+
+/* Called before each sending of the request. libcurl silently repeats a POST on a new connection when a kept one
+ * dies before the answer, up to five times (src/README.md, trap 10); repeating is the relay's decision, with its own
+ * count. */
+static int before_sending(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
+{
+	struct http_request *r = arg;
+	enum http_admission admission = r->begun == 0 ? http_conns_admit(r, local_port) : HTTP_ADMITTED;
+
+	(void)peer_ip, (void)local_ip, (void)peer_port;
+	r->held = admission == HTTP_HELD;
+	r->hung_up = admission == HTTP_HUNG_UP;
+	if (r->held || r->hung_up)
+		return CURL_PREREQFUNC_ABORT;
+	return ++r->begun > 1 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
+static int record_upload(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow)
+{
+	struct http_request *r = arg;
+
+	(void)dltotal, (void)dlnow, (void)ultotal;
+	if (ulnow > r->uploaded)
+		r->uploaded = ulnow;
+	return 0;
+}
+
+/* Milliseconds for libcurl, at least one: 0 would mean no limit. */
+static long option_ms(int64_t us)
+{
+	int64_t ms = us / US_PER_MS;
+
+	return ms < 1 ? 1 : ms > INT_MAX ? INT_MAX : (long)ms;
+}
+
+/* Written bytes that nobody acknowledges: without this a blackholed connection hangs for a quarter of an hour. */
+static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+	struct http_client *c = arg;
+	unsigned timeout_ms = (unsigned)option_ms(c->config.timeout_us);
+
+	(void)purpose;
+	http_conns_open(c, fd);
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms,
+	                 sizeof(timeout_ms)); /* a Unix socket has none */
+	return CURL_SOCKOPT_OK;
+}
+
+struct long_option {
+	CURLoption option;
+	long value;
+};
+struct string_option {
+	CURLoption option;
+	const char *value;
+};
+
+static const struct long_option fixed_longs[] = {
+        {CURLOPT_NOSIGNAL, 1},
+        {CURLOPT_POST, 1},
+        {CURLOPT_FOLLOWLOCATION, 0}, /* the secret is in the URL */
+        {CURLOPT_NETRC, CURL_NETRC_IGNORED},
+        {CURLOPT_HTTP09_ALLOWED, 0},
+        {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1}, /* a proxy's head is no answer */
+        {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
+        {CURLOPT_SSL_VERIFYPEER, 1},
+        {CURLOPT_SSL_VERIFYHOST, 2},
+        {CURLOPT_PROXY_SSL_VERIFYPEER, 1},
+        {CURLOPT_PROXY_SSL_VERIFYHOST, 2},
+        {CURLOPT_QUICK_EXIT, 1}, /* else a timeout during a lookup joins the resolver's thread (curl issue 8515) */
+        {CURLOPT_DNS_CACHE_TIMEOUT, DNS_CACHE_S},
+        {CURLOPT_MAXAGE_CONN, MAX_IDLE_S},
+        {CURLOPT_MAXLIFETIME_CONN, MAX_LIFETIME_S},
+        {CURLOPT_TCP_NODELAY, 1},
+        {CURLOPT_TCP_KEEPALIVE, 1},
+        {CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
+        {CURLOPT_TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
+        {CURLOPT_PATH_AS_IS, 1},
+        {CURLOPT_NOPROGRESS, 0}, /* record_upload() */
+        {CURLOPT_BUFFERSIZE, RECEIVE_BUFFER},
+        {CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER},
+};
+
+static const struct string_option fixed_strings[] = {
+        {CURLOPT_PROTOCOLS_STR, "http,https"},
+        {CURLOPT_REDIR_PROTOCOLS_STR, "http,https"},
+        {CURLOPT_NOPROXY, ""}, /* and not the environment's no_proxy */
+};
+
+static int setopt_error(CURLoption option, CURLcode code, struct err *err)
+{
+	const struct curl_easyoption *o = curl_easy_option_by_id(option);
+
+	return err_set(err, code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EINVAL, "libcurl refuses option %s: %s",
+	               o ? o->name : "(unknown)", curl_easy_strerror(code));
+}
+
+static int set_long(CURL *easy, CURLoption option, long value, struct err *err)
+{
+	CURLcode code = curl_easy_setopt(easy, option, value);
+
+	return code == CURLE_OK ? 0 : setopt_error(option, code, err);
+}
+
+static int set_pointer(CURL *easy, CURLoption option, const void *value, struct err *err)
+{
+	CURLcode code = curl_easy_setopt(easy, option, value);
+
+	return code == CURLE_OK ? 0 : setopt_error(option, code, err);
+}
+
+static int set_fixed(CURL *easy, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(fixed_longs) && r == 0; i++)
+		r = set_long(easy, fixed_longs[i].option, fixed_longs[i].value, err);
+	for (size_t i = 0; i < ARRAY_LEN(fixed_strings) && r == 0; i++)
+		r = set_pointer(easy, fixed_strings[i].option, fixed_strings[i].value, err);
+	return r;
+}
+
+static int set_configured(CURL *easy, const struct http_client_config *config, struct err *err)
+{
+	const struct long_option longs[] = {
+	        /* Rather wait for a place on the first connection than open one for each request of a burst. */
+	        {CURLOPT_PIPEWAIT, config->http2 ? 1 : 0},
+	        {CURLOPT_VERBOSE, config->http2 ? 1 : 0}, /* http_conns_hear() */
+	        {CURLOPT_HTTP_VERSION, config->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1},
+	        {CURLOPT_CONNECTTIMEOUT_MS, option_ms(config->connect_timeout_us)},
+	        {CURLOPT_TIMEOUT_MS, option_ms(config->timeout_us)},
+	};
+	const struct string_option strings[] = {
+	        {CURLOPT_USERAGENT, config->user_agent},
+	        {CURLOPT_PROXY, config->proxy ? config->proxy : ""}, /* "": none, whatever the environment says */
+	};
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(longs) && r == 0; i++)
+		r = set_long(easy, longs[i].option, longs[i].value, err);
+	for (size_t i = 0; i < ARRAY_LEN(strings) && r == 0; i++)
+		r = set_pointer(easy, strings[i].option, strings[i].value, err);
+	if (r == 0 && config->ca_file && config->ca_file[0] != '\0') {
+		r = set_pointer(easy, CURLOPT_CAINFO, config->ca_file, err);
+		if (r == 0)
+			r = set_pointer(easy, CURLOPT_PROXY_CAINFO, config->ca_file, err);
+	}
+	return r;
+}
+
+/* The check of a variadic call's type wants each callback in a call of its own. */
+static int set_callbacks(struct http_request *r, struct err *err)
+{
+	CURL *e = r->easy;
+	CURLcode code = CURLE_OK;
+
+#define SET(option, value) (code = code == CURLE_OK ? curl_easy_setopt(e, option, value) : code)
+	SET(CURLOPT_PREREQFUNCTION, before_sending);
+	SET(CURLOPT_PREREQDATA, r);
+	SET(CURLOPT_XFERINFOFUNCTION, record_upload);
+	SET(CURLOPT_XFERINFODATA, r);
+	SET(CURLOPT_HEADERFUNCTION, http_answer_head);
+	SET(CURLOPT_HEADERDATA, r);
+	SET(CURLOPT_WRITEFUNCTION, http_answer_body);
+	SET(CURLOPT_WRITEDATA, r);
+	SET(CURLOPT_SOCKOPTFUNCTION, on_socket);
+	SET(CURLOPT_SOCKOPTDATA, r->client);
+	SET(CURLOPT_DEBUGFUNCTION, http_conns_hear);
+	SET(CURLOPT_DEBUGDATA, r);
+	SET(CURLOPT_CLOSESOCKETFUNCTION, http_conns_close);
+	SET(CURLOPT_CLOSESOCKETDATA, r->client);
+	SET(CURLOPT_ERRORBUFFER, r->error);
+	SET(CURLOPT_PRIVATE, r);
+#undef SET
+	if (code != CURLE_OK)
+		return err_set(err, code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EINVAL, "libcurl refuses a callback: %s",
+		               curl_easy_strerror(code));
+	return 0;
+}
+
+int http_options_set(struct http_request *r, const struct http_client_config *config, struct curl_slist *headers,
+                     struct err *err)
+{
+	int ret = set_fixed(r->easy, err);
+
+	if (ret == 0)
+		ret = set_configured(r->easy, config, err);
+	if (ret == 0)
+		ret = set_callbacks(r, err);
+	if (ret == 0)
+		ret = set_pointer(r->easy, CURLOPT_HTTPHEADER, headers, err);
+	return ret;
+}
+
+void http_options_forget_url(struct http_request *r)
+{
+	if (r->url)
+		explicit_bzero(r->url, strlen(r->url)); /* holds the secret */
+	free(r->url);
+	r->url = NULL;
+	curl_url_cleanup(r->url_cut);
+	r->url_cut = NULL;
+}
+
+/* libcurl cuts a URL into its parts and puts it together again for every transfer, unless it is given the parts: a
+ * fifth of its work for a request. What cannot be cut libcurl is left to refuse. */
+static CURLcode set_url(struct http_request *r, const char *url)
+{
+	CURLcode code;
+
+	if (r->url && strcmp(r->url, url) == 0)
+		return CURLE_OK;
+	code = curl_easy_setopt(r->easy, CURLOPT_CURLU, NULL);
+	http_options_forget_url(r);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(r->easy, CURLOPT_URL, url);
+	r->url = code == CURLE_OK ? strdup(url) : NULL;
+	r->url_cut = r->url ? curl_url() : NULL;
+	if (r->url_cut &&
+	    curl_url_set(r->url_cut, CURLUPART_URL, url, CURLU_PATH_AS_IS | CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK)
+		code = curl_easy_setopt(r->easy, CURLOPT_CURLU, r->url_cut);
+	return code;
+}
+
+int http_options_request(struct http_request *r, const char *url, struct slice body, bool fresh)
+{
+	CURLcode code = set_url(r, url);
+
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
+	if (code == CURLE_OK) /* not copied */
+		code = curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, body.n ? body.p : "");
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(r->easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
+	if (code == CURLE_OK)
+		return 0;
+	return code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EINVAL;
+}

@@ -1,0 +1,58 @@
+/* http_server.h - a small bounded HTTP/1.1 server on evhttp: the door, and the sandbox's collector */
+#ifndef NET_HTTP_SERVER_HTTP_SERVER_H
+#define NET_HTTP_SERVER_HTTP_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/macros.h"
+#include "base/slice.h"
+#include "net/listener/listener.h"
+#include "net/loop.h"
+
+struct http_server;
+struct http_exchange; /* one request waiting for its answer */
+
+struct http_server_config {
+	const char *listen; /* "127.0.0.1:8125", "[::1]:0", "unix:/path" */
+	size_t max_body, max_headers;
+	size_t max_partial; /* bytes of requests that are being read, of all connections; 0: any */
+	unsigned max_connections;
+	int64_t timeout_us;
+};
+
+struct http_request_info {
+	struct slice method, path; /* path without its query, percent-decoded never */
+	struct slice body;
+	bool over_unix;
+	struct http_exchange *exchange;
+};
+
+/* Must lead to exactly one http_answer(), now or later. */
+typedef void http_handler_fn(void *arg, const struct http_request_info *request);
+
+int http_server_open(struct http_server **ret, struct loop *loop, const struct http_server_config *config,
+                     http_handler_fn *handler, void *arg, struct err *err) MUST_CHECK;
+struct http_server *http_server_free(struct http_server *s);
+/* For a stop: accepts nothing more. Open connections are served on. */
+void http_server_drain(struct http_server *s);
+/* No request waits for its answer, and all answers were written, or a second has passed since http_server_drain(). */
+bool http_server_drained(const struct http_server *s);
+/* The port it got (for port 0). */
+unsigned http_server_port(const struct http_server *s);
+/* Decoded value of a query parameter or a header; NULL when absent. Valid until the answer. */
+const char *http_query(struct http_exchange *x, const char *name);
+/* Does the query have it more than once? */
+bool http_query_repeats(struct http_exchange *x, const char *name);
+const char *http_header(struct http_exchange *x, const char *name);
+/* Who made the request. address has room for an IPv6 address, and ret->address points there. */
+enum { HTTP_ADDRESS_MAX = 46 };
+void http_peer(struct http_exchange *x, char address[HTTP_ADDRESS_MAX], struct peer *ret);
+/* content_type and headers (an array of name, value, …, NULL) may be NULL. Frees the exchange. Safe when the client
+ * is gone. */
+void http_answer(struct http_exchange *x, int status, const char *content_type, struct slice body,
+                 const char *const *headers);
+
+#endif

@@ -1,0 +1,191 @@
+/* listener_write.c - replies: gathered during a turn, written at its end, bounded for who does not read */
+#include <errno.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "net/listener/listener_private.h"
+
+enum { OUT_KEPT = 4096 /* bytes a connection keeps for its next replies */ };
+
+void conn_mark_dirty(struct conn *c)
+{
+	if (c->is_dirty || c->gone)
+		return;
+	c->is_dirty = true;
+	TAILQ_INSERT_TAIL(&c->l->dirty, c, by_dirt);
+}
+
+void conn_turn_quiet(struct conn *c)
+{
+	c->quiet = true;
+	conn_release(c, HOLD_REPLIES);
+	conn_mark_dirty(c);
+}
+
+static void drop_written(struct conn *c)
+{
+	if (c->sent == c->out.len) {
+		buf_clear(&c->out);
+		buf_trim(&c->out, OUT_KEPT);
+		if (c->out.cap > OUT_KEPT)
+			buf_free(&c->out);
+		c->sent = 0;
+	} else if (c->sent > c->out.len / 2) {
+		buf_consume(&c->out, c->sent);
+		c->sent = 0;
+	}
+	conn_account(c);
+}
+
+void conn_write_failed(struct conn *c)
+{
+	struct listener *l = c->l;
+
+	if (c->dead)
+		return;
+	c->dead = true;
+	c->blocked = false;
+	if (conn_unwritten(c) > 0 && l->ops.on_unsent)
+		l->ops.on_unsent(l->ops.arg, c->id, (struct slice){c->out.data + c->sent, conn_unwritten(c)});
+	c->sent = 0;
+	buf_free(&c->out);
+	conn_account(c);
+	conn_release(c, HOLD_REPLIES);
+	conn_update(c);
+}
+
+void conn_write(struct conn *c)
+{
+	ssize_t n;
+
+	if (c->dead || conn_unwritten(c) == 0)
+		return;
+	n = send(c->fd, c->out.data + c->sent, conn_unwritten(c), MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		conn_write_failed(c);
+		return;
+	}
+	if (n > 0) {
+		c->sent += (size_t)n;
+		conn_touch(c);
+		c->write_progress_us = c->active_us;
+		drop_written(c);
+	}
+	c->blocked = conn_unwritten(c) > 0;
+	c->impatient = c->impatient && c->blocked;
+	if (conn_is_light(c))
+		conn_release(c, HOLD_REPLIES);
+	conn_update(c);
+}
+
+/* What may wait for c's reader: less when all connections together use too much. */
+static size_t unread_limit(const struct conn *c)
+{
+	const struct listener_config *config = &c->l->config;
+	size_t limit = config->max_unread;
+
+	return listener_memory_short(c->l) && limit > LINE_SMALL ? LINE_SMALL : limit;
+}
+
+static bool fits(const struct conn *c, size_t n)
+{
+	size_t limit = unread_limit(c), unwritten = conn_unwritten(c);
+
+	return n <= limit && unwritten <= limit - n;
+}
+
+bool conn_reply(struct conn *c, struct slice text)
+{
+	if (c->unanswered > 0)
+		c->unanswered--;
+	conn_mark_dirty(c);
+	if (c->quiet || c->dead || c->closing)
+		return false;
+	if (!fits(c, text.n) && !c->blocked)
+		conn_write(c); /* a reader is there, perhaps: what this turn gathered may go out now */
+	if (c->dead)
+		return false;
+	c->out.max = SIZE_MAX / 2;
+	if (!fits(c, text.n) || buf_append_slice(&c->out, text) < 0) {
+		conn_turn_quiet(c);
+		return false;
+	}
+	conn_account(c);
+	return true;
+}
+
+bool listener_reply(struct listener *l, uint64_t conn, struct slice text)
+{
+	struct conn *c = idmap_get(&l->by_id, conn);
+
+	return c && conn_reply(c, text);
+}
+
+void listener_quiet(struct listener *l, uint64_t conn)
+{
+	struct conn *c = idmap_get(&l->by_id, conn);
+
+	if (!c)
+		return;
+	if (c->unanswered > 0)
+		c->unanswered--;
+	conn_turn_quiet(c);
+}
+
+void conn_call_drained(struct conn *c)
+{
+	void (*fn)(void *arg, uint64_t conn) = c->drained_fn;
+
+	if (c->gone || !fn || conn_unwritten(c) > c->drained_low)
+		return;
+	c->drained_fn = NULL;
+	fn(c->drained_arg, c->id);
+}
+
+static void flush_conn(struct conn *c)
+{
+	if (!c->blocked)
+		conn_write(c);
+	if (conn_is_light(c))
+		conn_release(c, HOLD_REPLIES);
+	conn_call_drained(c);
+	if (!c->gone)
+		conn_settle(c);
+}
+
+void listener_flush(struct listener *l)
+{
+	struct conn *last = TAILQ_LAST(&l->dirty, conn_list), *c;
+	bool end = !last;
+
+	l->turn_began = l->turn_is_full = false;
+	while (!end && (c = TAILQ_FIRST(&l->dirty))) {
+		end = c == last; /* what is appended meanwhile (a streaming answer) waits for the next turn */
+		TAILQ_REMOVE(&l->dirty, c, by_dirt);
+		c->is_dirty = false;
+		flush_conn(c);
+	}
+	if (!TAILQ_EMPTY(&l->dirty))
+		loop_again(l->loop);
+}
+
+size_t listener_unwritten(const struct listener *l, uint64_t conn)
+{
+	const struct conn *c = idmap_get(&l->by_id, conn);
+
+	return c ? conn_unwritten(c) : SIZE_MAX;
+}
+
+void listener_when_drained(struct listener *l, uint64_t conn, size_t low, void (*fn)(void *arg, uint64_t conn),
+                           void *arg)
+{
+	struct conn *c = idmap_get(&l->by_id, conn);
+
+	if (!c)
+		return;
+	c->drained_fn = fn;
+	c->drained_arg = arg;
+	c->drained_low = low;
+	conn_mark_dirty(c);
+	loop_again(l->loop);
+}

@@ -1,0 +1,161 @@
+/* insert_batch.c - what a group puts, as a table that one INSERT … SELECT reads */
+#include "outbox/db/insert_batch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { ENTRIES_AT_FIRST = 64 };
+
+/* In the order of the table's declaration. */
+enum feed_column { FEED_ID, FEED_SID, FEED_ENVELOPE, FEED_ACCEPTED, FEED_TIME, FEED_PROPS, FEED_BODY };
+static const char declaration[] = "CREATE TABLE feed(id, sid, envelope, accepted, time, props, body)";
+
+int feed_add(struct feed *feed, const struct submission *sub, uint64_t envelope)
+{
+	if (feed->n == feed->cap) {
+		size_t cap = feed->cap ? feed->cap * 2 : ENTRIES_AT_FIRST;
+		struct feed_entry *entries = reallocarray(feed->entries, cap, sizeof(*entries));
+
+		if (!entries)
+			return -ENOMEM;
+		feed->entries = entries;
+		feed->cap = cap;
+	}
+	feed->entries[feed->n++] = (struct feed_entry){sub, envelope};
+	feed->rows += sub->n_events;
+	return 0;
+}
+
+void feed_clear(struct feed *feed)
+{
+	feed->n = 0;
+	feed->rows = 0;
+}
+
+void feed_free(struct feed *feed)
+{
+	free(feed->entries);
+	*feed = (struct feed){.n = 0};
+}
+
+/* What SQLite asks of a table. Table and cursor are the feed's own members: there is nothing to allocate or free. */
+
+static int connect_table(sqlite3 *conn, void *arg, int argc UNUSED, const char *const *argv UNUSED,
+                         sqlite3_vtab **ret, char **error UNUSED)
+{
+	struct feed *feed = arg;
+
+	*ret = &feed->table;
+	return sqlite3_declare_vtab(conn, declaration);
+}
+
+static int disconnect_table(sqlite3_vtab *table UNUSED)
+{
+	return SQLITE_OK;
+}
+
+/* There is one way to read it: from its beginning to its end. */
+static int plan(sqlite3_vtab *table UNUSED, sqlite3_index_info *info UNUSED)
+{
+	return SQLITE_OK;
+}
+
+static int open_cursor(sqlite3_vtab *table, sqlite3_vtab_cursor **ret)
+{
+	*ret = &CONTAINER_OF(table, struct feed, table)->cursor.base;
+	return SQLITE_OK;
+}
+
+static int close_cursor(sqlite3_vtab_cursor *cursor UNUSED)
+{
+	return SQLITE_OK;
+}
+
+static int rewind_cursor(sqlite3_vtab_cursor *cursor, int number UNUSED, const char *name UNUSED, int argc UNUSED,
+                         sqlite3_value **argv UNUSED)
+{
+	struct feed *feed = CONTAINER_OF(cursor, struct feed, cursor.base);
+
+	feed->cursor.at = feed->entries;
+	feed->cursor.end = feed->n ? &feed->entries[feed->n] : feed->entries; /* there may never have been any */
+	feed->cursor.event = 0;
+	return SQLITE_OK;
+}
+
+static int next_row(sqlite3_vtab_cursor *base)
+{
+	struct feed_cursor *cursor = CONTAINER_OF(base, struct feed_cursor, base);
+
+	if (++cursor->event == cursor->at->sub->n_events) {
+		cursor->at++;
+		cursor->event = 0;
+	}
+	return SQLITE_OK;
+}
+
+static int is_at_end(sqlite3_vtab_cursor *base)
+{
+	const struct feed_cursor *cursor = CONTAINER_OF(base, struct feed_cursor, base);
+
+	return cursor->at == cursor->end;
+}
+
+static int give_column(sqlite3_vtab_cursor *base, sqlite3_context *to, int column)
+{
+	const struct feed_cursor *cursor = CONTAINER_OF(base, struct feed_cursor, base);
+	const struct submission *sub = cursor->at->sub;
+	const struct event *event = &sub->events[cursor->event];
+
+	switch ((enum feed_column)column) {
+	case FEED_ID:
+		sqlite3_result_int64(to, (int64_t)sub->first_id + cursor->event);
+		break;
+	case FEED_SID:
+		sqlite3_result_int64(to, sub->sid);
+		break;
+	case FEED_ENVELOPE:
+		sqlite3_result_int64(to, (int64_t)cursor->at->envelope);
+		break;
+	case FEED_ACCEPTED:
+		sqlite3_result_int64(to, sub->accepted_us);
+		break;
+	case FEED_TIME:
+		sqlite3_result_int64(to, event->time_us);
+		break;
+	case FEED_PROPS:
+		sqlite3_result_int64(to, event->props_us);
+		break;
+	case FEED_BODY:
+		sqlite3_result_text64(to, event->body.n ? event->body.p : "", event->body.n, SQLITE_STATIC,
+		                      SQLITE_UTF8);
+		break;
+	}
+	return SQLITE_OK;
+}
+
+static int give_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *ret)
+{
+	const struct feed_cursor *cursor = CONTAINER_OF(base, struct feed_cursor, base);
+
+	*ret = (int64_t)cursor->at->sub->first_id + cursor->event;
+	return SQLITE_OK;
+}
+
+int feed_register(struct feed *feed, sqlite3 *conn)
+{
+	/* Without xCreate it is there by its name alone, on this connection, and nothing of it is in the file. */
+	static const sqlite3_module module = {
+	        .xConnect = connect_table,
+	        .xDisconnect = disconnect_table,
+	        .xBestIndex = plan,
+	        .xOpen = open_cursor,
+	        .xClose = close_cursor,
+	        .xFilter = rewind_cursor,
+	        .xNext = next_row,
+	        .xEof = is_at_end,
+	        .xColumn = give_column,
+	        .xRowid = give_rowid,
+	};
+
+	return sqlite3_create_module(conn, "feed", &module, feed);
+}

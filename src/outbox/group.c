@@ -1,0 +1,346 @@
+/* group.c - jobs that share one transaction, and what becomes of them when it fails */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "outbox/jobs/jobs.h"
+#include "outbox/store/store_private.h"
+
+/* When the WAL is copied into the database: in two steps, because a sync of many pages takes ten times as long as a
+ * commit, which would wait for it. First pages are copied and their writing is begun; some commits later, when the
+ * disk has most of them, what is new is copied too and all is synced. Where groups are small somebody waits for each
+ * of them, and a copy is kept as short as a commit; where they are large, a few large copies cost less than many.
+ * What every commit writes anew (the last page of the events, the counters) is copied once however often it stands in
+ * the WAL. */
+enum {
+	COPY_PAGES_LEAST = 128,
+	COPY_GROUPS = 4,    /* of the last one's size, if that is more */
+	COPY_FRAMES = 1000, /* at most, whatever the groups are */
+	COPY_FRAMES_LEAST = 16,
+	FINISH_COMMITS = 2, /* later; after a large one at once: what it added is to be synced too */
+	FRAMES_SHARED = 3
+};
+/* result of a job that has not run. */
+enum { JOB_PENDING = 1 };
+
+static void make_fatal(struct store *st, const char *doing, const char *what_next)
+{
+	if (st->fatal)
+		return;
+	st->fatal = true;
+	snprintf(st->fatal_why, sizeof(st->fatal_why), "%s: %.150s: %s", doing, st->db.trouble_text, what_next);
+}
+
+void store_judge_trouble(struct store *st, const char *doing)
+{
+	switch (st->db.trouble) {
+	case TROUBLE_NONE:
+	case TROUBLE_FAILED:
+		break;
+	case TROUBLE_FULL:
+		space_disk_full(st);
+		break;
+	case TROUBLE_CORRUPT:
+		/* Without the mark a damaged page in the middle would stop every process anew. */
+		if (lockfile_write(&st->lock, st->lock.id_mark, true) == 0)
+			make_fatal(st, doing, "the next start checks the file");
+		else
+			make_fatal(st, doing, "the file is damaged, and that cannot be noted in its .lock");
+		break;
+	case TROUBLE_UNKNOWN:
+		make_fatal(st, doing, "a sync failed; recovery at the next start decides");
+		break;
+	}
+}
+
+static void roll_back(struct store *st)
+{
+	enum trouble trouble;
+
+	db_rollback(&st->db);
+	ledger_rolled_back(&st->ledger);
+	pairing_rolled_back(&st->pairing);
+	envelopes_clear(&st->envelopes);
+	feed_clear(&st->db.feed);
+	st->n_gone = 0;
+	if (!st->streams_changed)
+		return;
+	/* The group's trouble is still to be judged by the caller. */
+	trouble = st->db.trouble;
+	st->db.trouble = TROUBLE_NONE;
+	if (store_load_streams(st) < 0)
+		make_fatal(st, "reading the streams", "a restart reads them again");
+	st->db.trouble = trouble;
+}
+
+static int commit(struct store *st)
+{
+	int r = store_flush_puts(st);
+
+	if (r == 0)
+		r = store_flush_gone(st);
+	if (r == 0)
+		r = ledger_write(&st->ledger, &st->db);
+	if (r == 0)
+		r = pairing_write(&st->pairing, &st->db);
+	if (r == 0)
+		r = db_commit(&st->db);
+	if (r < 0)
+		return r;
+	ledger_committed(&st->ledger);
+	pairing_committed(&st->pairing);
+	st->streams_changed = false;
+	return 0;
+}
+
+/* Negative: trouble. */
+static int run(struct store *st, struct job *job)
+{
+	if (!job->class->blind && store_flush_puts(st) < 0)
+		return -EIO;
+	job->result = job->class->run(st, job);
+	return unlikely(st->db.trouble != TROUBLE_NONE) ? -EIO : 0;
+}
+
+/* 0: committed, results set. Negative: rolled back, trouble says why. */
+static int attempt(struct store *st, struct job **jobs, size_t n)
+{
+	int r;
+
+	db_forget_trouble(&st->db);
+	r = db_begin(&st->db);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (jobs[i]->result == JOB_PENDING)
+			r = run(st, jobs[i]);
+	if (r == 0)
+		r = commit(st);
+	if (r < 0) {
+		store_judge_trouble(st, "writing");
+		roll_back(st);
+	}
+	return r;
+}
+
+static void fail_all(struct job **jobs, size_t n, int result)
+{
+	for (size_t i = 0; i < n; i++)
+		jobs[i]->result = result;
+}
+
+static void fail_pending(struct job **jobs, size_t n, int result)
+{
+	for (size_t i = 0; i < n; i++)
+		if (jobs[i]->result == JOB_PENDING)
+			jobs[i]->result = result;
+}
+
+static void checkpoint(struct store *st)
+{
+	db_forget_trouble(&st->db);
+	st->debt = (struct copy_debt){.added = st->debt.added};
+	st->pairing.begins = true;
+	if (db_checkpoint(&st->db, false) < 0)
+		store_judge_trouble(st, "copying the WAL into the database");
+	else
+		st->debt.frames = st->db.wal_frames;
+}
+
+/* Those still pending, at once or, when the disk has no room for so much, in halves: the less a transaction changes,
+ * the less WAL it needs. Each gets its result. */
+static void attempt_in_halves(struct store *st, struct job **jobs, size_t n)
+{
+	enum trouble trouble;
+
+	if (n == 0 || attempt(st, jobs, n) == 0)
+		return;
+	trouble = st->db.trouble;
+	for (size_t i = 0; i < n; i++)
+		if (!jobs[i]->class->grows)
+			jobs[i]->result = JOB_PENDING;
+	if (n > 1 && trouble == TROUBLE_FULL && !st->fatal) {
+		/* The WAL begins anew, with all the room there is. */
+		checkpoint(st);
+		attempt_in_halves(st, jobs, n / 2);
+		attempt_in_halves(st, jobs + n / 2, n - n / 2);
+		return;
+	}
+	fail_pending(jobs, n, trouble == TROUBLE_FULL ? -ENOSPC : -EIO);
+}
+
+/* The disk is full: what stores something is refused, known and whole; what makes room tries again, on the
+ * ballast's room. */
+static void without_growth(struct store *st, struct job **jobs, size_t n)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (jobs[i]->class->grows) {
+			job_put_refuse(jobs[i], "the disk is full");
+		} else {
+			jobs[i]->result = JOB_PENDING;
+			any = true;
+		}
+	}
+	/* With the ballast's room: the WAL begins anew, and what makes room needs none. */
+	checkpoint(st);
+	if (!any)
+		return;
+	if (st->fatal)
+		fail_pending(jobs, n, -EIO);
+	else
+		attempt_in_halves(st, jobs, n);
+}
+
+void store_group(struct store *st, struct job **jobs, size_t n)
+{
+	int64_t mono_us = clock_mono_us();
+
+	if (st->fatal || st->config.read_only) {
+		fail_all(jobs, n, st->fatal ? -EIO : -EROFS);
+		return;
+	}
+	fail_all(jobs, n, JOB_PENDING);
+	st->upkeep.active_mono_us = mono_us;
+	db_forget_trouble(&st->db);
+	space_check(st, mono_us, false);
+	if (attempt(st, jobs, n) == 0)
+		return;
+	if (st->db.trouble == TROUBLE_FULL && !st->fatal)
+		without_growth(st, jobs, n);
+	else
+		fail_all(jobs, n, -EIO);
+}
+
+void store_read(struct store *st, struct job *job)
+{
+	if (st->fatal) {
+		job->result = -EIO;
+		return;
+	}
+	db_forget_trouble(&st->db);
+	job->result = job->class->run(st, job);
+	if (st->db.trouble == TROUBLE_NONE)
+		return;
+	job->result = trouble_errno(st->db.trouble);
+	if (st->config.read_only)
+		return;
+	store_judge_trouble(st, "reading");
+	st->failed_reads++;
+	snprintf(st->failed_read_why, sizeof(st->failed_read_why), "%s", st->db.trouble_text);
+}
+
+/* The database must have room to grow by what only the WAL holds, or a full disk is a dead end (src/README.md, trap
+ * 3): the less is left, the less is put off. */
+static int frames_at_most(const struct store *st)
+{
+	uint64_t frames = st->space.file_system_free / 8 / (uint64_t)st->db.page_size;
+
+	if (frames > COPY_FRAMES)
+		return COPY_FRAMES;
+	return frames < COPY_FRAMES_LEAST ? COPY_FRAMES_LEAST : (int)frames;
+}
+
+/* With little room left nothing is put off. */
+static bool copy_ahead(struct store *st)
+{
+	int r;
+
+	if (frames_at_most(st) < COPY_FRAMES)
+		return false;
+	db_forget_trouble(&st->db);
+	r = db_copy_ahead(&st->db);
+	if (r < 0)
+		store_judge_trouble(st, "copying the WAL into the database");
+	st->debt.ahead = r > 0;
+	return r != 0;
+}
+
+/* Database and WAL are no longer beside each other: each is to be whole without the other. */
+static bool is_torn(const struct store *st)
+{
+	return st->space.gone || st->space.wal_gone;
+}
+
+static bool copy_is_due(const struct store *st, int pages)
+{
+	const struct copy_debt *debt = &st->debt;
+
+	if (is_torn(st))
+		return st->db.wal_frames > 0;
+	if (debt->ahead)
+		return debt->commits >= FINISH_COMMITS || pages >= COPY_PAGES_LEAST;
+	return debt->frames >= frames_at_most(st) ||
+	       (debt->pages >= COPY_PAGES_LEAST && debt->pages >= COPY_GROUPS * pages);
+}
+
+/* The transaction before a copy has a new mark (pairing.h): if it can be foreseen, one that is made anyway. */
+static void foresee_copy(struct store *st)
+{
+	const struct copy_debt *d = &st->debt;
+
+	if (d->ahead)
+		st->pairing.wanted = d->commits + 1 >= FINISH_COMMITS || d->added >= COPY_PAGES_LEAST;
+	else
+		st->pairing.wanted =
+		        d->frames + d->added >= frames_at_most(st) ||
+		        (d->pages + d->added >= COPY_PAGES_LEAST && d->pages + d->added >= COPY_GROUPS * d->added);
+}
+
+static int nothing(struct store *st, void *arg UNUSED)
+{
+	st->pairing.wanted = true;
+	return 0;
+}
+
+/* Without room for it the copy is made all the same. */
+static void mark_for_copy(struct store *st)
+{
+	if (!st->pairing.fresh && store_transaction(st, nothing, NULL) < 0)
+		db_forget_trouble(&st->db);
+}
+
+void store_after_commit(struct store *st)
+{
+	struct copy_debt *debt = &st->debt;
+	int added = st->db.wal_frames - debt->frames;
+	int pages = added > FRAMES_SHARED ? added - FRAMES_SHARED : 0;
+
+	if (st->fatal || st->config.read_only)
+		return;
+	debt->frames = st->db.wal_frames;
+	debt->pages += pages;
+	debt->commits += debt->ahead && added > 0;
+	debt->added = added > 0 ? pages : debt->added;
+	if (!copy_is_due(st, pages)) {
+		foresee_copy(st);
+		return;
+	}
+	if (!is_torn(st))
+		mark_for_copy(st);
+	if (st->fatal)
+		return;
+	if (debt->ahead || is_torn(st) || !copy_ahead(st))
+		checkpoint(st);
+	foresee_copy(st);
+}
+
+int store_transaction(struct store *st, int (*body)(struct store *st, void *arg), void *arg)
+{
+	int r;
+
+	if (st->fatal)
+		return -EIO;
+	db_forget_trouble(&st->db);
+	r = db_begin(&st->db);
+	if (r == 0)
+		r = body(st, arg);
+	if (r == 0)
+		r = commit(st);
+	if (r == 0)
+		return 0;
+	if (st->db.trouble != TROUBLE_NONE)
+		r = trouble_errno(st->db.trouble);
+	store_judge_trouble(st, "writing");
+	roll_back(st);
+	return r;
+}

@@ -1,0 +1,273 @@
+/* jobs_backup.c - a consistent copy of the outbox while it is used: a step between two groups each
+ *
+ * COPY: SQLite's online backup on the one connection, into PATH.backup. VERIFY: every event of the copy is read and
+ * counted against its own counters. HAND_OVER: the bytes go into the caller's descriptor and are synced. The database
+ * file itself is never opened again in this process: closing it would cost SQLite its locks (src/README.md, trap 2).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "outbox/file/beside.h"
+#include "outbox/jobs/jobs.h"
+#include "outbox/store/store_private.h"
+
+enum { STEP_PAGES = 256, STEP_ROWS = 20000, STEP_BYTES = 1 << 20 };
+/* One whose submitter went away. */
+#define ABANDONED_US (60 * US_PER_S)
+
+enum backup_phase { BACKUP_COPY, BACKUP_VERIFY, BACKUP_HAND_OVER };
+
+struct backup {
+	enum backup_phase phase;
+	char path[PATH_MAX]; /* "" : not made yet */
+	sqlite3 *conn;       /* to the copy */
+	sqlite3_backup *copy;
+	sqlite3_stmt *rows;
+	uint64_t last_id, n_rows;
+	int from_fd;
+	off_t at;
+	int64_t stepped_mono_us;
+};
+
+void store_end_backup(struct store *st)
+{
+	struct backup *b = st->backup;
+
+	if (!b)
+		return;
+	if (b->copy)
+		sqlite3_backup_finish(b->copy);
+	sqlite3_finalize(b->rows);
+	sqlite3_close(b->conn);
+	fd_close(b->from_fd);
+	if (b->path[0])
+		(void)unlink(b->path);
+	free(b);
+	st->backup = NULL;
+}
+
+void store_end_abandoned_backup(struct store *st, int64_t mono_us)
+{
+	if (st->backup && mono_us - st->backup->stepped_mono_us > ABANDONED_US)
+		store_end_backup(st);
+}
+
+static int failed(const struct backup *b, struct err *err, const char *what)
+{
+	return err_set(err, -EIO, "backup: %s: %s", what, sqlite3_errmsg(b->conn));
+}
+
+static int make_file(struct store *st, struct backup *b, struct err *err)
+{
+	int fd, r;
+
+	if (snprintf(b->path, sizeof(b->path), "%s.backup", st->path) >= (int)sizeof(b->path)) {
+		b->path[0] = '\0';
+		return err_set(err, -ENAMETOOLONG, "backup: the outbox's path is too long");
+	}
+	/* Of a process that died. */
+	r = beside_remove(b->path, "", err);
+	if (r >= 0)
+		r = beside_remove(b->path, "-wal", err);
+	if (r < 0)
+		return r;
+	fd = open(b->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_set(err, -errno, "backup: %s cannot be made: %s", b->path, strerror(errno));
+	(void)fchmod(fd, 0600);
+	fd_close(fd);
+	return 0;
+}
+
+static int begin(struct store *st, struct backup *b, struct err *err)
+{
+	int r = make_file(st, b, err);
+
+	if (r < 0)
+		return r;
+	if (sqlite3_open_v2(b->path, &b->conn, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, st->config.vfs) !=
+	    SQLITE_OK)
+		return failed(b, err, "the copy cannot be opened");
+	/* A copy that a crash interrupts is thrown away: it needs neither journal nor syncs of its own. */
+	if (sqlite3_exec(b->conn,
+	                 "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
+	                 "PRAGMA cache_size = -512",
+	                 NULL, NULL, NULL) != SQLITE_OK)
+		return failed(b, err, "the copy cannot be prepared");
+	b->copy = sqlite3_backup_init(b->conn, "main", st->db.conn, "main");
+	return b->copy ? 0 : failed(b, err, "it cannot be begun");
+}
+
+static int step_copy(struct backup *b, struct job_backup *j)
+{
+	int rc = sqlite3_backup_step(b->copy, STEP_PAGES);
+
+	j->pages_total = (uint64_t)sqlite3_backup_pagecount(b->copy);
+	j->pages_done = j->pages_total - (uint64_t)sqlite3_backup_remaining(b->copy);
+	if (rc == SQLITE_OK)
+		return -EAGAIN;
+	sqlite3_backup_finish(b->copy);
+	b->copy = NULL;
+	if (rc != SQLITE_DONE)
+		return err_set(&j->err, rc == SQLITE_FULL ? -ENOSPC : -EIO, "backup: copying: %s",
+		               sqlite3_errstr(rc));
+	/* No WAL that lies where it is put is its own, not even the one that is being written now. */
+	if (pairing_detach(b->conn) != SQLITE_OK)
+		return failed(b, &j->err, "the copy cannot be marked");
+	if (sqlite3_prepare_v2(b->conn,
+	                       "SELECT id, length(body), envelope FROM event WHERE id > ?1 ORDER BY id LIMIT ?2", -1,
+	                       &b->rows, NULL) != SQLITE_OK)
+		return failed(b, &j->err, "the copy cannot be read");
+	b->phase = BACKUP_VERIFY;
+	return -EAGAIN;
+}
+
+static int expected_rows(struct backup *b, uint64_t *ret)
+{
+	sqlite3_stmt *stmt = NULL;
+	/* Events from the stored next id on are not in the numbers yet. */
+	int rc = sqlite3_prepare_v2(b->conn,
+	                            "SELECT total(n) + (SELECT count(*) FROM event WHERE id >="
+	                            " (SELECT n FROM counter WHERE key = ?2)) FROM counter WHERE key >= ?1",
+	                            -1, &stmt, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int(stmt, 1, LEDGER_EVENTS);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int(stmt, 2, LEDGER_NEXT_ID);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(stmt);
+	*ret = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(stmt, 0) : 0;
+	sqlite3_finalize(stmt);
+	return rc == SQLITE_ROW ? 0 : -EIO;
+}
+
+static int end_verify(struct backup *b, struct err *err)
+{
+	uint64_t expected;
+
+	if (expected_rows(b, &expected) < 0)
+		return failed(b, err, "the copy's counters cannot be read");
+	if (expected != b->n_rows)
+		return err_set(err, -EIO, "backup: the copy holds %llu events instead of %llu",
+		               (unsigned long long)b->n_rows, (unsigned long long)expected);
+	sqlite3_finalize(b->rows);
+	b->rows = NULL;
+	sqlite3_close(b->conn);
+	b->conn = NULL;
+	b->from_fd = open(b->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (b->from_fd < 0)
+		return err_set(err, -errno, "backup: %s: %s", b->path, strerror(errno));
+	b->phase = BACKUP_HAND_OVER;
+	return -EAGAIN;
+}
+
+static int step_verify(struct backup *b, struct err *err)
+{
+	int n = 0, rc;
+
+	sqlite3_bind_int64(b->rows, 1, (int64_t)b->last_id);
+	sqlite3_bind_int(b->rows, 2, STEP_ROWS);
+	while ((rc = sqlite3_step(b->rows)) == SQLITE_ROW) {
+		b->last_id = (uint64_t)sqlite3_column_int64(b->rows, 0);
+		n++;
+	}
+	sqlite3_reset(b->rows);
+	if (rc != SQLITE_DONE)
+		return failed(b, err, "the copy cannot be read");
+	b->n_rows += (uint64_t)n;
+	return n == STEP_ROWS ? -EAGAIN : end_verify(b, err);
+}
+
+static int step_hand_over(struct backup *b, int fd, struct err *err)
+{
+	_cleanup_(buf_free) struct buf bytes = BUF_INIT(STEP_BYTES);
+	ssize_t n;
+	int r = buf_reserve(&bytes, STEP_BYTES);
+
+	if (r < 0)
+		return err_set(err, r, "backup: out of memory");
+	n = pread(b->from_fd, bytes.data, STEP_BYTES, b->at);
+	if (n < 0)
+		return err_set(err, -errno, "backup: reading the copy: %s", strerror(errno));
+	r = n > 0 ? fd_write_all(fd, bytes.data, (size_t)n) : fsync(fd) < 0 ? -errno : 0;
+	if (r < 0)
+		return err_set(err, r, "backup: writing the file that was asked for: %s", strerror(-r));
+	b->at += n;
+	return n > 0 ? -EAGAIN : 0;
+}
+
+static int step(struct backup *b, struct job_backup *j)
+{
+	switch (b->phase) {
+	case BACKUP_COPY:
+		return step_copy(b, j);
+	case BACKUP_VERIFY:
+		return step_verify(b, &j->err);
+	case BACKUP_HAND_OVER:
+		return step_hand_over(b, j->fd, &j->err);
+	}
+	return -EINVAL;
+}
+
+static int start(struct store *st, struct job_backup *j)
+{
+	struct stat sb;
+	int r;
+
+	/* The writer's thread must not wait for somebody who reads a pipe slowly. */
+	if (fstat(j->fd, &sb) < 0 || !S_ISREG(sb.st_mode))
+		return err_set(&j->err, -EINVAL, "backup: the descriptor is no regular file");
+	if (st->backup)
+		return err_set(&j->err, -EBUSY, "backup: another one is being made; try again when it is done");
+	st->backup = calloc(1, sizeof(*st->backup));
+	if (!st->backup)
+		return err_set(&j->err, -ENOMEM, "backup: out of memory");
+	st->backup->from_fd = -1;
+	j->state = st->backup;
+	r = begin(st, st->backup, &j->err);
+	return r < 0 ? r : -EAGAIN;
+}
+
+static int run_backup(struct store *st, struct job *job)
+{
+	struct job_backup *j = CONTAINER_OF(job, struct job_backup, job);
+	int r;
+
+	if (!j->state) {
+		r = start(st, j);
+	} else if (j->state != st->backup) {
+		return err_set(&j->err, -ECANCELED, "backup: it waited too long between two steps and was given up");
+	} else {
+		r = step(st->backup, j);
+	}
+	/* Somebody else's goes on. */
+	if (!j->state)
+		return r;
+	if (r == -EAGAIN)
+		st->backup->stepped_mono_us = clock_mono_us();
+	else
+		store_end_backup(st);
+	return r;
+}
+
+static const struct job_class backup_class = {.name = "backup", .kind = JOB_READ, .run = run_backup};
+
+void job_backup_init(struct job_backup *j, int fd, void (*done)(struct job *))
+{
+	*j = (struct job_backup){.job = {.class = &backup_class, .done = done}, .fd = fd};
+}
+
+void job_backup_clear(struct job_backup *j)
+{
+	/* What it holds is the writer's, which gives it up when no step comes. */
+	j->state = NULL;
+}

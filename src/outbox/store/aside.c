@@ -1,0 +1,270 @@
+/* aside.c - outboxes that were set aside: their names, and what belongs to them */
+#include "outbox/store/aside.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "outbox/file/beside.h"
+#include "outbox/store/store.h"
+
+enum { NAMES_IN_ONE_SECOND = 100 };
+/* What goes with an outbox. */
+static const char *const companions[] = {"-wal", "-journal", ""};
+static const char *const words[] = {[ASIDE_CORRUPT] = ".corrupt-", [ASIDE_REPLACED] = ".replaced-"};
+
+/* ---- names ---- */
+
+/* 1: something of that name, or of its companions', is there. */
+static int is_taken(const char *path, const char *suffix, struct err *err)
+{
+	char name[PATH_MAX];
+	int r = beside_name(name, path, suffix, err);
+
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(companions); i++)
+		r = beside_look(name, companions[i], NULL, err);
+	return r;
+}
+
+int aside_choose(const char *path, enum aside_reason reason, int64_t wall_us, char ret[LOCKFILE_ASIDE_MAX + 1],
+                 struct err *err)
+{
+	time_t seconds = (time_t)(wall_us / US_PER_S);
+	size_t size = LOCKFILE_ASIDE_MAX + 1;
+	char stamp[32];
+	struct tm tm;
+	int r;
+
+	if (!gmtime_r(&seconds, &tm) || strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm) == 0)
+		return err_set(err, -EINVAL, "outbox %s: the clock's date cannot be written", path);
+	snprintf(ret, size, "%s%s", words[reason], stamp);
+	for (int i = 2; i < NAMES_IN_ONE_SECOND; i++) {
+		r = is_taken(path, ret, err);
+		if (r <= 0)
+			return r;
+		snprintf(ret, size, "%s%s-%d", words[reason], stamp, i);
+	}
+	return err_set(err, -EEXIST, "outbox %s: too many that were set aside lie beside it", path);
+}
+
+/* The word and what follows it: a date, perhaps a number. */
+static bool is_suffix(const char *p)
+{
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		size_t n = strlen(words[i]);
+		const char *zulu = strncmp(p, words[i], n) == 0 ? strchr(p + n, 'Z') : NULL;
+
+		if (zulu && strspn(p + n, "0123456789T") == (size_t)(zulu - p) - n)
+			return strspn(zulu + 1, "-0123456789") == strlen(zulu + 1);
+	}
+	return false;
+}
+
+bool aside_is_name(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	return dot && is_suffix(dot);
+}
+
+static bool is_orphan(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	return dot && dot - path > 4 && strncmp(dot, ".orphan", 7) == 0 &&
+	       strspn(dot + 7, "-0123456789") == strlen(dot + 7);
+}
+
+/* ---- what lies beside an outbox ---- */
+
+enum beside_kind { BESIDE_NOTHING, BESIDE_ASIDE, BESIDE_COMPANION, BESIDE_ORPHAN };
+
+/* name without the suffix, if it ends with it. */
+static bool cut(const char *name, const char *suffix, char ret[NAME_MAX + 1])
+{
+	size_t n = strlen(name), m = strlen(suffix);
+
+	if (n < m || strcmp(name + n - m, suffix) != 0)
+		return false;
+	snprintf(ret, NAME_MAX + 1, "%.*s", (int)(n - m), name);
+	return true;
+}
+
+static enum beside_kind kind_of(const char *name, const char *outbox, char ret_of[NAME_MAX + 1])
+{
+	size_t n = strlen(outbox);
+
+	if (strncmp(name, outbox, n) != 0)
+		return BESIDE_NOTHING;
+	if (strncmp(name + n, "-wal.orphan", 11) == 0 || strncmp(name + n, "-journal.orphan", 15) == 0)
+		return BESIDE_ORPHAN;
+	if (is_suffix(name + n))
+		return BESIDE_ASIDE;
+	if ((cut(name, "-wal", ret_of) || cut(name, "-journal", ret_of)) && is_suffix(ret_of + n))
+		return BESIDE_COMPANION;
+	return BESIDE_NOTHING;
+}
+
+struct search {
+	const char *outbox;
+	char directory[PATH_MAX]; /* "" or with its slash */
+	struct store_asides *ret;
+};
+
+static void note_name(char *newest, size_t size, const struct search *s, const char *name)
+{
+	size_t n = strlen(s->directory);
+
+	if (!newest[0] || strcmp(name, newest + n) > 0)
+		snprintf(newest, size, "%s%s", s->directory, name);
+}
+
+static int note_entry(struct search *s, const char *name, struct err *err)
+{
+	char of[NAME_MAX + 1], path[PATH_MAX + NAME_MAX + 1];
+	enum beside_kind kind = kind_of(name, s->outbox, of);
+	int r = 0;
+
+	if (kind == BESIDE_ASIDE) {
+		s->ret->n++;
+		note_name(s->ret->newest, sizeof(s->ret->newest), s, name);
+	}
+	/* A companion whose outbox is there belongs to that. */
+	if (kind == BESIDE_COMPANION) {
+		snprintf(path, sizeof(path), "%s%s", s->directory, of);
+		r = beside_look(path, "", NULL, err);
+	}
+	if (kind == BESIDE_ORPHAN || (kind == BESIDE_COMPANION && r == 0)) {
+		s->ret->n_leftovers++;
+		note_name(s->ret->leftover, sizeof(s->ret->leftover), s, name);
+	}
+	return r < 0 ? r : 0;
+}
+
+int store_find_asides(const char *path, struct store_asides *ret, struct err *err)
+{
+	const char *slash = strrchr(path, '/');
+	struct search s = {.outbox = slash ? slash + 1 : path, .ret = ret};
+	const struct dirent *entry;
+	int r = 0;
+	DIR *dir;
+
+	*ret = (struct store_asides){.n = 0};
+	snprintf(s.directory, sizeof(s.directory), "%.*s", slash ? (int)(slash - path) + 1 : 0, path);
+	dir = opendir(slash ? s.directory : ".");
+	for (errno = 0; dir && r == 0 && (entry = readdir(dir)); errno = 0)
+		r = note_entry(&s, entry->d_name, err);
+	if (r == 0 && errno != 0)
+		r = err_set(err, -errno, "outbox %s: its directory cannot be read: %s", path, strerror(errno));
+	if (dir)
+		closedir(dir);
+	return r;
+}
+
+int store_remove_aside(const char *path, void (*said)(const char *name), struct err *err)
+{
+	struct lockfile lock;
+	char name[PATH_MAX];
+	int n = 0, r;
+
+	if (!aside_is_name(path) && !is_orphan(path))
+		return err_set(err, -EINVAL, "%s is not an outbox that was set aside; left unchanged", path);
+	r = lockfile_take(&lock, path, err);
+	if (r < 0)
+		return r;
+	/* The outbox last: as long as it is there, so is what belongs to it, or it was removed on purpose. */
+	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(companions); i++) {
+		r = beside_remove(path, companions[i], err);
+		if (r > 0 && beside_name(name, path, companions[i], err) == 0)
+			said(name);
+		n += r > 0;
+	}
+	if (r >= 0)
+		r = beside_remove(path, ".lock", err);
+	lockfile_release(&lock, path);
+	if (r >= 0)
+		r = beside_sync(path, err);
+	if (r >= 0 && n == 0)
+		return err_set(err, -ENOENT, "%s: there is no such file, nor anything that belongs to it", path);
+	return r < 0 ? r : 0;
+}
+
+/* ---- setting aside ---- */
+
+/* The target was free when this began: what is there under its name is what this moved. An empty file that an opening
+ * made since then is no loss. */
+static int move_companion(const char *path, const char *aside, const char *suffix, struct err *err)
+{
+	int r = beside_look(aside, suffix, NULL, err);
+
+	if (r < 0)
+		return r;
+	if (r > 0)
+		r = beside_keep_orphan(path, suffix, "was made after the outbox had been set aside", err);
+	else
+		r = beside_rename(path, aside, suffix, err);
+	return r < 0 ? r : 0;
+}
+
+static int move_all(const char *path, const char *aside, struct err *err)
+{
+	int there = beside_look(path, "", NULL, err), moved = beside_look(aside, "", NULL, err), r = 0;
+
+	if (there < 0 || moved < 0)
+		return there < 0 ? there : moved;
+	/* Both: what is there now has taken its place since, and so has what lies beside it. */
+	if (there > 0 && moved > 0)
+		return 0;
+	/* The companions go first, so that an outbox which has gone has taken them along. */
+	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(companions) - 1; i++)
+		r = move_companion(path, aside, companions[i], err);
+	if (r >= 0 && there > 0)
+		r = beside_rename(path, aside, "", err);
+	return r < 0 ? r : 0;
+}
+
+/* Only into a free place. */
+static int put_in_place(const char *path, struct err *err)
+{
+	char from[PATH_MAX];
+	int r = beside_look(path, "", NULL, err);
+
+	if (r == 0)
+		r = beside_name(from, path, ASIDE_RESTORING, err);
+	else if (r > 0)
+		return 0;
+	if (r == 0)
+		r = beside_rename(from, path, "", err);
+	if (r >= 0)
+		r = beside_sync(path, err);
+	return r < 0 ? r : 0;
+}
+
+int aside_go_on(const char *path, struct lockfile *lock, struct err *err)
+{
+	char aside[PATH_MAX];
+	bool restore = lock->restore;
+	int r = 0;
+
+	if (!lock->aside[0] && !restore)
+		return 0;
+	if (lock->aside[0]) {
+		r = beside_name(aside, path, lock->aside, err);
+		if (r == 0)
+			r = move_all(path, aside, err);
+		if (r == 0)
+			r = beside_sync(path, err);
+	}
+	if (r == 0 && restore)
+		r = put_in_place(path, err);
+	if (r < 0)
+		return r;
+	lock->aside[0] = '\0';
+	lock->restore = false;
+	r = lockfile_write(lock, lock->id_mark, !restore);
+	return r < 0 ? err_set(err, r, "outbox %s: its lock file cannot be written: %s", path, strerror(-r)) : 0;
+}

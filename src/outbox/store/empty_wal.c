@@ -1,0 +1,42 @@
+/* empty_wal.c - all of the WAL copied into the database, and the file emptied */
+#include <errno.h>
+
+#include "outbox/store/store_private.h"
+
+/* The numbers, in a transaction that writes even when none changed: the next id is written in any case. */
+static int note_ids(struct store *st, void *arg)
+{
+	const bool *whole = arg;
+
+	st->pairing.wanted = true;
+	st->pairing.whole = *whole;
+	ledger_set(&st->ledger, LEDGER_CLEAN, 0);
+	db_int(&st->db, SQL_SET_COUNTER, 1, LEDGER_NEXT_ID);
+	db_int(&st->db, SQL_SET_COUNTER, 2, st->ledger.now[LEDGER_NEXT_ID]);
+	return db_run(&st->db, SQL_SET_COUNTER);
+}
+
+/* A start that finds no WAL, and a database that knows of fewer ids than were promised, takes that for an older file
+ * (store.c). Killed with a WAL that was emptied here it would be wrong: no id is promised meanwhile beyond those that
+ * the database knows, its mark says that it is whole, and the WAL has a header again soon. */
+int store_empty_wal(struct store *st)
+{
+	bool whole = true, not_whole = false;
+	int r = store_transaction(st, note_ids, &whole), r2;
+
+	st->pairing.whole = false;
+	st->lock.closed = false;
+	if (r == 0)
+		r = lockfile_write(&st->lock, (uint64_t)st->ledger.now[LEDGER_NEXT_ID], st->lock.suspect);
+	if (st->fatal)
+		return -EIO;
+	db_forget_trouble(&st->db);
+	st->pairing.begins = true;
+	if (db_checkpoint(&st->db, true) < 0) {
+		r = trouble_errno(st->db.trouble);
+		store_judge_trouble(st, "emptying the WAL");
+	}
+	st->debt = (struct copy_debt){.frames = st->db.wal_frames};
+	r2 = store_transaction(st, note_ids, &not_whole);
+	return r < 0 ? r : r2;
+}

@@ -1,0 +1,13 @@
+/* backoff.c - when to try again: exponential, capped, half of it by chance */
+#include "policy/backoff.h"
+
+int64_t backoff_wait_us(const struct backoff *b, unsigned n, double chance)
+{
+	int64_t wait = b->min_us;
+	for (unsigned i = 1; i < n && wait < b->max_us; i++)
+		wait = wait > b->max_us / 2 ? b->max_us : wait * 2;
+	if (wait > b->max_us)
+		wait = b->max_us;
+	int64_t fixed = wait / 2;
+	return fixed + (int64_t)((double)(wait - fixed) * chance);
+}

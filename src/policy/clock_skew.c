@@ -1,0 +1,28 @@
+/* clock_skew.c - which wall clock an event was accepted by */
+#include "policy/clock_skew.h"
+
+#include <string.h>
+
+enum { STEP_US = 1000 * 1000 }; /* a smaller difference is drift and counts as the same clock */
+
+int64_t clock_skew_of(const struct clock_skew *s, uint64_t id)
+{
+	for (size_t i = s->n; i-- > 0;)
+		if (id >= s->epochs[i].first_id)
+			return s->base_us - s->epochs[i].offset_us;
+	return 0;
+}
+
+void clock_skew_note(struct clock_skew *s, uint64_t id, int64_t offset_us)
+{
+	int64_t last = s->n > 0 ? s->epochs[s->n - 1].offset_us : s->base_us;
+	int64_t step = offset_us > last ? offset_us - last : last - offset_us;
+	if (step <= STEP_US)
+		return;
+	if (s->n == CLOCK_EPOCHS) {
+		/* the clock is stepped all the time: keep one of the two oldest epochs */
+		memmove(&s->epochs[1], &s->epochs[2], (CLOCK_EPOCHS - 2) * sizeof(s->epochs[0]));
+		s->n--;
+	}
+	s->epochs[s->n++] = (struct clock_epoch){id, offset_us};
+}

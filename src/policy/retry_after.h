@@ -1,0 +1,13 @@
+/* retry_after.h - the one place where a server's Retry-After is obeyed (net/http_retry_after.c reads it) */
+#ifndef POLICY_RETRY_AFTER_H
+#define POLICY_RETRY_AFTER_H
+
+#include <stdint.h>
+
+/* The wait that the policy chose, or the server's if that is longer. retry_after_us < 0: it asked for none. Pure. */
+static inline int64_t retry_after_obey(int64_t wait_us, int64_t retry_after_us)
+{
+	return wait_us > retry_after_us ? wait_us : retry_after_us;
+}
+
+#endif

@@ -1,0 +1,334 @@
+/* sandbox.c - a loopback stand-in for GA4: judges every request by the local rules and prints what it received
+ *
+ * It answers as GA4 does, 204 to anything on /mp/collect, and says on its output what GA4 would have dropped. */
+#include "sandbox/sandbox.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/parse.h"
+#include "event/event_in.h"
+#include "ga4/google_verdict.h"
+#include "net/http_server/http_server.h"
+#include "sandbox/sandbox_print.h"
+#include "json/json_read.h"
+
+/* Google's limits for a request (REF), and room to see what is larger. */
+enum { REQUEST_EVENTS_MAX = 25, REQUEST_BYTES = 130000, BODY_MAX = 1024 * 1024, OUTPUT_MAX = 4 * 1024 * 1024 };
+enum { JUDGE_WEB, JUDGE_APP, JUDGE_STRICT = 2 /* added to either */, JUDGES = 4 };
+
+struct collector {
+	struct http_server *server;
+	struct event_in *judge;
+	struct json_in *reader;
+	struct stream_rules rules[JUDGES];
+	void *scratch; /* where a judged line's submission lies until the next one */
+	size_t scratch_size;
+	struct buf line;
+	int out_fd;
+	bool colour;
+	int fail_status;
+	uint64_t fail_left;
+};
+
+/* ---- judging ---- */
+
+static void *scratch_alloc(void *arg, size_t size)
+{
+	struct collector *c = arg;
+
+	if (size > c->scratch_size) {
+		void *p = realloc(c->scratch, size);
+
+		if (!p)
+			return NULL;
+		c->scratch = p;
+		c->scratch_size = size;
+	}
+	return c->scratch;
+}
+
+static void refuse(struct finding *f, enum code code, const char *field, const char *message)
+{
+	f->code = code;
+	snprintf(f->field, sizeof(f->field), "%s", field);
+	snprintf(f->message, sizeof(f->message), "%s", message);
+}
+
+/* The address that the request came to. False: it is wrong. Google's validation endpoint does not look at it. */
+static bool check_query(struct http_exchange *x, struct finding *ret)
+{
+	if (!http_query(x, "api_secret"))
+		refuse(ret, CODE_VALUE_REQUIRED, "api_secret", "the query has no api_secret");
+	else if (!http_query(x, "measurement_id") == !http_query(x, "firebase_app_id"))
+		refuse(ret, CODE_VALUE_REQUIRED, "measurement_id",
+		       "the query needs exactly one of measurement_id and firebase_app_id");
+	else
+		return true;
+	return false;
+}
+
+/* What only a whole request can get wrong. False: it did. */
+static bool check_request(struct http_exchange *x, struct slice body, const struct json_doc *d, struct finding *ret)
+{
+	const struct json_node *events = d ? json_member(d, &d->nodes[0], "events") : NULL;
+	const char *type = http_header(x, "Content-Type");
+
+	if (!type || strncmp(type, "application/json", 16) != 0)
+		refuse(ret, CODE_VALUE_INVALID, "", "the Content-Type is not application/json");
+	else if (body.n >= REQUEST_BYTES)
+		refuse(ret, CODE_VALUE_OUT_OF_BOUNDS, "", "the request is not smaller than 130000 bytes");
+	else if (events && events->count > REQUEST_EVENTS_MAX)
+		refuse(ret, CODE_EXCEEDED_MAX_ENTITIES, "events", "a request has at most 25 events");
+	else
+		return true;
+	return false;
+}
+
+static bool wants_strict(const struct json_doc *d)
+{
+	const struct json_node *n = d ? json_member(d, &d->nodes[0], "validation_behavior") : NULL;
+
+	return n && n->type == JSON_STRING && slice_eq(json_value(d, n), SLICE_LIT("ENFORCE_RECOMMENDATIONS"));
+}
+
+/* 0: *ret says what is wrong, or has no code. The window is wide: a request may come late. */
+static int judge(struct collector *c, struct http_exchange *x, struct slice body, const struct json_doc *d,
+                 struct finding *ret)
+{
+	struct line_context context = {
+	        .streams = c->rules,
+	        .n_streams = JUDGES,
+	        .max_age_us = 30 * US_PER_DAY,
+	        .forced_stream = (http_query(x, "firebase_app_id") ? JUDGE_APP : JUDGE_WEB) +
+	                         (wants_strict(d) ? JUDGE_STRICT : 0),
+	};
+	struct line_result result;
+	int r;
+
+	*ret = (struct finding){0};
+	if (!check_request(x, body, d, ret))
+		return 0;
+	r = event_in_read(c->judge, body, &context, clock_wall_us(), scratch_alloc, c, &result);
+	if (r == 0 && !result.sub)
+		*ret = result.refusal;
+	return r;
+}
+
+/* ---- answering ---- */
+
+/* A reader that stops reading holds up the sandbox, and nothing else. One that went away is written to no more. */
+static void flush_output(struct collector *c)
+{
+	if (c->line.len > 0 && c->out_fd >= 0 && fd_write_all(c->out_fd, c->line.data, c->line.len) < 0)
+		c->out_fd = -1;
+	buf_clear(&c->line);
+}
+
+static void print_text(struct collector *c, enum sandbox_mark mark, const char *text)
+{
+	if (sandbox_print_text(&c->line, mark, text, c->colour) == 0)
+		flush_output(c);
+}
+
+static void print_events(struct collector *c, enum sandbox_mark mark, const struct json_doc *d)
+{
+	if (d && sandbox_print_events(&c->line, mark, d, clock_wall_us(), c->colour) == 0)
+		flush_output(c);
+	buf_clear(&c->line);
+}
+
+static void print_refusal(struct collector *c, const struct finding *f)
+{
+	char text[sizeof(struct finding) + 64];
+
+	snprintf(text, sizeof(text), "GA4 would drop this: %s%s%s (%s)", f->field, f->field[0] ? ": " : "",
+	         f->message, code_name(f->code));
+	print_text(c, SANDBOX_REFUSED, text);
+}
+
+static void answer_status(struct http_exchange *x, int status)
+{
+	static const char *const retry[] = {"Retry-After", "1", NULL};
+
+	http_answer(x, status, NULL, SLICE_LIT(""), status == 503 ? retry : NULL);
+}
+
+static bool fail_as_asked(struct collector *c, struct http_exchange *x, const struct json_doc *d)
+{
+	char text[64];
+
+	if (c->fail_left == 0)
+		return false;
+	c->fail_left--;
+	snprintf(text, sizeof(text), "answering %d, as asked:", c->fail_status);
+	print_text(c, SANDBOX_FAILED, text);
+	print_events(c, SANDBOX_FAILED, d);
+	answer_status(x, c->fail_status);
+	return true;
+}
+
+static const struct json_doc *read_body(struct collector *c, struct slice body)
+{
+	const struct json_doc *d;
+
+	return json_in_read(c->reader, body, &d, NULL) == 0 ? d : NULL;
+}
+
+static void on_collect(struct collector *c, const struct http_request_info *request)
+{
+	const struct json_doc *d = read_body(c, request->body);
+	struct finding finding = {0};
+
+	if (fail_as_asked(c, request->exchange, d))
+		return;
+	if (check_query(request->exchange, &finding) && judge(c, request->exchange, request->body, d, &finding) < 0) {
+		answer_status(request->exchange, 503);
+		return;
+	}
+	print_events(c, finding.code == CODE_NONE ? SANDBOX_RECEIVED : SANDBOX_REFUSED, d);
+	if (finding.code != CODE_NONE)
+		print_refusal(c, &finding);
+	answer_status(request->exchange, 204);
+}
+
+static void on_debug(struct collector *c, const struct http_request_info *request)
+{
+	_cleanup_(buf_free) struct buf out = BUF_INIT(64 * 1024);
+	const struct json_doc *d = read_body(c, request->body);
+	struct finding finding;
+	int r = judge(c, request->exchange, request->body, d, &finding);
+
+	if (r == 0)
+		r = google_verdict_write(&out, finding.code == CODE_NONE ? NULL : &finding, d);
+	if (r < 0)
+		answer_status(request->exchange, 503);
+	else
+		http_answer(request->exchange, 200, "application/json; charset=utf-8", buf_slice(&out), NULL);
+}
+
+/* A page in a browser on this machine must not reach it, hence no Origin. */
+static void on_control(struct collector *c, const struct http_request_info *request)
+{
+	struct http_exchange *x = request->exchange;
+	const char *fail = http_query(x, "fail"), *times = http_query(x, "for");
+	uint64_t status, n = UINT64_MAX;
+	char text[96];
+
+	if (http_header(x, "Origin")) {
+		answer_status(x, 403);
+		return;
+	}
+	if (!fail || parse_u64(slice_of(fail), &status) < 0 || status < 200 || status > 599 ||
+	    (times && parse_u64(slice_of(times), &n) < 0)) {
+		answer_status(x, 400);
+		return;
+	}
+	c->fail_status = (int)status;
+	c->fail_left = status < 300 ? 0 : n;
+	if (c->fail_left == 0)
+		snprintf(text, sizeof(text), "the collector answers 204 again");
+	else
+		snprintf(text, sizeof(text), "the collector will answer %d until told otherwise", c->fail_status);
+	print_text(c, SANDBOX_FAILED, text);
+	answer_status(x, 204);
+}
+
+struct route {
+	struct slice path;
+	void (*handle)(struct collector *c, const struct http_request_info *request);
+};
+static const struct route routes[] = {
+        {{"/mp/collect", 11}, on_collect},
+        {{"/debug/mp/collect", 17}, on_debug},
+        {{"/control", 8}, on_control},
+};
+
+static void on_request(void *arg, const struct http_request_info *request)
+{
+	struct collector *c = arg;
+
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		if (!slice_eq(request->path, routes[i].path))
+			continue;
+		if (slice_eq(request->method, SLICE_LIT("POST")))
+			routes[i].handle(c, request);
+		else
+			answer_status(request->exchange, 405);
+		return;
+	}
+	answer_status(request->exchange, 404);
+}
+
+/* ---- opening and closing ---- */
+
+static void set_rules(struct collector *c)
+{
+	for (int i = 0; i < JUDGES; i++)
+		c->rules[i] = (struct stream_rules){
+		        .name = SLICE_LIT("sandbox"),
+		        .sid = 1,
+		        .type = i & JUDGE_APP ? STREAM_APP : STREAM_WEB,
+		        .mode = i & JUDGE_STRICT ? VALIDATION_STRICT : VALIDATION_STANDARD,
+		};
+}
+
+static int start(struct collector *c, struct loop *loop, struct err *err)
+{
+	const struct http_server_config config = {
+	        .listen = "127.0.0.1:0",
+	        .max_body = BODY_MAX,
+	        .max_headers = 16 * 1024,
+	        .max_connections = 256,
+	        .timeout_us = 60 * US_PER_S,
+	};
+
+	c->judge = event_in_new();
+	c->reader = json_in_new(32);
+	if (!c->judge || !c->reader)
+		return err_set(err, -ENOMEM, "no memory for the sandbox's collector");
+	return http_server_open(&c->server, loop, &config, on_request, c, err);
+}
+
+int collector_open(struct collector **ret, struct loop *loop, int out_fd, struct err *err)
+{
+	struct collector *c = calloc(1, sizeof(*c));
+	const char *no_color = getenv("NO_COLOR");
+	int r;
+
+	if (!c)
+		return err_set(err, -ENOMEM, "no memory for the sandbox's collector");
+	buf_init(&c->line, OUTPUT_MAX);
+	c->out_fd = out_fd;
+	c->colour = isatty(out_fd) && (!no_color || no_color[0] == '\0');
+	set_rules(c);
+	r = start(c, loop, err);
+	if (r < 0) {
+		collector_free(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+unsigned collector_port(const struct collector *c)
+{
+	return http_server_port(c->server);
+}
+
+struct collector *collector_free(struct collector *c)
+{
+	if (!c)
+		return NULL;
+	http_server_free(c->server);
+	event_in_free(c->judge);
+	json_in_free(c->reader);
+	buf_free(&c->line);
+	free(c->scratch);
+	free(c);
+	return NULL;
+}
