@@ -15,7 +15,7 @@
 static volatile long malloc_fails_at = -1; /* so many more succeed before one fails; below 0: none fails.
                                             * volatile: a compiler knows that malloc() reads no variable of ours */
 /* Part of the name of a library that crashes without memory: its own allocations neither fail nor count. */
-static const char *malloc_spares;
+static const char *malloc_spares __attribute__((unused));
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)

@@ -132,16 +132,18 @@ static int setopt_error(CURLoption option, CURLcode code, struct err *err)
 	               o ? o->name : "(unknown)", curl_easy_strerror(code));
 }
 
+/* In parentheses, for there is a macro of that name: it compares the value's type with that of one option, and a
+ * compiler that inlines this for several takes it for wrong. */
 static int set_long(CURL *easy, CURLoption option, long value, struct err *err)
 {
-	CURLcode code = curl_easy_setopt(easy, option, value);
+	CURLcode code = (curl_easy_setopt)(easy, option, value);
 
 	return code == CURLE_OK ? 0 : setopt_error(option, code, err);
 }
 
 static int set_pointer(CURL *easy, CURLoption option, const void *value, struct err *err)
 {
-	CURLcode code = curl_easy_setopt(easy, option, value);
+	CURLcode code = (curl_easy_setopt)(easy, option, value);
 
 	return code == CURLE_OK ? 0 : setopt_error(option, code, err);
 }
