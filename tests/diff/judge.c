@@ -19,6 +19,7 @@
 #include "event/payload.h"
 #include "ga4/validate.h"
 #include "outbox/db/schema.h"
+#include "outbox/jobs/jobs.h"
 #include "outbox/store/envelopes.h"
 #include "outbox/store/store_private.h"
 #include "json/json_read.h"

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "fuzz.h"
 #include "outbox/file/pages.h"
+#include "outbox/jobs/jobs.h"
 #include "outbox/store/store_private.h"
 
 #define T0 INT64_C(1760000000000000)
