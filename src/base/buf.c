@@ -1,4 +1,4 @@
-/* buf.c - a growing byte buffer that knows its maximum from birth */
+/* buf.c - a growing byte buffer with a fixed maximum size */
 #include "base/buf.h"
 
 #include <errno.h>
@@ -27,7 +27,8 @@ void buf_wipe(struct buf *b)
 	buf_free(b);
 }
 
-/* One byte more than cap is allocated, so that printf's NUL never costs a byte of the maximum. */
+/* Allocates one byte more than cap, so that the NUL that printf writes does not count against
+ * the maximum. */
 static int set_cap(struct buf *b, size_t cap)
 {
 	char *p = realloc(b->data, cap + 1);
@@ -48,7 +49,7 @@ void buf_trim(struct buf *b, size_t keep)
 		return;
 	}
 	if (set_cap(b, keep) < 0)
-		return; /* the larger block stays: nothing is lost */
+		return; /* on failure the larger block stays in use */
 }
 
 int buf_reserve(struct buf *b, size_t n)
@@ -95,7 +96,7 @@ int buf_append_char(struct buf *b, char c)
 	return 0;
 }
 
-/* Digits of v into the end of text; returns their first. */
+/* Writes the digits of v so that they end at `end`; returns a pointer to the first digit. */
 static char *format_u64(uint64_t v, char *end)
 {
 	do

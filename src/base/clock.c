@@ -1,4 +1,4 @@
-/* clock.c - the three clocks, read together, and a thread's own time */
+/* clock.c - the three system clocks, read together, and the CPU use of a thread */
 #include "base/clock.h"
 
 #include <assert.h>
@@ -6,14 +6,14 @@
 #include <sys/types.h>
 #include <time.h>
 
-/* configure finds the flags for it. Files and times of 32 bits end at 2 GiB and in 2038. */
+/* configure sets the flags for 64-bit types: with 32 bits files end at 2 GiB and times in 2038. */
 static_assert(sizeof(off_t) >= 8 && sizeof(time_t) >= 8, "off_t or time_t has 32 bits: run configure again");
 
 static int64_t read_us(clockid_t id)
 {
 	struct timespec ts;
 
-	/* Cannot fail: all three exist on every Linux since 2.6.39, and ts is ours. */
+	/* Cannot fail: every Linux since 2.6.39 has all three clocks, and ts is valid. */
 	clock_gettime(id, &ts);
 	return (int64_t)ts.tv_sec * US_PER_S + ts.tv_nsec / 1000;
 }
@@ -44,7 +44,8 @@ void clock_thread(struct thread_time *ret)
 {
 	struct rusage usage;
 
-	/* Its times are as of the last tick, milliseconds ago: the clock is the exact one. */
+	/* The CPU times in usage are only updated at each tick, so the thread's CPU clock is
+	 * read instead. */
 	getrusage(RUSAGE_THREAD, &usage);
 	*ret = (struct thread_time){.cpu_us = read_us(CLOCK_THREAD_CPUTIME_ID), .waits = usage.ru_nvcsw};
 }

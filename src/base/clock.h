@@ -1,6 +1,6 @@
-/* clock.h - the three clocks, read together; policy gets them as arguments and never reads one itself
+/* clock.h - the three system clocks, read together, and the CPU use of a thread
  *
- * And what a thread did with its time, for whoever counts that. */
+ * Policy code gets the time as an argument and never reads a clock itself. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
@@ -13,9 +13,11 @@
 #define US_PER_DAY (24 * US_PER_H)
 
 struct now {
-	int64_t wall_us; /* since 1970, CLOCK_REALTIME: what is stored and sent */
-	int64_t mono_us; /* CLOCK_MONOTONIC: every waiting */
-	int64_t boot_us; /* CLOCK_BOOTTIME: an event's age (it runs on through suspend) */
+	/* Microseconds since 1970, CLOCK_REALTIME: timestamps that are stored and sent */
+	int64_t wall_us;
+	int64_t mono_us; /* CLOCK_MONOTONIC: delays and timeouts */
+	/* CLOCK_BOOTTIME: the age of events, because it also runs during suspend */
+	int64_t boot_us;
 };
 
 void clock_now(struct now *ret);
@@ -23,10 +25,11 @@ int64_t clock_mono_us(void);
 int64_t clock_wall_us(void);
 int64_t clock_boot_us(void);
 
-/* The calling thread's own: time that other processes or the host of a virtual machine took away is not in it. */
+/* CPU use of the calling thread. Time taken by other processes or by the host of a virtual
+ * machine is not included. */
 struct thread_time {
 	int64_t cpu_us;
-	long waits; /* times that it gave up the processor by itself: for a lock, a disk, a pipe */
+	long waits; /* voluntary context switches: waits for a lock, a disk or a pipe */
 };
 void clock_thread(struct thread_time *ret);
 

@@ -1,4 +1,4 @@
-/* err.c - an error that travels up: a negative errno plus the sentence a person reads */
+/* err.c - an error value: a negative errno plus the message for the user */
 #include "base/err.h"
 
 #include <stdarg.h>
@@ -7,7 +7,8 @@
 
 #include "base/utf8.h"
 
-/* The text may quote a file or a line: it must stay one line on a log or a terminal, and end on a whole character. */
+/* The text may quote a file or an input line. Make it a single line that is safe on a terminal,
+ * ending on a whole character. */
 static void make_one_line(char *text, size_t size, size_t wanted)
 {
 	size_t n = wanted < size ? wanted : utf8_whole(text, size - 1);
@@ -44,7 +45,7 @@ int err_prefix(struct err *err, int code, const char *fmt, ...)
 	n = vsnprintf(whole, sizeof(whole), fmt, ap);
 	va_end(ap);
 	if (n < 0 || (size_t)n >= sizeof(whole))
-		return code; /* a prefix that leaves no room for the text says less than the text */
+		return code; /* if the prefix leaves no room for the text, keep the text alone */
 	m = snprintf(whole + n, sizeof(whole) - (size_t)n, ": %s", err->text);
 	memcpy(err->text, whole, sizeof(whole));
 	make_one_line(err->text, sizeof(err->text), (size_t)n + (size_t)(m < 0 ? 0 : m));

@@ -1,4 +1,4 @@
-/* fd.c - descriptors and small files */
+/* fd.c - helpers for file descriptors and small files */
 #include "base/fd.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@ int fd_close(int fd)
 	int saved_errno = errno;
 
 	if (fd >= 0)
-		close(fd); /* Linux has released it whatever it answers, EINTR included */
+		close(fd); /* Linux has closed it whatever close() returns, EINTR included */
 	errno = saved_errno;
 	return -1;
 }
@@ -60,7 +60,7 @@ int fd_write_all(int fd, const void *p, size_t n)
 	return 0;
 }
 
-/* One byte is asked for past the maximum, to tell a file that fits from one that does not. */
+/* Reads up to one byte more than the maximum, to detect a file that is too large. */
 static int read_to_end(int fd, struct buf *b)
 {
 	for (;;) {
@@ -89,7 +89,7 @@ static int read_to_end(int fd, struct buf *b)
 
 int file_read(const char *path, struct buf *b, struct err *err)
 {
-	/* Not blocking: a FIFO of that name must not hang the start. */
+	/* O_NONBLOCK, because opening a FIFO of that name would block the start. */
 	_cleanup_(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	size_t before = b->len;
 	struct stat st;

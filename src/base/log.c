@@ -1,4 +1,4 @@
-/* log.c - one line to stderr for whoever is paged; the only state is the level and the prefix style */
+/* log.c - leveled logging to stderr, one write(2) per line */
 #include "base/log.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 
 enum { LINE_MAX_BYTES = 2048 };
 
-/* Both threads log, and a reload changes the level: hence atomic. */
+/* Atomic, because both threads log and a reload changes the level. */
 static _Atomic int current_level = LOG_LEVEL_INFO;
 static _Atomic bool to_journal;
 
@@ -42,7 +42,8 @@ bool log_stderr_is_journal(void)
 	unsigned long long dev, ino;
 	struct stat st;
 
-	/* systemd.exec(5): device and inode in decimal, separated by a colon. */
+	/* The format is given in systemd.exec(5): device and inode in decimal, separated by a
+	 * colon. */
 	if (!where || sscanf(where, "%llu:%llu", &dev, &ino) != 2 || fstat(STDERR_FILENO, &st) < 0)
 		return false;
 	return st.st_dev == (dev_t)dev && st.st_ino == (ino_t)ino;
@@ -111,9 +112,9 @@ void log_write(enum log_level level, const char *fmt, ...)
 	for (size_t i = head; i < n; i++)
 		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
 			line[i] = '?';
-	line[n++] = '\n'; /* over vsnprintf's NUL: there is always that one byte */
+	line[n++] = '\n'; /* overwrites vsnprintf's NUL, so there is always room */
 	if (fd_write_all(STDERR_FILENO, line, n) < 0)
-		errno = saved_errno; /* nowhere left to say it */
+		errno = saved_errno; /* an error of stderr cannot be reported anywhere */
 	errno = saved_errno;
 }
 

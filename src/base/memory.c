@@ -1,4 +1,4 @@
-/* memory.c - how much memory is resident, and giving some back to the system */
+/* memory.c - the resident memory of the process, and returning free memory to the system */
 #include "base/memory.h"
 
 #include <fcntl.h>
@@ -28,8 +28,9 @@ size_t memory_resident(void)
 void memory_give_back(void)
 {
 #ifdef __GLIBC__
-	/* glibc gives back by itself only what lies at the end of its heap: after a burst of events of all ages and
-	 * sizes that is little (57 MiB stayed resident, 27 after this). */
+	/* By itself glibc returns only memory at the end of its heap, which is little after a
+	 * burst of events of all ages and sizes (57 MiB stayed resident, 27 MiB after this
+	 * call). */
 	malloc_trim(0);
 #endif
 }

@@ -1,12 +1,12 @@
-/* memory.h - how much memory is resident, and giving some back to the system */
+/* memory.h - the resident memory of the process, and returning free memory to the system */
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
 
 #include <stddef.h>
 
-/* Bytes, as the system counts them (proc(5), statm); 0: it does not tell. */
+/* Returns the resident bytes (proc(5), statm), or 0 if they are not known. */
 size_t memory_resident(void);
-/* What free() kept. Takes some milliseconds after a busy time. */
+/* Returns freed memory to the system. Takes some milliseconds after a busy period. */
 void memory_give_back(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* nearest.c - the known name that a mistyped one probably meant */
+/* nearest.c - a suggestion for a mistyped name */
 #include "base/nearest.h"
 
 #include "base/macros.h"
@@ -10,7 +10,8 @@ static unsigned min2(unsigned a, unsigned b)
 	return a < b ? a : b;
 }
 
-/* Optimal string alignment: insertions, deletions, replacements and swaps of neighbours, each one step. */
+/* Computes the optimal string alignment distance: an insertion, a deletion, a replacement and a
+ * swap of neighbours cost one each. */
 static unsigned edit_distance(struct slice a, struct slice b)
 {
 	unsigned rows[3][NAME_MAX_BYTES + 1];
@@ -56,7 +57,7 @@ const char *nearest_name(struct slice name, const char *const names[], size_t n)
 		if (known.n > NAME_MAX_BYTES)
 			continue;
 		distance = edit_distance(name, known);
-		/* A name of which nothing is left is no likeness ("x" for "id"). */
+		/* Names that share no character are not similar ("x" for "id"). */
 		if (distance > allowed_distance(longer) || distance >= longer)
 			continue;
 		if (!best || distance < best_distance) {

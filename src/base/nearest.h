@@ -1,4 +1,4 @@
-/* nearest.h - the known name that a mistyped one probably meant */
+/* nearest.h - a suggestion for a mistyped name */
 #ifndef BASE_NEAREST_H
 #define BASE_NEAREST_H
 
@@ -6,8 +6,8 @@
 
 #include "base/slice.h"
 
-/* Of n names the one with the least edit distance (transpositions count one), when it is at most
- * a third of the longer name's length and at least within 2 for short ones; NULL when none is near. */
+/* Returns the name with the least edit distance (a transposition costs one) if that is at most a
+ * third of the longer name's length, or at most 2 for short names; otherwise NULL. */
 const char *nearest_name(struct slice name, const char *const names[], size_t n);
 
 #endif

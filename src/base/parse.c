@@ -1,4 +1,4 @@
-/* parse.c - strict readers of numbers, durations and sizes: the whole text or an error */
+/* parse.c - strict parsers for numbers, durations and sizes */
 #include "base/parse.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@ struct unit {
 	uint64_t factor;
 };
 
-/* Largest first: the formatters take the first that divides. */
+/* Largest first: the formatters use the first unit that divides the value. */
 static const struct unit durations[] = {
         {"d", (uint64_t)US_PER_DAY}, {"h", (uint64_t)US_PER_H},   {"m", (uint64_t)US_PER_MIN},
         {"s", (uint64_t)US_PER_S},   {"ms", (uint64_t)US_PER_MS},
@@ -94,9 +94,9 @@ int parse_size(struct slice s, uint64_t *ret)
 	return parse_with_unit(s, sizes, ARRAY_LEN(sizes), UINT64_MAX, ret);
 }
 
-/* The parts of a JSON number (RFC 8259, 6). */
+/* The parts of a JSON number (RFC 8259, section 6). */
 struct number {
-	uint64_t mantissa; /* all digits, meaningful while n_digits <= 19 */
+	uint64_t mantissa; /* all digits; valid while n_digits <= 19 */
 	size_t n_digits, n_fraction;
 	bool negative, has_exponent;
 };
@@ -150,7 +150,8 @@ static int parse_by_strtod(struct slice s, double *ret)
 		return -ENOMEM;
 	memcpy(text, s.p, s.n);
 	text[s.n] = '\0';
-	v = strtod(text, NULL); /* nobody calls setlocale(): the point is a point */
+	/* This program never calls setlocale(), so the decimal point is "." */
+	v = strtod(text, NULL);
 	if (text != small)
 		free(text);
 	if (!isfinite(v))
@@ -161,8 +162,8 @@ static int parse_by_strtod(struct slice s, double *ret)
 
 int parse_json_double(struct slice s, double *ret)
 {
-	/* A quotient of two integers that doubles hold exactly is rounded once: correct without strtod (Clinger
-	 * 1990). */
+	/* The quotient of two integers that a double holds exactly is rounded once, so it is
+	 * correct without strtod() (Clinger 1990). */
 	static const double tens[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
 	                              1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
 	struct number n = {0};
@@ -192,7 +193,7 @@ static const char *format_with_unit(uint64_t v, const struct unit *units, size_t
 
 const char *format_duration(int64_t us, char buf[32])
 {
-	/* No unit is below a millisecond: what is finer is cut off. */
+	/* The smallest unit is a millisecond; the rest is truncated. */
 	uint64_t v = us < 0 ? 0 : (uint64_t)us;
 
 	return format_with_unit(v - v % (uint64_t)US_PER_MS, durations, ARRAY_LEN(durations), buf);

@@ -1,4 +1,4 @@
-/* process.c - what each of our programs is before it opens or reads anything */
+/* process.c - process-wide settings that each program makes before it opens or reads anything */
 #include "base/process.h"
 
 #include <fcntl.h>
@@ -6,8 +6,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-/* Who starts us may have closed 0, 1 or 2: a socket or a file that got such a number would receive what is meant for
- * the log or the terminal. Held read-only, so that writing fails as it does on a closed one. */
+/* The parent may have closed 0, 1 or 2. A socket or file that got one of these numbers would
+ * receive log lines or output. They are opened read-only, so that writing fails as it does on a
+ * closed descriptor. */
 static void hold_standard_descriptors(void)
 {
 	int fd;
@@ -21,9 +22,11 @@ static void hold_standard_descriptors(void)
 
 void process_begin(void)
 {
-	/* Secrets must not land in a core file or be read by a debugger of the same user (ga4relay.conf(5)). */
+	/* Keeps secrets out of core files and from debuggers of the same user
+	 * (ga4relay.conf(5)). */
 	prctl(PR_SET_DUMPABLE, 0);
-	/* A file that may not grow further (RLIMIT_FSIZE) is an error of write(), not the end of the process. */
+	/* A file at its size limit (RLIMIT_FSIZE) must be an error of write(), not kill the
+	 * process. */
 	signal(SIGXFSZ, SIG_IGN);
 	hold_standard_descriptors();
 }

@@ -1,8 +1,8 @@
-/* process.h - what each of our programs is before it opens or reads anything */
+/* process.h - process-wide settings that each program makes before it opens or reads anything */
 #ifndef BASE_PROCESS_H
 #define BASE_PROCESS_H
 
-/* First in main(). */
+/* Call this first in main(). */
 void process_begin(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* random.c - chance from the kernel */
+/* random.c - random numbers from the kernel */
 #include "base/random.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@ void random_bytes(void *p, size_t n)
 		if (r < 0 && errno == EINTR)
 			continue;
 		if (r < 0)
-			abort(); /* no kernel this runs on lacks it; a predictable hash key would be worse than
+			abort(); /* cannot happen on a supported kernel; a predictable hash key would be worse than
 			            stopping */
 		at += r;
 		n -= (size_t)r;

@@ -1,4 +1,4 @@
-/* random.h - chance from the kernel, drawn outside of policy and passed in */
+/* random.h - random numbers from the kernel; policy code gets them as arguments */
 #ifndef BASE_RANDOM_H
 #define BASE_RANDOM_H
 
@@ -7,7 +7,7 @@
 
 void random_bytes(void *p, size_t n);
 uint64_t random_u64(void);
-/* In [0, 1). */
+/* Returns a number in [0, 1). */
 double random_unit(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* slice.h - a run of bytes that somebody else owns */
+/* slice.h - a reference to bytes that something else owns */
 #ifndef BASE_SLICE_H
 #define BASE_SLICE_H
 
@@ -29,7 +29,7 @@ static inline bool slice_starts(struct slice s, struct slice prefix)
 	return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
 }
 
-/* Does it stand anywhere in s? (memmem() itself must not be given NULL, not even with 0 bytes.) */
+/* True if part occurs anywhere in s. (memmem() must not be passed NULL, not even with 0 bytes.) */
 static inline bool slice_has(struct slice s, struct slice part)
 {
 	return s.n >= part.n && (part.n == 0 || memmem(s.p, s.n, part.p, part.n) != NULL);

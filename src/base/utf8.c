@@ -1,4 +1,4 @@
-/* utf8.c - strict UTF-8: no overlong form, no surrogate, nothing above U+10FFFF */
+/* utf8.c - strict UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF */
 #include "base/utf8.h"
 
 #include <stdint.h>
@@ -24,7 +24,8 @@ static size_t skip_ascii(const char *p, size_t at, size_t n)
 	return at;
 }
 
-/* Length of the sequence at p, of which left bytes are there; 0 when it is none (Unicode 15, table 3-7). */
+/* Returns the length of the valid sequence at p, of which `left` bytes are available, or 0 if it
+ * is invalid (Unicode 15, table 3-7). */
 static size_t sequence_length(const unsigned char *p, size_t left)
 {
 	unsigned char low = 0x80, high = 0xbf;
@@ -87,7 +88,7 @@ size_t utf8_whole(const char *p, size_t n)
 	for (size_t tail = 1; tail <= 3 && tail <= n; tail++) {
 		unsigned char c = (unsigned char)p[n - tail];
 
-		if (c >= 0xc0) /* a first byte: is all of its character there? */
+		if (c >= 0xc0) /* a lead byte: check whether the whole character is present */
 			return utf8_check(p + n - tail, tail) == tail ? n : n - tail;
 		if (c < 0x80)
 			break;
@@ -103,6 +104,7 @@ size_t utf8_truncate(const char *p, size_t n, size_t max)
 		return n;
 	for (int i = 0; i < 3 && cut > 0 && ((unsigned char)p[cut] & 0xc0) == 0x80; i++)
 		cut--;
-	/* Four continuation bytes in a row are no character: nothing to spare. */
+	/* Four continuation bytes in a row are not part of a character, so the text can be cut
+	 * anywhere. */
 	return ((unsigned char)p[cut] & 0xc0) == 0x80 ? max : cut;
 }

@@ -1,4 +1,4 @@
-/* hash.h - a keyed 64-bit hash that a client cannot aim at a bucket (SipHash-1-3) */
+/* hash.h - a keyed 64-bit hash whose collisions a client cannot predict (SipHash-1-3) */
 #ifndef BASE_COLLECTIONS_HASH_H
 #define BASE_COLLECTIONS_HASH_H
 
@@ -9,10 +9,10 @@ struct hash_key {
 	uint64_t k0, k1;
 };
 
-/* From random_bytes(), once per table. */
+/* Draws a key from random_bytes(); use one key per table. */
 void hash_key_init(struct hash_key *key);
 uint64_t hash_bytes(const struct hash_key *key, const void *p, size_t n);
-/* For integers that we number ourselves: a cheap mix, no key. */
+/* A cheap unkeyed hash for integers that this program numbers itself. */
 static inline uint64_t hash_u64(uint64_t v)
 {
 	v ^= v >> 32;

@@ -1,7 +1,8 @@
-/* heap.c - an intrusive pairing heap: insert O(1), take the least O(log n), no memory of its own */
+/* heap.c - an intrusive pairing heap: insert in O(1), remove the least in O(log n), no
+ * allocations */
 #include "base/collections/heap.h"
 
-/* Either may be NULL; the result has no sibling. */
+/* Merges two heaps, either of which may be NULL. The result has no sibling. */
 static struct heap_node *meld(struct heap_node *a, struct heap_node *b)
 {
 	if (!a)
@@ -23,7 +24,8 @@ static struct heap_node *meld(struct heap_node *a, struct heap_node *b)
 	return a;
 }
 
-/* Two passes over a list of siblings, without recursion: pairs to the right, then all of them to the left. */
+/* Merges a list of siblings in two passes without recursion: pairs from left to right, then all
+ * pairs from right to left. */
 static struct heap_node *meld_siblings(struct heap_node *first)
 {
 	struct heap_node *pairs = NULL;

@@ -1,4 +1,5 @@
-/* heap.h - an intrusive pairing heap: insert O(1), take the least O(log n), no memory of its own */
+/* heap.h - an intrusive pairing heap: insert in O(1), remove the least in O(log n), no
+ * allocations */
 #ifndef BASE_COLLECTIONS_HEAP_H
 #define BASE_COLLECTIONS_HEAP_H
 
@@ -11,10 +12,10 @@ struct heap_node {
 };
 
 struct heap {
-	struct heap_node *top; /* the least key; NULL: empty */
+	struct heap_node *top; /* node with the least key; NULL if the heap is empty */
 };
 
-/* The node must be in no heap; of equal keys any comes first. */
+/* Inserts a node that is in no heap. Nodes with equal keys come out in any order. */
 void heap_insert(struct heap *h, struct heap_node *n, uint64_t key);
 /* The node must be in h. */
 void heap_remove(struct heap *h, struct heap_node *n);

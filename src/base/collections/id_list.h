@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 void id_list_sort(uint64_t *ids, size_t n);
-/* ids must be ascending; may be NULL when n is 0. */
+/* True if id is in ids. ids must be ascending, and may be NULL when n is 0. */
 bool id_list_has(const uint64_t *ids, size_t n, uint64_t id);
 
 #endif

@@ -1,4 +1,5 @@
-/* idmap.c - ids to pointers: open addressing, linear probing, backward-shift deletion */
+/* idmap.c - a hash map from ids to pointers: open addressing, linear probing, backward-shift
+ * deletion */
 #include "base/collections/idmap.h"
 
 #include <errno.h>
@@ -20,14 +21,15 @@ void idmap_free(struct idmap *m)
 	idmap_init(m);
 }
 
-/* Ids mostly come and go one after the other: eight in a row share a cache line, and the rows spread. Multiplication
- * puts the good bits on top, and hash_u64 folds them down. */
+/* Ids are mostly added and removed in sequence. Eight consecutive ids share a cache line, and
+ * these groups of eight are spread over the table. The multiplication leaves the best bits on
+ * top, and hash_u64() folds them down. */
 static inline size_t home_of(const struct idmap *m, uint64_t id)
 {
 	return ((size_t)hash_u64(id >> 3) << 3 | (id & 7)) & (m->cap - 1);
 }
 
-/* The place that holds id, or the empty one where it belongs. The map is never full. */
+/* Returns the slot that holds id, or the empty slot where it belongs. The map is never full. */
 static size_t find_place(const struct idmap *m, uint64_t id)
 {
 	size_t at = home_of(m, id);
@@ -62,7 +64,7 @@ static int grow(struct idmap *m)
 	return 0;
 }
 
-/* At most three quarters full: probes stay short. */
+/* Grows the table when it is three quarters full, so that probes stay short. */
 static int make_room(struct idmap *m)
 {
 	return m->len + 1 > m->cap / 4 * 3 ? grow(m) : 0;
@@ -108,7 +110,8 @@ void *idmap_get(const struct idmap *m, uint64_t id)
 	return m->keys[at] ? m->values[at] : NULL;
 }
 
-/* Moves back whatever the hole at `hole` cuts off from its home place. */
+/* Moves entries back into the empty slot at `hole`, so that every entry stays reachable from its
+ * home slot. */
 static void close_hole(struct idmap *m, size_t hole)
 {
 	size_t mask = m->cap - 1;
@@ -117,7 +120,7 @@ static void close_hole(struct idmap *m, size_t hole)
 		size_t from_home = (at - home_of(m, m->keys[at])) & mask;
 
 		if (from_home < ((at - hole) & mask))
-			continue; /* its home lies after the hole */
+			continue; /* its home lies after the hole, so it stays */
 		m->keys[hole] = m->keys[at];
 		m->values[hole] = m->values[at];
 		hole = at;

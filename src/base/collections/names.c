@@ -1,4 +1,4 @@
-/* names.c - a fixed set of names, looked up by one small hash */
+/* names.c - a fixed set of names with a small hash index */
 #include "base/collections/names.h"
 
 #include <assert.h>
@@ -10,7 +10,8 @@ static const struct slice *row_name(const struct name_index *x, size_t row)
 	return (const struct slice *)(const void *)(x->rows + row * x->stride);
 }
 
-/* The names are ours and few: length and three letters tell nearly all apart. */
+/* The names are few and known in advance: the length and three letters distinguish nearly all of
+ * them. */
 static unsigned first_slot(struct slice name)
 {
 	const unsigned char *p = (const unsigned char *)name.p;
@@ -46,7 +47,7 @@ const char *name_index_nearest(const struct name_index *x, struct slice name)
 	const char *names[NAME_ROWS_MAX];
 
 	for (size_t row = 0; row < x->n; row++)
-		names[row] = row_name(x, row)->p; /* literals: they end in NUL */
+		names[row] = row_name(x, row)->p; /* literals, so they are NUL-terminated */
 	return nearest_name(name, names, x->n);
 }
 

@@ -1,4 +1,4 @@
-/* names.h - a fixed set of names, looked up by one small hash: the tables in rules.c, indexed once */
+/* names.h - a fixed set of names with a small hash index, for the tables in rules.c */
 #ifndef BASE_COLLECTIONS_NAMES_H
 #define BASE_COLLECTIONS_NAMES_H
 
@@ -10,20 +10,21 @@
 
 enum { NAME_SLOTS = 256, NAME_ROWS_MAX = 100 };
 
-/* Rows are any structs whose first member is `struct slice name`; rows without a name are skipped. */
+/* The rows are structs whose first member is `struct slice name`; rows without a name are
+ * skipped. */
 struct name_index {
 	const char *rows; /* not owned */
 	size_t stride, n;
-	uint8_t slots[NAME_SLOTS]; /* row + 1; 0: empty */
+	uint8_t slots[NAME_SLOTS]; /* row + 1; 0: empty slot */
 };
 
 void name_index_init(struct name_index *x, const void *rows, size_t stride, size_t n);
-/* The row's number, or -1. */
+/* Returns the row's index, or -1. */
 int name_index_find(const struct name_index *x, struct slice name);
-/* The known name that was probably meant, or NULL. */
+/* Returns the known name that was probably meant, or NULL. */
 const char *name_index_nearest(const struct name_index *x, struct slice name);
 
-/* [A-Za-z][A-Za-z0-9_]*, at most max characters (they are ASCII: bytes). */
+/* True for [A-Za-z][A-Za-z0-9_]* of at most max characters (all ASCII, so bytes). */
 bool name_is_valid(struct slice name, size_t max);
 bool name_has_prefix(struct slice name, const struct slice prefixes[], size_t n);
 

@@ -1,4 +1,4 @@
-/* tally.c - counts by key, with a bound on the keys */
+/* tally.c - counts by key, with a limit on the number of keys */
 #include "base/collections/tally.h"
 
 #include <errno.h>
@@ -24,7 +24,7 @@ void tally_free(struct tally *t)
 	*t = (struct tally){0};
 }
 
-/* The key's slot, or the empty one where it belongs. */
+/* Returns the key's slot, or the empty slot where it belongs. */
 static uint32_t *find_slot(const struct tally *t, struct slice key)
 {
 	size_t i = hash_bytes(&t->hash, key.p, key.n) & (t->n_slots - 1);
