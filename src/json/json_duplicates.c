@@ -1,8 +1,8 @@
-/* json_duplicates.c - has this object a member of that name already?
+/* json_duplicates.c - detection of duplicate member names in JSON objects
  *
- * Objects of up to COMPARED members compare names, and only when a 64-bit filter says that it may be worth it. What
- * is larger goes into one keyed hash table for the document, so that a line of 100,000 members costs 100,000 steps.
- */
+ * Objects of up to COMPARED members compare names, and only if a 64-bit filter reports a
+ * possible match. Members of larger objects go into one keyed hash table per document, so that a
+ * line of 100,000 members takes 100,000 steps. */
 #include "json/json_duplicates.h"
 
 #include <errno.h>
@@ -92,7 +92,7 @@ static bool in_table(const struct json_dup *d, const struct json_doc *doc, uint3
 
 static bool among_members(const struct json_doc *doc, const struct json_node *object, struct slice name)
 {
-	/* object->end is not set yet: its members are all nodes so far. */
+	/* object->end is not set yet, but all nodes after the object are its members. */
 	for (uint32_t i = (uint32_t)(object - doc->nodes) + 1; i < doc->n; i = doc->nodes[i].end)
 		if (slice_eq(json_key(doc, &doc->nodes[i]), name))
 			return true;
@@ -130,6 +130,6 @@ int json_dup_check(struct json_dup *d, const struct json_doc *doc, uint32_t obje
 	}
 	if (in_table(d, doc, object, name))
 		return -EEXIST;
-	/* The member's node comes next. */
+	/* The member's node will be the next one added. */
 	return insert(d, doc, object, doc->n, name);
 }

@@ -1,9 +1,10 @@
-/* json_read.c - strict JSON to a flat tree, over yajl's SAX parser
+/* json_read.c - a strict JSON parser that builds a flat tree, on top of yajl's SAX parser
  *
- * yajl does the grammar; what it lets pass is refused here: bytes that are no UTF-8, lone surrogate escapes, form
- * feed and vertical tab as white space, any depth, duplicate members, a second value. One handle reads line after
- * line (yajl_allow_multiple_values), so a good line allocates nothing once the scratch memory has grown; whatever
- * went wrong leaves the handle in an unknown state, and the next line gets a new one. */
+ * yajl checks the grammar. What it accepts beyond strict JSON is rejected here: invalid UTF-8,
+ * lone surrogate escapes, form feed and vertical tab as white space, unlimited depth, duplicate
+ * members, a second value. One handle parses line after line (yajl_allow_multiple_values), so a
+ * valid line needs no allocation once the scratch memory has grown. An error leaves the handle
+ * in an unknown state, so the next line gets a new one. */
 #include "json/json_read.h"
 
 #include <errno.h>
@@ -18,35 +19,36 @@
 #include "json/json_duplicates.h"
 
 enum {
-	MAX_DEPTH = 32,         /* of the stack below; json_in_new() may allow less */
-	KEEP_NODES = 4096,      /* scratch that stays between lines: 148 KB */
-	KEEP_BYTES = 64 * 1024, /* decoded strings, and yajl's own buffer (as long as the longest line at most) */
-	MAX_TEXT = 1024 * 1024 * 1024 /* offsets are 32 bits wide */
+	MAX_DEPTH = 32,    /* size of the stack below; json_in_new() may allow less */
+	KEEP_NODES = 4096, /* scratch memory kept between lines: 148 KB */
+	/* Decoded strings, and yajl's own buffer (at most as long as the longest line) */
+	KEEP_BYTES = 64 * 1024,
+	MAX_TEXT = 1024 * 1024 * 1024 /* because offsets have 32 bits */
 };
 
 struct json_in {
-	yajl_handle yajl; /* NULL: to be made */
+	yajl_handle yajl; /* NULL: create one for the next line */
 	unsigned max_depth;
-	uint32_t max_values; /* 0: as many as the text has */
+	uint32_t max_values; /* 0: no limit */
 	struct json_node *nodes;
 	uint32_t cap;
 	struct json_doc doc;
-	struct buf decoded; /* strings and names that had escapes */
+	struct buf decoded; /* strings and names that contained escapes */
 	struct json_dup dup;
 
-	jmp_buf no_memory; /* valid while yajl runs */
+	jmp_buf no_memory; /* valid while yajl is running */
 
-	/* The line being read. */
-	const char *problem; /* first violation found in a callback; NULL: none, or no memory */
+	/* State of the current line. */
+	const char *problem; /* first violation found in a callback; NULL: none, or out of memory */
 	int error;           /* 0, -EBADMSG, -ENOMEM */
-	uint32_t at;         /* end of the last token */
+	uint32_t at;         /* end offset of the last token */
 	uint32_t problem_at;
-	bool problem_is_key; /* key_off and key_len name the culprit */
+	bool problem_is_key; /* key_off and key_len give the offending member */
 	unsigned depth;
 	bool done; /* the root was closed */
 	bool key_decoded;
-	uint32_t key_off, key_len; /* of the member whose value comes next */
-	uint32_t open[MAX_DEPTH];  /* nodes of the containers around us */
+	uint32_t key_off, key_len; /* name of the member whose value comes next */
+	uint32_t open[MAX_DEPTH];  /* nodes of the containers that are open */
 };
 
 static int stop(struct json_in *in, uint32_t at, const char *problem)
@@ -67,13 +69,14 @@ struct token {
 	uint32_t start, end;
 };
 
-/* Where yajl handed us a piece of the text itself, its place says where the token is. */
+/* True if yajl passed a pointer into the text itself, which gives the token's position. */
 static bool is_in_text(const struct json_in *in, const void *p)
 {
 	return (uintptr_t)p - (uintptr_t)in->doc.text.p < in->doc.text.n;
 }
 
-/* Otherwise the token ends at what yajl consumed, and begins behind the last one, white space and separators. */
+/* Otherwise the token ends at the number of bytes that yajl has consumed, and starts after the
+ * previous token, white space and separators. */
 static struct token find_token(const struct json_in *in)
 {
 	const char *text = in->doc.text.p;
@@ -85,7 +88,7 @@ static struct token find_token(const struct json_in *in)
 	return t;
 }
 
-/* A bracket, or a word of that length. */
+/* Returns the position of a bracket, or of a literal of that length. */
 static struct token last_token(const struct json_in *in, uint32_t n)
 {
 	uint32_t end = (uint32_t)yajl_get_bytes_consumed(in->yajl);
@@ -93,20 +96,20 @@ static struct token last_token(const struct json_in *in, uint32_t n)
 	return (struct token){end - n, end};
 }
 
-/* A string or a name with its quotes. */
+/* Returns the position of a string or a name, including its quotes. */
 static struct token string_token(const struct json_in *in, const void *p, size_t n)
 {
 	uint32_t start;
 
 	if (!is_in_text(in, p))
-		return find_token(in); /* it had escapes: p is yajl's own memory */
+		return find_token(in); /* it had escapes: p points into yajl's own buffer */
 	start = (uint32_t)((const char *)p - in->doc.text.p) - 1;
 	return (struct token){start, start + (uint32_t)n + 2};
 }
 
 static bool grow_nodes(struct json_in *in)
 {
-	/* No text has more values than half its bytes: the last step needs no doubling. */
+	/* A text of n bytes has at most n / 2 values, so the last step need not double the size. */
 	size_t most = in->doc.text.n / 2 + 2, cap = in->cap ? (size_t)in->cap * 2 : 256;
 	struct json_node *nodes;
 
@@ -183,7 +186,7 @@ static int on_number(void *ctx, const char *p, size_t n)
 	return 1;
 }
 
-/* The value of "\uXXXX" at p, of which yajl has seen that its digits are digits. */
+/* Returns the value of "\uXXXX" at p. yajl has checked the digits. */
 static unsigned escape_value(const char *p)
 {
 	unsigned v = 0;
@@ -193,7 +196,8 @@ static unsigned escape_value(const char *p)
 	return v;
 }
 
-/* Trap 19: yajl turns a lone surrogate into '?' or, before another escape, into a wrong character. */
+/* yajl turns a lone surrogate into '?' or, before another escape, into a wrong character
+ * (src/README.md, trap 19). */
 static bool surrogates_paired(const char *p, const char *end)
 {
 	while (p < end && (p = memchr(p, '\\', (size_t)(end - p)))) {
@@ -214,7 +218,7 @@ static bool surrogates_paired(const char *p, const char *end)
 	return true;
 }
 
-/* An escaped string's value goes behind the others that were decoded. */
+/* Appends the value of a string with escapes to the decoded strings. */
 static int keep_decoded(struct json_in *in, struct token t, const unsigned char *p, size_t n, uint32_t *ret_off)
 {
 	const char *text = in->doc.text.p;
@@ -320,8 +324,9 @@ static void drop_handle(struct json_in *in)
 	in->yajl = NULL;
 }
 
-/* yajl does not look at what its allocations return: where there is no memory we leave it by a jump. What it holds is
- * consistent then (it stores a pointer only after the call), and is freed with the handle. */
+/* yajl does not check the results of its allocations, so longjmp() leaves it when memory runs
+ * out. Its state is consistent then (it stores a pointer only after the call returns) and is
+ * freed with the handle. */
 static void *give_or_leave(struct json_in *in, void *p)
 {
 	if (!p)
@@ -377,7 +382,7 @@ static int duplicate_key(const struct json_in *in, struct err *err)
 	               in->problem, (int)utf8_truncate(name, in->key_len, NAME_SHOWN), name);
 }
 
-/* yajl's own words ("parse error: …\n", without the text around) less their newline. */
+/* Reports yajl's message ("parse error: …") without the quoted text and the newline. */
 static int yajl_problem(struct json_in *in, struct err *err)
 {
 	size_t at = yajl_get_bytes_consumed(in->yajl);
@@ -424,7 +429,7 @@ static int run_parser(struct json_in *in, struct err *err)
 	return check_tail(in, err);
 }
 
-/* What an unusually large line needed is not kept for ever. */
+/* Frees scratch memory that only an unusually large line needed. */
 static void trim(struct json_in *in)
 {
 	if (in->doc.text.n > KEEP_BYTES)
@@ -439,8 +444,8 @@ static void trim(struct json_in *in)
 	json_dup_clear(&in->dup);
 }
 
-/* What yajl does not look at: bytes that are no UTF-8; form feed and vertical tab, which it takes for white space (in
- * a string it refuses them itself). */
+/* Rejects what yajl does not check: bytes that are not UTF-8, and form feed and vertical tab,
+ * which it accepts as white space (inside strings it rejects them itself). */
 static int check_bytes(struct slice text, struct err *err)
 {
 	size_t valid = utf8_check(text.p, text.n);

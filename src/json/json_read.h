@@ -1,4 +1,5 @@
-/* json_read.h - strict JSON to a flat tree: what yajl lets pass is refused here (traps 19 to 21) */
+/* json_read.h - a strict JSON parser that builds a flat tree; rejects what yajl wrongly accepts
+ * (src/README.md, traps 19 to 21) */
 #ifndef JSON_JSON_READ_H
 #define JSON_JSON_READ_H
 
@@ -11,14 +12,16 @@
 
 struct json_in;
 
-/* max_depth counts objects and arrays, 32 at most. Memory is bounded by the text: a node of 36 bytes for each two
- * bytes at worst, given back with the next line. NULL: no memory. */
+/* max_depth counts nested objects and arrays, at most 32. Memory is bounded by the text: at
+ * worst one node of 36 bytes per two bytes of text, released with the next line. Returns NULL if
+ * out of memory. */
 struct json_in *json_in_new(unsigned max_depth);
-/* More values than that in one text are refused: for texts that are known to need few. */
+/* Limits the number of values in a text, for texts that need few. */
 void json_in_limit(struct json_in *in, uint32_t max_values);
 struct json_in *json_in_free(struct json_in *in);
-/* Reads one object. *ret stays valid until the next call. The text must stay in place as long as *ret is used.
- * 0; -EBADMSG: not strict JSON (err says what and at which byte); -ENOMEM. */
+/* Parses one object. *ret belongs to `in` and stays valid until the next call; the text must
+ * stay in place as long. Returns 0; -EBADMSG: not strict JSON (err gives the problem and its
+ * byte offset); -ENOMEM. */
 int json_in_read(struct json_in *in, struct slice text, const struct json_doc **ret, struct err *err) MUST_CHECK;
 
 #endif

@@ -1,4 +1,4 @@
-/* json_text.c - JSON text written and walked by hand where a library would allocate */
+/* json_text.c - JSON text written and scanned without a library, where one would allocate */
 #include "json/json_text.h"
 
 #include <stdint.h>
@@ -10,13 +10,15 @@ static bool is_plain(unsigned char c)
 	return c >= 0x20 && c != '"' && c != '\\';
 }
 
-/* Whether any of eight bytes is below the bound, at most 0x80: only then a subtraction sets a high bit anew. */
+/* True if any of eight bytes is below bound, which is at most 0x80: then the subtraction sets
+ * the high bit of a byte whose high bit was clear. */
 static uint64_t any_below(uint64_t w, unsigned char bound)
 {
 	return (w - EACH_BYTE(bound)) & ~w & EACH_BYTE(0x80);
 }
 
-/* How many bytes at p need no escape: eight at a time, then to the byte. */
+/* Returns the number of bytes at p that need no escape; checks eight bytes at a time, then
+ * single bytes. */
 static size_t plain_length(const char *p, size_t n)
 {
 	size_t at = 0;
@@ -64,7 +66,7 @@ static const char *skip_space(const char *p, const char *end)
 	return p;
 }
 
-/* p is at the opening quote. */
+/* p points at the opening quote. */
 static const char *skip_string(const char *p, const char *end)
 {
 	for (p++; p < end && *p != '"'; p++)
@@ -88,7 +90,7 @@ static const char *skip_value(const char *p, const char *end)
 			depth++;
 		else if (*p == '}' || *p == ']') {
 			if (depth == 0)
-				return p; /* a number or word ended by its container */
+				return p; /* a number or literal that the end of its container terminates */
 			if (--depth == 0)
 				return p + 1;
 		} else if (depth == 0 && (*p == ',' || *p == ' ' || *p == '\t' || *p == '\n' || *p == '\r')) {
@@ -99,7 +101,7 @@ static const char *skip_value(const char *p, const char *end)
 	return end;
 }
 
-/* p is at a member's name, or at what closes the object. */
+/* p points at a member's name, or at the end of the object. */
 static bool read_member(const char *p, const char *end, struct json_text_member *ret)
 {
 	const char *key = skip_space(p, end), *key_end, *value;

@@ -1,4 +1,4 @@
-/* json_text.h - JSON text written and walked by hand where a library would allocate */
+/* json_text.h - JSON text written and scanned without a library, where one would allocate */
 #ifndef JSON_JSON_TEXT_H
 #define JSON_JSON_TEXT_H
 
@@ -8,19 +8,19 @@
 #include "base/macros.h"
 #include "base/slice.h"
 
-/* Appends s as a JSON string with its quotes, escaping no more than must be: the same value has one text. s is valid
- * UTF-8. 0, -ENOBUFS, -ENOMEM. */
+/* Appends s, which must be valid UTF-8, as a JSON string with quotes. Escapes only what must be
+ * escaped, so that equal values have equal texts. Returns 0, -ENOBUFS or -ENOMEM. */
 int json_text_append_string(struct buf *out, struct slice s) MUST_CHECK;
 
-/* A walk over the members of an object's valid text:
+/* An iteration over the members of an object's valid text:
  *	struct json_text_member m;
  *	for (bool more = json_text_first(object, &m); more; more = json_text_next(&m)) */
 struct json_text_member {
 	struct slice key;   /* with its quotes, as written */
 	struct slice value; /* as written */
-	const char *end;    /* of the object's text */
+	const char *end;    /* end of the object's text */
 };
-/* False: no object, or an empty one. */
+/* Returns false if the text is not an object, or an empty one. */
 bool json_text_first(struct slice object, struct json_text_member *ret);
 bool json_text_next(struct json_text_member *m);
 

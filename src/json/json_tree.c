@@ -1,4 +1,4 @@
-/* json_tree.c - looking things up in a parsed document */
+/* json_tree.c - lookups in a parsed JSON document */
 #include "json/json_tree.h"
 
 const struct json_node *json_member(const struct json_doc *d, const struct json_node *object, const char *name)

@@ -1,4 +1,4 @@
-/* json_write.c - JSON text into a buf: yajl_gen behind a few verbs that cannot be half-checked */
+/* json_write.c - a JSON writer into a struct buf, on top of yajl_gen */
 #include "json/json_write.h"
 
 #include <errno.h>
@@ -16,10 +16,10 @@ enum { DEPTH_MAX = 64 };
 struct json_out {
 	yajl_gen gen;
 	struct buf *out;
-	size_t before; /* out->len at the beginning */
+	size_t before; /* out->len at the start */
 	int error;
 	unsigned depth;
-	uint64_t objects;  /* bit per open level: an object, not an array */
+	uint64_t objects;  /* one bit per open level: object (1) or array (0) */
 	jmp_buf no_memory; /* valid while yajl_gen_alloc() runs */
 	void *first;       /* yajl's first allocation; NULL: none yet */
 };
@@ -34,13 +34,13 @@ static void print(void *ctx, const char *text, size_t n)
 
 static void check(struct json_out *j, yajl_gen_status status)
 {
-	/* The rest are mistakes in our own calls: a name missing, too much closed. */
+	/* Other errors are bugs in the callers: a missing name, or too many closes. */
 	if (status != yajl_gen_status_ok && j->error == 0)
 		j->error = -EINVAL;
 }
 
-/* yajl_gen_alloc() does not look at what its second allocation returns: where there is no memory we leave it by a
- * jump. Nothing else allocates, since we print ourselves. */
+/* yajl_gen_alloc() does not check the result of its second allocation, so longjmp() leaves it
+ * when memory runs out. Nothing else allocates, because the print callback is our own. */
 static void *yajl_malloc(void *ctx, size_t n)
 {
 	struct json_out *j = ctx;
@@ -65,7 +65,7 @@ static void yajl_release(void *ctx, void *p)
 	free(p);
 }
 
-/* NULL: no memory. */
+/* Returns NULL if out of memory. */
 static yajl_gen make_gen(struct json_out *j)
 {
 	const yajl_alloc_funcs memory = {yajl_malloc, yajl_realloc, yajl_release, j};
@@ -90,7 +90,8 @@ struct json_out *json_out_begin(struct buf *out)
 		free(j);
 		return NULL;
 	}
-	(void)yajl_gen_config(j->gen, yajl_gen_print_callback, print, j); /* says only that it knows the option */
+	(void)yajl_gen_config(j->gen, yajl_gen_print_callback, print,
+	                      j); /* the result only says that the option exists */
 	return j;
 }
 
@@ -139,7 +140,8 @@ static void put_string(struct json_out *j, const char *p, size_t n)
 	check(j, yajl_gen_string(j->gen, (const unsigned char *)p, n));
 }
 
-/* Bytes that are no UTF-8 come from logs and servers' answers: shown as U+FFFD, one each. */
+/* Log texts and server answers may contain invalid UTF-8: each invalid byte is written as
+ * U+FFFD. */
 static void put_repaired(struct json_out *j, struct slice s)
 {
 	struct buf b = BUF_INIT(s.n * 3 + 1);
@@ -185,7 +187,7 @@ void json_out_key(struct json_out *j, const char *key)
 
 void json_out_raw(struct json_out *j, struct slice text)
 {
-	/* A number is what yajl writes as it is given. */
+	/* yajl_gen_number() writes the text unchanged. */
 	check(j, yajl_gen_number(j->gen, text.p, text.n));
 }
 
