@@ -1,7 +1,7 @@
-/* event_time.h - a duration as libevent takes it
+/* event_time.h - durations in the form that libevent expects
  *
- * On 32 bits a libevent of the system can have been built with a time_t of 32 bits, and this program never is: their
- * struct timeval then differ. */
+ * On 32-bit systems the installed libevent may have been built with a 32-bit time_t, which this
+ * program never uses. The two then disagree about struct timeval. */
 #ifndef NET_EVENT_TIME_H
 #define NET_EVENT_TIME_H
 
@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 
-/* The layout of libevent's struct timeval. */
+/* The layout of struct timeval in the installed libevent. */
 struct event_time {
 #if EVENT__SIZEOF_TIME_T == 4
 	int32_t tv_sec, tv_usec;
@@ -25,7 +25,8 @@ struct event_time {
 static_assert(EVENT__SIZEOF_TIME_T == 4 || EVENT__SIZEOF_TIME_T == sizeof(time_t),
               "libevent's time_t is neither 32 bits wide nor this program's");
 
-/* *buf filled, for a parameter of libevent's; a negative duration is 0. */
+/* Fills *buf and returns it in the type of libevent's parameters. A negative duration counts as
+ * 0. */
 static inline const struct timeval *event_time(struct event_time *buf, int64_t us)
 {
 	us = us < 0 ? 0 : us;

@@ -1,4 +1,4 @@
-/* loop.c - turns of the libevent base: callbacks, tail, deferred frees, and how long a turn took */
+/* loop.c - the turns of the event loop: callbacks, tail, deferred frees, time measurement */
 #include "net/loop.h"
 
 #include <errno.h>
@@ -31,9 +31,10 @@ struct loop {
 	void (*tail)(void *arg);
 	void *tail_arg;
 	struct loop_signal *signals;
-	struct deferred *deferred; /* grows to the most that one turn ever deferred; kept for the next turns */
+	/* Grows to the largest number deferred in one turn, and is kept */
+	struct deferred *deferred;
 	size_t n_deferred, deferred_cap;
-	int64_t work_since_us; /* first callback of this turn, 0: none ran yet */
+	int64_t work_since_us; /* start of this turn's first callback; 0: none ran yet */
 	struct thread_time work_since;
 	struct loop_stats stats;
 	bool again, stopped;
@@ -63,7 +64,8 @@ static void mark_work(struct loop *loop)
 	clock_thread(&loop->work_since);
 }
 
-/* A turn that neither worked for so long nor gave up the processor by itself has lost it. */
+/* A slow turn that neither used that much CPU nor gave up the processor voluntarily was
+ * preempted. */
 static void judge_turn(struct loop *loop)
 {
 	struct thread_time now;
@@ -88,7 +90,7 @@ int loop_new(struct loop **ret, struct err *err)
 		free(loop);
 		return err_set(err, -EIO, "event loop: libevent found no way to wait for descriptors (out of them?)");
 	}
-	/* A client that has gone is an error of send(), not the end of the process. */
+	/* A disconnected client must be an error of send(), not kill the process. */
 	signal(SIGPIPE, SIG_IGN);
 	*ret = loop;
 	return 0;
@@ -96,7 +98,8 @@ int loop_new(struct loop **ret, struct err *err)
 
 static void run_deferred(struct loop *loop)
 {
-	/* What a deferred function defers itself is run in the same go: the array may move meanwhile. */
+	/* Functions that these calls defer run in the same loop; the array may be reallocated
+	 * meanwhile. */
 	for (size_t i = 0; i < loop->n_deferred; i++) {
 		struct deferred d = loop->deferred[i];
 		d.fn(d.p);
@@ -176,7 +179,8 @@ void loop_defer(struct loop *loop, void (*fn)(void *p), void *p)
 		size_t cap = loop->deferred_cap ? 2 * loop->deferred_cap : 64;
 		struct deferred *more = realloc(loop->deferred, cap * sizeof(*more));
 		if (!more) {
-			/* Freeing now could pull memory from under a caller: rather lose it. */
+			/* Freeing now could invalidate memory that a caller still uses, so leak
+			 * it instead. */
 			log_warning("event loop: out of memory; an object that should be freed stays allocated");
 			return;
 		}

@@ -1,4 +1,4 @@
-/* notify.c - systemd's three small protocols: sd_notify, the watchdog's interval, inherited sockets */
+/* notify.c - systemd's protocols: sd_notify, watchdog interval, inherited sockets */
 #include "net/notify.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@
 
 enum { LISTEN_FDS_START = 3, LISTEN_FDS_MAX = 1024 };
 
-/* "/path" or "@abstract" (sd_notify(3)). 0 or -EINVAL. */
+/* Parses "/path" or "@abstract" (sd_notify(3)). Returns 0 or -EINVAL. */
 static int notify_address(const char *name, struct sockaddr_un *ret, socklen_t *ret_size)
 {
 	size_t n = strlen(name);
@@ -108,7 +108,7 @@ static void clear_listen_variables(void)
 	unsetenv("LISTEN_FDNAMES");
 }
 
-/* The index-th name of "a:b:c", empty when there is none. */
+/* Returns the index-th name of "a:b:c", or an empty slice. */
 static struct slice fd_name(const char *names, int index)
 {
 	struct slice name = {NULL, 0};
@@ -122,7 +122,8 @@ static struct slice fd_name(const char *names, int index)
 	return name;
 }
 
-/* How well an inherited descriptor fits: bound to our path; named for us; any listening Unix stream socket. */
+/* Ranks an inherited descriptor: bound to our path, then named for us, then any listening Unix
+ * stream socket. */
 static int fitness(int fd, int index, const char *path, const char *names)
 {
 	struct slice name = fd_name(names, index);
@@ -134,7 +135,7 @@ static int fitness(int fd, int index, const char *path, const char *names)
 	return slice_eq(name, SLICE_LIT("ga4relay")) || slice_eq(name, SLICE_LIT("ga4relay.socket")) ? 2 : 1;
 }
 
-/* The first of those that fit best, or -1; the others are closed. */
+/* Returns the first of the best-ranked descriptors, or -1; closes the others. */
 static int choose_fd(int n, const char *path, const char *names)
 {
 	int best = -1, best_fitness = 0;
@@ -161,7 +162,8 @@ int notify_take_listen_fd(const char *path, int *ret_fd, struct err *err)
 	int fd, r;
 
 	if (!env_number("LISTEN_PID", &pid) || pid != (uint64_t)getpid() || !env_number("LISTEN_FDS", &n) || n == 0) {
-		clear_listen_variables(); /* for somebody else, or for nobody: never passed on */
+		/* Never passed on, whether or not they were for this process */
+		clear_listen_variables();
 		*ret_fd = -1;
 		return 0;
 	}

@@ -1,4 +1,4 @@
-/* notify.h - what systemd tells us and what we tell it; a few lines each instead of libsystemd */
+/* notify.h - systemd's protocols (sd_notify, watchdog, socket activation) without libsystemd */
 #ifndef NET_NOTIFY_H
 #define NET_NOTIFY_H
 
@@ -7,15 +7,16 @@
 #include "base/err.h"
 #include "base/macros.h"
 
-/* A descriptor for notify_send(), held from the start so that the watchdog is fed when none are left; -1 when
- * $NOTIFY_SOCKET is not set. */
+/* Opens the socket for notify_send(). It is kept open from the start, so that the watchdog is
+ * notified even if descriptors run out. Returns -1 if $NOTIFY_SOCKET is not set. */
 int notify_open(void);
-/* Sends to $NOTIFY_SOCKET ("READY=1", "STATUS=…"); silent when fd is -1. */
+/* Sends a message ("READY=1", "STATUS=…") to $NOTIFY_SOCKET; does nothing if fd is -1. */
 void notify_send(int fd, const char *text);
-/* Half of $WATCHDOG_USEC when it is for this process, or 0. */
+/* Returns half of $WATCHDOG_USEC in microseconds if it is meant for this process, otherwise 0. */
 int64_t notify_watchdog_interval_us(void);
-/* Inherited descriptors (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES): the one named or of type stream-unix for our
- * path; made nonblocking and close-on-exec. *ret_fd -1 when there is none. Clears the variables. */
+/* Takes the inherited descriptor (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES) that is named
+ * stream-unix or is a Unix stream socket bound to path; makes it nonblocking and close-on-exec.
+ * *ret_fd is -1 if there is none. Clears the variables. */
 int notify_take_listen_fd(const char *path, int *ret_fd, struct err *err) MUST_CHECK;
 
 #endif

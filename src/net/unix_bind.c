@@ -1,8 +1,8 @@
-/* unix_bind.c - a Unix socket's file: its mode from birth, nobody else's file touched
+/* unix_bind.c - binding a Unix socket with its final mode, without touching files of others
  *
- * Whoever may write to the directory may put something else at the path at any time. So nothing is changed by path:
- * the umask gives the file its mode, and its group is changed through a descriptor of the file, once that has been
- * looked at. */
+ * Anyone who may write to the directory can replace the path at any time. So nothing is changed
+ * by path: the umask sets the file's mode, and its group is changed through a descriptor of the
+ * file, after that was checked. */
 #include "net/unix_bind.h"
 
 #include <errno.h>
@@ -32,7 +32,8 @@ static int stream_socket(int *ret, const char *path, struct err *err)
 	return *ret < 0 ? err_set(err, -errno, "socket %s: %s", path, strerror(errno)) : 0;
 }
 
-/* Removes what a dead process left. A live one answers a connect (also with EAGAIN: its backlog is full). */
+/* Removes the socket of a dead process. A living one accepts a connect (or returns EAGAIN if its
+ * backlog is full). */
 static int remove_stale(const struct sockaddr_un *address, struct err *err)
 {
 	_cleanup_(fd_closep) int fd = -1;
@@ -59,15 +60,16 @@ static int remove_stale(const struct sockaddr_un *address, struct err *err)
 
 static int give_group(int file, const struct stat *st, gid_t group)
 {
-	/* A socket that is born with the group needs no chown, which ga4relay.service's sandbox does not allow.
-	 * Looked up, not guessed: in a directory with the setgid bit the group is the directory's. */
+	/* A socket created with the right group needs no chown, which the sandbox of
+	 * ga4relay.service forbids. The group is checked, not assumed: in a directory with the
+	 * setgid bit it is the directory's. */
 	if (st->st_gid == group)
 		return 0;
 	return fchownat(file, "", (uid_t)-1, group, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
-/* The file at path, if it can be the one that was just bound: a socket of ours, with no other name, no wider open
- * than it was made. */
+/* Opens the file at path if it can be the one that was just bound: a socket that we own, with a
+ * single link and no wider mode than it was created with. */
 static int adopt(const char *path, mode_t mode, const gid_t *group, struct stat *ret, struct err *err)
 {
 	_cleanup_(fd_closep) int file = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -100,7 +102,7 @@ static int bind_with_mode(int fd, const struct sockaddr_un *address, mode_t mode
 	               r == -ENOENT ? " (make its directory)" : "");
 }
 
-/* Until listen() nobody can connect, whatever the group is. */
+/* Nobody can connect before listen(), whatever the group is. */
 static int bind_and_listen(int fd, const struct sockaddr_un *address, mode_t mode, const gid_t *group, int backlog,
                            struct stat *ret, struct err *err)
 {

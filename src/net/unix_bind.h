@@ -1,4 +1,5 @@
-/* unix_bind.h - a Unix socket's file: its mode from birth, nobody else's file touched; for net/ only */
+/* unix_bind.h - binding a Unix socket with its final mode, without touching files of others; for
+ * net/ only */
 #ifndef NET_UNIX_BIND_H
 #define NET_UNIX_BIND_H
 
@@ -13,8 +14,9 @@ struct unix_bound {
 	ino_t ino;
 };
 
-/* group: NULL leaves the one that it is born with. A socket in its place that nobody listens on is removed; anything
- * else there is left alone. 0; -EADDRINUSE, -EEXIST, -ENAMETOOLONG, -EACCES, … */
+/* Binds and listens. group: NULL keeps the group that the file is created with. An existing
+ * socket that nothing listens on is removed; any other file is left unchanged. Returns 0,
+ * -EADDRINUSE, -EEXIST, -ENAMETOOLONG, -EACCES, … */
 int unix_bind(struct unix_bound *ret, const char *path, mode_t mode, const gid_t *group, int backlog,
               struct err *err) MUST_CHECK;
 /* Removes the path if it still is that file. */

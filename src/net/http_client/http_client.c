@@ -1,7 +1,8 @@
-/* http_client.c - POSTs over curl-multi: requests go in here, and come out in one place, http_client_reap()
+/* http_client.c - the life of a POST request over curl-multi, from http_post() to
+ * http_client_reap()
  *
- * Everything in between is in http_client_events.c (libevent), _options.c (what libcurl is told) and _answer.c (what
- * came back). */
+ * The rest is in http_client_events.c (libevent), http_client_options.c (libcurl's options),
+ * http_client_conns.c (connections) and http_client_answer.c (the answer). */
 #include "net/http_client/http_client.h"
 
 #include <errno.h>
@@ -81,7 +82,7 @@ static void idle_clear(struct http_client *c)
 	c->n_idle = 0;
 }
 
-/* What the multi handle itself has to know of the configuration. */
+/* Sets the configured options of the multi handle. */
 static int set_multi_configured(struct http_client *c, struct err *err)
 {
 	CURLMcode code = curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)c->config.max_requests);
@@ -95,7 +96,7 @@ static int set_multi_configured(struct http_client *c, struct err *err)
 	return 0;
 }
 
-/* A first handle, made in advance, shows a wrong option before it is needed. */
+/* Creates a first handle, so that an invalid option is reported before the first request. */
 static int apply_config(struct http_client *c, struct err *err)
 {
 	struct http_request *r;
@@ -103,7 +104,7 @@ static int apply_config(struct http_client *c, struct err *err)
 
 	c->config_version++;
 	if (!c->multi)
-		return 0; /* start() will */
+		return 0; /* start() will apply the configuration */
 	idle_clear(c);
 	result = set_multi_configured(c, err);
 	if (result == 0)
@@ -160,15 +161,15 @@ static struct curl_slist *make_headers(void)
 static void stop(struct http_client *c)
 {
 	idle_clear(c);
-	/* Calls socket_wanted() for the connections that it still keeps. */
+	/* This calls socket_wanted() for the connections that libcurl still keeps. */
 	if (c->multi)
 		(void)curl_multi_cleanup(c->multi);
 	c->multi = NULL;
 	http_events_free(c);
 }
 
-/* With the first request: libcurl's libraries cost 2.4 MiB as soon as they are initialised, which a relay that only
- * takes events does not need. */
+/* Runs with the first request, because initialising libcurl's libraries takes 2.4 MiB. A relay
+ * that only accepts events does not need them. */
 static int start(struct http_client *c)
 {
 	int r;
@@ -252,7 +253,8 @@ static int request_take(struct http_request **ret, struct http_client *c)
 	return 0;
 }
 
-/* Not after a failure: libcurl's own state of such a handle is not to be trusted (curl issues 17139, 18206). */
+/* Keeps the handle for later requests. After a failure it is freed instead, because libcurl's
+ * state for such a handle is not reliable (curl issues 17139 and 18206). */
 static void request_recycle(struct http_request *r, bool clean)
 {
 	struct http_client *c = r->client;
@@ -302,7 +304,7 @@ int http_post(struct http_client *c, const char *url, struct slice body, bool fr
 	return 0;
 }
 
-/* In no list, and libcurl has it no more. */
+/* Removes the request from its list and from libcurl. */
 static void take_out(struct http_request *r, struct http_request_list *from)
 {
 	if (r->added)
@@ -323,7 +325,8 @@ void http_cancel(struct http_request *r)
 	loop_again(c->loop);
 }
 
-/* The request is in no list any more. done() may post again, which must not find this handle. */
+/* Completes a request that is in no list. done() may call http_post(), which must not find this
+ * handle idle yet. */
 static void finish(struct http_request *r, CURLcode code)
 {
 	struct http_client *c = r->client;
@@ -338,7 +341,7 @@ static void finish(struct http_request *r, CURLcode code)
 	request_recycle(r, code == CURLE_OK && r->begun == 1);
 }
 
-/* To libcurl again, as if for the first time. */
+/* Hands the request to libcurl again, as if for the first time. */
 static void add_again(struct http_request *r)
 {
 	struct http_client *c = r->client;
@@ -372,7 +375,7 @@ static void reap_finished(struct http_client *c)
 		if (msg->msg != CURLMSG_DONE ||
 		    curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&r) != CURLE_OK)
 			continue;
-		/* msg is gone with this call. */
+		/* This call invalidates msg. */
 		take_out(r, &c->active);
 		if (r->held)
 			hold(r);
@@ -383,7 +386,7 @@ static void reap_finished(struct http_client *c)
 	}
 }
 
-/* A connection answered, or did not: what waited for that tries again, over whichever connection there is. */
+/* Restarts the held requests after a connection answered or failed. They may use any connection. */
 static void release_held(struct http_client *c)
 {
 	struct http_request_list list = TAILQ_HEAD_INITIALIZER(list);
@@ -400,7 +403,8 @@ static void release_held(struct http_client *c)
 	}
 }
 
-/* Answered, but not finished in good time: the status is all that matters. Looks at every request, now and then. */
+/* Ends requests whose answer's head arrived but whose body did not end in time; only the status
+ * matters then. Visits all active requests, but only when rest_timer has fired. */
 static void reap_late(struct http_client *c)
 {
 	int64_t limit = clock_mono_us() - http_client_rest_us(c);

@@ -1,4 +1,4 @@
-/* http_client_answer.c - what comes back from a transfer, recorded byte by byte and judged once at its end */
+/* http_client_answer.c - the answer to a request: recorded as it arrives, judged once at the end */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +27,7 @@ void http_answer_reset(struct http_request *r)
 	buf_clear(&r->gathered);
 }
 
-/* "HTTP/1.1 204 No Content", "HTTP/2 204": the code, or 0. */
+/* Returns the code in "HTTP/1.1 204 No Content" or "HTTP/2 204", or 0. */
 static int status_code(struct slice line)
 {
 	const char *sp = line.n ? memchr(line.p, ' ', line.n) : NULL;
@@ -57,7 +57,7 @@ static bool is_end_of_head(struct slice line)
 	return slice_eq(line, SLICE_LIT("\r\n")) || slice_eq(line, SLICE_LIT("\n"));
 }
 
-/* One line of the head a call, its end of line included. */
+/* libcurl calls this once per line of the head, including its line end. */
 size_t http_answer_head(char *data, size_t size, size_t n, void *arg)
 {
 	struct http_request *r = arg;
@@ -84,7 +84,7 @@ size_t http_answer_head(char *data, size_t size, size_t n, void *arg)
 	return line.n;
 }
 
-/* The first bytes of an answer are shown in logs and on terminals: nothing in them may act there. */
+/* The start of an answer is shown in logs and on terminals, so control characters are replaced. */
 static void keep_printable(struct http_request *r, struct slice s)
 {
 	for (size_t i = 0; i < s.n && r->answer_len < sizeof(r->answer) - 1; i++) {
@@ -117,7 +117,8 @@ struct code_meaning {
 	enum transport transport;
 };
 
-/* After a request began, what is not listed is TRANSPORT_RESET; before, TRANSPORT_CONNECT. */
+/* Codes that are not listed mean TRANSPORT_RESET after the request began and TRANSPORT_CONNECT
+ * before. */
 static const struct code_meaning meanings[] = {
         {CURLE_OK, TRANSPORT_OK},
         {CURLE_COULDNT_RESOLVE_HOST, TRANSPORT_DNS},
@@ -150,7 +151,8 @@ static const struct code_meaning meanings[] = {
 
 static enum transport code_transport(const struct http_request *r, CURLcode code)
 {
-	/* ftp:// in the URL; after the request began it means garbage instead of an answer (HTTP/0.9). */
+	/* Before the request began: an ftp:// URL. After that: the answer was not HTTP (or
+	 * HTTP/0.9). */
 	if (code == CURLE_UNSUPPORTED_PROTOCOL && r->begun == 0)
 		return TRANSPORT_LOCAL;
 	for (size_t i = 0; i < ARRAY_LEN(meanings); i++)
@@ -159,7 +161,8 @@ static enum transport code_transport(const struct http_request *r, CURLcode code
 	return r->begun ? TRANSPORT_RESET : TRANSPORT_CONNECT;
 }
 
-/* Nothing was opened for this transfer, or libcurl wanted to repeat it, which it only does on kept connections. */
+/* True if no connection was opened for this transfer, or libcurl wanted to repeat it, which it
+ * only does on kept connections. */
 static bool was_reused(struct http_request *r)
 {
 	long connects = 1;
@@ -172,9 +175,10 @@ static bool was_reused(struct http_request *r)
 	       connects == 0;
 }
 
-/* All of the body was taken by the kernel (HTTP/1) or by the stream (HTTP/2). libcurl's count is seen by
- * record_upload() as it grows and starts anew when libcurl gives up a connection by itself; what was written before
- * that still shows in the size of the requests, which holds the head and what of the body went with it. */
+/* True if the kernel (HTTP/1) or the stream (HTTP/2) accepted the whole body. libcurl's count
+ * restarts when libcurl gives up a connection by itself, so record_upload() keeps the maximum.
+ * Bytes written before that are still included in the request size, which counts the head and
+ * the part of the body that was sent with it. */
 static bool was_body_sent(struct http_request *r)
 {
 	curl_off_t uploaded = 0;
@@ -197,18 +201,18 @@ static enum transport judge(struct http_request *r, CURLcode code, bool reused)
 
 	if (r->begun > 1 && reused)
 		return TRANSPORT_STALE;
-	/* We ended it ourselves, having read all that is of use. */
+	/* We ended the transfer ourselves after reading all that we need. */
 	if (code == CURLE_WRITE_ERROR && r->cut && r->status)
 		return TRANSPORT_OK;
 	t = code_transport(r, code);
-	/* a stream that was reset says nothing about its connection */
+	/* The reset of an HTTP/2 stream says nothing about its connection. */
 	return t == TRANSPORT_RESET && reused && r->head_bytes == 0 && code != CURLE_HTTP2_STREAM ? TRANSPORT_STALE
 	                                                                                          : t;
 }
 
-/* libcurl 7.88 forgets the head of an HTTP/2 answer that comes in one read with a reset of its stream, as from a
- * server that answers before it has read the body, and then says error 92 or an empty reply. The status is noted by
- * then. */
+/* libcurl 7.88 loses the head of an HTTP/2 answer that arrives in the same read as a reset of
+ * its stream, for example from a server that answers before it has read the body. It then
+ * reports error 92 or an empty reply, but has stored the status by then. */
 static void find_forgotten_status(struct http_request *r)
 {
 	struct curl_header *h;
@@ -221,8 +225,9 @@ static void find_forgotten_status(struct http_request *r)
 			r->status = (int)code;
 }
 
-/* OpenSSL's record of an error, "error:0A000126:SSL routines::unexpected eof while reading", which libcurl 7.88 puts
- * behind OpenSSL's version and 8.x behind "TLS connect error": its reason is all that a reader can use. */
+/* Returns the reason from OpenSSL's error text, "error:0A000126:SSL routines::unexpected eof
+ * while reading". libcurl 7.88 puts that text after OpenSSL's version, and 8.x after "TLS
+ * connect error". Only the reason is useful to a reader. */
 static const char *tls_reason(const char *text)
 {
 	const char *record = text, *reason;
@@ -233,7 +238,8 @@ static const char *tls_reason(const char *text)
 	return *reason ? reason : text;
 }
 
-/* libcurl's words may quote parts of the URL, whose query holds the secret. */
+/* Returns the text for the log. libcurl's messages may quote the URL, whose query contains the
+ * secret. */
 static const char *error_text(const struct http_request *r, enum transport t, CURLcode code)
 {
 	if (t == TRANSPORT_OK)

@@ -1,18 +1,20 @@
-/* http_client_conns.c - what is known of each connection, and which requests its server never looked at
+/* http_client_conns.c - the state of each connection, and requests that the server did not
+ * process
  *
- * A kept connection that the other side has closed is not used: libcurl looks at a connection before it uses it
- * again, but 8.22 only when its last look is more than a second old, and a reset escapes 7.88. What is written to
- * such a connection counts as sent.
+ * libcurl checks a kept connection before it uses it again and drops it if the peer has closed
+ * it. But 8.22 does so only if its last check is more than a second old, and 7.88 misses a
+ * reset. Data written to such a connection counts as sent.
  *
- * With HTTP/2, a new connection carries one request until it has answered. Its server's limit of streams is known by
- * then, which a burst of requests would break; and a connection that is good for nothing costs one attempt, not one
- * for each.
+ * With HTTP/2, a new connection carries one request until that is answered. By then the server's
+ * limit of concurrent streams is known, which a burst of requests would exceed; and if the
+ * connection is unusable, only one attempt fails.
  *
- * A server that refuses a stream, or goes away with a GOAWAY that names the last stream it looked at, says that later
- * ones may be sent again safely. libcurl tells that only in words, in its debug text, and of a refused stream only
- * when no other request has been near its connection: without the words the events are marked maybe-sent, which is
- * what is true without them. A request that libcurl wants to repeat ends when its connection is long gone: what was
- * said is kept with the request. */
+ * A server that refuses a stream, or sends a GOAWAY with the last stream it processed, thereby
+ * says that later streams can be repeated safely. libcurl reports this only in its debug text,
+ * and for a refused stream only if its connection carried no other request. Without that text
+ * the events are marked maybe-sent, which is correct as well. When libcurl wants to repeat a
+ * request, the connection is gone before the request ends, so these facts are stored in the
+ * request. */
 #include <ctype.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -24,17 +26,17 @@
 #include "net/http_client/http_client_private.h"
 
 enum conn_state {
-	CONN_UNTRIED, /* the next request finds out */
-	CONN_TRIED,   /* one is on its way */
-	CONN_PROVEN   /* it has answered, or takes its time */
+	CONN_UNTRIED, /* the next request will test it */
+	CONN_TRIED,   /* a request is testing it */
+	CONN_PROVEN   /* it has answered, or the answer takes long */
 };
 
 struct http_conn {
 	SLIST_ENTRY(http_conn) link;
 	curl_socket_t fd;
-	int port;              /* our end's, by which libcurl names it; 0: not asked for yet */
+	int port;              /* our port, by which libcurl identifies it; 0: not looked up yet */
 	bool used;             /* a request was sent over it */
-	enum conn_state state; /* with HTTP/2 */
+	enum conn_state state; /* used with HTTP/2 only */
 };
 
 static int socket_port(curl_socket_t fd)
@@ -83,7 +85,7 @@ static void forget(struct http_client *c, curl_socket_t fd)
 	}
 }
 
-/* Without memory its requests go unobserved. */
+/* If memory runs out, the connection's requests are not tracked. */
 void http_conns_open(struct http_client *c, curl_socket_t fd)
 {
 	struct http_conn *conn = calloc(1, sizeof(*conn));
@@ -101,7 +103,8 @@ int http_conns_close(void *arg, curl_socket_t fd)
 	return close(fd);
 }
 
-/* Closed or reset by the other side, also behind bytes that nobody has read yet (TLS announces its end). */
+/* True if the peer closed or reset the connection, even if unread bytes precede that (such as
+ * TLS's close notification). */
 static bool is_hung_up(curl_socket_t fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
@@ -140,7 +143,7 @@ void http_conns_settled(struct http_request *r)
 	r->client->held_may_go = true;
 }
 
-/* An endpoint that takes long to answer is no reason to send it one request at a time. */
+/* Stops waiting for first answers: a slow endpoint must not be limited to one request at a time. */
 void http_conns_enough(struct http_client *c)
 {
 	struct http_conn *conn;
@@ -151,7 +154,8 @@ void http_conns_enough(struct http_client *c)
 	c->held_may_go = true;
 }
 
-/* Later streams of that connection were not looked at. Of two GOAWAYs the first may name the highest number. */
+/* The server did not process later streams of that connection. If it sends two GOAWAYs, the
+ * first may carry the highest number. */
 static void go_away(struct http_client *c, int port, uint32_t last_stream)
 {
 	struct http_request *r;
@@ -161,7 +165,7 @@ static void go_away(struct http_client *c, int port, uint32_t last_stream)
 		r->refused = true;
 }
 
-/* The number behind the words, if the text has them. */
+/* Extracts the number that follows `words` in the text, if present. */
 static bool number_after(struct slice text, struct slice words, uint32_t *ret)
 {
 	const char *p = text.n ? memmem(text.p, text.n, words.p, words.n) : NULL, *end = text.p + text.n;
@@ -187,9 +191,10 @@ int http_conns_hear(CURL *easy, curl_infotype type, char *data, size_t n, void *
 	(void)easy;
 	if (type != CURLINFO_TEXT)
 		return 0;
-	if (slice_starts(text, SLICE_LIT("Using Stream ID: "))) /* 7.x */
+	if (slice_starts(text, SLICE_LIT("Using Stream ID: "))) /* libcurl 7.x */
 		(void)number_after(text, SLICE_LIT("Using Stream ID: "), &r->stream);
-	else if (slice_starts(text, SLICE_LIT("[HTTP/2] ["))) /* 8.x: … OPENED stream for … */
+	/* libcurl 8.x: … OPENED stream for … */
+	else if (slice_starts(text, SLICE_LIT("[HTTP/2] [")))
 		(void)number_after(text, SLICE_LIT("[HTTP/2] ["), &r->stream);
 	else if (slice_starts(text, SLICE_LIT("REFUSED_STREAM, retrying")))
 		r->refused = true;

@@ -1,7 +1,7 @@
 /* http_client_events.c - libcurl's sockets and timer on libevent
  *
- * libevent's callbacks drive libcurl; libcurl's own callbacks here only arm, and call nothing of libcurl that drives
- * transfers (src/README.md, trap 14). */
+ * libevent's callbacks drive libcurl. libcurl's own callbacks here only arm events and never
+ * call functions that drive transfers (src/README.md, trap 14). */
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -12,8 +12,8 @@
 
 #define AGAIN_US (100 * US_PER_MS)
 
-/* A descriptor that libcurl wants watched. Kept for the next one when libcurl lets go: it does so after each request.
- */
+/* A descriptor that libcurl wants watched. The struct is kept for reuse when libcurl stops
+ * watching, which it does after each request. */
 struct http_socket {
 	struct http_client *client;
 	SLIST_ENTRY(http_socket) link;
@@ -24,8 +24,9 @@ static void drive(struct http_client *c, curl_socket_t fd, int what)
 {
 	int running;
 
-	/* Fails only without memory or on a bad handle. libcurl then returns before it has asked for its timer again,
-	 * and without another go no transfer would ever end, not even by its timeout. */
+	/* Fails only if out of memory or for an invalid handle. libcurl then returns before it
+	 * has set its timer again; without another call no transfer would ever end, not even by
+	 * its timeout. */
 	if (curl_multi_socket_action(c->multi, fd, what, &running) != CURLM_OK)
 		loop_timer_set(c->timer, AGAIN_US);
 }
@@ -101,8 +102,8 @@ static void socket_release(struct http_client *c, struct http_socket *s)
 	SLIST_INSERT_HEAD(&c->spare, s, link);
 }
 
-/* Never fails towards libcurl: an error here would make the whole multi handle unusable. A socket that cannot be
- * watched costs its own transfer a timeout. */
+/* Never reports failure to libcurl, because an error here makes the whole multi handle unusable.
+ * If a socket cannot be watched, only its own transfer times out. */
 static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
 	struct http_client *c = arg;

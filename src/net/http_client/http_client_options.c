@@ -1,4 +1,4 @@
-/* http_client_options.c - every option that a transfer has, each with its reason, each checked */
+/* http_client_options.c - all options of a transfer, each with its reason, each call checked */
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
@@ -10,8 +10,8 @@
 #include "base/clock.h"
 #include "net/http_client/http_client_private.h"
 
-/* Google's front end closes connections at about an hour (curl issue 5389); a connection that idled longer than
- * this is not worth the risk of finding it dead (src/README.md, trap 14). */
+/* Google's front end closes connections after about an hour (curl issue 5389). A connection that
+ * was idle for longer than this is likely to be dead (src/README.md, trap 14). */
 enum {
 	MAX_LIFETIME_S = 50 * 60,
 	MAX_IDLE_S = 45,
@@ -19,13 +19,13 @@ enum {
 	KEEPALIVE_IDLE_S = 30,
 	KEEPALIVE_INTERVAL_S = 10
 };
-/* A TLS record's payload; the defaults would keep 80 KiB with every pooled handle. */
+/* The payload of a TLS record. The default sizes would keep 80 KiB per pooled handle. */
 enum { RECEIVE_BUFFER = 4 * 1024, UPLOAD_BUFFER = 16 * 1024 };
 
 void http_client_prepare_process(void)
 {
-	/* libcurl looks at it when it is initialised, and would write every session's keys to that file
-	 * (src/README.md, trap 12). */
+	/* libcurl reads SSLKEYLOGFILE when it is initialised, and would write the keys of every
+	 * session to that file (src/README.md, trap 12). */
 	if (getenv("SSLKEYLOGFILE"))
 		unsetenv("SSLKEYLOGFILE");
 }
@@ -36,9 +36,9 @@ int http_options_global(void)
 	return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : -ENOMEM;
 }
 
-/* Called before each sending of the request. libcurl silently repeats a POST on a new connection when a kept one
- * dies before the answer, up to five times (src/README.md, trap 10); repeating is the relay's decision, with its own
- * count. */
+/* Called each time before the request is sent. libcurl silently repeats a POST on a new
+ * connection, up to five times, if a kept one dies before the answer (src/README.md, trap 10).
+ * Repeats are the relay's decision, which counts them. */
 static int before_sending(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
 {
 	struct http_request *r = arg;
@@ -62,7 +62,7 @@ static int record_upload(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_o
 	return 0;
 }
 
-/* Milliseconds for libcurl, at least one: 0 would mean no limit. */
+/* Converts to milliseconds for libcurl; at least one, because 0 means no limit. */
 static long option_ms(int64_t us)
 {
 	int64_t ms = us / US_PER_MS;
@@ -70,7 +70,8 @@ static long option_ms(int64_t us)
 	return ms < 1 ? 1 : ms > INT_MAX ? INT_MAX : (long)ms;
 }
 
-/* Written bytes that nobody acknowledges: without this a blackholed connection hangs for a quarter of an hour. */
+/* Limits the time that sent bytes stay unacknowledged. Without this a blackholed connection
+ * hangs for a quarter of an hour. */
 static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
 {
 	struct http_client *c = arg;
@@ -79,7 +80,8 @@ static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
 	(void)purpose;
 	http_conns_open(c, fd);
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms,
-	                 sizeof(timeout_ms)); /* a Unix socket has none */
+	                 /* Fails on a Unix socket, which does not have this option */
+	                 sizeof(timeout_ms));
 	return CURL_SOCKOPT_OK;
 }
 
@@ -95,16 +97,18 @@ struct string_option {
 static const struct long_option fixed_longs[] = {
         {CURLOPT_NOSIGNAL, 1},
         {CURLOPT_POST, 1},
-        {CURLOPT_FOLLOWLOCATION, 0}, /* the secret is in the URL */
+        {CURLOPT_FOLLOWLOCATION, 0}, /* because the URL contains the secret */
         {CURLOPT_NETRC, CURL_NETRC_IGNORED},
         {CURLOPT_HTTP09_ALLOWED, 0},
-        {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1}, /* a proxy's head is no answer */
+        /* The head of a proxy's answer to CONNECT is not the answer */
+        {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1},
         {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
         {CURLOPT_SSL_VERIFYPEER, 1},
         {CURLOPT_SSL_VERIFYHOST, 2},
         {CURLOPT_PROXY_SSL_VERIFYPEER, 1},
         {CURLOPT_PROXY_SSL_VERIFYHOST, 2},
-        {CURLOPT_QUICK_EXIT, 1}, /* else a timeout during a lookup joins the resolver's thread (curl issue 8515) */
+        /* Otherwise a timeout during a lookup waits for the resolver's thread (curl issue 8515) */
+        {CURLOPT_QUICK_EXIT, 1},
         {CURLOPT_DNS_CACHE_TIMEOUT, DNS_CACHE_S},
         {CURLOPT_MAXAGE_CONN, MAX_IDLE_S},
         {CURLOPT_MAXLIFETIME_CONN, MAX_LIFETIME_S},
@@ -113,7 +117,7 @@ static const struct long_option fixed_longs[] = {
         {CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
         {CURLOPT_TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
         {CURLOPT_PATH_AS_IS, 1},
-        {CURLOPT_NOPROGRESS, 0}, /* record_upload() */
+        {CURLOPT_NOPROGRESS, 0}, /* enables record_upload() */
         {CURLOPT_BUFFERSIZE, RECEIVE_BUFFER},
         {CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER},
 };
@@ -121,7 +125,7 @@ static const struct long_option fixed_longs[] = {
 static const struct string_option fixed_strings[] = {
         {CURLOPT_PROTOCOLS_STR, "http,https"},
         {CURLOPT_REDIR_PROTOCOLS_STR, "http,https"},
-        {CURLOPT_NOPROXY, ""}, /* and not the environment's no_proxy */
+        {CURLOPT_NOPROXY, ""}, /* overrides no_proxy in the environment */
 };
 
 static int setopt_error(CURLoption option, CURLcode code, struct err *err)
@@ -132,8 +136,9 @@ static int setopt_error(CURLoption option, CURLcode code, struct err *err)
 	               o ? o->name : "(unknown)", curl_easy_strerror(code));
 }
 
-/* In parentheses, for there is a macro of that name: it compares the value's type with that of one option, and a
- * compiler that inlines this for several takes it for wrong. */
+/* In parentheses, because curl_easy_setopt is also a macro. That compares the value's type with
+ * the type of one option, and a compiler that inlines this function for several options reports
+ * a mismatch. */
 static int set_long(CURL *easy, CURLoption option, long value, struct err *err)
 {
 	CURLcode code = (curl_easy_setopt)(easy, option, value);
@@ -162,16 +167,18 @@ static int set_fixed(CURL *easy, struct err *err)
 static int set_configured(CURL *easy, const struct http_client_config *config, struct err *err)
 {
 	const struct long_option longs[] = {
-	        /* Rather wait for a place on the first connection than open one for each request of a burst. */
+	        /* Waits for a free stream on the first connection instead of opening one
+	         * connection per request of a burst. */
 	        {CURLOPT_PIPEWAIT, config->http2 ? 1 : 0},
-	        {CURLOPT_VERBOSE, config->http2 ? 1 : 0}, /* http_conns_hear() */
+	        {CURLOPT_VERBOSE, config->http2 ? 1 : 0}, /* enables http_conns_hear() */
 	        {CURLOPT_HTTP_VERSION, config->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1},
 	        {CURLOPT_CONNECTTIMEOUT_MS, option_ms(config->connect_timeout_us)},
 	        {CURLOPT_TIMEOUT_MS, option_ms(config->timeout_us)},
 	};
 	const struct string_option strings[] = {
 	        {CURLOPT_USERAGENT, config->user_agent},
-	        {CURLOPT_PROXY, config->proxy ? config->proxy : ""}, /* "": none, whatever the environment says */
+	        /* "": no proxy, even if the environment names one */
+	        {CURLOPT_PROXY, config->proxy ? config->proxy : ""},
 	};
 	int r = 0;
 
@@ -187,7 +194,7 @@ static int set_configured(CURL *easy, const struct http_client_config *config, s
 	return r;
 }
 
-/* The check of a variadic call's type wants each callback in a call of its own. */
+/* The type check of curl_easy_setopt needs a separate call for each callback. */
 static int set_callbacks(struct http_request *r, struct err *err)
 {
 	CURL *e = r->easy;
@@ -234,15 +241,16 @@ int http_options_set(struct http_request *r, const struct http_client_config *co
 void http_options_forget_url(struct http_request *r)
 {
 	if (r->url)
-		explicit_bzero(r->url, strlen(r->url)); /* holds the secret */
+		explicit_bzero(r->url, strlen(r->url)); /* it contains the secret */
 	free(r->url);
 	r->url = NULL;
 	curl_url_cleanup(r->url_cut);
 	r->url_cut = NULL;
 }
 
-/* libcurl cuts a URL into its parts and puts it together again for every transfer, unless it is given the parts: a
- * fifth of its work for a request. What cannot be cut libcurl is left to refuse. */
+/* libcurl splits the URL and joins it again for every transfer, a fifth of its work per request,
+ * unless it gets the parts. A URL that cannot be split is passed on unchanged, and libcurl
+ * rejects it. */
 static CURLcode set_url(struct http_request *r, const char *url)
 {
 	CURLcode code;
@@ -267,7 +275,7 @@ int http_options_request(struct http_request *r, const char *url, struct slice b
 
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
-	if (code == CURLE_OK) /* not copied */
+	if (code == CURLE_OK) /* libcurl does not copy the body */
 		code = curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, body.n ? body.p : "");
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(r->easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);

@@ -1,8 +1,8 @@
 /* http_server.c - a small bounded HTTP/1.1 server on evhttp
  *
- * evhttp limits head and body once it is told to (src/README.md, trap 18), but neither how many connections there are
- * nor how long a request may take to arrive. Both are kept here: every connection has a struct http_conn from accept
- * to close. */
+ * evhttp can limit the size of head and body (src/README.md, trap 18), but neither the number of
+ * connections nor the time that a request takes to arrive. Both are limited here: every
+ * connection has a struct http_conn from accept to close. */
 #include "net/http_server/http_server.h"
 #include "net/event_time.h"
 
@@ -31,13 +31,14 @@
 struct http_conn {
 	struct http_server *server;
 	LIST_ENTRY(http_conn) link;
-	struct bufferevent *bev;         /* evhttp's */
-	struct evhttp_connection *evcon; /* NULL: not seen yet, bev is referenced meanwhile */
-	struct http_exchange *exchange;  /* waiting for its answer */
-	int64_t first_byte_us;           /* when the request that is being read began; 0: none is */
-	size_t partial;                  /* bytes of it so far */
+	struct bufferevent *bev; /* owned by evhttp */
+	/* NULL: not known yet; until then we hold a reference to bev */
+	struct evhttp_connection *evcon;
+	struct http_exchange *exchange; /* waits for its answer */
+	int64_t first_byte_us;          /* when the request being read began; 0: none */
+	size_t partial;                 /* bytes of that request so far */
 	struct http_framing framing;
-	bool refused; /* for its framing, and answered */
+	bool refused; /* rejected for its framing, and answered */
 };
 LIST_HEAD(http_conn_list, http_conn);
 
@@ -54,7 +55,7 @@ LIST_HEAD(http_exchange_list, http_exchange);
 struct http_server {
 	struct loop *loop;
 	struct evhttp *http;
-	struct evconnlistener *listener; /* evhttp's; NULL while closing */
+	struct evconnlistener *listener; /* owned by evhttp; NULL while closing */
 	struct loop_timer *resume, *sweep;
 	struct event *meet, *trim, *refuse;
 	struct bound bound;
@@ -64,14 +65,14 @@ struct http_server {
 	struct http_exchange_list exchanges;
 	unsigned n_conns, n_orphans,
 	        max_connections;     /* orphan: an exchange without a connection still holds memory */
-	size_t partial, max_partial; /* bytes of requests that are being read, of all connections */
+	size_t partial, max_partial; /* bytes of incomplete requests on all connections */
 	size_t max_request;
 	int64_t timeout_us;
 	int64_t drain_since_us; /* 0: not draining */
 };
 
 enum { RESUME_AFTER_US = 100000 };
-/* For a client that does not read its answer, when the server is to stop. */
+/* How long a stopping server waits for a client that does not read its answer. */
 #define DRAIN_US US_PER_S
 
 /* ---- connections ---- */
@@ -86,7 +87,8 @@ static void update_accepting(struct http_server *s)
 		evconnlistener_enable(s->listener);
 }
 
-/* Without descriptors the listener would spin (src/README.md, trap 16): connects wait in the kernel for a moment. */
+/* Without free descriptors the listener would spin (src/README.md, trap 16), so new connections
+ * wait in the kernel for a moment. */
 static void on_accept_error(struct evconnlistener *listener, void *arg)
 {
 	struct http_server *s = arg;
@@ -114,7 +116,8 @@ static void on_refused_event(struct bufferevent *bev, short what, void *arg)
 	on_refused_written(bev, arg);
 }
 
-/* evhttp hears nothing more of this connection. If an answer is due, that one ends it (http_answer). */
+/* Detaches the connection from evhttp's callbacks. If an answer is due, http_answer() ends the
+ * connection instead. */
 static void take_from_evhttp(struct http_conn *conn)
 {
 	if (conn->exchange || !conn->evcon)
@@ -123,7 +126,7 @@ static void take_from_evhttp(struct http_conn *conn)
 	event_active(conn->server->refuse, EV_TIMEOUT, 0);
 }
 
-/* What has just come, before evhttp reads it. */
+/* Checks bytes that have just arrived, before evhttp reads them. */
 static void check_framing(struct http_conn *conn, struct evbuffer *buffer, size_t n)
 {
 	struct evbuffer_ptr at;
@@ -157,7 +160,8 @@ static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *inf
 		return;
 	if (conn->first_byte_us == 0)
 		conn->first_byte_us = clock_mono_us();
-	/* More than the largest request is not kept: evhttp reads on only to be able to say so. */
+	/* Counts at most the largest request: beyond that evhttp reads on only to answer 413,
+	 * and does not keep the bytes. */
 	n = s->max_request - conn->partial < info->n_added ? s->max_request - conn->partial : info->n_added;
 	conn->partial += n;
 	s->partial += n;
@@ -195,8 +199,9 @@ static void on_conn_close(struct evhttp_connection *evcon, void *arg)
 	conn_free(arg);
 }
 
-/* evhttp makes its connection object after on_accepted() has returned and hands it out only with the first request.
- * It is the argument of the bufferevent's callbacks (so from libevent 2.0 to 2.2). */
+/* evhttp creates its connection object after on_accepted() has returned, and passes it on only
+ * with the first request. Until then it can be found as the argument of the bufferevent's
+ * callbacks (libevent 2.0 to 2.2). */
 static void meet_connection(struct http_conn *conn)
 {
 	bufferevent_data_cb read_cb, write_cb;
@@ -210,14 +215,15 @@ static void meet_connection(struct http_conn *conn)
 		(void)bufferevent_decref(conn->bev);
 		return;
 	}
-	/* evhttp had no memory for it. */
+	/* evhttp ran out of memory. */
 	struct bufferevent *bev = conn->bev;
 
 	conn_free(conn);
 	(void)bufferevent_decref(bev);
 }
 
-/* Runs before any byte of the new connections is read: they were accepted in this same turn. */
+/* Runs before any byte of the new connections is read, because they were accepted in the same
+ * turn. */
 static void on_meet(evutil_socket_t fd, short what, void *arg)
 {
 	struct http_server *s = arg;
@@ -231,7 +237,8 @@ static void on_meet(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* evhttp asks for a bufferevent for each connection that it accepted; NULL makes it take one of its own. */
+/* evhttp calls this for each accepted connection. If it returns NULL, evhttp creates a
+ * bufferevent itself. */
 static struct bufferevent *on_accepted(struct event_base *base, void *arg)
 {
 	struct http_server *s = arg;
@@ -264,7 +271,8 @@ static struct http_conn *holds_most(const struct http_server *s)
 	return most;
 }
 
-/* Nobody has shown a secret yet: whoever holds most of what may be held goes first. */
+/* None of these clients has authenticated yet, so the connections with the most buffered bytes
+ * are closed first. */
 static void on_trim(evutil_socket_t fd, short what, void *arg)
 {
 	struct http_server *s = arg;
@@ -283,7 +291,7 @@ static void refuse_conn(struct http_conn *conn)
 	bufferevent_disable(conn->bev, EV_READ);
 	(void)evbuffer_drain(in, evbuffer_get_length(in));
 	bufferevent_setcb(conn->bev, NULL, on_refused_written, on_refused_event, conn);
-	bufferevent_enable(conn->bev, EV_WRITE); /* evhttp has it off while it reads */
+	bufferevent_enable(conn->bev, EV_WRITE); /* evhttp disables it while it reads */
 	if (evbuffer_add_printf(out,
 	                        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n"
 	                        "Content-Length: %zu\r\n\r\n%s\n",
@@ -304,7 +312,7 @@ static void on_refuse(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* A read timeout starts anew with each byte: this one is for the whole request. */
+/* A read timeout restarts with each byte; this one limits the whole request. */
 static void on_sweep(void *arg)
 {
 	struct http_server *s = arg;
@@ -331,7 +339,7 @@ static const struct method_name method_names[] = {
         {EVHTTP_REQ_TRACE, {"TRACE", 5}}, {EVHTTP_REQ_CONNECT, {"CONNECT", 7}}, {EVHTTP_REQ_PATCH, {"PATCH", 5}},
 };
 
-/* All that evhttp knows come to the handler, which says what it allows; anything else evhttp answers by itself. */
+/* Passes all methods that evhttp knows to the handler, which decides; evhttp rejects the others. */
 static unsigned known_methods(void)
 {
 	unsigned mask = 0;
@@ -377,7 +385,7 @@ static struct http_exchange *exchange_new(struct http_server *s, struct evhttp_r
 	return x;
 }
 
-/* The path without scheme, host and query, as it was written. */
+/* Returns the path as received, without scheme, host and query. */
 static struct slice request_path(struct evhttp_request *req)
 {
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
@@ -474,7 +482,7 @@ void http_peer(struct http_exchange *x, char address[HTTP_ADDRESS_MAX], struct p
 	if (x->server && x->server->bound.is_unix && local_peer(fd, ret) == 0)
 		return;
 	if (fd < 0 || remote_address(fd, address) < 0)
-		snprintf(address, HTTP_ADDRESS_MAX, "unknown"); /* it has gone meanwhile */
+		snprintf(address, HTTP_ADDRESS_MAX, "unknown"); /* the client has disconnected */
 	*ret = (struct peer){.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1, .address = address};
 }
 
@@ -512,7 +520,7 @@ void http_answer(struct http_exchange *x, int status, const char *content_type, 
 	struct evhttp_request *req = x->req;
 	bool last = x->conn && x->conn->framing.problem;
 
-	/* Before the answer: sending it may free the connection. */
+	/* Must precede the send, which may free the connection. */
 	exchange_free(x);
 	if (!req)
 		return;
@@ -520,7 +528,7 @@ void http_answer(struct http_exchange *x, int status, const char *content_type, 
 		evhttp_request_free(req);
 		return;
 	}
-	if (last) /* what came behind the request is none */
+	if (last) /* bytes after the last request are not a request */
 		(void)evhttp_add_header(evhttp_request_get_output_headers(req), "Connection", "close");
 	if (add_headers(req, content_type, headers) < 0 ||
 	    (body.n > 0 && evbuffer_add(evhttp_request_get_output_buffer(req), body.p, body.n) < 0)) {
@@ -542,7 +550,7 @@ static int configure(struct http_server *s, const struct http_server_config *con
 	evhttp_set_allowed_methods(s->http, (ev_uint16_t)known_methods());
 	evhttp_set_gencb(s->http, on_request, s);
 	evhttp_set_bevcb(s->http, on_accepted, s);
-	/* Reads what a client still writes of a body that is too large, so that it sees the 413. */
+	/* Reads the rest of a body that is too large, so that the client receives the 413. */
 	return evhttp_set_flags(s->http, EVHTTP_SERVER_LINGERING_CLOSE) == 0 ? 0 : -EINVAL;
 }
 
@@ -564,7 +572,7 @@ static int start(struct http_server *s, const struct http_server_config *config,
 	if (!s->http || !s->resume || !s->sweep || !s->meet || !s->trim || !s->refuse || !s->listener ||
 	    configure(s, config) < 0 || !evhttp_bind_listener(s->http, s->listener))
 		return err_set(err, -ENOMEM, "no memory for the HTTP server");
-	s->bound.fd = -1; /* the listener's, which is evhttp's */
+	s->bound.fd = -1; /* the listener, which evhttp owns, has it now */
 	evconnlistener_set_error_cb(s->listener, on_accept_error);
 	loop_timer_set(s->sweep, s->timeout_us / 4 + 1);
 	return 0;
@@ -597,7 +605,7 @@ int http_server_open(struct http_server **ret, struct loop *loop, const struct h
 	return 0;
 }
 
-/* evhttp frees a pending request with its connection, but not one whose client has gone. */
+/* evhttp frees a pending request with its connection, except if the client has disconnected. */
 static void abandon_exchanges(struct http_server *s)
 {
 	struct http_exchange *x;
@@ -622,13 +630,13 @@ struct http_server *http_server_free(struct http_server *s)
 	http_server_unbind(&s->bound);
 	if (s->meet)
 		on_meet(-1, 0, s);
-	if (s->bound.fd >= 0 && s->listener) /* opening failed half-way */
+	if (s->bound.fd >= 0 && s->listener) /* opening failed halfway */
 		evconnlistener_free(s->listener);
 	else
 		fd_close(s->bound.fd);
 	s->listener = NULL;
 	if (s->http)
-		evhttp_free(s->http); /* closes connections: on_conn_close() */
+		evhttp_free(s->http); /* closes connections, which calls on_conn_close() */
 	if (s->meet)
 		event_free(s->meet);
 	if (s->trim)

@@ -1,4 +1,5 @@
-/* http_server.h - a small bounded HTTP/1.1 server on evhttp: the door, and the sandbox's collector */
+/* http_server.h - a small bounded HTTP/1.1 server on evhttp, for the HTTP door and the sandbox;
+ * loop thread only */
 #ifndef NET_HTTP_SERVER_HTTP_SERVER_H
 #define NET_HTTP_SERVER_HTTP_SERVER_H
 
@@ -13,18 +14,19 @@
 #include "net/loop.h"
 
 struct http_server;
-struct http_exchange; /* one request waiting for its answer */
+struct http_exchange; /* a request that waits for its answer */
 
 struct http_server_config {
 	const char *listen; /* "127.0.0.1:8125", "[::1]:0", "unix:/path" */
 	size_t max_body, max_headers;
-	size_t max_partial; /* bytes of requests that are being read, of all connections; 0: any */
+	/* Limit for the bytes of incomplete requests on all connections; 0: unlimited */
+	size_t max_partial;
 	unsigned max_connections;
 	int64_t timeout_us;
 };
 
 struct http_request_info {
-	struct slice method, path; /* path without its query, percent-decoded never */
+	struct slice method, path; /* the path has no query and is not percent-decoded */
 	struct slice body;
 	bool over_unix;
 	struct http_exchange *exchange;
@@ -36,22 +38,24 @@ typedef void http_handler_fn(void *arg, const struct http_request_info *request)
 int http_server_open(struct http_server **ret, struct loop *loop, const struct http_server_config *config,
                      http_handler_fn *handler, void *arg, struct err *err) MUST_CHECK;
 struct http_server *http_server_free(struct http_server *s);
-/* For a stop: accepts nothing more. Open connections are served on. */
+/* Stops accepting connections (for a shutdown). Open connections are still served. */
 void http_server_drain(struct http_server *s);
-/* No request waits for its answer, and all answers were written, or a second has passed since http_server_drain(). */
+/* True once every request is answered and every answer written, or a second after
+ * http_server_drain(). */
 bool http_server_drained(const struct http_server *s);
-/* The port it got (for port 0). */
+/* Returns the bound port (useful if the configured port is 0). */
 unsigned http_server_port(const struct http_server *s);
-/* Decoded value of a query parameter or a header; NULL when absent. Valid until the answer. */
+/* Returns the decoded value of a query parameter or a header, or NULL. Valid until the answer. */
 const char *http_query(struct http_exchange *x, const char *name);
-/* Does the query have it more than once? */
+/* True if the parameter occurs more than once in the query. */
 bool http_query_repeats(struct http_exchange *x, const char *name);
 const char *http_header(struct http_exchange *x, const char *name);
-/* Who made the request. address has room for an IPv6 address, and ret->address points there. */
+/* Fills *ret with the client's identity. `address` has room for an IPv6 address, and
+ * ret->address points to it. */
 enum { HTTP_ADDRESS_MAX = 46 };
 void http_peer(struct http_exchange *x, char address[HTTP_ADDRESS_MAX], struct peer *ret);
-/* content_type and headers (an array of name, value, …, NULL) may be NULL. Frees the exchange. Safe when the client
- * is gone. */
+/* Sends the answer and frees the exchange. content_type and headers (an array of name, value, …,
+ * NULL) may be NULL. Safe if the client is gone. */
 void http_answer(struct http_exchange *x, int status, const char *content_type, struct slice body,
                  const char *const *headers);
 

@@ -1,4 +1,4 @@
-/* http_server_bind.c - a listening socket for the HTTP server */
+/* http_server_bind.c - the listening socket of the HTTP server */
 #include "net/http_server/http_server_bind.h"
 
 #include <arpa/inet.h>
@@ -21,7 +21,7 @@ static int stream_socket(int family)
 	return fd < 0 ? -errno : fd;
 }
 
-/* A Unix socket's permissions stand for the secret: its owner and group. */
+/* On a Unix socket file permissions replace the secret: its owner and group may connect. */
 static int open_unix(struct bound *b, const char *path, struct err *err)
 {
 	struct unix_bound bound;
@@ -52,7 +52,8 @@ static unsigned port_of(int fd)
 	                                      : ((struct sockaddr_in *)&ss)->sin_port);
 }
 
-/* "127.0.0.1:8125", "[::1]:0"; no names: what they resolve to may change. */
+/* Parses "127.0.0.1:8125" or "[::1]:0". Host names are not accepted, because their addresses may
+ * change. */
 static int parse_address(const char *text, struct sockaddr_storage *ret, socklen_t *ret_len)
 {
 	const char *colon = strrchr(text, ':');

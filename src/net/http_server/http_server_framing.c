@@ -1,9 +1,10 @@
-/* http_server_framing.c - the ends of requests as RFC 9112 has them, to the byte; nothing else is taken
+/* http_server_framing.c - a strict parser for the boundaries of HTTP requests (RFC 9112)
  *
- * evhttp reads a space before a header's colon as part of its name, +48 and 0x30 as numbers, a bare LF as an end of
- * line, takes the first of several Content-Length headers and prefers a Transfer-Encoding to it. A proxy in front
- * that reads otherwise would let one client write the head of another's request. So every byte goes through here
- * before evhttp sees it, and whatever two readers could read differently ends the connection. */
+ * evhttp accepts a space before a header's colon as part of the name, +48 and 0x30 as numbers
+ * and a bare LF as a line end. It uses the first of several Content-Length headers and prefers
+ * Transfer-Encoding to Content-Length. If a proxy in front of it reads these differently, one
+ * client can write the head of another client's request. So every byte is parsed here before
+ * evhttp sees it, and anything ambiguous ends the connection. */
 #include "net/http_server/http_server_framing.h"
 
 #include <string.h>
@@ -12,16 +13,16 @@
 enum { LENGTH_DIGITS = 18, SIZE_DIGITS = 15, EXTENSION_MAX = 1024 };
 
 enum framing_state {
-	AT_START, /* of a request; empty lines may come before it */
+	AT_START, /* before a request; empty lines are allowed here */
 	IN_LINE,  /* the request line */
-	IN_NAME,  /* of a header; or the empty line */
-	IN_VALUE, /* of a header */
-	IN_BODY,  /* of a known length */
-	IN_SIZE,  /* of a chunk */
+	IN_NAME,  /* in a header's name, or at the empty line */
+	IN_VALUE, /* in a header's value */
+	IN_BODY,  /* in a body of known length */
+	IN_SIZE,  /* in a chunk's size */
 	IN_EXTENSION,
 	IN_CHUNK,
-	AFTER_CHUNK, /* its CR LF */
-	/* The same after a CR, where an LF must come. */
+	AFTER_CHUNK, /* at the CR LF that ends the chunk */
+	/* As above but after a CR, where an LF must follow. */
 	START_LF,
 	LINE_LF,
 	VALUE_LF,
@@ -62,7 +63,7 @@ static int hex(char c)
 
 /* ---- the request line ---- */
 
-/* The line's last bytes are in value: as many as " HTTP/1.1" has. */
+/* f->value holds the last bytes of the line, as many as " HTTP/1.1" has. */
 enum { VERSION_LENGTH = 9 };
 
 static void end_request_line(struct http_framing *f)
@@ -99,7 +100,7 @@ static void on_line_byte(struct http_framing *f, char c)
 	f->name[f->n] = '\0';
 	memmove(f->value, f->value + 1, VERSION_LENGTH - 1);
 	f->value[VERSION_LENGTH - 1] = c;
-	/* Whoever decodes it into a C string sees less of it than others do. */
+	/* A parser that decodes the target into a C string would see less of it than others. */
 	if (memcmp(f->value + VERSION_LENGTH - 3, "%00", 3) == 0)
 		fail(f, "a NUL in the request's target");
 }
@@ -172,7 +173,8 @@ static void end_header(struct http_framing *f)
 		go(f, VALUE_LF);
 }
 
-/* Gateways turn _ into -, or - into _: a header that only some of them know is not taken for another. */
+/* Some gateways convert between _ and -, so a variant spelling must not be accepted as another
+ * header. */
 static bool is_disguised(const char *name)
 {
 	return strcmp(name, "content_length") == 0 || strcmp(name, "transfer_encoding") == 0;
@@ -331,11 +333,11 @@ static void on_byte(struct http_framing *f, char *c)
 		break;
 	case IN_BODY:
 	case IN_CHUNK:
-		break; /* http_framing_feed() */
+		break; /* handled by http_framing_feed() */
 	}
 }
 
-/* Bytes of a body's or a chunk's contents: how many of n. */
+/* Skips body or chunk content; returns the number of bytes skipped. */
 static size_t skip_contents(struct http_framing *f, size_t n)
 {
 	if (f->state != IN_BODY && f->state != IN_CHUNK)

@@ -1,4 +1,5 @@
-/* listener.c - the life of a listener and of its connections: open, hold, settle, close, drain */
+/* listener.c - the life cycle of a listener and its connections: open, hold, settle, close,
+ * drain */
 #include "net/listener/listener.h"
 
 #include <errno.h>
@@ -57,8 +58,8 @@ void conn_update(struct conn *c)
 		return;
 	if (may_read && c->rest.len > 0)
 		conn_wait_turn(c);
-	/* A connection that waits in line needs no event. It is switched off by the first one that comes (on_ready).
-	 */
+	/* A connection that waits in a queue needs no read event. on_ready() disables it when
+	 * the first one arrives. */
 	if (may_read && (!c->is_waiting || (c->interest & LOOP_READ)))
 		interest |= LOOP_READ;
 	if (c->blocked && !c->dead)
@@ -89,7 +90,8 @@ void conn_release(struct conn *c, enum hold why)
 	conn_update(c);
 }
 
-/* Behind those that wait in line already: otherwise the same ones would be served first every time. */
+/* Queues the connection after those that already wait; otherwise the same ones would always be
+ * served first. */
 static void read_in_turn(struct conn *c)
 {
 	struct listener *l = c->l;
@@ -125,7 +127,8 @@ static void read_line_up(struct listener *l, struct conn_list *line)
 	bool end = !last;
 
 	while (!end && !listener_has_enough(l) && (c = TAILQ_FIRST(line))) {
-		end = c == last; /* what comes again meanwhile waits for the next turn */
+		/* Connections that are queued again during this loop wait for the next turn */
+		end = c == last;
 		leave_line(c);
 		if (!c->holds)
 			conn_read(c);
@@ -139,7 +142,8 @@ static void on_resume(void *arg)
 	struct listener *l = arg;
 
 	read_line_up(l, &l->fresh);
-	/* However many were idle before: the others get their share of each turn. */
+	/* Starts a new time budget, so that the waiting connections get their share however many
+	 * were idle before. */
 	listener_begin_turn(l);
 	read_line_up(l, &l->busy);
 	if (listener_somebody_waits(l) && !l->paused)
@@ -180,7 +184,8 @@ static void conn_free(void *p)
 	free(c);
 }
 
-/* Leaves every list and gives up the descriptor; the memory stays readable until the turn ends. */
+/* Removes the connection from every list and closes the descriptor; the memory stays valid until
+ * the turn ends. */
 static void conn_detach(struct conn *c)
 {
 	struct listener *l = c->l;
@@ -225,7 +230,8 @@ void conn_settle(struct conn *c)
 		conn_close(c);
 }
 
-/* While memory is short: who stood still longest gives way first, and only as long as it is needed. */
+/* While memory is short, gives up the partial lines that made no progress for the longest time,
+ * until there is enough. */
 static void end_stalled_lines(struct listener *l, int64_t mono_us)
 {
 	struct conn *c;
@@ -234,8 +240,8 @@ static void end_stalled_lines(struct listener *l, int64_t mono_us)
 		conn_give_up_line(c);
 }
 
-/* Whether no more can come than the kernel holds of it: the peer has closed or half-closed, or a drain has shut it.
- */
+/* True if no data can arrive beyond what the kernel already holds: the peer closed or
+ * half-closed the connection, or a drain shut it down. */
 static bool is_finite(const struct conn *c)
 {
 	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
@@ -243,7 +249,8 @@ static bool is_finite(const struct conn *c)
 	return c->l->draining || (poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)));
 }
 
-/* One after the other of those reads on to its end however short memory is, instead of all waiting for each other. */
+/* Lets one of the held connections read to its end despite the memory shortage, one after the
+ * other, so that they do not all wait for each other. */
 static void exempt_one(struct listener *l)
 {
 	struct conn *c;
@@ -317,7 +324,8 @@ static int copy_config(struct listener *l, const struct listener_config *config)
 static int open_socket(struct listener *l, struct err *err)
 {
 	if (l->fd >= 0) {
-		int r = fd_set_nonblock(l->fd); /* accept() would hang the loop (src/README.md, trap 18) */
+		/* A blocking accept() would stop the loop (src/README.md, trap 18) */
+		int r = fd_set_nonblock(l->fd);
 		if (r == 0)
 			r = fd_set_cloexec(l->fd);
 		return r == 0 ? 0 : err_set(err, r, "inherited socket: cannot be set up: %s", strerror(-r));
@@ -380,7 +388,7 @@ struct listener *listener_free(struct listener *l)
 	loop_timer_free(l->accept_timer);
 	loop_timer_free(l->tick);
 	loop_timer_free(l->resume);
-	/* Unlinked before it is closed: nobody finds a path that refuses. */
+	/* Unlinks before the close, so that no client finds a path that refuses connections. */
 	if (l->own && l->ino)
 		unix_unbind(l->config.path, l->dev, l->ino);
 	fd_close(l->fd);
@@ -399,7 +407,8 @@ bool listener_client_left(const struct listener *l, uint64_t conn)
 
 	if (!c)
 		return true;
-	/* One that only writes no more, as socat and nc -N do, still reads: POLLHUP is of both directions. */
+	/* A client that only stopped writing, as socat and nc -N do, still reads: POLLHUP means
+	 * both directions. */
 	return c->eof && poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
 }
 
@@ -411,7 +420,7 @@ void listener_close_conn(struct listener *l, uint64_t conn)
 		return;
 	c->closing = c->eof = true;
 	conn_update(c);
-	conn_mark_dirty(c); /* settled by the flush: the caller may be inside of on_line */
+	conn_mark_dirty(c); /* settled by the flush, because the caller may be inside on_line() */
 }
 
 void listener_pause(struct listener *l, bool pause)
@@ -420,7 +429,7 @@ void listener_pause(struct listener *l, bool pause)
 
 	if (l->paused == pause)
 		return;
-	/* Connections notice a pause when they become readable: an idle one costs nothing. */
+	/* Connections notice a pause when they become readable, so idle ones cost nothing. */
 	l->paused = pause;
 	for (c = pause ? NULL : TAILQ_FIRST(&l->held); c; c = next) {
 		next = TAILQ_NEXT(c, by_hold);

@@ -1,4 +1,4 @@
-/* listener_accept.c - taking connections, and not taking them: limits, missing descriptors, the last backlog */
+/* listener_accept.c - accepting connections: limits, descriptor shortage, the last backlog */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -39,7 +39,8 @@ static bool is_idle(const struct conn *c)
 	return !c->in.len && !c->rest.len && !c->skipping && !c->unanswered && !conn_unwritten(c) && !c->drained_fn;
 }
 
-/* What an idle client wrote in this very moment is still read and answered: the writing side is only shut. */
+/* Data that an idle client writes at this moment is still read and answered, because only its
+ * sending side is shut down. */
 static void close_idle(struct listener *l)
 {
 	int64_t mono_us = clock_mono_us();
@@ -55,7 +56,7 @@ static void close_idle(struct listener *l)
 	}
 }
 
-/* somebody_waits: known for sure; only then idle connections make room. */
+/* somebody_waits: a client is known to wait; only then are idle connections closed to make room. */
 static bool has_room(struct listener *l, bool somebody_waits)
 {
 	if (l->draining || l->n_conns < l->config.max_connections)
@@ -82,7 +83,7 @@ static void take(struct listener *l, int fd)
 
 static void note_accept_error(struct listener *l, int error)
 {
-	/* clients that come and go make an episode of every moment */
+	/* Clients that connect and disconnect would otherwise log a new episode each time */
 	if (!l->out_of_files && log_limit_allow(&l->shortage_log, clock_mono_us(), NULL))
 		log_warning("socket %s: accepting waits, clients queue: %s; connections open: %u, raise LimitNOFILE",
 		            l->config.path, strerror(error), l->n_conns);
@@ -95,7 +96,7 @@ static bool is_shortage(int error)
 	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-/* 0: nobody waits any more; -EAGAIN: somebody may. */
+/* Returns 0 if no more clients wait, or -EAGAIN if some may. */
 static int accept_some(struct listener *l, unsigned most)
 {
 	for (unsigned n = 0; n < most; n++) {
@@ -110,7 +111,7 @@ static int accept_some(struct listener *l, unsigned most)
 			note_accept_error(l, errno);
 			return -EAGAIN;
 		} else if (errno != EINTR && errno != ECONNABORTED) {
-			l->out_of_files = false; /* nobody waits: the episode is over */
+			l->out_of_files = false; /* no client waits, so the episode is over */
 			return 0;
 		}
 	}
@@ -122,7 +123,7 @@ static void on_connect(void *arg, int fd UNUSED, unsigned ready UNUSED)
 	struct listener *l = arg;
 
 	if (accept_some(l, ACCEPTS_PER_TURN) == -EAGAIN)
-		return; /* level-triggered, or the timer was set */
+		return; /* the event is level-triggered, or the timer was set */
 }
 
 static void end_accepting(struct listener *l)
@@ -137,7 +138,7 @@ static void accept_backlog(struct listener *l)
 {
 	while (accept_some(l, ACCEPTS_PER_TURN) == -EAGAIN)
 		if (loop_timer_is_set(l->accept_timer))
-			return; /* out of descriptors: again when some connections have ended */
+			return; /* out of descriptors: retry when some connections have ended */
 	end_accepting(l);
 }
 
@@ -175,11 +176,13 @@ void listener_drain_backlog(struct listener *l)
 	if (!l->accepting)
 		return;
 	if (!l->own) {
-		end_accepting(l); /* systemd keeps it: who connects now is served by the next process */
+		/* systemd keeps the socket: clients that connect now are served by the next
+		 * process */
+		end_accepting(l);
 		return;
 	}
-	/* From here on connects are refused, and those that came before can still be accepted: nobody who got
-	 * through is left behind. */
+	/* From here on connects are refused, but connections that were established before can
+	 * still be accepted, so none is lost. */
 	shutdown(l->fd, SHUT_RD);
 	loop_watch_set(l->watch, 0);
 	loop_timer_cancel(l->accept_timer);

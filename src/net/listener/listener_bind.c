@@ -1,4 +1,4 @@
-/* listener_bind.c - an own socket, with the group that the configuration names */
+/* listener_bind.c - the listening socket, with the configured group */
 #include <errno.h>
 #include <grp.h>
 #include <sys/socket.h>
@@ -11,7 +11,7 @@ static int find_group(const char *name, gid_t *ret, struct err *err)
 	struct group *g;
 
 	errno = 0;
-	g = getgrnam(name); /* at start only, from one thread */
+	g = getgrnam(name); /* called only at start, when there is one thread */
 	if (!g)
 		return err_set(err, errno ? -errno : -EINVAL, "socket group '%s': no such group", name);
 	*ret = g->gr_gid;

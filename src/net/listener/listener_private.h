@@ -1,4 +1,5 @@
-/* listener_private.h - a connection and its listener, for the listener's own files only */
+/* listener_private.h - the internal state of a listener and its connections; for net/listener/
+ * only */
 #ifndef NET_LISTENER_LISTENER_PRIVATE_H
 #define NET_LISTENER_LISTENER_PRIVATE_H
 
@@ -15,34 +16,37 @@
 #include "net/listener/listener.h"
 
 enum {
-	READ_MAX =
-	        64 * 1024, /* bytes of one connection in one turn: what one recv() takes (src/README.md, trap 18) */
-	READ_FIRST = 16 * 1024, /* the same of a connection that was idle: most have a line or two */
+	READ_MAX = 64 * 1024, /* bytes per connection and turn: what one recv() reads (src/README.md, trap 18) */
+	/* The same for a connection that was idle: most have a line or two */
+	READ_FIRST = 16 * 1024,
 	LINE_SMALL =
-	        16 * 1024,  /* longer lines are not read on while memory is short (ga4relay-protocol(7), Pressure) */
-	REPLY_TYPICAL = 48, /* bytes of an ok: what an unanswered line will need */
-	REPLY_HEADROOM = 4096,  /* room kept for the reply that was not foreseen */
-	LOOK_BYTES = 16 * 1024, /* read or handed over between two looks at the clock … */
-	COST_BYTES = 512, /* … where each recv() and each line, blank or not, counts as this many bytes more */
-	/* Bytes, counted in the same way, after which a connection gives way to others that wait. */
+	        16 * 1024,  /* longer partial lines are held while memory is short (ga4relay-protocol(7), Pressure) */
+	REPLY_TYPICAL = 48, /* bytes of an ok reply, reserved for each unanswered line */
+	REPLY_HEADROOM = 4096,  /* room reserved for a longer reply */
+	LOOK_BYTES = 16 * 1024, /* bytes read or handed over between two checks of the clock … */
+	/* … where each recv() and each line, even a blank one, adds this many bytes */
+	COST_BYTES = 512,
+	/* Bytes, counted in the same way, after which a connection yields to others that wait. */
 	QUANTUM_FIRST = 4 * 1024,
 	QUANTUM = 256 * 1024,
 	ACCEPTS_PER_TURN = 64
 };
-/* How long a turn reads from connections that were idle, and then from those that always have more. What is left is
- * read in the next turn. */
+/* Time budget per turn for reading: first for connections that were idle, then for busy ones.
+ * The rest is read in the next turn. */
 #define READ_US (500)
-#define STALL_US (30 * US_PER_S)      /* a long partial line without progress while memory is short */
-#define PATIENCE_US (250 * US_PER_MS) /* how long replies wait for a reader before its connection may turn quiet */
-#define LAST_WORDS_US (1 * US_PER_S)  /* how long a drain waits for a client that does not read its replies */
+#define STALL_US (30 * US_PER_S) /* time limit for a long partial line without progress while memory is short */
+/* How long replies wait for a client that does not read before its connection may turn quiet */
+#define PATIENCE_US (250 * US_PER_MS)
+/* How long a drain waits for a client that does not read its replies */
+#define LAST_WORDS_US (1 * US_PER_S)
 #define TICK_US (100 * US_PER_MS)
 #define ACCEPT_RETRY_US (100 * US_PER_MS) /* after EMFILE, and at the limit of connections */
 
-/* Why a connection is not read from; a set. */
+/* Reasons not to read from a connection; a bit set. */
 enum hold {
 	HOLD_PAUSE = 1,  /* listener_pause() */
 	HOLD_MEMORY = 2, /* memory is short and its partial line is long */
-	HOLD_REPLIES = 4 /* too many lines unanswered, or replies unread, to take more for now */
+	HOLD_REPLIES = 4 /* too many unanswered lines or unread replies */
 };
 
 struct conn {
@@ -50,16 +54,18 @@ struct conn {
 	TAILQ_ENTRY(conn) by_hold;     /* l->held, while holds != 0 */
 	TAILQ_ENTRY(conn) by_progress; /* l->big, while is_big */
 	TAILQ_ENTRY(conn) by_dirt;     /* l->dirty, while is_dirty */
-	TAILQ_ENTRY(conn) by_turn;     /* l->fresh or l->busy, while is_waiting: in line to be read */
+	/* l->fresh or l->busy, while is_waiting: queued to be read */
+	TAILQ_ENTRY(conn) by_turn;
 	struct listener *l;
 	uint64_t id;
 	struct loop_watch *watch;
 	struct peer peer;
-	struct buf in;   /* a line whose LF has not come; memory only while there is one */
-	struct buf rest; /* input that was read and not looked at yet; the first `seen` bytes were */
-	struct buf out;  /* replies; the first `sent` bytes are written already */
-	size_t seen, sent, accounted /* this one's part of l->memory */;
-	uint64_t unanswered;                               /* lines handed over and not replied to yet */
+	struct buf in;   /* an incomplete line; allocated only while there is one */
+	struct buf rest; /* input that was read but not processed; the first `seen` bytes were */
+	struct buf out;  /* replies; the first `sent` bytes were already written */
+	size_t seen, sent, accounted /* its share of l->memory */;
+	/* Lines handed over that have no reply yet */
+	uint64_t unanswered;
 	int64_t active_us, progress_us, write_progress_us; /* monotonic; progress: of the partial line */
 	void (*drained_fn)(void *arg, uint64_t conn);
 	void *drained_arg;
@@ -67,46 +73,52 @@ struct conn {
 	int fd;
 	unsigned holds, interest;
 	bool is_big : 1, is_dirty : 1, is_waiting : 1;
-	bool is_busy : 1;   /* had more to read than one turn took, and has not been read to its end since */
-	bool begun : 1;     /* its first line has ended, or been given up */
-	bool skipping : 1;  /* the rest of a line that was answered already, up to its LF */
-	bool eof : 1;       /* nothing more will be read */
-	bool shut : 1;      /* the reading side was shut down by us */
-	bool blocked : 1;   /* the socket takes no more replies for now */
-	bool impatient : 1; /* has been waited for once and did not read: no more waiting */
-	bool quiet : 1;     /* answered no more, for ever */
-	bool dead : 1;      /* the peer reads no more: writing failed */
-	bool closing : 1;   /* closed once `out` is written, answered or not */
-	bool gone : 1;      /* closed; the struct lives to the end of the turn */
+	/* Had more input than one turn reads, and was not read to its end since */
+	bool is_busy : 1;
+	bool begun : 1;     /* its first line has ended or was given up */
+	bool skipping : 1;  /* skips the rest of a line that was already answered, up to its LF */
+	bool eof : 1;       /* no more input will be read */
+	bool shut : 1;      /* we shut down the reading side */
+	bool blocked : 1;   /* the socket accepts no more replies for now */
+	bool impatient : 1; /* was waited for once and did not read: do not wait again */
+	bool quiet : 1;     /* gets no more replies */
+	bool dead : 1;      /* the peer no longer reads: a write failed */
+	/* Will be closed once `out` is written, whether or not all lines are answered */
+	bool closing : 1;
+	bool gone : 1; /* closed; the struct stays valid until the end of the turn */
 };
 TAILQ_HEAD(conn_list, conn);
 
 struct listener {
 	struct loop *loop;
-	struct listener_config config; /* path and group are copies of our own */
+	struct listener_config config; /* path and group are copies */
 	struct listener_ops ops;
 	int fd; /* listening; -1 once closed by a drain */
 	bool own;
-	dev_t dev; /* of an own socket's path */
+	dev_t dev; /* device of the path of an own socket */
 	ino_t ino;
 	struct loop_watch *watch;
 	struct loop_timer *accept_timer, *tick, *resume;
 	struct idmap by_id;
 	struct conn_list conns, held, big, dirty;
-	/* Connections with input that wait for their turn. Those that were idle come first: a crowd that writes
-	 * without end holds up each other, and not a client that writes a line now and then. */
+	/* Connections with input that wait for their turn. Those that were idle (fresh) come
+	 * first, so that clients that write continuously (busy) delay each other but not a
+	 * client that writes an occasional line. */
 	struct conn_list fresh, busy;
 	unsigned n_conns;
 	uint64_t last_id;
 	bool turn_began,
-	        turn_is_full; /* of reading; a turn ends with a flush. Full: as of the last look at the clock */
+	        /* These concern reading; a turn ends with a flush. turn_is_full is as of the
+	         * last check of the clock */
+	        turn_is_full;
 	int64_t turn_ends_us; /* monotonic */
-	size_t unlooked;      /* counted since the last look at the clock */
-	size_t quantum;       /* what the connection that is being read may still take */
+	size_t unlooked;      /* counted since the last check of the clock */
+	size_t quantum;       /* bytes that the connection being read may still take */
 	size_t memory;        /* bytes in all partial lines and unread replies */
-	char *chunk;          /* READ_MAX bytes that every connection reads into */
-	uint64_t exempt;      /* the connection that reads to its near end although memory is short; 0: none */
-	bool paused, draining, accepting, out_of_files /* an episode of EMFILE that was logged */;
+	char *chunk;          /* buffer of READ_MAX bytes, shared by all connections */
+	/* Id of the connection that may read to its end although memory is short; 0: none */
+	uint64_t exempt;
+	bool paused, draining, accepting, out_of_files /* an episode of EMFILE was logged */;
 	struct log_limit shortage_log;
 };
 
@@ -118,17 +130,18 @@ int listener_bind(const struct listener_config *config, int *ret_fd, dev_t *ret_
 int listener_start_accepting(struct listener *l) MUST_CHECK;
 void listener_drain_backlog(struct listener *l);
 void listener_room_again(struct listener *l);
-/* Stops the writer of c; what it wrote is read to its end, then comes EOF. */
+/* Shuts down the client's sending side. What it has written is read to the end, then comes EOF. */
 void conn_shut(struct conn *c);
 
 /* listener_read.c */
 void conn_read(struct conn *c);
-/* A time of its own for what is read next. */
+/* Starts the time budget for the next reads. */
 void listener_begin_turn(struct listener *l);
-/* Too much unanswered or unread to take more; light: little enough to go on. */
+/* Congested: too many unanswered lines or unread replies to read more. Light: few enough to
+ * resume. */
 bool conn_is_congested(const struct conn *c);
 bool conn_is_light(const struct conn *c);
-/* Answers a partial line of c as LINE_LONG and skips its rest. */
+/* Answers a partial line of c as LINE_LONG and skips the rest of it. */
 void conn_give_up_line(struct conn *c);
 
 /* listener_write.c */
@@ -144,27 +157,27 @@ void conn_write_failed(struct conn *c);
 void conn_call_drained(struct conn *c);
 
 /* listener.c */
-/* In line to be read, without waiting for an event: c has input, here or in the kernel. */
+/* Queues c to be read without waiting for an event, because it has input here or in the kernel. */
 void conn_wait_turn(struct conn *c);
 struct conn *conn_new(struct listener *l, int fd, const struct peer *peer);
 void conn_hold(struct conn *c, enum hold why);
 void conn_release(struct conn *c, enum hold why);
-/* Brings the watch in line with what c waits for. */
+/* Updates the events that are watched for c. */
 void conn_update(struct conn *c);
-/* c did something: it goes to the end of the queue of those that may be closed as idle. */
+/* Marks c as active: moves it to the end of the list of connections that may be closed as idle. */
 void conn_touch(struct conn *c);
-/* Corrects l->memory after a buffer changed. */
+/* Updates l->memory after a buffer of c changed. */
 void conn_account(struct conn *c);
-/* If c was the one exempt from the shortage of memory: it needs it no more, the next one's turn. */
+/* If c was exempt from the memory limit, ends the exemption and gives it to the next connection. */
 void conn_exempt_next(struct conn *c);
-/* Closes c when everything is read, answered and written. */
+/* Closes c once all its input is read, all lines are answered and all replies written. */
 void conn_settle(struct conn *c);
 void conn_close(struct conn *c);
 static inline bool listener_somebody_waits(const struct listener *l)
 {
 	return !TAILQ_EMPTY(&l->fresh) || !TAILQ_EMPTY(&l->busy);
 }
-/* The turn has had its share, or reading is paused. */
+/* True if the turn's budget is used up, or reading is paused. */
 static inline bool listener_has_enough(const struct listener *l)
 {
 	return l->paused || l->turn_is_full;

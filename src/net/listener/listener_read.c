@@ -1,4 +1,5 @@
-/* listener_read.c - one recv() a connection and turn, cut into lines */
+/* listener_read.c - reading from connections, one recv() per connection and turn, and splitting
+ * into lines */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -32,8 +33,9 @@ void listener_begin_turn(struct listener *l)
 	l->unlooked = 0;
 }
 
-/* Whatever was read or handed over, n bytes of it: each recv() and each line. The clock is looked at after as much as
- * takes some time: few long lines, or many short ones. */
+/* Charges n bytes, plus a fixed cost per recv() or line, to the budgets of the connection and
+ * the turn. Checks the clock only after enough cost has added up, be it a few long lines or many
+ * short ones. */
 static void spend(struct listener *l, size_t n)
 {
 	n += COST_BYTES;
@@ -45,7 +47,7 @@ static void spend(struct listener *l, size_t n)
 	l->turn_is_full = clock_mono_us() >= l->turn_ends_us;
 }
 
-/* c has had its share while others wait. */
+/* True if c has used up its share while others wait. */
 static bool gives_way(const struct conn *c)
 {
 	return listener_has_enough(c->l) || (c->l->quantum == 0 && listener_somebody_waits(c->l));
@@ -60,7 +62,7 @@ static void hand_over(struct conn *c, enum line_kind kind, const char *p, size_t
 	spend(l, n);
 }
 
-/* A byte order mark at the start of the connection is not the line's. */
+/* A byte order mark at the start of the connection is not part of the line. */
 static size_t mark_length(struct conn *c, const char *p, size_t n)
 {
 	static const char mark[] = {'\xef', '\xbb', '\xbf'};
@@ -70,7 +72,7 @@ static size_t mark_length(struct conn *c, const char *p, size_t n)
 	return first && n >= sizeof(mark) && memcmp(p, mark, sizeof(mark)) == 0 ? sizeof(mark) : 0;
 }
 
-/* A line that is whole, less its LF. */
+/* Handles a complete line, without its LF. */
 static void end_line(struct conn *c, enum line_kind kind, const char *p, size_t n)
 {
 	size_t mark = mark_length(c, p, n);
@@ -87,7 +89,7 @@ static void end_line(struct conn *c, enum line_kind kind, const char *p, size_t 
 		hand_over(c, kind, p, n);
 }
 
-/* Answered now; what is still to come of it is skipped in constant memory. */
+/* Answers the line now; the rest of it is skipped in constant memory. */
 static void give_up(struct conn *c, enum line_kind kind)
 {
 	c->skipping = c->begun = true;
@@ -114,7 +116,8 @@ static void note_progress(struct conn *c)
 	TAILQ_INSERT_TAIL(&l->big, c, by_progress);
 }
 
-/* Keeps a piece of a line. One byte more than the longest line fits: the CR that does not count. */
+/* Stores a piece of a line. The limit is one byte above the longest line, for the CR, which does
+ * not count. */
 static void keep_piece(struct conn *c, const char *p, size_t n)
 {
 	size_t max = c->l->config.max_line + 1;
@@ -144,7 +147,7 @@ static void end_partial(struct conn *c, enum line_kind kind)
 	drop_partial(c);
 }
 
-/* Replies that were gathered meanwhile may go out first, if that makes room. */
+/* True if c stays congested even after writing the replies gathered so far. */
 static bool is_stuffed(struct conn *c)
 {
 	if (conn_is_congested(c) && !c->blocked)
@@ -152,7 +155,8 @@ static bool is_stuffed(struct conn *c)
 	return conn_is_congested(c);
 }
 
-/* Cuts into lines; returns the bytes used: all of them unless it may_stop and there is enough for this turn. */
+/* Splits input into lines and returns the number of bytes used: all, unless may_stop is set and
+ * this turn's budget is used up. */
 static size_t feed(struct conn *c, const char *p, size_t n, bool may_stop)
 {
 	const char *start = p, *end = p + n;
@@ -177,8 +181,8 @@ static size_t feed(struct conn *c, const char *p, size_t n, bool may_stop)
 	return n;
 }
 
-/* Input that one turn did not take: c waits in line with those that always have more, until it was read to its end.
- */
+/* If one turn did not read all input, c waits with the busy connections until it has been read
+ * to its end. */
 static void review_busy(struct conn *c, bool more)
 {
 	if (c->is_waiting || c->eof || c->gone)
@@ -188,7 +192,7 @@ static void review_busy(struct conn *c, bool more)
 		conn_wait_turn(c);
 }
 
-/* more: the kernel may have more of it. */
+/* more: the kernel may have more input. */
 static void feed_chunk(struct conn *c, size_t n, bool more)
 {
 	const char *p = c->l->chunk;
@@ -199,7 +203,7 @@ static void feed_chunk(struct conn *c, size_t n, bool more)
 		return;
 	c->rest.max = READ_MAX;
 	if (buf_append(&c->rest, p + used, n - used) < 0)
-		feed(c, p + used, n - used, false); /* no memory: then it is looked at now */
+		feed(c, p + used, n - used, false); /* out of memory: process it now */
 	conn_account(c);
 	conn_update(c);
 }
@@ -221,7 +225,7 @@ static void feed_rest(struct conn *c, size_t most)
 static void end_input(struct conn *c)
 {
 	c->eof = true;
-	/* After our own shutdown nobody knows whether the writer was done. */
+	/* After our own shutdown it is unknown whether the client had finished the line. */
 	if (c->in.len > 0)
 		end_partial(c, c->shut ? LINE_CUT : LINE_OK);
 	conn_exempt_next(c);
@@ -258,17 +262,19 @@ static ssize_t receive(struct conn *c, size_t want)
 	ssize_t n;
 
 	if (!c->l->ops.on_fd)
-		return recv(c->fd, c->l->chunk, want, MSG_DONTWAIT); /* descriptors are dropped by the kernel */
+		return recv(c->fd, c->l->chunk, want, MSG_DONTWAIT); /* the kernel drops any descriptors */
 	n = recvmsg(c->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n >= 0)
 		take_fds(c, &msg);
 	return n;
 }
 
-/* Bytes of replies that wait, or will: SIZE_MAX never; 0 when nobody waits for this client to read them. */
+/* Returns the bytes of pending and expected replies, or 0 if this client is no longer waited
+ * for. */
 static size_t load(const struct conn *c)
 {
-	/* A client that does not read must never wedge itself by writing: it is read on, and turns quiet. */
+	/* A client that does not read its replies must not block itself by writing: reading goes
+	 * on, and it turns quiet. */
 	if (c->quiet || c->dead || c->impatient)
 		return 0;
 	return conn_unwritten(c) + c->unanswered * REPLY_TYPICAL;
@@ -287,7 +293,7 @@ bool conn_is_light(const struct conn *c)
 	return load(c) <= c->l->config.max_unread / 2;
 }
 
-/* How much to read now; 0: nothing, and it is held. */
+/* Returns the number of bytes to read now; 0 means none, and c is held. */
 static size_t room(struct conn *c)
 {
 	struct listener *l = c->l;
@@ -330,8 +336,8 @@ void conn_read(struct conn *c)
 		return;
 	}
 	if (n < 0 && errno == ECONNRESET) {
-		/* The peer closed with replies unread. All it wrote comes before this (src/README.md, trap 15): next
-		 * is EOF. */
+		/* The peer closed with replies unread. Everything it wrote has been read
+		 * (src/README.md, trap 15), so EOF comes next. */
 		conn_write_failed(c);
 		return;
 	}

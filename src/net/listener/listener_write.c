@@ -1,11 +1,12 @@
-/* listener_write.c - replies: gathered during a turn, written at its end, bounded for who does not read */
+/* listener_write.c - replies: collected during a turn, written at its end, bounded for clients
+ * that do not read */
 #include <errno.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
 #include "net/listener/listener_private.h"
 
-enum { OUT_KEPT = 4096 /* bytes a connection keeps for its next replies */ };
+enum { OUT_KEPT = 4096 /* bytes of buffer that a connection keeps for its next replies */ };
 
 void conn_mark_dirty(struct conn *c)
 {
@@ -78,7 +79,8 @@ void conn_write(struct conn *c)
 	conn_update(c);
 }
 
-/* What may wait for c's reader: less when all connections together use too much. */
+/* Returns the limit for unread replies of c, which is lower while all connections together use
+ * too much memory. */
 static size_t unread_limit(const struct conn *c)
 {
 	const struct listener_config *config = &c->l->config;
@@ -102,7 +104,7 @@ bool conn_reply(struct conn *c, struct slice text)
 	if (c->quiet || c->dead || c->closing)
 		return false;
 	if (!fits(c, text.n) && !c->blocked)
-		conn_write(c); /* a reader is there, perhaps: what this turn gathered may go out now */
+		conn_write(c); /* the client may be reading, so this turn's replies can go out now */
 	if (c->dead)
 		return false;
 	c->out.max = SIZE_MAX / 2;
@@ -160,7 +162,8 @@ void listener_flush(struct listener *l)
 
 	l->turn_began = l->turn_is_full = false;
 	while (!end && (c = TAILQ_FIRST(&l->dirty))) {
-		end = c == last; /* what is appended meanwhile (a streaming answer) waits for the next turn */
+		/* Replies appended during this loop (a streaming answer) wait for the next turn */
+		end = c == last;
 		TAILQ_REMOVE(&l->dirty, c, by_dirt);
 		c->is_dirty = false;
 		flush_conn(c);
