@@ -67,7 +67,7 @@ void session_finish_end(struct session *s, struct json_out *j)
 
 	if (!j)
 		return;
-	/* An answer without its last line would leave ctl waiting; it reports a closed connection. */
+	/* Without its last line, an answer would leave ctl waiting; a closed connection is reported. */
 	if (json_out_end(j) < 0 || buf_append_char(out, '\n') < 0 || control_say(s, out) < 0)
 		listener_close_conn(s->control->listener, s->conn);
 }

@@ -64,8 +64,7 @@ struct ingest_stats {
 	unsigned connections;
 	bool paused;
 	size_t memory;
-	uint64_t
-	        top_client_share[2]; /* events of the most frequent recent client_id, and all recent events counted */
+	uint64_t top_client_share[2]; /* events of the most frequent recent client_id, of how many */
 };
 void ingest_get_stats(const struct ingest *in, struct ingest_stats *ret);
 

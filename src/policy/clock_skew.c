@@ -20,7 +20,7 @@ void clock_skew_note(struct clock_skew *s, uint64_t id, int64_t offset_us)
 	if (step <= STEP_US)
 		return;
 	if (s->n == CLOCK_EPOCHS) {
-		/* the clock is stepped often: merge the two oldest epochs after the first */
+		/* the clock is stepped often: drop the second-oldest epoch */
 		memmove(&s->epochs[1], &s->epochs[2], (CLOCK_EPOCHS - 2) * sizeof(s->epochs[0]));
 		s->n--;
 	}

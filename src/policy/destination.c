@@ -229,8 +229,7 @@ enum destination_change destination_settle(struct destination *d, const struct b
 		return settle_up(d, policy, end, says);
 	case DESTINATION_PROBING:
 		return end->seq == d->probe_seq ? settle_probe(d, policy, end, says) : CHANGE_NONE;
-	case DESTINATION_BACKING_OFF: /* the request was in flight when the destination went down: only its
-	                                 Retry-After counts */
+	case DESTINATION_BACKING_OFF: /* in flight when it went down: only Retry-After counts */
 		if (says == SAYS_DOWN)
 			d->until_us = end->now_us + retry_after_obey(d->until_us - end->now_us, end->retry_after_us);
 		return CHANGE_NONE;

@@ -22,8 +22,7 @@ static const struct {
 	enum meaning meaning;
 } statuses[] = {
         /* the first matching row applies */
-        {200, 299, MEANS_DELIVERED}, {300, 399, MEANS_DENIED}, /* redirects are never followed: the URL contains the
-                                                                  secret */
+        {200, 299, MEANS_DELIVERED}, {300, 399, MEANS_DENIED}, /* never followed: the URL has the secret */
         {401, 401, MEANS_DENIED},    {403, 405, MEANS_DENIED},    {407, 407, MEANS_DENIED},
         {408, 408, MEANS_LATE},      {413, 413, MEANS_TOO_LARGE}, {425, 425, MEANS_BUSY},
         {429, 429, MEANS_BUSY},      {400, 499, MEANS_REFUSED},   {500, 599, MEANS_BROKEN},

@@ -29,8 +29,8 @@ static int put_mark(struct buf *out, enum sandbox_mark mark, bool colour)
 	return buf_printf(out, "%s%s%s ", colour ? s->on : "", s->mark, colour ? s->off : "");
 }
 
-/* Appends s without control characters (C0, DEL, C1 in UTF-8), which could act on the terminal. Cut at max bytes, not
- * inside a character. */
+/* Appends s with control characters (C0, DEL, C1 in UTF-8), which could act on the terminal, replaced by '?'. Cut at
+ * max bytes, not inside a character. */
 static int put_clean(struct buf *out, struct slice s, size_t max)
 {
 	size_t n = s.n;

@@ -299,7 +299,7 @@ static int give_up(struct sending *s)
 	return shutdown(s->sock, SHUT_WR) < 0 ? -errno : 0;
 }
 
-/* One round: waits for any descriptor that is ready and serves it. */
+/* One round: waits until a descriptor is ready, then serves those that are. */
 static int turn(struct sending *s)
 {
 	bool more, out;

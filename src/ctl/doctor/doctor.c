@@ -198,8 +198,7 @@ enum ctl_exit ctl_doctor(struct ctl *ctl)
 {
 	struct doctor d = {.ctl = ctl, .client.fd = -1};
 
-	log_set_level(LOG_LEVEL_ERROR); /* the checks below report the same problems as the loader's warnings, with
-	                                   advice */
+	log_set_level(LOG_LEVEL_ERROR); /* the checks below report what the loader warns of */
 	snprintf(d.config, sizeof(d.config), "%s", ctl->args.config ? ctl->args.config : CTL_DEFAULT_CONFIG);
 	check_daemon(&d);
 	check_config(&d);

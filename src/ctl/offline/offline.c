@@ -40,8 +40,7 @@ static int add_state(struct event_filter *filter, struct slice word, struct err 
 		filter->rejected = true;
 		return 0;
 	}
-	if (slice_eq(word, SLICE_LIT("inflight"))) /* nothing is in flight without a daemon; after a crash such events
-	                                              are queued again */
+	if (slice_eq(word, SLICE_LIT("inflight"))) /* none without a daemon: queued again after a crash */
 		word = SLICE_LIT("queued");
 	for (enum event_state s = STATE_QUEUED; s < STATE_COUNT; s++) {
 		if (slice_eq(word, slice_of(event_state_name(s)))) {
