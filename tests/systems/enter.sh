@@ -8,7 +8,7 @@ if [ -n "${NETWORK:-}" ]; then net=(); fi
 
 # A root that is a mount point, so that the tests can make namespaces of their own in it.
 # shellcheck disable=SC2016 # the inner shell's variables
-exec unshare --mount --pid --ipc --uts "${net[@]}" --fork --kill-child bash -euc '
+unshare --mount --pid --ipc --uts "${net[@]}" --fork --kill-child bash -euc '
 	root=$1 command=$2
 	mount --make-rprivate /
 	mount --bind "$root" "$root"
@@ -23,4 +23,7 @@ exec unshare --mount --pid --ipc --uts "${net[@]}" --fork --kill-child bash -euc
 	umount --lazy /mnt
 	exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb \
 		E2E_AGAIN="${E2E_AGAIN:-}" ${CASES:+CASES="$CASES"} ${http_proxy:+http_proxy="$http_proxy"} bash -c "$command"
-' enter "$root" "$command"
+' enter "$root" "$command" &
+# unshare itself ignores both, and so does what is the first process of its namespace.
+trap 'kill -KILL $!' INT TERM
+wait $!
