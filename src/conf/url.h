@@ -1,4 +1,4 @@
-/* url.h - splits an http URL into its parts, strictly; private to conf/ */
+/* url.h - the parts of an http URL, strictly; private to conf/ */
 #ifndef CONF_URL_H
 #define CONF_URL_H
 
@@ -13,11 +13,11 @@ struct url {
 	bool has_userinfo, has_query, has_fragment;
 };
 
-/* Returns NULL, or a short static text on what is wrong that quotes nothing. The parts point into text. */
+/* NULL, or what is wrong with it in a few words that quote nothing. */
 const char *url_split(const char *text, struct url *ret) MUST_CHECK;
-/* Whether host is "localhost", in 127.0.0.0/8, or [::1]. */
+/* "localhost", 127.0.0.0/8, [::1]. */
 bool host_is_loopback(struct slice host);
-/* Whether port is a number from 1 to 65535. */
+/* 1 to 65535. */
 bool port_is_valid(struct slice port);
 
 #endif

@@ -1,4 +1,4 @@
-/* backup.c - the command backup: copies the outbox step by step between commits, into a descriptor passed by ctl */
+/* backup.c - backup into a descriptor that ctl passed, step by step between the commits */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -64,7 +64,7 @@ static void on_step(struct job *job)
 	int r = job->result;
 	struct err err;
 
-	/* The client has disconnected: stop copying. Removing the partial file is the client's job. */
+	/* Ctl is gone: the copy is abandoned; the file is ctl's. */
 	if (!op_back(&b->op))
 		return;
 	if (r == 0) {

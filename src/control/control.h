@@ -1,6 +1,4 @@
-/* control.h - the daemon's side of ga4relay-ctl: one table row and one function per command
- *
- * Loop thread only. */
+/* control.h - the daemon's side of ga4relay-ctl: one row and one function a command */
 #ifndef CONTROL_CONTROL_H
 #define CONTROL_CONTROL_H
 
@@ -19,36 +17,36 @@
 
 struct control;
 
-/* What commands can access. Everything here is borrowed and must outlive the struct control. */
+/* What a command may reach. All outlive the control. */
 struct control_context {
 	struct loop *loop;
 	struct writer *writer;
 	struct ingest *ingest;
 	struct delivery *delivery;
-	const struct streams *streams; /* replaced by control_set_streams() after a reload */
+	const struct streams *streams; /* control_set_streams() after a reload */
 	struct counters *counters;
-	struct tap *tap; /* filled in by the control while a client runs `tap` */
+	struct tap *tap; /* the control fills it in while somebody follows */
 	const enum phase *phase;
 	int64_t started_mono_us;
-	const char *set_aside;                     /* name under which a corrupt outbox was set aside; "" if none */
-	int (*reload)(void *arg, struct err *err); /* same effect as SIGHUP; 0 or negative errno */
+	const char *set_aside;                     /* a corrupt outbox was set aside under this name; "" : none */
+	int (*reload)(void *arg, struct err *err); /* as SIGHUP */
 	void *arg;
 };
 
 int control_open(struct control **ret, const struct control_context *context, const char *path, const char *group,
                  struct err *err) MUST_CHECK;
-/* Call before writer_stop(): running operations submit no more slices. Accepts NULL. */
+/* Before writer_stop(): operations that work in slices ask the writer for nothing more. Takes NULL. */
 void control_stop(struct control *c);
 struct control *control_free(struct control *c);
 void control_set_streams(struct control *c, const struct streams *streams);
-/* Call once per turn, in the tail: writes the answers. */
+/* Once in the tail: writes answers. */
 void control_flush(struct control *c);
-/* Call once a second: reports lines that tap missed, refreshes status watchers. */
+/* Once a second: tap's loss reports, status watchers. */
 void control_tick(struct control *c);
 
-/* Appends Prometheus text to out, for `ga4relay-ctl metrics` and GET /metrics. 0 or negative errno. */
+/* Prometheus text, for `ga4relay-ctl metrics` and GET /metrics. Appends to out. */
 int metrics_write(const struct control_context *context, const struct now *now, struct buf *out) MUST_CHECK;
-/* Returns NULL while intake is durable, otherwise the reason why not (a static text). Used by /healthz. */
+/* NULL: intake is durable; otherwise why not. For /healthz. */
 const char *health_problem(const struct control_context *context);
 
 #endif

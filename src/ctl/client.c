@@ -1,4 +1,4 @@
-/* client.c - ctl's side of the control socket */
+/* client.c - the control socket from ctl's side */
 #include "ctl/client.h"
 
 #include <errno.h>
@@ -137,7 +137,7 @@ void client_add_ids(struct json_out *j, const uint64_t *ids, size_t n)
 	json_out_close(j);
 }
 
-/* Sends the request; the descriptor fd, if any, is attached to the first byte. */
+/* The descriptor goes with the first byte. */
 static int send_request(struct client *c, int fd)
 {
 	char room[CMSG_SPACE(sizeof(int))] = {0};
@@ -170,8 +170,7 @@ static int send_request(struct client *c, int fd)
 	return 0;
 }
 
-/* Reads the next line into *ret, valid until the next call. Returns 0, -EPIPE if the daemon closed the connection, or
- * another negative errno. */
+/* The next line into *ret, valid until the next call. 0; -EPIPE: the daemon closed; negative errno. */
 static int next_line(struct client *c, struct slice *ret)
 {
 	for (;;) {

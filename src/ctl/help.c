@@ -1,4 +1,4 @@
-/* help.c - the --help texts, built from the tables of commands and options */
+/* help.c - what --help prints, made of the tables */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,5 +1,4 @@
-/* metrics.c - the metrics listed in ga4relay-ctl(8) as Prometheus text, for `ga4relay-ctl metrics` and GET
- * /metrics */
+/* metrics.c - Prometheus text: the names of ga4relay-ctl(8), for `ga4relay-ctl metrics` and GET /metrics */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -8,7 +7,7 @@
 #include "control/control.h"
 #include "metrics/metrics_text.h"
 
-/* The sources of the figures. Too large for the stack. */
+/* Where the figures come from; large, hence not on the stack. */
 struct figures {
 	struct writer_stats writer;
 	struct store_events events;
@@ -59,8 +58,7 @@ static void requests(struct metrics_text *m, const struct figures *f)
 	metric_histogram(m, &counters->batch_events);
 }
 
-/* The writer's histograms have 16 buckets whose bounds are powers of two from `first` on; the last bucket is
- * unbounded. */
+/* The writer counts in powers of two from `first` on; 16 buckets, the last without a bound. */
 static void powers(struct metrics_text *m, const uint64_t buckets[16], double first, double sum)
 {
 	double bounds[HISTOGRAM_MAX - 1];

@@ -37,7 +37,7 @@ static int reserve(struct canonical *c, size_t n)
 
 static int compare_keys(const struct json_doc *d, uint32_t a, uint32_t b)
 {
-	struct slice ka = json_key(d, &d->nodes[a]), kb = json_key(d, &d->nodes[b]);
+	struct slice ka = json_name(d, &d->nodes[a]), kb = json_name(d, &d->nodes[b]);
 	size_t n = ka.n < kb.n ? ka.n : kb.n;
 	int r = n ? memcmp(ka.p, kb.p, n) : 0;
 
@@ -76,7 +76,7 @@ static int append_key(const struct json_doc *d, const struct json_node *node, bo
 	int r = first ? 0 : buf_append_char(out, ',');
 
 	if (r == 0)
-		r = json_text_append_string(out, json_key(d, node));
+		r = json_text_append_string(out, json_name(d, node));
 	return r < 0 ? r : buf_append_char(out, ':');
 }
 
@@ -87,8 +87,8 @@ static int append_member(struct canonical *c, const struct json_doc *d, const st
 
 	/* A property's time goes out as a whole number, however it was written (with validation off it may be none).
 	 */
-	if (place == PLACE_PROPERTY && slice_eq(json_key(d, node), SLICE_LIT("timestamp_micros")) &&
-	    micros_read(d, node, &time_us) == 0)
+	if (place == PLACE_PROPERTY && slice_eq(json_name(d, node), SLICE_LIT("timestamp_micros")) &&
+	    micros_read_time(d, node, &time_us) >= 0)
 		return buf_append_i64(out, time_us);
 	return append_value(c, d, node, place == PLACE_PROPERTIES ? PLACE_PROPERTY : PLACE_PLAIN, out);
 }
@@ -129,6 +129,25 @@ static int append_array(struct canonical *c, const struct json_doc *d, const str
 	return r < 0 ? r : buf_append_char(out, ']');
 }
 
+/* ASCII letters only: what is folded is a hash or a state of consent. */
+static int append_string(const struct json_doc *d, const struct json_node *node, struct buf *out)
+{
+	size_t at = out->len;
+	int r = json_text_append_string(out, json_value(d, node));
+
+	if (r < 0 || !(node->lower || node->upper))
+		return r;
+	for (; at < out->len; at++) {
+		char c = out->data[at];
+
+		if (node->lower && c >= 'A' && c <= 'Z')
+			out->data[at] = (char)(c | 0x20);
+		else if (node->upper && c >= 'a' && c <= 'z')
+			out->data[at] = (char)(c & ~0x20);
+	}
+	return r;
+}
+
 /* Recursion ends at LIMIT_DEPTH: the parser saw to it. */
 static int append_value(struct canonical *c, const struct json_doc *d, const struct json_node *node, enum place place,
                         struct buf *out)
@@ -141,7 +160,7 @@ static int append_value(struct canonical *c, const struct json_doc *d, const str
 	case JSON_NUMBER:
 		return buf_append_slice(out, json_value(d, node));
 	case JSON_STRING:
-		return json_text_append_string(out, json_value(d, node));
+		return append_string(d, node, out);
 	case JSON_OBJECT:
 		return append_object(c, d, node, place, out);
 	case JSON_ARRAY:
@@ -153,7 +172,7 @@ static int append_value(struct canonical *c, const struct json_doc *d, const str
 /* Members that GA4 does not know are here only with validation off: they are the request's. */
 static bool belongs_to_envelope(const struct judge *j, const struct json_node *node)
 {
-	int member = name_index_find(&j->rules->root, json_key(j->doc, node));
+	int member = name_index_find(&j->rules->root, json_name(j->doc, node));
 
 	if (member < 0)
 		return true;

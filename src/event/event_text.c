@@ -54,21 +54,64 @@ static int append_name(struct event_text *t, const struct judge *j, const struct
 	return r;
 }
 
-/* {"session_id":"…",<what was there> */
-static int append_params_with_session(struct buf *b, struct slice session_id, struct slice raw, bool empty)
+static int append_edited(struct buf *b, const struct json_doc *d, const struct json_node *node);
+
+/* The members or elements that were not left out, without the brackets. */
+static int append_present(struct buf *b, const struct json_doc *d, const struct json_node *node)
 {
+	int r = 0;
+
+	for (const struct json_node *m = json_first(d, node); r == 0 && m; m = json_next(d, node, m)) {
+		if (m != json_first(d, node))
+			r = buf_append_char(b, ',');
+		if (r == 0 && m->is_member)
+			r = json_text_append_string(b, json_key(d, m));
+		if (r == 0 && m->is_member)
+			r = buf_append_char(b, ':');
+		if (r == 0)
+			r = append_edited(b, d, m);
+	}
+	return r;
+}
+
+/* A value of which the judge left out or replaced something; what is as written stays byte for byte. */
+static int append_edited(struct buf *b, const struct json_doc *d, const struct json_node *node)
+{
+	bool object = node->type == JSON_OBJECT;
+	int r;
+
+	if (!node->edited)
+		return append_raw(b, json_raw(d, node));
+	if (node->type == JSON_STRING)
+		return json_text_append_string(b, json_value(d, node));
+	r = buf_append_char(b, object ? '{' : '[');
+	if (r == 0)
+		r = append_present(b, d, node);
+	return r < 0 ? r : buf_append_char(b, object ? '}' : ']');
+}
+
+/* {"session_id":"…",<what was there> */
+static int append_params_with_session(struct buf *b, const struct judge *j, const struct json_node *params)
+{
+	struct slice raw;
 	int r = buf_append_slice(b, SLICE_LIT("{\"session_id\":\""));
 
 	if (r == 0)
-		r = buf_append_slice(b, session_id);
+		r = buf_append_slice(b, j->session_id);
 	if (r == 0)
-		r = buf_append_slice(b, empty ? SLICE_LIT("\"") : SLICE_LIT("\","));
-	return r < 0 ? r : append_raw(b, (struct slice){raw.p + 1, raw.n - 1});
+		r = buf_append_slice(b, params && params->count > 0 ? SLICE_LIT("\",") : SLICE_LIT("\""));
+	if (r < 0)
+		return r;
+	if (params && !params->edited) {
+		raw = json_raw(j->doc, params);
+		return append_raw(b, (struct slice){raw.p + 1, raw.n - 1});
+	}
+	r = params ? append_present(b, j->doc, params) : 0;
+	return r < 0 ? r : buf_append_char(b, '}');
 }
 
 static int append_params(struct buf *b, const struct judge *j, const struct judged_event *e)
 {
-	struct slice raw = e->params ? json_raw(j->doc, e->params) : SLICE_LIT("{}");
 	int r;
 
 	if (!e->params && !e->add_session)
@@ -77,8 +120,8 @@ static int append_params(struct buf *b, const struct judge *j, const struct judg
 	if (r < 0)
 		return r;
 	if (e->add_session)
-		return append_params_with_session(b, j->session_id, raw, !e->params || e->params->count == 0);
-	return append_raw(b, raw);
+		return append_params_with_session(b, j, e->params);
+	return append_edited(b, j->doc, e->params);
 }
 
 /* With validation off an event in events[] keeps members that GA4 does not know. */

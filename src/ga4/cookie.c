@@ -143,3 +143,42 @@ int micros_read(const struct json_doc *d, const struct json_node *node, int64_t 
 		return 0;
 	return micros_from_double(text, ret); /* 1.7e15 is whole too */
 }
+
+/* "1700000000000000.25": the digits before the point are the time. Whether any behind it counts: *ret_rest. */
+static bool split_fraction(struct slice text, struct slice *ret_whole, bool *ret_rest)
+{
+	struct slice rest = text, fraction;
+
+	if (!take_digits(&rest, ret_whole) || !take(&rest, SLICE_LIT(".")) || !take_digits(&rest, &fraction) ||
+	    rest.n)
+		return false;
+	*ret_rest = false;
+	for (size_t i = 0; i < fraction.n; i++)
+		*ret_rest |= fraction.p[i] != '0';
+	return true;
+}
+
+/* With a sign or an exponent only a double says what it is. */
+static int floor_of_double(struct slice text, int64_t *ret)
+{
+	double v;
+
+	if (parse_json_double(text, &v) < 0 || v >= 9223372036854775808.0 || v < -9223372036854775808.0)
+		return -EINVAL;
+	*ret = (int64_t)v - (v < (double)(int64_t)v);
+	return 1;
+}
+
+int micros_read_time(const struct json_doc *d, const struct json_node *node, int64_t *ret)
+{
+	struct slice text = json_value(d, node), whole;
+	bool rest;
+
+	if (micros_read(d, node, ret) == 0)
+		return 0;
+	if (node->type != JSON_STRING && node->type != JSON_NUMBER)
+		return -EINVAL;
+	if (split_fraction(text, &whole, &rest))
+		return micros_from_digits(whole, false, ret) < 0 ? -EINVAL : rest;
+	return node->type == JSON_NUMBER ? floor_of_double(text, ret) : -EINVAL;
+}

@@ -17,5 +17,7 @@ bool cookie_session_id(struct slice value, struct slice *ret);
 /* A whole number, as number or (digits only) as string; what int64_t cannot hold becomes its nearest end.
  * 0 or -EINVAL. */
 int micros_read(const struct json_doc *d, const struct json_node *node, int64_t *ret) MUST_CHECK;
+/* The same with fractions: 0, or 1 when one was rounded down, or -EINVAL. */
+int micros_read_time(const struct json_doc *d, const struct json_node *node, int64_t *ret) MUST_CHECK;
 
 #endif

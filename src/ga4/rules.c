@@ -189,6 +189,118 @@ const struct member_rule address_rules[] = {
         {N("country"), MEMBER_STRING, 0},
 };
 
+const struct slice property_members[PROPERTY_COUNT] = {
+        [PROPERTY_VALUE] = N("value"),
+        [PROPERTY_TIMESTAMP] = N("timestamp_micros"),
+};
+
+const struct slice event_members[EVENT_COUNT] = {
+        [EVENT_NAME] = N("name"),
+        [EVENT_PARAMS] = N("params"),
+        [EVENT_TIMESTAMP] = N("timestamp_micros"),
+};
+
+const struct slice camel_names[] = {
+        N("client_id"),
+        N("app_instance_id"),
+        N("user_id"),
+        N("timestamp_micros"),
+        N("user_properties"),
+        N("user_data"),
+        N("user_location"),
+        N("non_personalized_ads"),
+        N("ip_override"),
+        N("user_agent"),
+        N("validation_behavior"),
+        N("region_id"),
+        N("country_id"),
+        N("subcontinent_id"),
+        N("continent_id"),
+        N("screen_resolution"),
+        N("operating_system"),
+        N("operating_system_version"),
+        N("browser_version"),
+        N("ad_user_data"),
+        N("ad_personalization"),
+        N("sha256_email_address"),
+        N("sha256_phone_number"),
+        N("sha256_first_name"),
+        N("sha256_last_name"),
+        N("sha256_street"),
+        N("postal_code"),
+};
+
+int rules_camel_name(struct slice snake)
+{
+	for (size_t i = 0; i < ARRAY_LEN(camel_names); i++)
+		if (slice_eq(camel_names[i], snake))
+			return (int)i;
+	return -1;
+}
+
+/* EVT and the automatically collected events, where event_rules has no row of their own. */
+static const struct slice other_events[] = {
+        N("app_store_subscription_cancel"),
+        N("app_store_subscription_convert"),
+        N("app_store_subscription_renew"),
+        N("campaign_details"),
+        N("click"),
+        N("close_convert_lead"),
+        N("close_unconvert_lead"),
+        N("disqualify_lead"),
+        N("file_download"),
+        N("form_start"),
+        N("form_submit"),
+        N("generate_lead"),
+        N("join_group"),
+        N("level_end"),
+        N("level_start"),
+        N("level_up"),
+        N("login"),
+        N("page_view"),
+        N("qualify_lead"),
+        N("scroll"),
+        N("select_content"),
+        N("select_promotion"),
+        N("share"),
+        N("sign_up"),
+        N("tutorial_begin"),
+        N("tutorial_complete"),
+        N("video_complete"),
+        N("video_progress"),
+        N("video_start"),
+        N("view_promotion"),
+        N("view_search_results"),
+        N("working_lead"),
+};
+
+const char *rules_event_by_case(const struct rules *r, struct slice name)
+{
+	char buf[LIMIT_EVENT_NAME_CHARS];
+	struct slice lower = {buf, name.n};
+	bool capital = false;
+	int row;
+
+	if (name.n > sizeof(buf))
+		return NULL;
+	for (size_t i = 0; i < name.n; i++) {
+		bool upper = name.p[i] >= 'A' && name.p[i] <= 'Z';
+
+		buf[i] = (char)(upper ? name.p[i] | 0x20 : name.p[i]);
+		capital |= upper;
+	}
+	if (!capital)
+		return NULL;
+	row = name_index_find(&r->event, lower);
+	/* "Error" is a name of an application's own rather than a misspelling of the SDK's. */
+	if (row >= 0 && !slice_eq(lower, SLICE_LIT("error")))
+		return event_rules[row].name.p;
+	for (size_t i = 0; i < ARRAY_LEN(other_events); i++)
+		if (slice_eq(other_events[i], lower))
+			return other_events[i].p;
+	return NULL;
+}
+
 #define INDEX(index, table) name_index_init(&(index), (table), sizeof((table)[0]), ARRAY_LEN(table))
 
 void rules_init(struct rules *r)
@@ -197,6 +309,8 @@ void rules_init(struct rules *r)
 	INDEX(r->param, param_rules);
 	INDEX(r->event, event_rules);
 	INDEX(r->item, item_rules);
+	INDEX(r->property, property_members);
+	INDEX(r->event_member, event_members);
 	INDEX(r->location, location_rules);
 	INDEX(r->device, device_rules);
 	INDEX(r->consent, consent_rules);

@@ -90,21 +90,33 @@ struct member_rule {
 	unsigned max; /* of an array */
 };
 
+/* The members of one user property, and of an event. */
+enum property_member { PROPERTY_VALUE, PROPERTY_TIMESTAMP, PROPERTY_COUNT };
+enum event_member { EVENT_NAME, EVENT_PARAMS, EVENT_TIMESTAMP, EVENT_COUNT };
+
+extern const struct slice property_members[PROPERTY_COUNT], event_members[EVENT_COUNT];
 extern const struct root_rule root_rules[ROOT_COUNT];
 extern const struct param_rule param_rules[PARAM_COUNT];
 extern const struct event_rule event_rules[];
 extern const struct item_rule item_rules[];
 extern const struct member_rule location_rules[], device_rules[], consent_rules[], user_data_rules[], address_rules[];
 
+/* Google's names that camelCase spells differently: what such a member is taken for. */
+extern const struct slice camel_names[];
+int rules_camel_name(struct slice snake); /* index of camel_names, or -1 */
+
 /* The tables with their indexes: built once, then only read. */
 struct rules {
 	struct name_index root, param, event, item;
 	struct name_index location, device, consent, user_data, address;
+	struct name_index property, event_member;
 };
 void rules_init(struct rules *r);
 
 /* Names that GA4 keeps for itself (REF). */
 bool rules_param_is_reserved(struct slice name);
 bool rules_property_is_reserved(struct slice name);
+/* The recommended or automatic event whose name differs from this one only by case, or NULL. */
+const char *rules_event_by_case(const struct rules *r, struct slice name);
 
 #endif

@@ -32,6 +32,29 @@ static bool is_tag_client_id(struct slice id)
 	return dots == 1 && run > 0;
 }
 
+static bool is_zeros(struct slice id)
+{
+	for (size_t i = 0; i < id.n; i++)
+		if (id.p[i] != '0' && id.p[i] != '.')
+			return false;
+	return true;
+}
+
+static bool judge_client_id_form(struct judge *j, const struct json_node *node, struct slice id)
+{
+	if (is_zeros(id))
+		return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
+		               "client_id is a placeholder of zeros: all events with it become one user; send the "
+		               "browser's, from its _ga cookie");
+	if (is_tag_client_id(id))
+		return true;
+	if (is_mail_address(id))
+		return finding_mail(j, node);
+	return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
+	               "client_id is not <number>.<number> as in the _ga cookie: the event joins a browser's session "
+	               "only where the site's own tag uses this very id");
+}
+
 static bool judge_client_id(struct judge *j, const struct json_node *node)
 {
 	struct slice id = json_value(j->doc, node);
@@ -50,12 +73,7 @@ static bool judge_client_id(struct judge *j, const struct json_node *node)
 		               "cookie");
 	cookie_client_id(id, &id);
 	j->client = id;
-	if (is_tag_client_id(id))
-		return true;
-	return finding(
-	        j, TIER_W, CODE_VALUE_INVALID, AT(node),
-	        "client_id is not <number>.<number> as in the _ga cookie: GA4 will join this event with no browser's "
-	        "session");
+	return judge_client_id_form(j, node, id);
 }
 
 static bool is_hex(struct slice s, size_t digits)
@@ -92,6 +110,17 @@ static bool judge_app_instance_id(struct judge *j, const struct json_node *node)
 	               LIMIT_APP_INSTANCE_DIGITS);
 }
 
+/* Strict mode refuses it; otherwise it is as good as absent. */
+static bool leave_out_user_id(struct judge *j, const struct json_node *node)
+{
+	json_drop(&j->doc->nodes[0], node);
+	j->root[ROOT_USER_ID] = NULL;
+	return finding(
+	        j, TIER_W, CODE_VALUE_OUT_OF_BOUNDS, AT(node),
+	        "user_id is empty and was left out: send 1 to %d characters, or nothing where no user is known",
+	        LIMIT_USER_ID_CHARS);
+}
+
 static bool judge_user_id(struct judge *j, const struct json_node *node)
 {
 	struct slice id = json_value(j->doc, node);
@@ -99,13 +128,11 @@ static bool judge_user_id(struct judge *j, const struct json_node *node)
 	if (!is_string(node))
 		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node), "user_id must be a string: put it in quotes");
 	if (id.n == 0)
-		return finding(j, TIER_E, CODE_VALUE_OUT_OF_BOUNDS, AT(node),
-		               "user_id is empty: leave it out where no user is known (1 to %d characters)",
-		               LIMIT_USER_ID_CHARS);
+		return leave_out_user_id(j, node);
 	if (longer_than(id, LIMIT_USER_ID_CHARS))
 		return finding(j, TIER_E, CODE_VALUE_OUT_OF_BOUNDS, AT(node), "user_id has more than %d characters",
 		               LIMIT_USER_ID_CHARS);
-	return true;
+	return !is_mail_address(id) || finding_mail(j, node);
 }
 
 /* ---- the rest of the request ---- */
@@ -118,8 +145,22 @@ static bool judge_payload_timestamp(struct judge *j, const struct json_node *nod
 	return judge_event_timestamp(j, node, &j->payload_us);
 }
 
+/* "true" and "false" are taken for what they say. */
+static void read_bool(const struct judge *j, const struct json_node *node)
+{
+	struct json_node *n = json_editable(node);
+	struct slice value = json_value(j->doc, node);
+	bool truth = slice_eq(value, SLICE_LIT("true"));
+
+	if (!is_string(node) || !(truth || slice_eq(value, SLICE_LIT("false"))))
+		return;
+	n->type = JSON_BOOL;
+	n->truth = truth;
+}
+
 static bool judge_non_personalized_ads(struct judge *j, const struct json_node *node)
 {
+	read_bool(j, node);
 	if (node->type != JSON_BOOL)
 		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node), "non_personalized_ads must be true or false");
 	return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
@@ -208,9 +249,10 @@ static bool judge_unknown(struct judge *j, const struct json_node *node)
 	if (node == j->root[ROOT_PARAMS])
 		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
 		               "GA4 knows no member 'params' here: it stands in an event, or beside name");
-	if (name_index_find(&j->rules->param, key) >= 0 && j->shape != SHAPE_PAYLOAD)
+	if (name_index_find(&j->rules->param, key) >= 0)
 		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
-		               "%s is an event parameter: put it into params", quoted(name, key));
+		               "%s is an event parameter: it belongs into params%s", quoted(name, key),
+		               j->shape == SHAPE_PAYLOAD ? " of an event" : "");
 	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
 	               "GA4 knows no member %s here and would refuse the whole request%s", quoted(name, key),
 	               did_you_mean(hint, &j->rules->root, key));
@@ -229,6 +271,8 @@ static bool judge_event_object(struct judge *j, const struct json_node *node)
 
 static bool judge_events(struct judge *j, const struct json_node *node)
 {
+	if (node->type == JSON_OBJECT)
+		return judge_event_object(j, node); /* one event stands for a list of one */
 	if (node->type != JSON_ARRAY)
 		return finding(j, TIER_D, CODE_VALUE_INVALID, AT(node), "events must be an array of objects");
 	if (node->count > LIMIT_EVENTS_PER_LINE)
@@ -347,7 +391,8 @@ static bool judge_end(struct judge *j)
 	if (!judge_missing_id(j) || !judge_missing_events(j))
 		return false;
 	if (j->root[ROOT_USER_DATA] && !j->root[ROOT_USER_ID] &&
-	    !finding(j, TIER_E, CODE_VALUE_REQUIRED, MISSING(root, "user_id"), "user_data needs user_id beside it"))
+	    !finding(j, TIER_W, CODE_VALUE_REQUIRED, MISSING(root, "user_id"),
+	             "user_data without user_id beside it: Google recommends sending both"))
 		return false;
 	return j->shape != SHAPE_EVENT || judge_event_end(j, &j->events[0]);
 }
@@ -391,10 +436,17 @@ void judge_scan(struct judge *j)
 
 	memset(j->root, 0, sizeof(j->root));
 	for (const struct json_node *m = json_first(j->doc, root); m; m = json_next(j->doc, root, m)) {
-		int member = name_index_find(&j->rules->root, json_key(j->doc, m));
+		int member;
 
-		if (member >= 0)
-			j->root[member] = m;
+		if (m->type == JSON_NULL) {
+			json_drop(root, m);
+			continue;
+		}
+		member = read_member(j, &j->rules->root, m);
+		if (member < 0)
+			continue;
+		json_editable(m)->twin = j->root[member] != NULL;
+		j->root[member] = m;
 	}
 }
 
@@ -434,8 +486,10 @@ bool judge_line(struct judge *j)
 
 	judge_begin(j);
 	for (const struct json_node *m = json_first(j->doc, root); m; m = json_next(j->doc, root, m)) {
-		int member = name_index_find(&j->rules->root, json_key(j->doc, m));
+		int member = name_index_find(&j->rules->root, json_name(j->doc, m));
 
+		if (m->twin)
+			return finding_twice(j, m);
 		if (!(member < 0 ? judge_unknown(j, m) : judge_root_member[member](j, m)))
 			return false;
 	}

@@ -63,7 +63,7 @@ struct judge {
 	struct finding scratch;
 };
 
-/* Finds the root's members and the shape; before anything else. */
+/* Finds the root's members, in either spelling and less those that are null; before anything else. */
 void judge_scan(struct judge *j);
 /* True: accepted. False: j->refusal says why. */
 bool judge_line(struct judge *j);

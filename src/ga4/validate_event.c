@@ -1,4 +1,7 @@
 /* validate_event.c - is an event what GA4 takes? Its name, its parameters, its items, its time */
+#include <errno.h>
+#include <inttypes.h>
+
 #include "base/clock.h"
 #include "base/parse.h"
 #include "base/utf8.h"
@@ -10,6 +13,7 @@ struct param_walk {
 	const struct event_rule *rule; /* NULL: no rules of its own */
 	uint32_t seen;                 /* bits 1 << enum param */
 	bool purchase;
+	struct judged_event *event;
 };
 
 /* ---- name and time ---- */
@@ -21,6 +25,16 @@ static const struct event_rule *rule_of(const struct judge *j, const struct judg
 	                  : -1;
 
 	return row < 0 ? NULL : &event_rules[row];
+}
+
+static bool judge_name_case(struct judge *j, const struct json_node *node, struct slice name)
+{
+	char shown[QUOTED_MAX];
+	const char *meant = rules_event_by_case(j->rules, name);
+
+	return !meant ||
+	       finding(j, TIER_W, CODE_NAME_INVALID, AT(node),
+	               "names are case-sensitive: %s is another event than GA4's %s", quoted(shown, name), meant);
 }
 
 bool judge_event_name(struct judge *j, const struct json_node *node)
@@ -39,7 +53,9 @@ bool judge_event_name(struct judge *j, const struct json_node *node)
 		        "an event's name is a letter, then letters, digits and _, %d characters at most; %s is not",
 		        LIMIT_EVENT_NAME_CHARS, quoted(shown, name));
 	row = name_index_find(&j->rules->event, name);
-	if (row < 0 || event_rules[row].reserved == RESERVED_NOT)
+	if (row < 0)
+		return judge_name_case(j, node, name);
+	if (event_rules[row].reserved == RESERVED_NOT)
 		return true;
 	if (event_rules[row].reserved == RESERVED_ON_WEB && j->type != STREAM_WEB)
 		return true;
@@ -60,13 +76,27 @@ static bool keep_sane_time(const struct judge *j, int64_t time_us, int64_t *ret_
 	return true;
 }
 
+bool judge_time(struct judge *j, const struct json_node *node, int64_t *ret_us)
+{
+	int r = micros_read_time(j->doc, node, ret_us);
+
+	if (r < 0)
+		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
+		               "timestamp_micros must be a number, microseconds since 1970 (such as %" PRId64
+		               "), not a date as text",
+		               j->wall_us);
+	return r == 0 || finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
+	                         "timestamp_micros counts whole microseconds: its fraction was left off");
+}
+
 bool judge_event_timestamp(struct judge *j, const struct json_node *node, int64_t *ret_us)
 {
 	int64_t time_us = 0;
 
-	if (micros_read(j->doc, node, &time_us) < 0)
-		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
-		               "timestamp_micros must be a whole number: microseconds since 1970");
+	if (!judge_time(j, node, &time_us))
+		return false;
+	if (time_us == 0)
+		return true;
 	if (j->mode == VALIDATION_OFF)
 		return keep_sane_time(j, time_us, ret_us);
 	if (time_us < j->wall_us - j->max_age_us)
@@ -127,6 +157,17 @@ static bool is_currency(const struct judge *j, const struct json_node *node)
 	return true;
 }
 
+/* The whole session cookie stands for its number. */
+static bool read_session_cookie(const struct judge *j, const struct json_node *node)
+{
+	struct slice id;
+
+	if (node->type != JSON_STRING || !cookie_session_id(json_value(j->doc, node), &id))
+		return false;
+	json_narrow(j->doc, node, id);
+	return true;
+}
+
 /* A value of a known kind; items are looked at elsewhere. */
 static bool judge_kind(struct judge *j, const struct json_node *node, enum value_kind kind)
 {
@@ -144,13 +185,13 @@ static bool judge_kind(struct judge *j, const struct json_node *node, enum value
 		       finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
 		               "currency must be the three letters of ISO 4217, such as \"EUR\"");
 	case KIND_SESSION_ID:
-		return is_positive_whole(j, node) ||
+		return is_positive_whole(j, node) || read_session_cookie(j, node) ||
 		       finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
 		               "session_id must be a positive whole number, as in the _ga_<container> cookie");
 	case KIND_ENGAGEMENT:
 		return is_positive(j, node) || finding(j, TIER_W, CODE_VALUE_REQUIRED, AT(node),
 		                                       "engagement_time_msec must be a positive number: without it "
-		                                       "the event does not show in Realtime");
+		                                       "activity may not be fully reflected in Realtime");
 	case KIND_DEBUG:
 		return is_true_or_1(j, node) ||
 		       finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
@@ -175,6 +216,8 @@ static bool judge_scalar(struct judge *j, const struct json_node *node, unsigned
 	    !finding(j, TIER_W, CODE_VALUE_OUT_OF_BOUNDS, AT(node),
 	             "%s has %zu characters; GA4 takes %u at most here", name_of(name, j, node),
 	             utf8_count(value.p, value.n), max_chars))
+		return false;
+	if (node->type == JSON_STRING && is_mail_address(value) && !finding_mail(j, node))
 		return false;
 	return judge_kind(j, node, kind);
 }
@@ -205,10 +248,23 @@ static bool is_filled(const struct json_node *node)
 	return is_scalar(node) && (node->type != JSON_STRING || node->val_len > 0);
 }
 
+/* Null says that there is nothing: reports differ on whether GA4 ignores it or drops the event. */
+static bool leave_out_null(struct judge *j, const struct json_node *parent, const struct json_node *node)
+{
+	char name[QUOTED_MAX];
+
+	json_drop(parent, node);
+	return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node), "%s is null and was left out",
+	               name_of(name, j, node));
+}
+
 static bool judge_item_end(struct judge *j, const struct json_node *item, bool identified, unsigned customs)
 {
+	bool other = json_member(j->doc, item, "id") || json_member(j->doc, item, "name");
+
 	if (!identified && !finding(j, TIER_W, CODE_VALUE_REQUIRED, MISSING(item, "item_id"),
-	                            "an item needs an item_id or an item_name that is not empty"))
+	                            "an item needs an item_id or an item_name that is not empty%s",
+	                            other ? "; GA4 does not take id and name for them" : ""))
 		return false;
 	return customs <= LIMIT_ITEM_CUSTOM_PARAMS || finding(j, TIER_W, CODE_EXCEEDED_MAX_ENTITIES, AT_END(item),
 	                                                      "%u custom parameters in one item; %d at most by "
@@ -228,6 +284,11 @@ static bool judge_item(struct judge *j, const struct json_node *item)
 		struct slice key = json_key(j->doc, m);
 		int row = name_index_find(&j->rules->item, key);
 
+		if (m->type == JSON_NULL) {
+			if (!leave_out_null(j, item, m))
+				return false;
+			continue;
+		}
 		if (row < 0) {
 			customs++;
 			if (!judge_name(j, m, key, false))
@@ -249,19 +310,44 @@ static bool judge_items(struct judge *j, const struct json_node *node)
 	if (node->count > LIMIT_ITEMS && !finding(j, TIER_W, CODE_EXCEEDED_MAX_ENTITIES, AT(node),
 	                                          "%u items; GA4 takes %d at most", node->count, LIMIT_ITEMS))
 		return false;
-	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m))
-		if (!judge_item(j, m))
+	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m)) {
+		if (!(m->type == JSON_NULL ? leave_out_null(j, node, m) : judge_item(j, m)))
 			return false;
+		if (m->edited)
+			json_editable(node)->edited = true;
+	}
 	return true;
 }
 
 /* ---- parameters ---- */
 
+/* An event's time that stands among its parameters, where GA4 does not look for it. */
+static bool judge_time_in_params(struct judge *j, struct judged_event *e, const struct json_node *node)
+{
+	int64_t own_us = 0;
+
+	if (e->timestamp && (micros_read_time(j->doc, e->timestamp, &own_us) < 0 || own_us != 0))
+		return finding(
+		        j, TIER_W, CODE_VALUE_INVALID, AT(node),
+		        "timestamp_micros counts only beside the event's name, where there is one already: here "
+		        "it is a parameter like any other");
+	if (!judge_event_timestamp(j, node, &e->time_us))
+		return false;
+	json_drop(e->params, node);
+	return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
+	               "timestamp_micros counts only beside the event's name: it was moved there");
+}
+
 static bool judge_param(struct judge *j, const struct json_node *node, struct param_walk *walk)
 {
 	struct slice key = json_key(j->doc, node);
-	int row = name_index_find(&j->rules->param, key);
+	int row;
 
+	if (node->type == JSON_NULL)
+		return leave_out_null(j, walk->event->params, node);
+	row = name_index_find(&j->rules->param, key);
+	if (row < 0 && slice_eq(key, SLICE_LIT("timestamp_micros")))
+		return judge_time_in_params(j, walk->event, node);
 	if (row < 0)
 		return judge_name(j, node, key, true) && judge_scalar(j, node, 0, KIND_ANY);
 	walk->seen |= UINT32_C(1) << row;
@@ -279,11 +365,12 @@ static bool judge_missing_param(struct judge *j, struct place place, const struc
 
 	if (param == PARAM_SESSION_ID)
 		return finding(j, TIER_W, CODE_VALUE_REQUIRED, place,
-		               "session_id is missing: the event joins no session, and does not show in Realtime");
+		               "session_id is missing: the event joins no session, and activity may not be fully "
+		               "reflected in Realtime");
 	if (param == PARAM_ENGAGEMENT_TIME_MSEC)
 		return finding(j, TIER_W, CODE_VALUE_REQUIRED, place,
-		               "engagement_time_msec is missing: without a positive one the event does not show in "
-		               "Realtime");
+		               "engagement_time_msec is missing: without a positive one activity may not be fully "
+		               "reflected in Realtime");
 	if (param == PARAM_CURRENCY)
 		return finding(j, TIER_W, CODE_VALUE_REQUIRED, place,
 		               "value needs a currency beside it, such as \"EUR\": GA4 counts no revenue without");
@@ -334,34 +421,69 @@ static bool judge_missing_params(struct judge *j, const struct judged_event *e, 
 	return true;
 }
 
-static struct param_walk walk_begin(const struct judge *j, const struct judged_event *e)
+static struct param_walk walk_begin(const struct judge *j, struct judged_event *e)
 {
-	struct param_walk walk = {.rule = rule_of(j, e)};
+	struct param_walk walk = {.rule = rule_of(j, e), .event = e};
 
 	walk.purchase = walk.rule && slice_eq(walk.rule->name, SLICE_LIT("purchase"));
 	return walk;
 }
 
+static bool read_empty_params(struct judge *j, const struct json_node *params)
+{
+	read_empty_object(params);
+	return finding(j, TIER_W, CODE_VALUE_INVALID, AT(params),
+	               "params is an empty array and was taken for the empty object: {}");
+}
+
+/* The session cookie's id is for events without one. */
+static bool wants_session(const struct judge *j, const struct json_node *params)
+{
+	const struct json_node *own;
+
+	if (j->session_id.n == 0 && j->mode != VALIDATION_OFF)
+		return false;
+	own = json_member(j->doc, params, "session_id");
+	if (own && j->mode == VALIDATION_OFF && read_session_cookie(j, own))
+		json_editable(params)->edited = true;
+	return j->session_id.n > 0 && (!own || (own->type == JSON_NULL && j->mode != VALIDATION_OFF));
+}
+
+static bool judge_param_count(struct judge *j, const struct judged_event *e)
+{
+	uint32_t max = j->limits_360 ? LIMIT_PARAMS_360 : LIMIT_PARAMS, count = e->params->count + e->add_session;
+
+	if (count <= max)
+		return true;
+	for (const struct json_node *m = json_first(j->doc, e->params); m; m = json_next(j->doc, e->params, m))
+		count -= m->type == JSON_NULL; /* left out */
+	return count <= max || finding(j, TIER_W, CODE_EXCEEDED_MAX_ENTITIES, AT(e->params),
+	                               "%u parameters%s; GA4 takes %u at most and ignores the rest", count,
+	                               e->add_session ? " with the cookie's session_id" : "", max);
+}
+
 bool judge_event_params(struct judge *j, struct judged_event *e)
 {
 	const struct json_node *params = e->params;
-	uint32_t max = j->limits_360 ? LIMIT_PARAMS_360 : LIMIT_PARAMS, count = params->count;
 	struct param_walk walk;
 
+	if (params->type == JSON_ARRAY && params->count == 0 && !read_empty_params(j, params))
+		return false;
 	if (params->type != JSON_OBJECT)
-		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(params), "params must be an object");
-	e->add_session = j->session_id.n > 0 && !json_member(j->doc, params, "session_id");
+		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(params),
+		               "params must be an object: {\"name\": value}");
+	e->add_session = wants_session(j, params);
 	if (j->mode == VALIDATION_OFF)
 		return true;
-	count += e->add_session;
-	if (count > max && !finding(j, TIER_W, CODE_EXCEEDED_MAX_ENTITIES, AT(params),
-	                            "%u parameters%s; GA4 takes %u at most and ignores the rest", count,
-	                            e->add_session ? " with the cookie's session_id" : "", max))
+	if (!judge_param_count(j, e))
 		return false;
 	walk = walk_begin(j, e);
-	for (const struct json_node *m = json_first(j->doc, params); m; m = json_next(j->doc, params, m))
+	for (const struct json_node *m = json_first(j->doc, params); m; m = json_next(j->doc, params, m)) {
 		if (!judge_param(j, m, &walk))
 			return false;
+		if (m->edited)
+			json_editable(params)->edited = true;
+	}
 	return judge_missing_params(j, e, &walk);
 }
 
@@ -391,49 +513,48 @@ static bool judge_stranger(struct judge *j, const struct json_node *node)
 	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
 	               "an event has name, params and timestamp_micros; GA4 knows no %s in it%s", quoted(name, key),
 	               name_index_find(&j->rules->param, key) >= 0
-	                       ? ": put it into params"
+	                       ? ": it belongs into params"
 	                       : did_you_mean_one_of(hint, known, ARRAY_LEN(known), key));
-}
-
-enum event_member { EVENT_NAME, EVENT_PARAMS, EVENT_TIMESTAMP, EVENT_OTHER };
-
-static enum event_member event_member_of(struct slice key)
-{
-	if (slice_eq(key, SLICE_LIT("name")))
-		return EVENT_NAME;
-	if (slice_eq(key, SLICE_LIT("params")))
-		return EVENT_PARAMS;
-	return slice_eq(key, SLICE_LIT("timestamp_micros")) ? EVENT_TIMESTAMP : EVENT_OTHER;
 }
 
 static bool judge_event_member(struct judge *j, struct judged_event *e, const struct json_node *node)
 {
-	switch (event_member_of(json_key(j->doc, node))) {
-	case EVENT_NAME:
+	if (node->twin)
+		return finding_twice(j, node);
+	if (node == e->name)
 		return judge_event_name(j, node);
-	case EVENT_PARAMS:
+	if (node == e->params)
 		return judge_event_params(j, e);
-	case EVENT_TIMESTAMP:
+	if (node == e->timestamp)
 		return judge_event_timestamp(j, node, &e->time_us);
-	case EVENT_OTHER:
-		break;
-	}
 	return judge_stranger(j, node);
+}
+
+/* What params must hold depends on the name, wherever it stands. */
+static void find_event_members(struct judge *j, struct judged_event *e)
+{
+	const struct json_node **const found[EVENT_COUNT] = {
+	        [EVENT_NAME] = &e->name, [EVENT_PARAMS] = &e->params, [EVENT_TIMESTAMP] = &e->timestamp};
+
+	for (const struct json_node *m = json_first(j->doc, e->node); m; m = json_next(j->doc, e->node, m)) {
+		int member;
+
+		if (m->type == JSON_NULL) {
+			json_drop(e->node, m);
+			continue;
+		}
+		member = read_member(j, &j->rules->event_member, m);
+		if (member < 0)
+			continue;
+		json_editable(m)->twin = *found[member] != NULL;
+		if (!m->twin)
+			*found[member] = m;
+	}
 }
 
 bool judge_event(struct judge *j, struct judged_event *e)
 {
-	/* What params must hold depends on the name, wherever it stands. */
-	for (const struct json_node *m = json_first(j->doc, e->node); m; m = json_next(j->doc, e->node, m)) {
-		enum event_member member = event_member_of(json_key(j->doc, m));
-
-		if (member == EVENT_NAME)
-			e->name = m;
-		else if (member == EVENT_PARAMS)
-			e->params = m;
-		else if (member == EVENT_TIMESTAMP)
-			e->timestamp = m;
-	}
+	find_event_members(j, e);
 	for (const struct json_node *m = json_first(j->doc, e->node); m; m = json_next(j->doc, e->node, m))
 		if (!judge_event_member(j, e, m))
 			return false;

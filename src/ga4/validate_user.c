@@ -1,4 +1,6 @@
 /* validate_user.c - what a request says of the user: properties, data, consent, place, device */
+#include <strings.h>
+
 #include "base/utf8.h"
 #include "ga4/cookie.h"
 #include "ga4/violation.h"
@@ -27,7 +29,7 @@ static bool judge_property_value(struct judge *j, const struct json_node *proper
 	char name[QUOTED_MAX];
 	struct slice value = json_value(j->doc, node);
 
-	if (node->type == JSON_NULL || node->type == JSON_OBJECT || node->type == JSON_ARRAY)
+	if (node->type == JSON_OBJECT || node->type == JSON_ARRAY)
 		return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
 		               "a user property's value must be a string, a number or true or false: GA4 ignores %s",
 		               name_of(name, j, property));
@@ -38,14 +40,15 @@ static bool judge_property_value(struct judge *j, const struct json_node *proper
 	return true;
 }
 
-static bool judge_property_time(struct judge *j, const struct json_node *node)
+static bool judge_property_time(struct judge *j, const struct json_node *property, const struct json_node *node)
 {
-	int64_t time_us;
+	int64_t time_us = 0;
 
-	if (micros_read(j->doc, node, &time_us) == 0)
-		return true;
-	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
-	               "timestamp_micros must be a whole number: microseconds since 1970");
+	if (!judge_time(j, node, &time_us))
+		return false;
+	if (time_us == 0 && micros_read_time(j->doc, node, &time_us) >= 0)
+		json_drop(property, node); /* unset */
+	return true;
 }
 
 static bool judge_property_name(struct judge *j, const struct json_node *node)
@@ -73,14 +76,14 @@ static bool judge_property_member(struct judge *j, const struct json_node *prope
 {
 	static const char *const known[] = {"value", "timestamp_micros"};
 	char name[QUOTED_MAX], hint[QUOTED_MAX];
-	struct slice key = json_key(j->doc, node);
+	struct slice key = json_name(j->doc, node);
 
 	if (slice_eq(key, SLICE_LIT("value"))) {
 		*has_value = true;
 		return judge_property_value(j, property, node);
 	}
 	if (slice_eq(key, SLICE_LIT("timestamp_micros")))
-		return judge_property_time(j, node);
+		return judge_property_time(j, property, node);
 	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
 	               "a user property has value and timestamp_micros; GA4 knows no %s in it%s", quoted(name, key),
 	               did_you_mean_one_of(hint, known, ARRAY_LEN(known), key));
@@ -98,7 +101,7 @@ static bool judge_property(struct judge *j, const struct json_node *node)
 		               "a user property is an object: %s must be {\"value\": …}, never a bare value",
 		               quoted(name, json_key(j->doc, node)));
 	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m))
-		if (!judge_property_member(j, node, m, &has_value))
+		if (m->twin ? !finding_twice(j, m) : !judge_property_member(j, node, m, &has_value))
 			return false;
 	if (has_value)
 		return true;
@@ -106,8 +109,42 @@ static bool judge_property(struct judge *j, const struct json_node *node)
 	               quoted(name, json_key(j->doc, node)));
 }
 
+/* Without a value a property says nothing. */
+static bool leave_out_property(struct judge *j, const struct json_node *properties, const struct json_node *node)
+{
+	char name[QUOTED_MAX];
+
+	json_drop(properties, node);
+	return finding(j, TIER_W, CODE_VALUE_INVALID, AT(json_member(j->doc, node, "value")),
+	               "the user property %s is null and was left out", quoted(name, json_key(j->doc, node)));
+}
+
+static bool has_null_value(const struct judge *j, const struct json_node *property)
+{
+	const struct json_node *value = property->type == JSON_OBJECT ? json_member(j->doc, property, "value") : NULL;
+
+	return value && value->type == JSON_NULL;
+}
+
+static bool read_properties(struct judge *j, const struct json_node *node)
+{
+	read_empty_object(node);
+	if (node->type != JSON_OBJECT)
+		return true;
+	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m)) {
+		if (m->type == JSON_NULL)
+			json_drop(node, m);
+		else if ((j->mode == VALIDATION_OFF || !has_null_value(j, m)) &&
+		         !read_object(j, m, &j->rules->property))
+			return false;
+	}
+	return true;
+}
+
 bool judge_user_properties(struct judge *j, const struct json_node *node)
 {
+	if (!read_properties(j, node))
+		return false;
 	if (tier_is_off(j, TIER_E))
 		return true;
 	if (node->type != JSON_OBJECT)
@@ -117,7 +154,7 @@ bool judge_user_properties(struct judge *j, const struct json_node *node)
 	             node->count, LIMIT_USER_PROPERTIES))
 		return false;
 	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m))
-		if (!judge_property(j, m))
+		if (!(has_null_value(j, m) ? leave_out_property(j, node, m) : judge_property(j, m)))
 			return false;
 	return true;
 }
@@ -131,58 +168,101 @@ static bool is_sha256(const struct judge *j, const struct json_node *node)
 	if (node->type != JSON_STRING || s.n != LIMIT_SHA256_DIGITS)
 		return false;
 	for (size_t i = 0; i < s.n; i++)
-		if (!(s.p[i] >= '0' && s.p[i] <= '9') && !(s.p[i] >= 'a' && s.p[i] <= 'f'))
+		if (!(s.p[i] >= '0' && s.p[i] <= '9') && !(s.p[i] >= 'a' && s.p[i] <= 'f') &&
+		    !(s.p[i] >= 'A' && s.p[i] <= 'F'))
 			return false;
 	return true;
 }
 
-static bool judge_hash(struct judge *j, const struct json_node *node)
+/* What is not a hash may be the plain address: it is left out, whatever it is. */
+static bool judge_hash(struct judge *j, const struct json_node *parent, const struct json_node *node)
 {
 	char name[QUOTED_MAX];
 
-	if (is_sha256(j, node))
+	if (is_sha256(j, node)) {
+		json_editable(node)->lower = true;
 		return true;
-	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
-	               "%s must be a SHA-256 as %d lower-case hexadecimal digits; a plain address or number is "
+	}
+	json_drop(parent, node);
+	return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
+	               "%s must be a SHA-256 as %d hexadecimal digits and was left out: a plain address or number is "
 	               "personal data and never leaves this host",
 	               name_of(name, j, node), LIMIT_SHA256_DIGITS);
 }
 
 static bool judge_members(struct judge *j, const struct json_node *node, const struct name_index *known);
 
-static bool judge_address(struct judge *j, const struct json_node *node)
+/* Was emptied by what was left out of it; one that was written empty stays. */
+static bool was_emptied(const struct judge *j, const struct json_node *node)
 {
+	return node->count == 0 && node->end > (uint32_t)(node - j->doc->nodes) + 1;
+}
+
+static bool judge_address(struct judge *j, const struct json_node *parent, const struct json_node *node)
+{
+	if (node->type == JSON_NULL) {
+		json_drop(parent, node);
+		return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node), "an address is null and was left out");
+	}
 	if (node->type != JSON_OBJECT)
 		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node), "an address must be an object");
-	return judge_members(j, node, &j->rules->address);
+	if (!judge_members(j, node, &j->rules->address))
+		return false;
+	if (was_emptied(j, node))
+		json_drop(parent, node);
+	return true;
+}
+
+static bool is_in_any_case(struct slice value, struct slice upper)
+{
+	return value.n == upper.n && strncasecmp(value.p, upper.p, upper.n) == 0;
 }
 
 static bool judge_consent_value(struct judge *j, const struct json_node *node)
 {
-	struct slice value = json_value(j->doc, node), name = json_key(j->doc, node);
+	struct slice value = json_value(j->doc, node), name = json_name(j->doc, node);
 
 	if (node->type == JSON_STRING &&
 	    (slice_eq(value, SLICE_LIT("GRANTED")) || slice_eq(value, SLICE_LIT("DENIED"))))
 		return true;
+	if (node->type == JSON_STRING &&
+	    (is_in_any_case(value, SLICE_LIT("GRANTED")) || is_in_any_case(value, SLICE_LIT("DENIED")))) {
+		json_editable(node)->upper = true;
+		return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
+		               "%.*s is sent in upper case, as GA4 documents it", SLICE_ARG(name));
+	}
 	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node), "%.*s must be \"GRANTED\" or \"DENIED\"",
 	               SLICE_ARG(name));
 }
 
-/* One value, or an array of up to so many (UID). */
-static bool judge_several(struct judge *j, const struct json_node *node, unsigned max,
-                          bool (*judge_one)(struct judge *, const struct json_node *))
+/* The first ones are sent. */
+static bool leave_out_surplus(struct judge *j, const struct json_node *node, unsigned max)
 {
-	struct slice name = json_key(j->doc, node);
+	struct slice name = json_name(j->doc, node);
+	unsigned n = 0, all = node->count;
 
-	if (node->type != JSON_ARRAY)
-		return judge_one(j, node);
-	if (node->count > max)
-		return finding(j, TIER_E, CODE_EXCEEDED_MAX_ENTITIES, AT(node),
-		               "%u values in %.*s; GA4 takes %u at most", node->count, SLICE_ARG(name), max);
+	if (all <= max)
+		return true;
 	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m))
-		if (!judge_one(j, m))
+		if (n++ >= max)
+			json_drop(node, m);
+	return finding(j, TIER_W, CODE_EXCEEDED_MAX_ENTITIES, AT_END(node),
+	               "%u values in %.*s; GA4 takes %u at most: the first %u are sent", all, SLICE_ARG(name), max,
+	               max);
+}
+
+/* One value, or an array of up to so many (UID). */
+static bool judge_several(struct judge *j, const struct json_node *parent, const struct json_node *node, unsigned max,
+                          bool (*judge_one)(struct judge *, const struct json_node *, const struct json_node *))
+{
+	if (node->type != JSON_ARRAY)
+		return judge_one(j, parent, node);
+	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m))
+		if (!judge_one(j, node, m))
 			return false;
-	return true;
+	if (was_emptied(j, node))
+		json_drop(parent, node);
+	return leave_out_surplus(j, node, max);
 }
 
 static bool judge_string(struct judge *j, const struct json_node *node)
@@ -194,7 +274,8 @@ static bool judge_string(struct judge *j, const struct json_node *node)
 	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node), "%.*s must be a string", SLICE_ARG(name));
 }
 
-static bool judge_member(struct judge *j, const struct json_node *node, const struct member_rule *rule)
+static bool judge_member(struct judge *j, const struct json_node *object, const struct json_node *node,
+                         const struct member_rule *rule)
 {
 	switch (rule->kind) {
 	case MEMBER_STRING:
@@ -202,11 +283,11 @@ static bool judge_member(struct judge *j, const struct json_node *node, const st
 	case MEMBER_CONSENT:
 		return judge_consent_value(j, node);
 	case MEMBER_HASH:
-		return judge_hash(j, node);
+		return judge_hash(j, object, node);
 	case MEMBER_HASHES:
-		return judge_several(j, node, rule->max, judge_hash);
+		return judge_several(j, object, node, rule->max, judge_hash);
 	case MEMBER_ADDRESSES:
-		return judge_several(j, node, rule->max, judge_address);
+		return judge_several(j, object, node, rule->max, judge_address);
 	}
 	return judge_string(j, node);
 }
@@ -214,23 +295,49 @@ static bool judge_member(struct judge *j, const struct json_node *node, const st
 /* The rows of `known` are member_rules. */
 static bool judge_members(struct judge *j, const struct json_node *node, const struct name_index *known)
 {
+	if (!read_object(j, node, known))
+		return false;
 	if (tier_is_off(j, TIER_E))
 		return true;
 	if (node->type != JSON_OBJECT)
 		return judge_object(j, node);
 	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m)) {
-		int row = name_index_find(known, json_key(j->doc, m));
+		int row = name_index_find(known, json_name(j->doc, m));
 		const struct member_rule *rules = (const struct member_rule *)(const void *)known->rows;
 
-		if (!(row < 0 ? judge_stranger(j, m, known) : judge_member(j, m, &rules[row])))
+		if (m->twin)
+			return finding_twice(j, m);
+		if (!(row < 0 ? judge_stranger(j, m, known) : judge_member(j, node, m, &rules[row])))
 			return false;
 	}
 	return true;
 }
 
+/* Addresses are read also where nothing is judged. */
+static bool read_addresses(struct judge *j, const struct json_node *user_data)
+{
+	const struct json_node *address =
+	        user_data->type == JSON_OBJECT ? json_member(j->doc, user_data, "address") : NULL;
+
+	if (!address || j->mode != VALIDATION_OFF)
+		return true;
+	if (address->type != JSON_ARRAY)
+		return read_object(j, address, &j->rules->address);
+	for (const struct json_node *m = json_first(j->doc, address); m; m = json_next(j->doc, address, m))
+		if (!read_object(j, m, &j->rules->address))
+			return false;
+	return true;
+}
+
 bool judge_user_data(struct judge *j, const struct json_node *node)
 {
-	return judge_members(j, node, &j->rules->user_data);
+	if (!read_addresses(j, node) || !judge_members(j, node, &j->rules->user_data))
+		return false;
+	if (was_emptied(j, node)) {
+		json_drop(&j->doc->nodes[0], node);
+		j->root[ROOT_USER_DATA] = NULL;
+	}
+	return true;
 }
 
 bool judge_consent(struct judge *j, const struct json_node *node)

@@ -53,7 +53,7 @@ static void write_path(char field[VERDICT_FIELD_MAX], const struct judge *j, str
 	const struct json_node *node = &j->doc->nodes[0];
 
 	while (number_of(j, node) != target) {
-		const struct json_node *child = json_first(j->doc, node);
+		const struct json_node *child = node + 1; /* counts also what was left out */
 		uint32_t index = 0;
 
 		for (; child->end <= target; index++)

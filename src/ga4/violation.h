@@ -36,11 +36,28 @@ const char *did_you_mean(char buf[QUOTED_MAX], const struct name_index *known, s
 
 const char *did_you_mean_one_of(char buf[QUOTED_MAX], const char *const known[], size_t n, struct slice name);
 
+/* validate_read.c: what a sender means. */
+/* The row of a member of one of GA4's objects, which may be written in camelCase; -1: unknown. */
+int read_member(struct judge *j, const struct name_index *known, const struct json_node *node);
+/* One member by both of its names: false. */
+bool finding_twice(struct judge *j, const struct json_node *node) MUST_CHECK;
+/* An empty array becomes the empty object. */
+void read_empty_object(const struct json_node *node);
+/* All of the above for an object of at most 32 known members; members that are null are left out. Twins are marked,
+ * and refused at once where nothing looks at the members after that. */
+bool read_object(struct judge *j, const struct json_node *object, const struct name_index *known) MUST_CHECK;
+/* The whole of it is an e-mail address: personal data. */
+bool is_mail_address(struct slice s);
+bool finding_mail(struct judge *j, const struct json_node *node) MUST_CHECK;
+
 /* validate_event.c: events, whether in an Event line (the root) or in events[]. */
 bool judge_event(struct judge *j, struct judged_event *e); /* all of it, members in document order */
 bool judge_event_name(struct judge *j, const struct json_node *name);
 bool judge_event_params(struct judge *j, struct judged_event *e);
+/* Leaves *ret_us alone where the time is 0: unset. */
 bool judge_event_timestamp(struct judge *j, const struct json_node *node, int64_t *ret_us);
+/* The time as written, as far as it is one: INT64_MIN and a finding where it is none. */
+bool judge_time(struct judge *j, const struct json_node *node, int64_t *ret_us);
 /* What only the end of the event's object shows. */
 bool judge_event_end(struct judge *j, struct judged_event *e);
 /* validate_user.c: what a request says of the user. */

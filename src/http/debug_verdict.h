@@ -1,4 +1,4 @@
-/* debug_verdict.h - access checks of the HTTP door: Host header, secret, stream; pure functions */
+/* debug_verdict.h - who may knock: the door's pure decisions */
 #ifndef HTTP_DEBUG_VERDICT_H
 #define HTTP_DEBUG_VERDICT_H
 
@@ -6,18 +6,14 @@
 
 #include "conf/conf.h"
 
-/* Whether a Host header, less its port, is one of the configured names: "LOCALHOST:8125" matches localhost,
- * "[::1]:8125" matches [::1]. host may be NULL, which matches nothing; hosts is NULL-terminated. */
+/* A Host header against the configured names, which have no port: "LOCALHOST:8125" is localhost, "[::1]:8125" is
+ * [::1]. host may be NULL: no. hosts is NULL-terminated. */
 bool door_host_allowed(const char *host, char *const *hosts);
-/* Compares secrets in constant time for equal lengths. */
+/* Takes as long for a wrong secret as for a right one of the same length. */
 bool door_secret_equal(const char *given, const char *secret);
 
-enum door_stream {
-	DOOR_STREAM_FOUND,
-	DOOR_STREAM_UNKNOWN,
-	DOOR_STREAM_NOT_NAMED /* the query has none of the two ids, or both */
-};
-/* Finds the stream named by a request's query. *ret_index is its index in conf->streams, set only when found. */
+enum door_stream { DOOR_STREAM_FOUND, DOOR_STREAM_UNKNOWN, DOOR_STREAM_NOT_NAMED /* none or both in the query */ };
+/* The stream that a request's query names. *ret_index is that in conf->streams, when found. */
 enum door_stream door_find_stream(const struct conf *conf, const char *measurement_id, const char *firebase_app_id,
                                   size_t *ret_index);
 

@@ -4,8 +4,7 @@
 
 #include <stdint.h>
 
-/* Returns the policy's wait, or the server's if that is longer. Microseconds; retry_after_us < 0: none requested.
- * Pure. */
+/* The wait that the policy chose, or the server's if that is longer. retry_after_us < 0: it asked for none. Pure. */
 static inline int64_t retry_after_obey(int64_t wait_us, int64_t retry_after_us)
 {
 	return wait_us > retry_after_us ? wait_us : retry_after_us;

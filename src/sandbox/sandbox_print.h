@@ -1,4 +1,4 @@
-/* sandbox_print.h - prints what the collector received, one readable line per event */
+/* sandbox_print.h - what the collector received, one readable line an event */
 #ifndef SANDBOX_SANDBOX_PRINT_H
 #define SANDBOX_SANDBOX_PRINT_H
 
@@ -11,12 +11,11 @@
 
 enum sandbox_mark { SANDBOX_RECEIVED, SANDBOX_REFUSED, SANDBOX_FAILED };
 
-/* Appends one line per event of a request's body: "✓ refund  client 123.456  transaction_id=T-1 value=9.5 EUR".
- * Control characters are shown as '?'. wall_us is the current time, to show an event's age. 0, -ENOBUFS or
- * -ENOMEM. */
+/* Appends a line for each event of a request's body: "✓ refund  client 123.456  transaction_id=T-1 value=9.5 EUR".
+ * Control characters are shown as '?'. wall_us: now, to say how old an event is. 0, -ENOBUFS, -ENOMEM. */
 int sandbox_print_events(struct buf *out, enum sandbox_mark mark, const struct json_doc *body, int64_t wall_us,
                          bool colour) MUST_CHECK;
-/* Appends "✗ text" and a line feed, in the mark's colour. */
+/* Appends "✗ text" with its mark's colour, and an end of line. */
 int sandbox_print_text(struct buf *out, enum sandbox_mark mark, const char *text, bool colour) MUST_CHECK;
 
 #endif

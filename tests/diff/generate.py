@@ -26,11 +26,11 @@ BAD_TOKENS = ['01', '1.', '.5', '+1', 'NaN', 'Infinity', 'nul', 'True', "'a'", '
 NAMES = ['purchase', 'refund', 'login', 'page_view', 'sign_up', 'my_event'] * 5 + [
     'purchase', 'refund', 'page_view', 'search', 'post_score', 'spend_virtual_currency', 'earn_virtual_currency',
          'unlock_achievement', 'add_to_cart', 'view_item', 'select_item', 'error', 'session_start', 'screen_view',
-         'ad_impression', 'in_app_purchase', 'first_visit', 'my_event', 'click', 'Purchase', 'begin_checkout', '_x', '9a']
+         'ad_impression', 'in_app_purchase', 'first_visit', 'my_event', 'click', 'Purchase', 'Page_View', 'ERROR', 'Login', 'Session_start', 'purChase', 'begin_checkout', '_x', '9a']
 PARAMS = ['value', 'currency', 'transaction_id', 'session_id', 'engagement_time_msec', 'debug_mode', 'price', 'quantity',
           'tax', 'shipping', 'discount', 'score', 'level', 'index', 'search_term', 'virtual_currency_name',
           'achievement_id', 'page_title', 'page_referrer', 'page_location', 'ga_session_id', 'firebase_conversion',
-          '_a', 'gtag.x', 'google_a', 'firebase_b', 'custom', 'coupon', 'method', 'gtagx', 'a-b', '']
+          'timestamp_micros', '_a', 'gtag.x', 'google_a', 'firebase_b', 'custom', 'coupon', 'method', 'gtagx', 'a-b', '']
 TIMES = [WALL, WALL - 1, WALL + 1, WALL - 259200000000, WALL - 259200000001, WALL + 300000000, WALL + 300000001, 0, -1,
          1760000000, 10**19, 2**63, 123]
 
@@ -59,7 +59,7 @@ class Generator:
 
     def time(self):
         when = self.r.choice(TIMES) if self.chance(0.4) else WALL - self.r.randrange(10**10)
-        return self.r.choice([when, str(when), Raw(f'{when}.0'), Raw(f'{when}.5'), Raw('1.76e15'), when, when])
+        return self.r.choice([when, str(when), Raw(f'{when}.0'), Raw(f'{when}.5'), f'{when}.0', f'{when}.25', Raw(f'{when}.75e0'), Raw('1.76e15'), when, when])
 
     def junk(self):
         return self.r.choice([None, True, False, '', 'x', Raw(self.r.choice(NUMBERS)), Pairs(), [], [1], Pairs([('a', 1)]),
@@ -71,7 +71,9 @@ class Generator:
 
     def good_param(self, name):
         known = {'value': [9.5, Raw('1.10')], 'currency': ['EUR', 'usd', 'EURO', 'E1R', ''], 'session_id':
-                 [1700000000, '1700000000', 0, '0', '-1', '12x', Raw('1e9'), '99999999999999999999'],
+                 [1700000000, '1700000000', 0, '0', '-1', '12x', Raw('1e9'), '99999999999999999999',
+                  'GS2.1.s1700000000$o1', 'GS1.1.5.1', 'GS2.1.s0'], 'timestamp_micros': [self.time(), self.time(), 'x', 0],
+                 'custom': ['a@b.example', 'abc', 'x@y'],
                  'engagement_time_msec': [1, '100', 0, '0', Raw('0.5'), '1.5', -3, ''], 'debug_mode':
                  [True, 1, False, 0, 'true', Raw('1.0')], 'transaction_id': ['T-1', '', 7]}
         lengths = {'page_title': 300, 'page_referrer': 420, 'page_location': 1000}
@@ -132,7 +134,7 @@ class Generator:
         return Pairs(props.items())
 
     def digest(self):
-        return self.r.choice(['ab' * 32, '0' * 64, 'AB' * 32, 'a' * 63, 'a' * 65, 'a@b.example'] + ['c' * 64] * 40)
+        return self.r.choice(['ab' * 32, '0' * 64, 'AB' * 32, 'a' * 63, 'a' * 65, 'a@b.example', '', None, 7] + ['c' * 64] * 40)
 
     def several(self, one, limit):
         return one() if self.chance(0.5) else [one() for _ in range(self.r.choice([0, 1, limit, limit, limit + 1]))]
@@ -162,8 +164,8 @@ class Generator:
             else:
                 out.append(('client_id', self.r.choice(
                     ['123.456'] * 40 + ['GA1.1.123.456', 'GA1.2-2.123.456', 'GA1.1.123', 'a-b', '1.2.3', '', 7, 'GA1.1.1.2.3',
-                     '.5', '5.', 'GA2.10-3.1.2', None])))
-        makers = {'user_id': lambda: self.r.choice(['u'] * 12 + ['', self.text(self.near(256)), 3]),
+                     '.5', '5.', 'GA2.10-3.1.2', None, '0.0', '00.000', 'GA1.1.0.0', '0', 'a@b.example'])))
+        makers = {'user_id': lambda: self.r.choice(['u'] * 12 + ['', self.text(self.near(256)), 3, 'a@b.example', 'a@b@c.example', 'a@b.c', 'a @b.c']),
                   'timestamp_micros': self.time,
                   'user_properties': self.properties,
                   'user_data': self.user_data,
@@ -198,6 +200,38 @@ class Generator:
             doc.append(('params' if shape >= 0.5 else 'user_agent', Pairs([('big', 'x' * 129700)])))
         self.r.shuffle(doc)
         return doc
+
+    # -- as other serializers write it --
+
+    def camel(self, name):
+        first, *rest = name.split('_')
+        return first + ''.join(part.capitalize() for part in rest)
+
+    def respell(self, value, inside=''):
+        """Nulls, camelCase, [] for {}, one event for a list of one, booleans as text."""
+        if isinstance(value, Pairs):
+            for i, (key, member) in enumerate(value):
+                if key in ('params', 'items'):
+                    member = self.respell(member, 'params') if self.chance(0.9) else []
+                    value[i] = (key, member)
+                    continue
+                if not inside and key in rules.CAMEL and self.chance(0.3):
+                    key = self.camel(key)
+                value[i] = (key, self.respell(member, inside))
+                if self.chance(0.04):
+                    value[i] = (key, None)
+            if not inside and self.chance(0.03):
+                value.insert(self.r.randrange(len(value) + 1), (self.camel(self.r.choice(sorted(rules.CAMEL))), None))
+            return [] if not value and self.chance(0.5) else value
+        if isinstance(value, list):
+            if len(value) == 1 and not inside and self.chance(0.3):
+                return self.respell(value[0])
+            return [self.respell(v, inside) if self.chance(0.97) else None for v in value]
+        if isinstance(value, bool):
+            return self.r.choice(['true', 'false', value])
+        if value in ('GRANTED', 'DENIED'):
+            return self.r.choice([value, value.lower(), value.capitalize()])
+        return value
 
     # -- breaking what was made --
 
@@ -273,6 +307,8 @@ class Generator:
                             kind='app' if self.chance(0.25) else 'web', limits=self.r.choice(['standard'] * 4 + ['360']),
                             door=self.chance(0.05), wall=WALL)
         doc = self.document(ctx.kind == 'app')
+        if self.chance(0.3):
+            self.respell(doc)
         for _ in range(self.r.choice([0, 0, 0, 0, 0, 0, 1, 2, 3])):
             self.break_something(doc)
         line = (self.space() + self.render(doc) + self.space()).encode('utf-8', 'surrogatepass')

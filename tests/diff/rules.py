@@ -3,6 +3,7 @@
 judge(line, ctx) says what the relay should make of a line. It collects everything that is wrong with its place in the
 text, and only then decides: slow and easy to check, where the C code is fast.
 """
+import math
 import re
 from decimal import Decimal
 
@@ -20,7 +21,10 @@ class Node:
     def __init__(self, kind, start):
         self.kind, self.start, self.end = kind, start, start
         self.value = None  # str, text of a number, bool, list of nodes
-        self.members = []  # of an object: (name, node) as written
+        self.members = []  # of an object: (name, node); a name that is meant otherwise than written is replaced
+        self.written = ''  # the name as written
+        self.edited = False  # something in it is not sent as written
+        self.filled = False  # it was written with something in it
 
     def get(self, name):
         for key, node in self.members:
@@ -113,6 +117,8 @@ class Parser:
                 names.add(name)
                 self.need(':')
                 node.members.append((name, self.parse()))
+                node.members[-1][1].written = name
+                node.filled = True
                 if self.peek() == '}':
                     break
                 self.need(',')
@@ -127,6 +133,7 @@ class Parser:
         if self.peek() != ']':
             while True:
                 node.value.append(self.parse())
+                node.filled = True
                 if self.peek() == ']':
                     break
                 self.need(',')
@@ -202,7 +209,16 @@ ADDRESS_HASHES = {'sha256_first_name', 'sha256_last_name', 'sha256_street'}
 ADDRESS_PLAIN = {'city', 'region', 'postal_code', 'country'}
 REQUEST = set('''client_id app_instance_id user_id timestamp_micros user_properties user_data consent
 non_personalized_ads user_location ip_override device user_agent validation_behavior events'''.split())
+CAMEL = {name for name in REQUEST | LOCATION | DEVICE | ADDRESS_HASHES | ADDRESS_PLAIN if '_' in name} | {
+    'ad_user_data', 'ad_personalization', 'sha256_email_address', 'sha256_phone_number'}
 OWN = {'stream', 'dedup_key', 'session_cookie'}
+
+
+GA4_EVENTS = (RESERVED_EVENTS | RESERVED_ON_WEB | NEED_ITEMS | set(REQUIRED) | set('''app_store_subscription_cancel
+app_store_subscription_convert app_store_subscription_renew campaign_details click close_convert_lead close_unconvert_lead
+disqualify_lead earn_virtual_currency file_download form_start form_submit generate_lead join_group level_end level_start
+level_up login page_view qualify_lead scroll select_content select_promotion share sign_up tutorial_begin tutorial_complete
+video_complete video_progress video_start view_promotion view_search_results working_lead'''.split())) - {'error'}
 
 
 class Context:
@@ -227,6 +243,37 @@ def whole_number(node):
     if re.search('[.eE]', node.value):
         value = Decimal(float(node.value))
     return int(value) if value == value.to_integral_value() else None
+
+
+def time_number(node):
+    """(time, whether a fraction was left off), or None: no time."""
+    value = whole_number(node)
+    if value is not None:
+        return value, False
+    if node.kind not in ('string', 'number'):
+        return None
+    match = re.fullmatch(r'([0-9]+)\.([0-9]+)', node.value)
+    if match:
+        return int(match.group(1)), set(match.group(2)) != {'0'}
+    if node.kind == 'number' and finite(node.value):
+        return math.floor(float(node.value)), True
+    return None
+
+
+def is_mail(text):
+    data = text.encode()
+    local, at, domain = data.partition(b'@')
+    if len(data) < 6 or not at or not local or b'@' in domain or len(domain) < 3 or b'.' not in domain[1:-1]:
+        return False
+    return not any(byte <= 0x20 or byte in b'/:?&=,;<>"' for byte in data)
+
+
+def meant(name, known):
+    """What a member's name stands for in an object with these members."""
+    if name in known or '_' in name or name[:1].isupper():
+        return name
+    snake = re.sub('[A-Z]', lambda m: '_' + m.group().lower(), name)
+    return snake if snake in known else name
 
 
 def finite(text):
@@ -259,9 +306,38 @@ class Judge:
     def __init__(self, root, ctx, kind):
         self.root, self.ctx, self.kind = root, ctx, kind
         self.found = []  # (place, tier, code, field)
+        self.numbers(root, '')
+        self.read(root, REQUEST, '')
         self.session = session_of(root.get('session_cookie'))
         self.events = []  # (node, path, own time or None)
         self.payload_time = None
+
+    def drop(self, parent, node):
+        parent.edited = True
+        parent.members = [m for m in parent.members if m[1] is not node]
+        if parent.kind == 'array':
+            parent.value = [n for n in parent.value if n is not node]
+
+    def drops(self):
+        return self.ctx.mode != 'off'
+
+    def read(self, node, known, path):
+        """[] for {}, null for absent, camelCase for the names that GA4 knows."""
+        if node.kind == 'array' and not node.value:
+            node.kind, node.edited = 'object', True
+        if node.kind != 'object':
+            return
+        members, seen = [], set()
+        for written, member in node.members:
+            if member.kind == 'null':
+                node.edited = True
+                continue
+            name = meant(written, known)
+            if name in seen:
+                self.say(member.start, 'D', 'VALUE_INVALID', f'{path}.{written}' if path else written)
+            seen.add(name)
+            members.append((name, member))
+        node.members = members
 
     def say(self, place, tier, code, field):
         self.found.append((place, tier, code, field))
@@ -299,7 +375,6 @@ class Judge:
         self.missing(name, events)
         if shape == 'event':
             self.event_end(root, '')
-        self.numbers(root, '')
 
     def request_member(self, key, node):
         if key in ('name', 'params', 'events'):
@@ -307,7 +382,7 @@ class Judge:
         elif key in REQUEST or key in OWN:
             getattr(self, 'on_' + key)(node)
         else:
-            self.say(node.start, 'E', 'VALUE_INVALID', key)
+            self.say(node.start, 'E', 'VALUE_INVALID', node.written)
 
     def shape_member(self, key, node):
         if self.shape == 'both':
@@ -338,17 +413,20 @@ class Judge:
         elif self.shape == 'payload' and not self.events and not filled:
             self.say(end, 'D', 'VALUE_REQUIRED', 'events')
         if self.root.get('user_data') and not self.root.get('user_id'):
-            self.say(end, 'E', 'VALUE_REQUIRED', 'user_id')
+            self.say(end, 'W', 'VALUE_REQUIRED', 'user_id')
 
     def identity(self, node, name, own, tier_of_form, code_of_form, form):
+        field, zeros = node.written, name == 'client_id' and node.kind == 'string'
         if not own:
-            self.say(node.start, 'E', 'VALUE_INVALID', name)
+            self.say(node.start, 'E', 'VALUE_INVALID', field)
         elif node.kind != 'string':
-            self.say(node.start, 'D', 'VALUE_INVALID', name)
+            self.say(node.start, 'D', 'VALUE_INVALID', field)
         elif node.value == '':
-            self.say(node.start, 'D', 'VALUE_REQUIRED', name)
+            self.say(node.start, 'D', 'VALUE_REQUIRED', field)
+        elif zeros and set(client_of(node.value)) <= set('0.'):
+            self.say(node.start, 'W', 'VALUE_INVALID', field)
         elif not re.fullmatch(form, client_of(node.value) if name == 'client_id' else node.value):
-            self.say(node.start, tier_of_form, code_of_form, name)
+            self.say(node.start, tier_of_form, code_of_form, field)
 
     def on_client_id(self, node):
         self.identity(node, 'client_id', self.kind == 'web', 'W', 'VALUE_INVALID', r'[0-9]+\.[0-9]+')
@@ -358,13 +436,23 @@ class Judge:
 
     def on_user_id(self, node):
         if node.kind != 'string':
-            self.say(node.start, 'E', 'VALUE_INVALID', 'user_id')
-        elif not 1 <= len(node.value) <= 256:
-            self.say(node.start, 'E', 'VALUE_OUT_OF_BOUNDS', 'user_id')
+            self.say(node.start, 'E', 'VALUE_INVALID', node.written)
+        elif node.value == '':
+            self.say(node.start, 'W', 'VALUE_OUT_OF_BOUNDS', node.written)
+            self.drop(self.root, node)
+        elif len(node.value) > 256:
+            self.say(node.start, 'E', 'VALUE_OUT_OF_BOUNDS', node.written)
+        elif is_mail(node.value):
+            self.say(node.start, 'W', 'VALUE_INVALID', node.written)
 
     def time(self, node, path):
         """The time to be sent, or None."""
-        when = whole_number(node)
+        found = time_number(node)
+        when, fraction = found or (None, False)
+        if fraction:
+            self.say(node.start, 'W', 'VALUE_INVALID', path)
+        if found and when == 0:
+            return None
         if when is None:
             self.say(node.start, 'E', 'VALUE_INVALID', path)
         elif when < self.ctx.wall - self.ctx.max_age:
@@ -378,20 +466,28 @@ class Judge:
         return None
 
     def on_timestamp_micros(self, node):
-        when = self.time(node, 'timestamp_micros')
+        when = self.time(node, node.written)
         if self.shape == 'event':
             self.events[0][2] = when
         else:
             self.payload_time = when
 
     def on_user_properties(self, node):
+        self.read(node, (), node.written)
         if node.kind != 'object':
-            self.say(node.start, 'E', 'VALUE_INVALID', 'user_properties')
+            self.say(node.start, 'E', 'VALUE_INVALID', node.written)
             return
         if len(node.members) > 25:
-            self.say(node.start, 'W', 'EXCEEDED_MAX_ENTITIES', 'user_properties')
+            self.say(node.start, 'W', 'EXCEEDED_MAX_ENTITIES', node.written)
         for name, prop in node.members:
-            self.user_property(name, prop, 'user_properties.' + name)
+            path = f'{node.written}.{name}'
+            value = prop.get('value') if prop.kind == 'object' else None
+            if value and value.kind == 'null' and self.drops():
+                self.say(value.start, 'W', 'VALUE_INVALID', path + '.value')
+                self.drop(node, prop)
+                continue
+            self.read(prop, ('value', 'timestamp_micros'), path)
+            self.user_property(name, prop, path)
 
     def user_property(self, name, prop, path):
         if name in RESERVED_PROPERTIES or name.startswith(('_', 'firebase_', 'ga_', 'google_')):
@@ -408,85 +504,128 @@ class Judge:
                 elif node.kind == 'string' and len(node.value) > 36:
                     self.say(node.start, 'W', 'VALUE_OUT_OF_BOUNDS', path + '.value')
             elif key == 'timestamp_micros':
-                if whole_number(node) is None:
-                    self.say(node.start, 'E', 'VALUE_INVALID', path + '.timestamp_micros')
+                found = time_number(node)
+                if found is None:
+                    self.say(node.start, 'E', 'VALUE_INVALID', f'{path}.{node.written}')
+                elif found[1]:
+                    self.say(node.start, 'W', 'VALUE_INVALID', f'{path}.{node.written}')
+                if found and found[0] == 0 and self.drops():
+                    self.drop(prop, node)
             else:
-                self.say(node.start, 'E', 'VALUE_INVALID', f'{path}.{key}')
+                self.say(node.start, 'E', 'VALUE_INVALID', f'{path}.{node.written}')
         if not prop.get('value'):
             self.say(prop.end, 'E', 'VALUE_INVALID', path + '.value')
 
-    def hashed(self, node, path):
-        if node.kind != 'string' or not re.fullmatch('[0-9a-f]{64}', node.value):
-            self.say(node.start, 'E', 'VALUE_INVALID', path)
+    def hashed(self, parent, node, path):
+        if node.kind == 'string' and re.fullmatch('[0-9a-fA-F]{64}', node.value):
+            node.value = node.value.lower() if self.drops() else node.value
+            return
+        self.say(node.start, 'W', 'VALUE_INVALID', path)
+        if self.drops():
+            self.drop(parent, node)
 
-    def address(self, node, path):
+    def emptied(self, parent, node):
+        """What the rules emptied is left out."""
+        left = node.value if node.kind == 'array' else node.members
+        if self.drops() and node.kind in ('array', 'object') and node.filled and not left:
+            self.drop(parent, node)
+            return True
+        return False
+
+    def address(self, parent, node, path):
+        if node.kind == 'null':
+            self.say(node.start, 'W', 'VALUE_INVALID', path)
+            if self.drops():
+                self.drop(parent, node)
+            return
         if node.kind != 'object':
             self.say(node.start, 'E', 'VALUE_INVALID', path)
+            if not self.drops():
+                self.read(node, ADDRESS_HASHES | ADDRESS_PLAIN, path)
             return
+        self.read(node, ADDRESS_HASHES | ADDRESS_PLAIN, path)
         for key, member in node.members:
+            where = f'{path}.{member.written}'
             if key in ADDRESS_HASHES:
-                self.hashed(member, f'{path}.{key}')
+                self.hashed(node, member, where)
             elif key not in ADDRESS_PLAIN or member.kind != 'string':
-                self.say(member.start, 'E', 'VALUE_INVALID', f'{path}.{key}')
+                self.say(member.start, 'E', 'VALUE_INVALID', where)
+        self.emptied(parent, node)
 
     def on_user_data(self, node):
+        one_of = {'sha256_email_address': self.hashed, 'sha256_phone_number': self.hashed, 'address': self.address}
+        self.read(node, one_of, node.written)
         if node.kind != 'object':
-            self.say(node.start, 'E', 'VALUE_INVALID', 'user_data')
+            self.say(node.start, 'E', 'VALUE_INVALID', node.written)
             return
         for key, member in node.members:
-            path = 'user_data.' + key
-            one = {'sha256_email_address': self.hashed, 'sha256_phone_number': self.hashed,
-                   'address': self.address}.get(key)
+            path = f'{node.written}.{member.written}'
+            one = one_of.get(key)
             if not one:
                 self.say(member.start, 'E', 'VALUE_INVALID', path)
             elif member.kind != 'array':
-                one(member, path)
+                one(node, member, path)
             else:
-                if len(member.value) > (2 if key == 'address' else 3):
-                    self.say(member.start, 'E', 'EXCEEDED_MAX_ENTITIES', path)
-                for i, element in enumerate(member.value):
-                    one(element, f'{path}[{i}]')
+                self.several(one, node, member, path, 2 if key == 'address' else 3)
+        self.emptied(self.root, node)
 
-    def strings(self, node, name, known):
+    def several(self, one, parent, node, path, most):
+        for i, element in enumerate(list(node.value)):
+            one(node, element, f'{path}[{i}]')
+        self.emptied(parent, node)
+        if len(node.value) > most:
+            self.say(node.end, 'W', 'EXCEEDED_MAX_ENTITIES', path)
+            if self.drops():
+                node.value = node.value[:most]
+
+    def strings(self, node, known):
+        self.read(node, known, node.written)
         if node.kind != 'object':
-            self.say(node.start, 'E', 'VALUE_INVALID', name)
+            self.say(node.start, 'E', 'VALUE_INVALID', node.written)
             return
         for key, member in node.members:
             if key not in known or member.kind != 'string':
-                self.say(member.start, 'E', 'VALUE_INVALID', f'{name}.{key}')
+                self.say(member.start, 'E', 'VALUE_INVALID', f'{node.written}.{member.written}')
 
     def on_consent(self, node):
+        self.read(node, ('ad_user_data', 'ad_personalization'), node.written)
         if node.kind != 'object':
-            self.say(node.start, 'E', 'VALUE_INVALID', 'consent')
+            self.say(node.start, 'E', 'VALUE_INVALID', node.written)
             return
         for key, member in node.members:
-            if key not in ('ad_user_data', 'ad_personalization') or member.value not in ('GRANTED', 'DENIED'):
-                self.say(member.start, 'E', 'VALUE_INVALID', 'consent.' + key)
+            state = member.value.upper() if member.kind == 'string' and member.value.isascii() else None
+            if key not in ('ad_user_data', 'ad_personalization') or state not in ('GRANTED', 'DENIED'):
+                self.say(member.start, 'E', 'VALUE_INVALID', f'{node.written}.{member.written}')
+            elif member.value != state:
+                self.say(member.start, 'W', 'VALUE_INVALID', f'{node.written}.{member.written}')
+                member.value = state if self.drops() else member.value
 
     def on_user_location(self, node):
-        self.strings(node, 'user_location', LOCATION)
+        self.strings(node, LOCATION)
 
     def on_device(self, node):
-        self.strings(node, 'device', DEVICE)
+        self.strings(node, DEVICE)
 
     def on_non_personalized_ads(self, node):
-        self.say(node.start, 'W' if node.kind == 'bool' else 'E', 'VALUE_INVALID', 'non_personalized_ads')
+        if node.kind == 'string' and node.value in ('true', 'false'):
+            node.kind, node.value = 'bool', node.value == 'true'
+        self.say(node.start, 'W' if node.kind == 'bool' else 'E', 'VALUE_INVALID', node.written)
 
-    def override(self, node, name, beside):
+    def override(self, node, beside):
         if node.kind != 'string':
-            self.say(node.start, 'E', 'VALUE_INVALID', name)
+            self.say(node.start, 'E', 'VALUE_INVALID', node.written)
         elif self.root.get(beside):
-            self.say(node.start, 'W', 'VALUE_INVALID', name)
+            self.say(node.start, 'W', 'VALUE_INVALID', node.written)
 
     def on_ip_override(self, node):
-        self.override(node, 'ip_override', 'user_location')
+        self.override(node, 'user_location')
 
     def on_user_agent(self, node):
-        self.override(node, 'user_agent', 'device')
+        self.override(node, 'device')
 
     def on_validation_behavior(self, node):
         if node.value not in ('RELAXED', 'ENFORCE_RECOMMENDATIONS'):
-            self.say(node.start, 'E', 'VALUE_INVALID', 'validation_behavior')
+            self.say(node.start, 'E', 'VALUE_INVALID', node.written)
 
     def on_stream(self, node):
         if self.ctx.door:
@@ -505,6 +644,9 @@ class Judge:
     # -- events --
 
     def on_events(self, node):
+        if node.kind == 'object':
+            self.event(node, 'events')
+            return
         if node.kind != 'array':
             self.say(node.start, 'D', 'VALUE_INVALID', 'events')
             return
@@ -519,8 +661,9 @@ class Judge:
             return
         entry = [event, path, None]
         self.events.append(entry)
+        self.read(event, ('name', 'params', 'timestamp_micros'), path)
         for key, node in event.members:
-            where = f'{path}.{key}'
+            where = f'{path}.{node.written}'
             if key == 'name':
                 self.event_name(node, where)
             elif key == 'params':
@@ -548,6 +691,8 @@ class Judge:
             self.say(node.start, 'E', 'NAME_INVALID', path)
         elif name in RESERVED_EVENTS or (self.kind == 'web' and name in RESERVED_ON_WEB):
             self.say(node.start, 'E', 'NAME_RESERVED', path)
+        elif name not in GA4_EVENTS and name.lower() in GA4_EVENTS:
+            self.say(node.start, 'W', 'NAME_INVALID', path)
 
     @staticmethod
     def name_of(event):
@@ -555,26 +700,55 @@ class Judge:
         return node.value if node and node.kind == 'string' else ''
 
     def event_params(self, event, params, path):
+        if params.kind == 'array' and not params.value:
+            params.kind, params.edited = 'object', True
+            self.say(params.start, 'W', 'VALUE_INVALID', path)
         if params.kind != 'object':
             self.say(params.start, 'E', 'VALUE_INVALID', path)
             return
+        if self.drops():
+            for name, node in list(params.members):
+                if node.kind == 'null':
+                    self.say(node.start, 'W', 'VALUE_INVALID', f'{path}.{name}')
+                    self.drop(params, node)
+        self.session_from_cookie(params)
         names = {name for name, _ in params.members}
         added = self.session is not None and 'session_id' not in names
         if len(names) + added > (100 if self.ctx.limits == '360' else 25):
             self.say(params.start, 'W', 'EXCEEDED_MAX_ENTITIES', path)
-        for name, node in params.members:
+        for name, node in list(params.members):
             where = f'{path}.{name}'
+            if name == 'timestamp_micros':
+                self.time_in_params(event, params, node, where)
+                continue
             if name.startswith(('_', 'firebase_', 'ga_', 'google_', 'gtag.')):
                 self.say(node.start, 'W', 'NAME_RESERVED', where)
             elif not NAME.match(name) or len(name) > 40:
                 self.say(node.start, 'W', 'NAME_INVALID', where)
             if name == 'items':
                 self.items(node, where)
+                params.edited |= node.edited
             elif name == 'transaction_id' and self.name_of(event) == 'purchase' and node.value == '':
                 self.say(node.start, 'W', 'VALUE_INVALID', where)
             else:
                 self.value(name, node, where, numeric=NUMERIC)
         self.missing_params(event, names, added, params.end, path + '.')
+
+    def session_from_cookie(self, params):
+        own = params.get('session_id')
+        found = session_of(own)
+        if found:
+            own.value, own.edited, params.edited = found, True, True
+
+    def time_in_params(self, event, params, node, path):
+        own = event.get('timestamp_micros')
+        if own and (time_number(own) or (1,))[0] != 0:
+            self.say(node.start, 'W', 'VALUE_INVALID', path)
+        elif self.drops():
+            entry = next(e for e in self.events if e[0] is event)
+            entry[2] = self.time(node, path)
+            self.say(node.start, 'W', 'VALUE_INVALID', path)
+            self.drop(params, node)
 
     def missing_params(self, event, names, added, place, prefix):
         event_name = self.name_of(event)
@@ -597,6 +771,8 @@ class Judge:
         limit = limit or (500 if self.ctx.limits == '360' else 100)
         if node.kind == 'string' and len(node.value) > limit:
             self.say(node.start, 'W', 'VALUE_OUT_OF_BOUNDS', path)
+        if node.kind == 'string' and is_mail(node.value):
+            self.say(node.start, 'W', 'VALUE_INVALID', path)
         if name in numeric and node.kind != 'number':
             self.say(node.start, 'W', 'VALUE_INVALID', path)
         if name == 'currency' and not (node.kind == 'string' and re.fullmatch('[A-Za-z]{3}', node.value)):
@@ -620,16 +796,25 @@ class Judge:
             return
         if len(node.value) > 200:
             self.say(node.start, 'W', 'EXCEEDED_MAX_ENTITIES', path)
-        for i, item in enumerate(node.value):
+        for i, item in enumerate(list(node.value)):
+            if item.kind == 'null' and self.drops():
+                self.say(item.start, 'W', 'VALUE_INVALID', f'{path}[{i}]')
+                self.drop(node, item)
+                continue
             self.item(item, f'{path}[{i}]')
+            node.edited |= item.edited
 
     def item(self, item, path):
         if item.kind != 'object':
             self.say(item.start, 'W', 'VALUE_INVALID', path)
             return
         custom = 0
-        for name, node in item.members:
+        for name, node in list(item.members):
             where = f'{path}.{name}'
+            if node.kind == 'null' and self.drops():
+                self.say(node.start, 'W', 'VALUE_INVALID', where)
+                self.drop(item, node)
+                continue
             if name not in ITEM_MEMBERS:
                 custom += 1
                 if not NAME.match(name) or len(name) > 40:
@@ -656,8 +841,8 @@ def canonical(node, path=()):
     if node.kind == 'array':
         return '[' + ','.join(canonical(n, path + ('[]',)) for n in node.value) + ']'
     is_time = len(path) == 3 and path[0] == 'user_properties' and path[2] == 'timestamp_micros'
-    if is_time and whole_number(node) is not None:
-        return str(max(-2**63, min(2**63 - 1, whole_number(node))))
+    if is_time and time_number(node) is not None:
+        return str(max(-2**63, min(2**63 - 1, time_number(node)[0])))
     if node.kind == 'string':
         return quoted(node.value)
     return node.value if node.kind == 'number' else {True: 'true', False: 'false', None: 'null'}[node.value]
@@ -676,6 +861,17 @@ def envelope_of(judge):
     return '{' + ','.join(parts) + '}'
 
 
+def sent_value(node, text):
+    """As written, less what was left out of it."""
+    if not node.edited:
+        return text[node.start:node.end]
+    if node.kind == 'string':
+        return quoted(node.value)
+    if node.kind == 'array':
+        return '[' + ','.join(sent_value(n, text) for n in node.value) + ']'
+    return '{' + ','.join(quoted(n.written) + ':' + sent_value(n, text) for _, n in node.members) + '}'
+
+
 def events_of(judge, text):
     out = []
     inherited = judge.payload_time or judge.ctx.wall
@@ -684,15 +880,15 @@ def events_of(judge, text):
         params = event.get('params')
         usable = params is None or params.kind == 'object'
         if usable and judge.session is not None and not (params and params.get('session_id')):
-            inner = text[params.start + 1:params.end] if params else '}'
+            inner = sent_value(params, text)[1:] if params else '}'
             comma = ',' if params and params.members else ''
             body += ',"params":{"session_id":"' + judge.session + '"' + comma + inner
         elif params:
-            body += ',"params":' + text[params.start:params.end]
+            body += ',"params":' + sent_value(params, text)
         if judge.ctx.mode == 'off' and judge.shape == 'payload':
             for key, node in event.members:
                 if key not in ('name', 'params', 'timestamp_micros'):
-                    body += ',' + quoted(key) + ':' + text[node.start:node.end]
+                    body += ',' + quoted(node.written) + ':' + text[node.start:node.end]
         out.append((body + '}', own or inherited))
     return out or [('', inherited)]
 
@@ -737,7 +933,7 @@ def judge(line, ctx):
     except (UnicodeDecodeError, NotJson):
         return {'ok': False, 'code': 'JSON_INVALID', 'field': ''}
     kind, stream = ctx.kind, root.get('stream')
-    if stream and not ctx.door:
+    if stream and stream.kind != 'null' and not ctx.door:
         if stream.kind != 'string':
             return {'ok': False, 'code': 'VALUE_INVALID', 'field': 'stream'}
         if stream.value not in ('web', 'app'):

@@ -1,5 +1,5 @@
 #!/bin/bash
-# hardening.sh BUILD_DIR - checks the release programs: PIE, RELRO, BIND_NOW, FORTIFY, stack protector, as configured
+# hardening.sh BUILD_DIR - the release programs are what configure promised: PIE, RELRO, BIND_NOW, FORTIFY, stack protector
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 

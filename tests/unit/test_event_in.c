@@ -427,7 +427,7 @@ static void messages_advise(void **state)
 	        {"{\"client_id\":\"1.2\",\"stream\":\"wbe\",\"name\":\"a\"}", "did you mean 'web'"},
 	        {"{\"client_id\":\"1.2\",\"name\":\"a\",\"consent\":{\"ad_userdata\":\"GRANTED\"}}",
 	         "did you mean 'ad_user_data'"},
-	        {"{\"client_id\":\"1.2\",\"name\":\"a\",\"transaction_id\":\"T\"}", "put it into params"},
+	        {"{\"client_id\":\"1.2\",\"name\":\"a\",\"transaction_id\":\"T\"}", "belongs into params"},
 	        {"{\"client_id\":\"1.2\",\"name\":\"~41:a~\"}", "40 characters at most"},
 	        {"{\"client_id\":\"1.2\",\"name\":\"a\",\"user_id\":\"~257:a~\"}", "256"},
 	        {"{\"client_id\":\"1.2\",\"events\":[~1001,{\"name\":\"a\"}~]}", "1001 events"},

@@ -13,8 +13,8 @@ struct row {
 static const struct row rows[] = {
         /* the nearest known member, wherever an unknown one stands */
         {X "\"parms\":{}}", {"'parms'", "did you mean 'params'?"}},
-        {X "\"userId\":\"u\"}", {"'userId'", "did you mean 'user_id'?"}},
-        {X "\"value\":1}", {"'value'", "put it into params"}},
+        {X "\"userid\":\"u\"}", {"'userid'", "did you mean 'user_id'?"}},
+        {X "\"value\":1}", {"'value'", "belongs into params"}},
         {X "\"consent\":{\"ad_userdata\":\"GRANTED\"}}", {"'ad_userdata'", "did you mean 'ad_user_data'?"}},
         {X "\"device\":{\"modell\":\"x\"}}", {"'modell'", "did you mean 'model'?"}},
         {X "\"user_location\":{\"town\":\"x\",\"citi\":\"x\"}}", {"'town'"}},
@@ -22,7 +22,7 @@ static const struct row rows[] = {
         {X "\"user_properties\":{\"a\":{\"timestamp\":1}}}", {"'timestamp'", "value and timestamp_micros"}},
         {"{\"client_id\":\"1.2\",\"events\":[{\"nme\":\"x\"}]}", {"'nme'", "did you mean 'name'?"}},
         {"{\"client_id\":\"1.2\",\"events\":[{\"parms\":{}}]}", {"'parms'", "did you mean 'params'?"}},
-        {"{\"client_id\":\"1.2\",\"events\":[{\"value\":1}]}", {"'value'", "put it into params"}},
+        {"{\"client_id\":\"1.2\",\"events\":[{\"value\":1}]}", {"'value'", "belongs into params"}},
         {"{\"client_id\":\"1.2\",\"params\":{},\"events\":[{\"name\":\"x\"}]}", {"'params'", "stands in an event"}},
         /* the name and the limit */
         {P "\"a\":\"~101:x~\"}}", {"'a'", "101", "100"}},

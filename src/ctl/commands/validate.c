@@ -1,5 +1,4 @@
-/* validate.c - the command validate: lines against the daemon's rules or a configuration file's, optionally Google's
- * too */
+/* validate.c - lines against the rules: the daemon's, a configuration file's, and Google's own beside them */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +17,8 @@ enum { TEXT_MAX = 4 << 20 };
 struct validating {
 	const struct ctl *ctl;
 	struct input in;
-	struct client client; /* connection to the daemon, or … */
-	struct conf *conf;    /* … the configuration file to validate by */
+	struct client client; /* of the daemon, or … */
+	struct conf *conf;    /* … by this file */
 	struct stream_rules *rules;
 	struct line_context context;
 	struct event_in *judge;
@@ -28,7 +27,7 @@ struct validating {
 	uint64_t good, refused;
 };
 
-/* ---- validation by a configuration file ---- */
+/* ---- by a configuration file ---- */
 
 static void *room_for(void *arg UNUSED, size_t size)
 {
@@ -120,7 +119,7 @@ static bool print_local(const struct ctl *ctl, const struct json_doc *d, const s
 	return true;
 }
 
-/* Google's answer is a JSON text of its own. */
+/* Google's answer is JSON of its own. */
 static bool print_messages(const struct ctl *ctl, struct slice answer)
 {
 	struct json_in *json = json_in_new(32);
@@ -163,7 +162,7 @@ static bool print_remote(const struct ctl *ctl, const struct json_doc *d, const 
 	return false;
 }
 
-/* Whether the validation endpoint had no objection. */
+/* Has the validation endpoint nothing against it? */
 static bool remote_is_good(const struct json_doc *d, const struct json_node *remote)
 {
 	struct slice answer = answer_text(d, remote, "answer");
@@ -223,7 +222,7 @@ static void print_verdicts(struct validating *v, const struct json_doc *d, const
 	v->refused += !good;
 }
 
-/* ---- one line ---- */
+/* ---- a line ---- */
 
 static enum ctl_exit by_config(struct validating *v, struct slice line)
 {
