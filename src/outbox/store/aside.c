@@ -35,18 +35,18 @@ int aside_choose(const char *path, enum aside_reason reason, int64_t wall_us, ch
 {
 	time_t seconds = (time_t)(wall_us / US_PER_S);
 	size_t size = LOCKFILE_ASIDE_MAX + 1;
-	char stamp[32];
+	char stamp[20];
 	struct tm tm;
 	int r;
 
 	if (!gmtime_r(&seconds, &tm) || strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm) == 0)
 		return err_set(err, -EINVAL, "outbox %s: the clock's date cannot be written", path);
 	snprintf(ret, size, "%s%s", words[reason], stamp);
-	for (int i = 2; i < NAMES_IN_ONE_SECOND; i++) {
+	for (unsigned i = 2; i < NAMES_IN_ONE_SECOND; i++) {
 		r = is_taken(path, ret, err);
 		if (r <= 0)
 			return r;
-		snprintf(ret, size, "%s%s-%d", words[reason], stamp, i);
+		snprintf(ret, size, "%s%s-%u", words[reason], stamp, i % NAMES_IN_ONE_SECOND);
 	}
 	return err_set(err, -EEXIST, "outbox %s: too many that were set aside lie beside it", path);
 }
