@@ -1,4 +1,4 @@
-/* retry_after.h - the one place where a server's Retry-After is obeyed (net/http_retry_after.c reads it) */
+/* retry_after.h - the only place where Retry-After is obeyed (net/http_client/retry_after_header.c parses it) */
 #ifndef POLICY_RETRY_AFTER_H
 #define POLICY_RETRY_AFTER_H
 
