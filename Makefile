@@ -142,7 +142,7 @@ model-coverage:
 # E2E_AGAIN=1: what failed is tried once more, loudly: a machine that stood still for seconds is no defect.
 PYTEST = VARIANT=$(VARIANT) BUILD_DIR=$(CURDIR)/$B PYTHONDONTWRITEBYTECODE=1 \
   $(PYTHON) -m pytest -o cache_dir=$(CURDIR)/$B/pytest-cache -ra
-E2E_HELPERS := $B/tests/judge $B/tests/clock_shim.so $B/tests/heap_shim.so $B/proof/killat $B/bench/load $B/bench/sink
+E2E_HELPERS := $B/tests/judge $B/tests/clock_shim.so $B/tests/heap_shim.so $B/tests/fault_shim.so $B/proof/killat $B/bench/load $B/bench/sink
 e2e: $(PROGRAMS) $(E2E_HELPERS)
 	@$(PYTEST) $(PYTEST_ARGS) tests/e2e || { test -n "$(E2E_AGAIN)" && \
 	  echo "==> SOME FAILED: these once more" && $(PYTEST) --last-failed --last-failed-no-failures none tests/e2e; }
@@ -216,7 +216,7 @@ PROOF_MAINS := $(if $(PROOF_SRC),$(shell grep -l '^int main' $(PROOF_SRC)))
 PROOF_HELPERS := $(filter-out $(PROOF_MAINS),$(PROOF_SRC))
 PROOF_BIN := $(PROOF_MAINS:tests/proof/%.c=$B/proof/%)
 PROOF = VARIANT=$(VARIANT) BUILD_DIR=$(CURDIR)/$B PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/proof
-proof: proof-kill proof-calls proof-powercut proof-failed-sync proof-memory proof-mutants proof-soak
+proof: proof-kill proof-calls proof-powercut proof-failed-sync proof-faults proof-memory proof-mutants proof-soak
 proof-kill: $(PROGRAMS)
 	$(PROOF)/kill.py -n $(KILLS)
 proof-calls: $(PROGRAMS) $B/proof/killat
@@ -229,6 +229,11 @@ proof-powercut: $(PROGRAMS) $(PROOF_BIN)
 proof-failed-sync: $(PROGRAMS) $(PROOF_BIN)
 	$B/proof/powercut -n $(CUTS) -f 40
 	$(PROOF)/failed_sync.py -n $(RUNS)
+# FILE_SYSTEMS=none needs no root.
+LIVES ?= 200
+FILE_SYSTEMS ?= none tmpfs ext4 xfs btrfs
+proof-faults: $(PROGRAMS) $B/tests/fault_shim.so
+	for fs in $(FILE_SYSTEMS); do $(PROOF)/faults.py -n $(LIVES) -f $$fs || exit 1; done
 proof-memory: $(PROGRAMS)
 	FAULTS=$(POINTS) $(MAKE) --no-print-directory e2e PYTEST_ARGS='-s -k test_memory'
 proof-mutants: $(PROGRAMS) $(PROOF_BIN)
@@ -371,7 +376,8 @@ help:
 #: make coverage         what unit tests, end-to-end tests and corpus run of src/; fails where it is too little
 #: make lint             format, layers, function lengths, options against sample and manual, scripts, manuals, units
 #: make proof            the attackers in full, two hours: proof-kill KILLS=1000, proof-calls POINTS=all,
-#:                       proof-powercut CUTS=1000, proof-failed-sync RUNS=200, proof-memory, proof-mutants, proof-soak SOAK=2100 (seconds)
+#:                       proof-powercut CUTS=1000, proof-failed-sync RUNS=200, proof-faults LIVES=200,
+#:                       proof-memory, proof-mutants, proof-soak SOAK=2100 (seconds)
 #: make fuzz             libFuzzer with FUZZ_SECONDS=60 a target (clang); FUZZ_TARGETS='line conf' picks
 #: make analyze          cppcheck, gcc -fanalyzer and clang-tidy over src/; fails on what tests/lint/analyze.txt lacks
 #: make fuzz-minimise    repacks the corpus with what fuzzing found, as few inputs as reach the same code
@@ -393,5 +399,5 @@ help:
 
 -include $(PROOF_SRC:%.c=$B/%.d) $(patsubst %.c,$B/%.d,$(wildcard tests/fuzz/*.c))
 
-.PHONY: all lib compile unit valgrind coverage model-coverage e2e system systems proof proof-kill proof-calls proof-powercut proof-failed-sync proof-memory proof-mutants proof-soak fuzz fuzz-replay fuzz-minimise analyze lint check demo setup bench bench-deps bench-curves install uninstall dist deb clean distclean help FORCE
+.PHONY: all lib compile unit valgrind coverage model-coverage e2e system systems proof proof-kill proof-calls proof-powercut proof-failed-sync proof-faults proof-memory proof-mutants proof-soak fuzz fuzz-replay fuzz-minimise analyze lint check demo setup bench bench-deps bench-curves install uninstall dist deb clean distclean help FORCE
 .SECONDARY:

@@ -1,6 +1,6 @@
 # test_kill.py - the attackers of tests/proof, small: kill -9 at random and at system calls, power cuts, everything at once
 #
-# KILLS=50, POINTS=6 (a phase), CUTS=44, RUNS=8, SOAK=60 (seconds) and SEED change their sizes; make proof runs them in full.
+# KILLS=50, POINTS=6 (a phase), CUTS=44, RUNS=8, LIVES=12, SOAK=60 (seconds) and SEED change their sizes; make proof runs them in full.
 import os
 import shutil
 import sys
@@ -14,6 +14,7 @@ sys.path.insert(0, str(TOP / "tests" / "proof"))
 import calls  # noqa: E402
 import cuts  # noqa: E402
 import failed_sync  # noqa: E402
+import faults  # noqa: E402
 import kill  # noqa: E402
 import soak  # noqa: E402
 
@@ -54,6 +55,15 @@ def test_power_cuts():
 @pytest.mark.skipif(not shutil.which("strace"), reason="STRACE IS MISSING: power cuts of the daemon are not tested")
 def test_a_power_cut_without_syncs_is_noticed():
     assert cuts.cuts(30, 1, "normal", ["intake"])
+
+
+@native
+@pytest.mark.skipif(not faults.SHIM.exists(), reason="THE FAULT SHIM IS MISSING (make e2e builds it): no faults of the disk")
+def test_faults_of_the_disk():
+    print(f"seed {SEED}")
+    figures = faults.campaign(size("LIVES", 12, 0), SEED)
+    print(figures)
+    assert figures["acknowledged"] > 100
 
 
 @native
