@@ -1,4 +1,4 @@
-/* group.c - jobs that share one transaction, and what becomes of them when it fails */
+/* group.c - group commit: jobs that share one transaction, and their results if it fails */
 #include <errno.h>
 #include <stdio.h>
 
@@ -6,21 +6,24 @@
 #include "outbox/jobs/jobs.h"
 #include "outbox/store/store_private.h"
 
-/* When the WAL is copied into the database: in two steps, because a sync of many pages takes ten times as long as a
- * commit, which would wait for it. First pages are copied and their writing is begun; some commits later, when the
- * disk has most of them, what is new is copied too and all is synced. Where groups are small somebody waits for each
- * of them, and a copy is kept as short as a commit; where they are large, a few large copies cost less than many.
- * What every commit writes anew (the last page of the events, the counters) is copied once however often it stands in
- * the WAL. */
+/* The WAL is copied into the database in two steps, because syncing many pages takes ten times
+ * as long as a commit, and the next commit would wait for it. First the pages are copied and
+ * their writing to the disk is started; some commits later, when the disk has most of them, the
+ * new pages are copied too and everything is synced. While groups are small, clients wait for
+ * each of them, so a copy must be as short as a commit; while they are large, a few large copies
+ * cost less than many small ones. Pages that every commit rewrites (the last page of the events,
+ * the counters) are copied once however often they are in the WAL. */
 enum {
 	COPY_PAGES_LEAST = 128,
-	COPY_GROUPS = 4,    /* of the last one's size, if that is more */
-	COPY_FRAMES = 1000, /* at most, whatever the groups are */
+	COPY_GROUPS = 4,    /* times the size of the last group, if that is more */
+	COPY_FRAMES = 1000, /* upper limit for any size of group */
 	COPY_FRAMES_LEAST = 16,
-	FINISH_COMMITS = 2, /* later; after a large one at once: what it added is to be synced too */
+	/* Commits between the two steps; fewer after a large commit, whose pages must be synced
+	 * too */
+	FINISH_COMMITS = 2,
 	FRAMES_SHARED = 3
 };
-/* result of a job that has not run. */
+/* The result of a job that has not run. */
 enum { JOB_PENDING = 1 };
 
 static void make_fatal(struct store *st, const char *doing, const char *what_next)
@@ -41,7 +44,8 @@ void store_judge_trouble(struct store *st, const char *doing)
 		space_disk_full(st);
 		break;
 	case TROUBLE_CORRUPT:
-		/* Without the mark a damaged page in the middle would stop every process anew. */
+		/* Without the mark in the lock file, a damaged page in the middle of the file
+		 * would stop each new process again. */
 		if (lockfile_write(&st->lock, st->lock.id_mark, true) == 0)
 			make_fatal(st, doing, "the next start checks the file");
 		else
@@ -65,7 +69,7 @@ static void roll_back(struct store *st)
 	st->n_gone = 0;
 	if (!st->streams_changed)
 		return;
-	/* The group's trouble is still to be judged by the caller. */
+	/* Keep the group's trouble, which the caller has yet to judge. */
 	trouble = st->db.trouble;
 	st->db.trouble = TROUBLE_NONE;
 	if (store_load_streams(st) < 0)
@@ -93,7 +97,7 @@ static int commit(struct store *st)
 	return 0;
 }
 
-/* Negative: trouble. */
+/* Returns a negative errno on trouble. */
 static int run(struct store *st, struct job *job)
 {
 	if (!job->class->blind && store_flush_puts(st) < 0)
@@ -102,7 +106,8 @@ static int run(struct store *st, struct job *job)
 	return unlikely(st->db.trouble != TROUBLE_NONE) ? -EIO : 0;
 }
 
-/* 0: committed, results set. Negative: rolled back, trouble says why. */
+/* Returns 0 if committed, with all results set; negative if rolled back, with the reason in
+ * trouble. */
 static int attempt(struct store *st, struct job **jobs, size_t n)
 {
 	int r;
@@ -145,8 +150,8 @@ static void checkpoint(struct store *st)
 		st->debt.frames = st->db.wal_frames;
 }
 
-/* Those still pending, at once or, when the disk has no room for so much, in halves: the less a transaction changes,
- * the less WAL it needs. Each gets its result. */
+/* Runs the pending jobs, in halves while the disk has no room for all of them: the less a
+ * transaction changes, the less WAL it needs. Sets each result. */
 static void attempt_in_halves(struct store *st, struct job **jobs, size_t n)
 {
 	enum trouble trouble;
@@ -158,7 +163,7 @@ static void attempt_in_halves(struct store *st, struct job **jobs, size_t n)
 		if (!jobs[i]->class->grows)
 			jobs[i]->result = JOB_PENDING;
 	if (n > 1 && trouble == TROUBLE_FULL && !st->fatal) {
-		/* The WAL begins anew, with all the room there is. */
+		/* Restarts the WAL, so that all its space can be used again. */
 		checkpoint(st);
 		attempt_in_halves(st, jobs, n / 2);
 		attempt_in_halves(st, jobs + n / 2, n - n / 2);
@@ -167,8 +172,8 @@ static void attempt_in_halves(struct store *st, struct job **jobs, size_t n)
 	fail_pending(jobs, n, trouble == TROUBLE_FULL ? -ENOSPC : -EIO);
 }
 
-/* The disk is full: what stores something is refused, known and whole; what makes room tries again, on the
- * ballast's room. */
+/* Handles a full disk: rejects the jobs that store something, and runs the others again in the
+ * room that the ballast freed. */
 static void without_growth(struct store *st, struct job **jobs, size_t n)
 {
 	bool any = false;
@@ -181,7 +186,7 @@ static void without_growth(struct store *st, struct job **jobs, size_t n)
 			any = true;
 		}
 	}
-	/* With the ballast's room: the WAL begins anew, and what makes room needs none. */
+	/* With the ballast's room the WAL restarts, and the remaining jobs need no further room. */
 	checkpoint(st);
 	if (!any)
 		return;
@@ -229,8 +234,9 @@ void store_read(struct store *st, struct job *job)
 	snprintf(st->failed_read_why, sizeof(st->failed_read_why), "%s", st->db.trouble_text);
 }
 
-/* The database must have room to grow by what only the WAL holds, or a full disk is a dead end (src/README.md, trap
- * 3): the less is left, the less is put off. */
+/* Returns the maximum number of frames that only the WAL holds. The database must be able to
+ * grow by their pages, or a full disk cannot be recovered from (src/README.md, trap 3), so the
+ * limit falls with the free space. */
 static int frames_at_most(const struct store *st)
 {
 	uint64_t frames = st->space.file_system_free / 8 / (uint64_t)st->db.page_size;
@@ -240,7 +246,7 @@ static int frames_at_most(const struct store *st)
 	return frames < COPY_FRAMES_LEAST ? COPY_FRAMES_LEAST : (int)frames;
 }
 
-/* With little room left nothing is put off. */
+/* Does nothing if little space is left; then the WAL is copied in one step. */
 static bool copy_ahead(struct store *st)
 {
 	int r;
@@ -255,7 +261,8 @@ static bool copy_ahead(struct store *st)
 	return r != 0;
 }
 
-/* Database and WAL are no longer beside each other: each is to be whole without the other. */
+/* True if database and WAL are no longer beside each other, so that each must be complete by
+ * itself. */
 static bool is_torn(const struct store *st)
 {
 	return st->space.gone || st->space.wal_gone;
@@ -273,7 +280,8 @@ static bool copy_is_due(const struct store *st, int pages)
 	       (debt->pages >= COPY_PAGES_LEAST && debt->pages >= COPY_GROUPS * pages);
 }
 
-/* The transaction before a copy has a new mark (pairing.h): if it can be foreseen, one that is made anyway. */
+/* The transaction before a copy must write a new mark (pairing.h). If a copy is expected soon,
+ * the next transaction includes it. */
 static void foresee_copy(struct store *st)
 {
 	const struct copy_debt *d = &st->debt;
@@ -292,7 +300,8 @@ static int nothing(struct store *st, void *arg UNUSED)
 	return 0;
 }
 
-/* Without room for it the copy is made all the same. */
+/* Writes the mark in a transaction of its own. If there is no room for that, the copy is made
+ * without it. */
 static void mark_for_copy(struct store *st)
 {
 	if (!st->pairing.fresh && store_transaction(st, nothing, NULL) < 0)

@@ -1,4 +1,4 @@
-/* writer.c - the thread that owns the one SQLite connection: jobs in, group commits, completions out */
+/* writer.c - the thread that owns the SQLite connection: jobs in, group commits, completions out */
 #include "outbox/writer.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@ enum { GROUP_JOBS = 4096, GROUP_ROWS = 4096, GROUP_BYTES = 8 << 20 };
 #define READ_SLICE_US (2 * US_PER_MS)
 /* Check the clock after this many reaped jobs plus rows. */
 enum { REAPED_PER_LOOK = 32 };
-/* Upkeep runs after this many groups even if the thread is never idle. */
+/* Maintenance runs after this many groups even if the thread is never idle. */
 enum { GROUPS_PER_UPKEEP = 64 };
 
 struct writer {
@@ -34,7 +34,7 @@ struct writer {
 
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	/* Under the lock: */
+	/* Protected by the lock: */
 	struct job_list in, out;
 	bool sleeping, stop, signalled;
 	struct writer_stats stats;
@@ -42,16 +42,16 @@ struct writer {
 	uint64_t queued; /* in all streams */
 
 	atomic_bool fatal;
-	/* Submitter's thread only: */
-	struct job_list finished; /* taken out, and not reaped yet */
+	/* Used by the submitter's thread only: */
+	struct job_list finished; /* taken from the writer but not reaped yet */
 	size_t pending;
 
-	/* Writer's thread only: */
+	/* Used by the writer's thread only: */
 	struct job_list todo, reads;
 	struct job **group;
 	size_t n_group, group_rows;
 	unsigned groups_since_upkeep;
-	int64_t upkeep_at_us; /* monotonic */
+	int64_t upkeep_at_us; /* monotonic clock */
 };
 
 static size_t bucket_of(uint64_t v, uint64_t first_bound)
@@ -68,7 +68,7 @@ static size_t rows_of(const struct job *job)
 	return job->class->rows ? job->class->rows(job) : 1;
 }
 
-/* From the list's head: writes up to the group's bounds, and the reads that stand between them. */
+/* Takes writes from the head of the list up to a group's limits, and the reads between them. */
 static void take_group(struct writer *w)
 {
 	size_t bytes = 0;
@@ -91,7 +91,7 @@ static void take_group(struct writer *w)
 	}
 }
 
-/* Under the lock, or before there is a thread. */
+/* Called under the lock, or before the thread exists. */
 static void take_counters(struct writer *w)
 {
 	store_get_stats(w->store, &w->stats.store);
@@ -101,7 +101,7 @@ static void take_counters(struct writer *w)
 		w->queued += w->events.n[sid][STATE_QUEUED];
 }
 
-/* One lock and at most one wake-up for all. The store's counters go along. */
+/* Publishes the jobs and the store's counters, with one lock and at most one wake-up. */
 static void publish(struct writer *w, struct job_list *done, const struct writer_stats *group)
 {
 	static const uint64_t one = 1;
@@ -138,11 +138,12 @@ static void publish(struct writer *w, struct job_list *done, const struct writer
 	tell = wake && !w->signalled && w->event_fd >= 0;
 	w->signalled |= tell;
 	pthread_mutex_unlock(&w->lock);
-	/* Not under the lock, which the woken thread needs at once. The flag stays set until that thread has read
-	 * the descriptor; if it looks earlier it finds the jobs and nothing to read yet. */
+	/* Written after the unlock, because the woken thread needs the lock at once. The flag
+	 * stays set until that thread has read the descriptor; if it looks earlier, it finds the
+	 * jobs and nothing to read yet. */
 	if (tell)
 		n = write(w->event_fd, &one, sizeof(one));
-	(void)n; /* a counter that stands at 0 takes a 1 */
+	(void)n; /* cannot fail: a counter at 0 accepts a 1 */
 }
 
 static void run_group(struct writer *w)
@@ -161,7 +162,7 @@ static void run_group(struct writer *w)
 	group.commits = !failed;
 	group.failed_commits = failed;
 	publish(w, &done, &group);
-	/* After publish(): nobody who waits for the commit has to wait for this too. */
+	/* After publish(), so that no client that waits for the commit has to wait for this too. */
 	store_after_commit(w->store);
 	w->groups_since_upkeep++;
 }
@@ -213,7 +214,7 @@ static void run_upkeep(struct writer *w, bool idle)
 		publish(w, &none, NULL);
 }
 
-/* One round over what is there. */
+/* One round over the pending jobs. */
 static void work(struct writer *w)
 {
 	take_group(w);
@@ -231,14 +232,16 @@ static bool has_work(const struct writer *w)
 	return !STAILQ_EMPTY(&w->todo) || !STAILQ_EMPTY(&w->reads);
 }
 
-/* Called under the lock. Sleeps until a job comes, upkeep is due, or the thread must stop. */
+/* Called under the lock. Sleeps until a job arrives, maintenance is due, or the thread must
+ * stop. */
 static void sleep_until_work(struct writer *w)
 {
 	struct timespec until = {.tv_sec = w->upkeep_at_us / US_PER_S,
 	                         .tv_nsec = (long)(w->upkeep_at_us % US_PER_S) * 1000};
 	int r = 0;
 
-	if (w->upkeep_at_us == 0) /* due at once, as after every commit: not even a system call to find out */
+	/* Due at once, as after every commit: skip even the system call */
+	if (w->upkeep_at_us == 0)
 		return;
 	w->sleeping = true;
 	while (STAILQ_EMPTY(&w->in) && !w->stop && r == 0) {
@@ -250,7 +253,7 @@ static void sleep_until_work(struct writer *w)
 	w->sleeping = false;
 }
 
-/* False: stop, and nothing is left. */
+/* Returns false if the thread must stop and nothing is left to do. */
 static bool fetch(struct writer *w, bool may_sleep)
 {
 	bool stop;
@@ -300,7 +303,7 @@ static int init_sync(struct writer *w)
 	return -r;
 }
 
-/* Signals are the loop's. */
+/* Blocks all signals in the thread; the loop handles them. */
 static int start_thread(struct writer *w)
 {
 	sigset_t all, old;
@@ -372,7 +375,7 @@ void writer_submit(struct writer *w, struct job_list *jobs)
 		pthread_cond_signal(&w->wake);
 }
 
-/* What the writer has finished since. */
+/* Takes the jobs that the writer has finished since the last call. */
 static void take_finished(struct writer *w)
 {
 	uint64_t ticks;
@@ -384,7 +387,8 @@ static void take_finished(struct writer *w)
 	pthread_mutex_unlock(&w->lock);
 }
 
-/* Signals the jobs that are left: the writer may have no more to do and would not signal again. */
+/* Signals the remaining jobs, because the writer may have nothing more to do and would not
+ * signal again. */
 static void tell_again(struct writer *w)
 {
 	static const uint64_t one = 1;
@@ -397,7 +401,7 @@ static void tell_again(struct writer *w)
 	pthread_mutex_unlock(&w->lock);
 	if (tell)
 		n = write(w->event_fd, &one, sizeof(one));
-	(void)n; /* a counter that stands at 0 takes a 1 */
+	(void)n; /* cannot fail: a counter at 0 accepts a 1 */
 }
 
 size_t writer_reap(struct writer *w, int64_t until_us)
@@ -410,7 +414,7 @@ size_t writer_reap(struct writer *w, int64_t until_us)
 		STAILQ_REMOVE_HEAD(&w->finished, link);
 		w->pending--;
 		n++;
-		unlooked += 1 + rows_of(job); /* done() may have work for each row */
+		unlooked += 1 + rows_of(job); /* done() may do work per row */
 		job->done(job);
 		if (unlooked < REAPED_PER_LOOK)
 			continue;
@@ -469,7 +473,7 @@ struct writer *writer_stop(struct writer *w)
 		writer_run_inline(w);
 	}
 	w->thread_runs = false;
-	/* done() may still submit: those find no thread, and run here. */
+	/* done() may still submit jobs: they find no thread and run here. */
 	while (writer_reap(w, INT64_MAX) > 0)
 		writer_run_inline(w);
 	store_close(w->store);

@@ -1,11 +1,11 @@
-/* copied_frames.c - which frames of a WAL the database file has already */
+/* copied_frames.c - a record of the WAL frames that are already in the database file */
 #include "outbox/db/copied_frames.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { WORD_BITS = 64, WORDS_LEAST = 64, FRAMES_MAX = 1 << 20 };
-/* Of a WAL (sqlite.org/fileformat2.html, "The WAL File Format"). */
+/* Sizes in a WAL file (sqlite.org/fileformat2.html, "The WAL File Format"). */
 enum { WAL_HEADER = 32, FRAME_HEADER = 24 };
 
 static bool is_noted(const struct copied_frames *c, size_t frame)
@@ -73,7 +73,7 @@ bool copied_frames_write(struct copied_frames *c)
 	return false;
 }
 
-/* SQLite writes over frames when it begins the WAL anew, or after a rollback. */
+/* SQLite overwrites frames when it restarts the WAL, or after a rollback. */
 void copied_frames_overwritten(struct copied_frames *c, int64_t at)
 {
 	if (c->end > 0 && at < WAL_HEADER + (int64_t)(c->end - 1) * (c->page + FRAME_HEADER))

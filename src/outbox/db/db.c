@@ -1,4 +1,4 @@
-/* db.c - SQLite behind a narrow door: prepared statements by name, and trouble told in five words */
+/* db.c - the SQLite connection: prepared statements by name, errors mapped to enum trouble */
 #include "outbox/db/db.h"
 
 #include <errno.h>
@@ -13,13 +13,14 @@ static const char *const sql_texts[SQL_COUNT] = {
 #undef X
 };
 
-/* Page cache of the connection in KiB: part of the daemon's memory budget (performance.md). */
+/* Page cache of the connection in KiB, part of the daemon's memory budget. */
 #define CACHE_KIB "8192"
-/* What a WAL file may keep after it was copied: one large transaction leaves it large otherwise (src/README.md, trap
- * 6). */
+/* Maximum size of the WAL file after a checkpoint; otherwise one large transaction would leave
+ * it large (src/README.md, trap 6). */
 #define WAL_KEEP_BYTES "8388608"
 
-/* Has a read failed since this was asked last? Then "malformed" may only say that SQLite did not get a page. */
+/* True if a read failed since the last call. Then "malformed" may only mean that SQLite could
+ * not read a page. */
 static bool has_failed_reads(struct db *db)
 {
 	uint64_t n = db->failed_reads;
@@ -41,12 +42,12 @@ static enum trouble classify(struct db *db, int rc)
 		return TROUBLE_FULL;
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
-	case SQLITE_ERROR: /* our own SQL does not fit: the schema is not what the file's version says */
+	case SQLITE_ERROR: /* our own SQL does not fit: the schema is not that of the file's version */
 		return has_failed_reads(db) ? TROUBLE_FAILED : TROUBLE_CORRUPT;
 	case SQLITE_IOERR:
 		if (rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC)
 			return TROUBLE_UNKNOWN;
-		if (system == ENOSPC) /* of what is not written through joined_writes.c */
+		if (system == ENOSPC) /* from writes that do not go through joined_writes.c */
 			return TROUBLE_FULL;
 		return TROUBLE_FAILED;
 	default:
@@ -113,13 +114,13 @@ int db_exec(struct db *db, const char *sql, struct err *err)
 	if (rc == SQLITE_OK)
 		return 0;
 	note_trouble(db, rc);
-	/* Somebody looks at it with another program: ours lock it by PATH.lock. */
+	/* Another program has the file open; ga4relay's own programs are excluded by PATH.lock. */
 	if ((rc & 0xff) == SQLITE_BUSY)
 		return err_set(err, -EBUSY, "another program has the database open (sqlite3?); close it there");
 	return err_set(err, trouble_errno(db->trouble), "%s", db->trouble_text);
 }
 
-/* Leaves *ret on its first row; the caller finalizes it, on failure too. */
+/* Steps to the first row of *ret. The caller finalizes it, also on failure. */
 static int exec_row(struct db *db, const char *sql, sqlite3_stmt **ret, struct err *err)
 {
 	int rc = sqlite3_prepare_v2(db->conn, sql, -1, ret, NULL);
@@ -143,7 +144,8 @@ int db_exec_int(struct db *db, const char *sql, int64_t *ret, struct err *err)
 	return r;
 }
 
-/* A pragma, not SELECT … FROM pragma_quick_check(1): from SQLite 3.46 on the argument of that is a table's name. */
+/* A pragma, not SELECT … FROM pragma_quick_check(1): since SQLite 3.46 that argument is the name
+ * of a table (src/README.md, trap 27). */
 int db_check_pages(struct db *db, enum db_check how, struct err *err)
 {
 	const char *sql = how == DB_CHECK_QUICK ? "PRAGMA quick_check(1)" : "PRAGMA integrity_check(1)";
@@ -153,7 +155,7 @@ int db_check_pages(struct db *db, enum db_check how, struct err *err)
 
 	if (r == 0) {
 		text = (const char *)sqlite3_column_text(stmt, 0);
-		if (has_failed_reads(db)) /* the text then calls each page that was not read a damage */
+		if (has_failed_reads(db)) /* the text then reports each unread page as damaged */
 			r = err_set(err, -EIO, "not all of the file can be read: Input/output error");
 		else if (!text || strcmp(text, "ok") != 0)
 			r = err_set(err, -EUCLEAN, "%s", text ? text : "SQLite's check gave no answer");
@@ -164,8 +166,10 @@ int db_check_pages(struct db *db, enum db_check how, struct err *err)
 
 static int apply_settings(struct db *db, struct err *err)
 {
-	/* EXCLUSIVE comes before anything that touches the WAL: no shm file, no second opener (src/README.md, trap
-	 * 1). The checkpoint is our own (db_checkpoint): its sync errors must be seen, and no ok waits for it. */
+	/* EXCLUSIVE comes before anything that accesses the WAL, so there is no shm file and no
+	 * second process can open the database (src/README.md, trap 1). Automatic checkpoints
+	 * are off because db_checkpoint() must see sync errors, and no ok may wait for a
+	 * checkpoint. */
 	int r = db_exec(db,
 	                "PRAGMA locking_mode = EXCLUSIVE;"
 	                "PRAGMA secure_delete = ON;"
@@ -187,7 +191,7 @@ static int apply_settings(struct db *db, struct err *err)
 
 void db_init_sqlite(void)
 {
-	/* Else every allocation takes a lock to be counted. */
+	/* Otherwise each allocation takes a lock for statistics. */
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
@@ -197,7 +201,7 @@ int db_open(struct db *db, const char *path, int flags, const char *vfs, struct 
 
 	*db = (struct db){.page_size = 4096};
 	db_init_sqlite();
-	/* One thread at a time uses the connection: no mutexes. */
+	/* Without mutexes, because only one thread at a time uses the connection. */
 	rc = sqlite3_open_v2(path, &db->conn, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
 	if (rc != SQLITE_OK) {
 		note_trouble(db, rc);
@@ -205,7 +209,7 @@ int db_open(struct db *db, const char *path, int flags, const char *vfs, struct 
 		db_close(db, false);
 		return rc == SQLITE_CANTOPEN ? -EACCES : -EIO;
 	}
-	(void)has_failed_reads(db); /* those of earlier connections */
+	(void)has_failed_reads(db); /* discards the failures of earlier connections */
 	return apply_settings(db, err);
 }
 
@@ -302,7 +306,7 @@ int db_run(struct db *db, enum sql q)
 
 void db_reset(struct db *db, enum sql q)
 {
-	/* Its result repeats the last step's error, which is noted already. */
+	/* The result repeats the error of the last step, which was already recorded. */
 	(void)sqlite3_reset(db->stmts[q]);
 }
 

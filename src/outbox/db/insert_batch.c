@@ -1,4 +1,4 @@
-/* insert_batch.c - what a group puts, as a table that one INSERT … SELECT reads */
+/* insert_batch.c - the insert batch: a group's events as a virtual table for one INSERT */
 #include "outbox/db/insert_batch.h"
 
 #include <errno.h>
@@ -6,7 +6,7 @@
 
 enum { ENTRIES_AT_FIRST = 64 };
 
-/* In the order of the table's declaration. */
+/* In the order of the columns in the table's declaration. */
 enum feed_column { FEED_ID, FEED_SID, FEED_ENVELOPE, FEED_ACCEPTED, FEED_TIME, FEED_PROPS, FEED_BODY };
 static const char declaration[] = "CREATE TABLE feed(id, sid, envelope, accepted, time, props, body)";
 
@@ -38,7 +38,8 @@ void feed_free(struct feed *feed)
 	*feed = (struct feed){.n = 0};
 }
 
-/* What SQLite asks of a table. Table and cursor are the feed's own members: there is nothing to allocate or free. */
+/* The methods of the virtual table. Table and cursor are members of struct feed, so nothing is
+ * allocated or freed. */
 
 static int connect_table(sqlite3 *conn, void *arg, int argc UNUSED, const char *const *argv UNUSED,
                          sqlite3_vtab **ret, char **error UNUSED)
@@ -54,7 +55,7 @@ static int disconnect_table(sqlite3_vtab *table UNUSED)
 	return SQLITE_OK;
 }
 
-/* There is one way to read it: from its beginning to its end. */
+/* The only plan is a full scan. */
 static int plan(sqlite3_vtab *table UNUSED, sqlite3_index_info *info UNUSED)
 {
 	return SQLITE_OK;
@@ -77,7 +78,8 @@ static int rewind_cursor(sqlite3_vtab_cursor *cursor, int number UNUSED, const c
 	struct feed *feed = CONTAINER_OF(cursor, struct feed, cursor.base);
 
 	feed->cursor.at = feed->entries;
-	feed->cursor.end = feed->n ? &feed->entries[feed->n] : feed->entries; /* there may never have been any */
+	/* Entries is NULL if nothing was ever added */
+	feed->cursor.end = feed->n ? &feed->entries[feed->n] : feed->entries;
 	feed->cursor.event = 0;
 	return SQLITE_OK;
 }
@@ -143,7 +145,8 @@ static int give_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *ret)
 
 int feed_register(struct feed *feed, sqlite3 *conn)
 {
-	/* Without xCreate it is there by its name alone, on this connection, and nothing of it is in the file. */
+	/* Without xCreate the table exists under its name on this connection only, and nothing
+	 * of it is stored in the file. */
 	static const sqlite3_module module = {
 	        .xConnect = connect_table,
 	        .xDisconnect = disconnect_table,

@@ -1,5 +1,4 @@
-/* joined_writes.c - a SQLite VFS over another one: joins adjacent writes, copies in two steps, repeats failed reads
- */
+/* joined_writes.c - a SQLite VFS that joins writes, splits checkpoints and retries failed reads */
 #include "outbox/db/joined_writes.h"
 
 #include <errno.h>
@@ -26,20 +25,20 @@ struct joined_vfs {
 
 struct joined_file {
 	sqlite3_file base;
-	sqlite3_file *below; /* behind this struct */
+	sqlite3_file *below; /* the file of the VFS below, stored after this struct */
 	struct joined_vfs *vfs;
-	bool joins;    /* else each write goes out at once */
-	bool unsynced; /* it, or what another process wrote, may not be on the disk */
-	char *run;     /* bytes that are still to be written; NULL: there never were any */
+	bool joins;    /* false: each write is passed on at once */
+	bool unsynced; /* data written here or by an earlier process may not be on the disk */
+	char *run;     /* bytes not written yet; NULL: not allocated yet */
 	int n;
 	sqlite3_int64 at;
 
-	struct joined_file *db; /* a WAL's, once something is copied ahead */
+	struct joined_file *db; /* in a WAL: its database, once copying ahead was enabled */
 
-	/* A database's: */
+	/* Used in a database only: */
 	struct copied_frames copied;
-	bool ahead; /* a checkpoint leaves the sync to a later one */
-	int fd;     /* of our own, to start the writing; -1: none */
+	bool ahead; /* checkpoints do not sync; a later one does */
+	int fd;     /* our own descriptor, to start writing to the disk; -1: none */
 };
 
 static struct joined_file *joined(sqlite3_file *file)
@@ -47,7 +46,7 @@ static struct joined_file *joined(sqlite3_file *file)
 	return (struct joined_file *)file;
 }
 
-/* What was copied and could not be written is to be copied again. */
+/* If a write failed, forgets the copied frames, so that they are copied again. */
 static int written(struct joined_file *f, int rc)
 {
 	if (rc != SQLITE_OK)
@@ -55,7 +54,8 @@ static int written(struct joined_file *f, int rc)
 	return rc;
 }
 
-/* Full is full, by a quota or a limit too: SQLite says so of ENOSPC alone, and tells a COMMIT's without errno. */
+/* Maps an exceeded quota or size limit to SQLITE_FULL. SQLite does so for ENOSPC only, and does
+ * not pass on errno for a COMMIT. */
 static int write_below(struct joined_file *f, const void *p, int n, sqlite3_int64 at)
 {
 	int rc;
@@ -65,7 +65,8 @@ static int write_below(struct joined_file *f, const void *p, int n, sqlite3_int6
 	return rc == SQLITE_IOERR_WRITE && (errno == EDQUOT || errno == EFBIG) ? SQLITE_FULL : rc;
 }
 
-/* A write that failed is not tried again: neither by SQLite, which gives up the transaction or the copy instead. */
+/* Writes the joined bytes. A failed write is not repeated: SQLite abandons the transaction or
+ * the checkpoint instead. */
 static int write_out(struct joined_file *f)
 {
 	int n = f->n;
@@ -107,8 +108,9 @@ static int joined_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 
 	return SQLITE_OK;
 }
 
-/* A read that fails once may succeed the next time: a cable, a controller, a path to remote storage. What fails for
- * good is an I/O error. SQLite's own VFS takes EIO for a sign of a broken file system and makes "malformed" of it. */
+/* A failed read may succeed when repeated (a cable, a controller, a path to remote storage). A
+ * permanent failure is reported as an I/O error. SQLite's own VFS takes EIO for a damaged file
+ * system and reports "malformed". */
 static int read_below(struct joined_file *f, void *p, int n, sqlite3_int64 at)
 {
 	int rc = SQLITE_IOERR_READ;
@@ -129,7 +131,7 @@ static int joined_read(sqlite3_file *file, void *p, int n, sqlite3_int64 at)
 
 	if (f->db && copied_frames_read(&f->db->copied, n, at))
 		return SQLITE_OK;
-	/* Behind it, too: the file may end there. */
+	/* Also if the read starts after the joined bytes, because the file may end there. */
 	rc = f->n > 0 && at + n > f->at ? write_out(f) : SQLITE_OK;
 	return rc == SQLITE_OK ? read_below(f, p, n, at) : rc;
 }
@@ -153,9 +155,9 @@ static int joined_sync(sqlite3_file *file, int flags)
 	if (rc != SQLITE_OK || !f->unsynced)
 		return rc;
 	if (f->ahead) {
-		/* Only a start: what is on the disk the sync will know. */
+		/* This only starts the writing; the later sync reports errors. */
 		(void)sync_file_range(f->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-		return SQLITE_BUSY; /* for a checkpoint: not all of it is done */
+		return SQLITE_BUSY; /* tells the checkpoint that it is not complete */
 	}
 	rc = f->below->pMethods->xSync(f->below, flags);
 	f->unsynced = rc != SQLITE_OK;
@@ -173,12 +175,13 @@ static int joined_size(sqlite3_file *file, sqlite3_int64 *ret)
 static int joined_close(sqlite3_file *file)
 {
 	struct joined_file *f = joined(file);
-	/* Nobody is told of a failure: what counts was synced before. */
+	/* A failure here does not matter, because everything that counts was synced before. */
 	int rc = write_out(f), rc_close = f->below->pMethods->xClose(f->below);
 
 	free(f->run);
 	copied_frames_free(&f->copied);
-	fd_close(f->fd); /* after SQLite's: closing one costs the process its locks */
+	/* After SQLite's own close, because closing any descriptor drops the process's locks */
+	fd_close(f->fd);
 	return rc == SQLITE_OK ? rc_close : rc;
 }
 
@@ -239,7 +242,7 @@ static int joined_characteristics(sqlite3_file *file)
 	return joined(file)->below->pMethods->xDeviceCharacteristics(joined(file)->below);
 }
 
-/* Version 1: neither shared memory nor mmap, which an exclusive connection does without. */
+/* Version 1: no shared memory and no mmap, which an exclusive connection does not need. */
 static const sqlite3_io_methods methods = {
         .iVersion = 1,
         .xClose = joined_close,
@@ -263,7 +266,7 @@ static int joined_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, i
 	struct joined_file *f = joined(file);
 	int rc;
 
-	/* A rollback journal and temporary files are as they were. */
+	/* Rollback journals and temporary files are passed through unchanged. */
 	if (!(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)))
 		return below->xOpen(below, name, file, flags, ret_flags);
 	*f = (struct joined_file){

@@ -1,29 +1,32 @@
-/* joined_writes.h - a SQLite VFS over another one: joins adjacent writes, copies in two steps, repeats failed reads
+/* joined_writes.h - a SQLite VFS that joins writes, splits checkpoints and retries failed reads
  *
- * SQLite writes a frame of the WAL as 24 and 4096 bytes, and copies a WAL page by page. Here a run of adjacent bytes
- * is kept in memory until something else is wanted of the file: a write elsewhere, a read or the size of what the run
- * covers, a sync. The order of writes stays. What is missed is told by whatever makes it necessary, with the write's
- * own error, never as a failed sync. A sync of a file that nothing was written to since the last one is none.
+ * SQLite writes a WAL frame as 24 and 4096 bytes, and copies a WAL page by page. Here adjacent
+ * writes are joined in memory until another operation needs them on the file: a write elsewhere,
+ * a read of these bytes or of the size, a sync. The order of writes is preserved. An error of a
+ * delayed write is returned by the operation that caused it to be written, as a write error,
+ * never as a failed sync. A sync is skipped if the file was not written since the last one.
  *
- * That is for a connection whose commits sync: without a sync a committed frame would stay in memory.
+ * Joining requires that commits sync: without a sync a committed frame could stay in memory.
  *
- * For all connections: a read that fails is repeated a few times, and one that fails for good is SQLITE_IOERR_READ,
- * never SQLITE_CORRUPT; a quota that is used up is SQLITE_FULL. */
+ * For all connections, a failed read is repeated a few times. A permanent failure is
+ * SQLITE_IOERR_READ, never SQLITE_CORRUPT, and an exhausted quota is SQLITE_FULL. */
 #ifndef OUTBOX_DB_JOINED_WRITES_H
 #define OUTBOX_DB_JOINED_WRITES_H
 
 #include <stdbool.h>
 
-/* For sqlite3_file_control() on "main"; argument: the sqlite3_file of its WAL. From then on a checkpoint copies and
- * starts the writing to the disk, but does not sync: it ends without having got to its end, the WAL goes on as it is,
- * and a later checkpoint copies only what is new and has little to sync. Argument NULL: checkpoints do all again.
- * SQLITE_NOTFOUND: it cannot be had. */
+/* An operation for sqlite3_file_control() on "main"; the argument is the sqlite3_file of its
+ * WAL. From then on a checkpoint copies pages and starts writing them to the disk, but does not
+ * sync or complete. The WAL is not restarted, and a later checkpoint copies only new frames and
+ * has little to sync. A NULL argument restores complete checkpoints. Returns SQLITE_NOTFOUND if
+ * not supported. */
 enum { JOINED_WRITES_AHEAD = 0x67613431 };
-/* Argument: a uint64_t that gets the number of reads that failed for good through this VFS. */
+/* An operation whose argument is a uint64_t; it receives the number of permanently failed reads
+ * of this VFS. */
 enum { JOINED_WRITES_FAILED_READS = 0x67613432 };
 
-/* The name of the VFS over that one (NULL: the default), registered with its first use. NULL: out of memory, or there
- * is none of that name. */
+/* Returns the name of the VFS on top of `below` (NULL: the default), which is registered on
+ * first use. NULL: out of memory, or `below` does not exist. */
 const char *joined_writes_vfs(const char *below, bool commits_sync);
 
 #endif

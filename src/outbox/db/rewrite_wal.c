@@ -1,21 +1,24 @@
-/* rewrite_wal.c - makes sure that the WAL an earlier process left is on the disk before anything rests on it
+/* rewrite_wal.c - a safe start on an existing WAL: rewrites it so that all of it is on the disk
  *
- * When a sync fails, the kernel marks the pages that it could not write as clean. They stay in the page cache, where
- * the next process reads them, but no later sync writes them. A process that is killed can leave the same behind,
- * when the kernel failed to write its pages in the background. SQLite would recover such frames and append new ones
- * behind them. A power cut then takes the old frames, the chain of checksums ends before the new ones, and these are
- * lost although they were synced and acknowledged.
+ * When a sync fails, the kernel marks the pages that it could not write as clean. They stay in
+ * the page cache, where the next process reads them, but no later sync writes them. A process
+ * that is killed can leave the same state if the kernel failed to write its pages in the
+ * background. SQLite would recover such frames and append new ones. After a power cut the old
+ * frames are gone, so the chain of checksums ends before the new ones, and these are lost
+ * although they were synced and acknowledged.
  *
- * Writing the same bytes again makes every page dirty, so that the sync writes all of them or fails. Afterwards disk
- * and page cache hold the same WAL, and whatever SQLite recovers from it stays. A cut during the rewrite is harmless:
- * each sector holds its old or its new content, which is the same for all that was ever synced.
+ * Writing the same bytes again makes every page dirty, so that the sync writes all of them or
+ * fails. Afterwards disk and page cache hold the same WAL, and everything that SQLite recovers
+ * from it is durable. A power cut during the rewrite is harmless: each sector holds its old or
+ * its new content, which is the same for everything that was ever synced.
  *
- * It has to come before the first checkpoint, too. That copies frames into the database, and a cut in the middle of
- * it is only repaired by a WAL that is whole.
+ * This must also precede the first checkpoint, which copies frames into the database: if a power
+ * cut interrupts that, only a complete WAL repairs the database.
  *
- * The database file itself needs no such care. A page in it may be missing on the disk only if it was written by a
- * checkpoint whose sync failed or never came. Then the WAL was not begun anew, so it still has that page, and SQLite,
- * which keeps no note in the file of how far a checkpoint got, copies all of the WAL again before it reuses it. */
+ * The database file itself needs no rewrite. A page of it can be missing on the disk only if it
+ * was written by a checkpoint whose sync failed or never ran. In that case the WAL was not
+ * restarted and still contains that page, and SQLite, which does not store in the file how far a
+ * checkpoint got, copies the whole WAL again before it reuses it. */
 #include "outbox/db/rewrite_wal.h"
 
 #include <errno.h>
@@ -30,11 +33,11 @@
 #include "outbox/db/db.h"
 #include "outbox/db/joined_writes.h"
 
-/* SQLite's VFS for Unix cuts a length down to 17 bits. */
+/* SQLite's Unix VFS truncates lengths to 17 bits. */
 enum { CHUNK = 64 << 10 };
 
 struct wal {
-	const char *path; /* of the outbox */
+	const char *path; /* path of the outbox */
 	char name[PATH_MAX];
 	sqlite3_file *file;
 	char *chunk;
@@ -42,7 +45,8 @@ struct wal {
 
 static int failed(const struct wal *w, const char *what, int rc, int saved_errno, struct err *err)
 {
-	/* EUCLEAN is the file system's here. For us it is an outbox that has to be set aside. */
+	/* EUCLEAN here would come from the file system, but for our callers it means an outbox
+	 * to be set aside. */
 	int r = rc == SQLITE_FULL ? -ENOSPC : saved_errno && saved_errno != EUCLEAN ? -saved_errno : -EIO;
 
 	return err_set(err, r, "%s cannot be %s: %s (SQLite error %d)", w->name, what,
@@ -82,10 +86,10 @@ static int rewrite_file(const struct wal *w, struct err *err)
 	return rc == SQLITE_OK ? 0 : failed(w, "synced", rc, errno, err);
 }
 
-/* Through the VFS: a test's sees what is written. */
+/* Uses the VFS, so that the tests' VFS sees the writes. */
 static int open_and_rewrite(struct wal *w, sqlite3_vfs *vfs, struct err *err)
 {
-	/* The VFS may look for parameters behind the name, as SQLite has them. */
+	/* The VFS may look for URI parameters after the name, in SQLite's format. */
 	const char *name = sqlite3_create_filename(w->path, "", w->name, 0, NULL);
 	int r, rc, flags = SQLITE_OPEN_WAL | SQLITE_OPEN_READWRITE;
 
@@ -93,7 +97,8 @@ static int open_and_rewrite(struct wal *w, sqlite3_vfs *vfs, struct err *err)
 		return err_set(err, -ENOMEM, "out of memory");
 	errno = 0;
 	rc = vfs->xOpen(vfs, sqlite3_filename_wal(name), w->file, flags, &flags);
-	if (rc == SQLITE_OK && flags & SQLITE_OPEN_READONLY) /* instead of an error */
+	/* Opened read-only because writing is not permitted */
+	if (rc == SQLITE_OK && flags & SQLITE_OPEN_READONLY)
 		r = failed(w, "opened for writing", rc, access(w->name, W_OK) < 0 ? errno : EACCES, err);
 	else
 		r = rc == SQLITE_OK ? rewrite_file(w, err) : failed(w, "opened", rc, errno, err);
@@ -117,7 +122,8 @@ int rewrite_wal(const char *path, const char *vfs_name, struct err *err)
 	if (sb.st_size == 0)
 		return 0;
 	db_init_sqlite();
-	vfs = sqlite3_vfs_find(joined_writes_vfs(vfs_name, false)); /* which repeats failed reads */
+	/* This VFS repeats failed reads */
+	vfs = sqlite3_vfs_find(joined_writes_vfs(vfs_name, false));
 	if (!vfs)
 		return err_set(err, -EIO, "SQLite cannot be initialized");
 	w.file = calloc(1, (size_t)vfs->szOsFile);

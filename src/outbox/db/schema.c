@@ -1,43 +1,45 @@
-/* schema.c - the outbox's tables, and how an older file becomes a present one
+/* schema.c - the outbox's tables and the migrations from older formats
  *
- * Times are microseconds since 1970. There is no index that a PUT or a delivery would have to maintain, except the
- * envelopes' hash, which only a new envelope touches. */
+ * Times are microseconds since 1970. No index needs an update for a PUT or a delivery, except
+ * the index on the envelopes' hash, which only a new envelope updates. */
 #include "outbox/db/schema.h"
 
 #include <stdio.h>
 
 #include "base/macros.h"
 
-/* Append only: a step that has been released is never edited. The index + 1 is the version that it makes. */
+/* Append only: never edit a released step. Step i migrates to version i + 1. */
 static const char *const migrations[] = {
-        /* A configured stream's name. pause: enum pause_word. */
+        /* A configured stream's name; pause is an enum pause_word. */
         "CREATE TABLE stream(id INTEGER PRIMARY KEY, name TEXT NOT NULL, pause INTEGER NOT NULL);"
-        /* The request-level members that events share; hash is keyed (counter 'hash key') and only finds candidates.
-         */
+        /* The request-level members that events share. hash is keyed (counter 'hash key') and
+         * only finds candidates. */
         "CREATE TABLE envelope(id INTEGER PRIMARY KEY, sid INTEGER NOT NULL, hash INTEGER NOT NULL, client TEXT NOT "
         "NULL,"
         " body TEXT NOT NULL);"
         "CREATE INDEX envelope_hash ON envelope(hash);"
-        /* The backlog, in the order of acceptance. state: enum event_state. */
+        /* The queue in order of acceptance; state is an enum event_state. */
         "CREATE TABLE event(id INTEGER PRIMARY KEY, sid INTEGER NOT NULL, envelope INTEGER NOT NULL,"
         " state INTEGER NOT NULL, accepted INTEGER NOT NULL, time INTEGER NOT NULL, props INTEGER NOT NULL,"
         " body TEXT NOT NULL);"
-        /* Only for events that something happened to: a smooth delivery writes no note. settled: when it died or was
-         * delivered (and is kept), 0 while it is queued or held. tries: a JSON object a line, the last 10. */
+        /* Attempt records, only for events whose delivery did not succeed at once or that are
+         * kept. settled: when the event died or was delivered (and is kept), 0 while it is
+         * queued or held. tries: one JSON object per line, the last 10. */
         "CREATE TABLE note(id INTEGER PRIMARY KEY, attempts INTEGER NOT NULL, maybe_sent INTEGER NOT NULL,"
         " no_expiry INTEGER NOT NULL, reason INTEGER NOT NULL, last_status INTEGER NOT NULL, last_error TEXT NOT "
         "NULL,"
         " answer TEXT NOT NULL, tries TEXT NOT NULL, settled INTEGER NOT NULL);"
-        /* dedup_key of lines, oldest first by n. */
+        /* The dedup_keys of lines, oldest first by n. */
         "CREATE TABLE dedup(n INTEGER PRIMARY KEY, hash INTEGER NOT NULL, sid INTEGER NOT NULL, key TEXT NOT NULL,"
         " first INTEGER NOT NULL, count INTEGER NOT NULL, at INTEGER NOT NULL);"
         "CREATE INDEX dedup_hash ON dedup(hash);"
-        /* Refused lines; ids are of the events' sequence. uid: a TCP client's address where there is no uid. */
+        /* Rejected lines; their ids come from the events' sequence. uid: the address of a TCP
+         * client, which has no uid. */
         "CREATE TABLE rejected(id INTEGER PRIMARY KEY, code INTEGER NOT NULL, field TEXT NOT NULL,"
         " message TEXT NOT NULL, at INTEGER NOT NULL, uid INTEGER NOT NULL, pid INTEGER NOT NULL, line TEXT NOT "
         "NULL);"
-        /* Numbers by enum ledger_key (ledger.h), as of the events below LEDGER_NEXT_ID: those from there on are
-         * queued, and are not in them yet. */
+        /* Counters by enum ledger_key (counters_kept.h), valid for the events below
+         * LEDGER_NEXT_ID. Events from that id on are all queued and not included yet. */
         "CREATE TABLE counter(key INTEGER PRIMARY KEY, n INTEGER NOT NULL);",
 };
 
@@ -72,7 +74,7 @@ int schema_climb(struct db *db, const char *const *steps, int from, int to, stru
 	r = run_steps(db, steps, from, to, err);
 	if (r == 0)
 		r = db_exec(db, "COMMIT", err);
-	/* The first error is the one to tell; SQLite may have rolled back already. */
+	/* Keep the first error; SQLite may have rolled back already. */
 	if (r < 0 && !sqlite3_get_autocommit(db->conn))
 		(void)sqlite3_exec(db->conn, "ROLLBACK", NULL, NULL, NULL);
 	return r;

@@ -1,4 +1,4 @@
-/* schema.h - the outbox's tables, and how an older file becomes a present one */
+/* schema.h - the outbox's tables and the migrations from older formats */
 #ifndef OUTBOX_DB_SCHEMA_H
 #define OUTBOX_DB_SCHEMA_H
 
@@ -8,14 +8,15 @@
 #include "base/macros.h"
 #include "outbox/db/db.h"
 
-/* "ga4r" at offset 68 of the file: what tells our files from others. */
+/* "ga4r" at offset 68 of the file, which identifies an outbox of ga4relay. */
 #define SCHEMA_APPLICATION_ID 0x67613472
 
-/* What this program writes; a file with a greater number is refused. */
+/* Returns the version that this program writes; a file with a higher version is refused. */
 int schema_version(void);
-/* Runs what is missing from version `from` on, in one transaction. 0 (also when nothing was missing) or negative. */
+/* Runs the missing migrations from version `from` on, in one transaction. Returns 0 (also if
+ * none was missing) or a negative errno. */
 int schema_migrate(struct db *db, int from, struct err *err) MUST_CHECK;
-/* The same by any steps: steps[i] makes version i + 1 of version i. */
+/* Like schema_migrate(), with the given steps: steps[i] migrates version i to version i + 1. */
 int schema_climb(struct db *db, const char *const *steps, int from, int to, struct err *err) MUST_CHECK;
 
 #endif

@@ -1,7 +1,7 @@
-/* sql.h - every statement of the relay, in one list; prepared once when the outbox is opened
+/* sql.h - all SQL statements, prepared once when the outbox is opened
  *
- * Parameters are numbered where they stand; columns are read in the order they are named here. The tables are
- * described in schema.c. */
+ * Parameters are bound by their numbers, and columns are read by their positions in the statement.
+ * schema.c describes the tables. */
 #ifndef OUTBOX_DB_SQL_H
 #define OUTBOX_DB_SQL_H
 
@@ -12,7 +12,7 @@
 	X(ROLLBACK, "ROLLBACK")                                                                                      \
 	X(PAGE_COUNT, "PRAGMA page_count")                                                                           \
 	X(FREE_PAGES, "PRAGMA freelist_count")                                                                       \
-	/* counters and the like */                                                                                  \
+	/* counters and streams */                                                                                   \
 	X(COUNTERS, "SELECT key, n FROM counter")                                                                    \
 	X(SET_COUNTER, "INSERT INTO counter(key, n) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET n = ?2")           \
 	X(STREAMS, "SELECT id, name, pause FROM stream ORDER BY id")                                                 \
@@ -26,8 +26,8 @@
 	/* the hot path */                                                                                           \
 	X(PUT_EVENT, "INSERT INTO event(id, sid, envelope, state, accepted, time, props, body)"                      \
 	             " VALUES(?1, ?2, ?3, 0, ?4, ?5, ?6, ?7)")                                                       \
-	/* All that are gathered (feed.h). OR FAIL: half of it never stays, since the group is rolled back; else     \
-	 * SQLite would keep every page as it was before the statement. */                                           \
+	/* Writes the insert batch (insert_batch.h). OR FAIL is safe because the group is rolled back on an error;   \
+	 * without it SQLite would save each page as it was before the statement. */                                 \
 	X(PUT_EVENTS, "INSERT OR FAIL INTO event(id, sid, envelope, state, accepted, time, props, body)"             \
 	              " SELECT id, sid, envelope, 0, accepted, time, props, body FROM feed")                         \
 	X(EVENTS_IN, "SELECT sid, state FROM event WHERE id BETWEEN ?1 AND ?2")                                      \
@@ -42,7 +42,7 @@
 	X(FIND_KEY, "SELECT n, sid, key, first, count, at FROM dedup WHERE hash = ?1")                               \
 	X(ADD_KEY, "INSERT INTO dedup(hash, sid, key, first, count, at) VALUES(?1, ?2, ?3, ?4, ?5, ?6)")             \
 	X(DELETE_KEY, "DELETE FROM dedup WHERE n = ?1")                                                              \
-	/* one event, its state and what was noted of it */                                                          \
+	/* one event, its state and its attempt record */                                                            \
 	X(EVENT_STATE, "SELECT sid, state FROM event WHERE id = ?1")                                                 \
 	X(SET_STATE, "UPDATE event SET state = ?2 WHERE id = ?1")                                                    \
 	X(NOTE, "SELECT attempts, maybe_sent, no_expiry, reason, last_status, last_error, answer, tries, settled"    \
@@ -50,13 +50,13 @@
 	X(SET_NOTE, "INSERT OR REPLACE INTO note(id, attempts, maybe_sent, no_expiry, reason, last_status,"          \
 	            " last_error, answer, tries, settled) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")          \
 	X(NOTES_IN, "SELECT id, attempts, maybe_sent, no_expiry FROM note WHERE id BETWEEN ?1 AND ?2 ORDER BY id")   \
-	/* looking through the backlog in id order */                                                                \
+	/* scans of the queue in id order */                                                                         \
 	X(SCAN_UP,                                                                                                   \
 	  "SELECT id, sid, state, envelope, accepted, time, props, body FROM event WHERE id >= ?1 ORDER BY id")      \
 	X(SCAN_DOWN, "SELECT id, sid, state, envelope, accepted, time, props, body FROM event WHERE id <= ?1"        \
 	             " ORDER BY id DESC")                                                                            \
 	X(SCAN_TIMES, "SELECT id, sid, state, accepted, time FROM event WHERE id >= ?1 ORDER BY id")                 \
-	/* refused lines */                                                                                          \
+	/* rejected lines */                                                                                         \
 	X(ADD_REJECTED, "INSERT INTO rejected(id, code, field, message, at, uid, pid, line)"                         \
 	                " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                                   \
 	X(TRIM_REJECTED, "DELETE FROM rejected WHERE id IN (SELECT id FROM rejected ORDER BY id LIMIT ?1)")          \
@@ -65,7 +65,7 @@
 	  "SELECT id, code, field, message, at, uid, pid, line FROM rejected WHERE id >= ?1 ORDER BY id")            \
 	X(REJECTED_DOWN, "SELECT id, code, field, message, at, uid, pid, line FROM rejected WHERE id <= ?1"          \
 	                 " ORDER BY id DESC")                                                                        \
-	/* keeping house */                                                                                          \
+	/* maintenance */                                                                                            \
 	X(MAX_KEY, "SELECT coalesce(max(n), 0) FROM dedup")                                                          \
 	X(MOVE_KEYS, "UPDATE dedup SET at = at + ?2 WHERE n > ?1")                                                   \
 	X(KEYS_FROM_AHEAD, "UPDATE dedup SET at = ?1 WHERE at > ?1")                                                 \

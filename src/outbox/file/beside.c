@@ -1,4 +1,4 @@
-/* beside.c - the files beside an outbox: their names, whether they are there, renaming them so that it lasts */
+/* beside.c - operations on the files beside an outbox: names, existence, durable renames */
 #include "outbox/file/beside.h"
 
 #include <errno.h>
@@ -101,7 +101,7 @@ ssize_t beside_read(int fd, const char *name, void *p, size_t n, off_t at, struc
 	return (ssize_t)got;
 }
 
-/* The suffix of a name that is free: "-wal.orphan", "-wal.orphan-2", … */
+/* Chooses a free suffix: "-wal.orphan", "-wal.orphan-2", … */
 static int choose_orphan(const char *path, const char *suffix, char *ret, size_t size, struct err *err)
 {
 	snprintf(ret, size, "%s.orphan", suffix);

@@ -1,7 +1,8 @@
-/* cells.c - rows as they lie in the leaf pages of a table
+/* cells.c - a reader of the rows in the leaf pages of a table
  *
- * https://www.sqlite.org/fileformat2.html, "B-tree Pages" and "Record Format". Every number here may be garbage: each
- * is held against what contains it before it is used. */
+ * The format is https://www.sqlite.org/fileformat2.html, "B-tree Pages" and "Record Format".
+ * Every number here may be garbage, so each is checked against the size of its container before
+ * it is used. */
 #include "outbox/file/cells.h"
 
 #include <errno.h>
@@ -13,11 +14,11 @@
 enum { LEAF_OF_TABLE = 13, LEAF_HEADER = 8, FILE_HEADER = 100 };
 enum {
 	ROW_MAX = 64 << 20,
-	LOCAL_TIMES = 2,   /* the bytes of a page that its cells may take together */
-	CHAINED_TIMES = 4, /* the pages of a file that its chains may have together */
+	LOCAL_TIMES = 2,   /* limit for the bytes of all cells of a page, in page sizes */
+	CHAINED_TIMES = 4, /* limit for the overflow pages of all chains, in file sizes */
 };
 
-/* Page 1 begins with the file's header. */
+/* Page 1 starts with the file header. */
 static size_t header_at(uint32_t number)
 {
 	return number == 1 ? FILE_HEADER : 0;
@@ -47,7 +48,7 @@ uint32_t cells_begin(struct cells *c, const unsigned char *page, uint32_t number
 	return n;
 }
 
-/* A number of 1 to 9 bytes at *at, which moves behind it. */
+/* Reads an integer of 1 to 9 bytes at *at and advances *at. */
 static bool take_varint(struct slice s, size_t *at, uint64_t *ret)
 {
 	uint64_t v = 0;
@@ -71,7 +72,7 @@ static bool take_varint(struct slice s, size_t *at, uint64_t *ret)
 	return false;
 }
 
-/* How much of a payload stays on the page. */
+/* Returns how many bytes of a payload are stored on the page itself. */
 static size_t local_part(uint64_t total, size_t usable)
 {
 	size_t most = usable - 35, least = (usable - 12) * 32 / 255 - 23, n;
@@ -82,8 +83,8 @@ static size_t local_part(uint64_t total, size_t usable)
 	return n <= most ? n : least;
 }
 
-/* The rest of it: a chain of pages, each beginning with the next one's number. A ring of them ends with the payload,
- * which cannot be longer than the file. */
+/* Reads the rest of the payload from a chain of overflow pages, each starting with the number of
+ * the next. A cyclic chain ends with the payload, which cannot be longer than the file. */
 static int read_chain(struct cells *c, uint32_t number, size_t left)
 {
 	const struct pages *p = c->pages;
@@ -118,7 +119,7 @@ static bool take_value(struct slice record, size_t at, uint64_t type, struct cel
 	size_t width = width_of(type);
 
 	if (type == 7 || type == 10 || type == 11 || (type >= 12 && !(type & 1)))
-		return false; /* no table of ours has doubles or blobs */
+		return false; /* none of our tables contains floating-point numbers or blobs */
 	if (type > 2 * (uint64_t)record.n + 13 || width > record.n - at)
 		return false;
 	*ret = (struct cell_value){.type = type == 0 ? '-' : 'i', .number = type == 9};

@@ -1,4 +1,4 @@
-/* identify.c - whose file is that? Looked at before SQLite touches it */
+/* identify.c - the check that a file is an outbox of ga4relay, before SQLite opens it */
 #include "outbox/file/identify.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "outbox/file/beside.h"
 #include "outbox/file/lockfile.h"
 
-/* Of https://www.sqlite.org/fileformat2.html, "The Database Header". */
+/* Offsets in https://www.sqlite.org/fileformat2.html, "The Database Header". */
 enum { HEADER_SIZE = 100, USER_VERSION_AT = 60, APPLICATION_ID_AT = 68 };
 static const char magic[16] = "SQLite format 3";
 
@@ -51,7 +51,8 @@ static int judge_header(const char *path, const unsigned char *header, ssize_t n
 	return 0;
 }
 
-/* As it was made, whatever a backup that was put in its place has: others are not to read it. */
+/* Restores the mode with which the file was created: a backup copied in its place may be
+ * readable by others. */
 static void close_to_others(const char *path)
 {
 	_cleanup_(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -109,7 +110,8 @@ int outbox_identify(const char *path, enum outbox_file *ret, struct err *err)
 	struct stat st;
 	ssize_t n;
 
-	/* Its companions are named after it: a link would have them in two places. */
+	/* O_NOFOLLOW, because the outbox's other files are named after it: a link would give
+	 * them two possible places. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0 && errno == ENOENT) {
 		*ret = OUTBOX_MISSING;

@@ -1,4 +1,4 @@
-/* identify.h - whose file is that? Looked at before SQLite touches it */
+/* identify.h - the check that a file is an outbox of ga4relay, before SQLite opens it */
 #ifndef OUTBOX_FILE_IDENTIFY_H
 #define OUTBOX_FILE_IDENTIFY_H
 
@@ -6,17 +6,19 @@
 #include "base/macros.h"
 
 enum outbox_file {
-	OUTBOX_MISSING, /* or empty: a new one may be made */
+	OUTBOX_MISSING, /* or empty: a new one may be created */
 	OUTBOX_OURS,
-	OUTBOX_DAMAGED, /* the header is no SQLite header, yet the lock file says that an outbox was here */
-	OUTBOX_STRANGE  /* no SQLite header, and nothing says that it ever was an outbox */
+	OUTBOX_DAMAGED, /* not an SQLite header, but the lock file shows that an outbox was here */
+	OUTBOX_STRANGE  /* not an SQLite header, and no sign that it ever was an outbox */
 };
 
-/* Each file of an outbox has one name, of its own: through a link somebody else's file would be written, and a WAL
- * beside the other name would not be found. -EPROTO: one has not, and nothing was touched. */
+/* Checks that each file of the outbox is a regular file with a single link: through a link the
+ * file of another program would be written, and a WAL beside the other name would not be found.
+ * Returns -EPROTO if not; nothing was changed then. */
 int outbox_check_names(const char *path, struct err *err) MUST_CHECK;
 
-/* Reads 100 bytes. -EPROTO: somebody else's, or newer. Must not run while this process has the database open: closing
+/* Identifies the file by its first 100 bytes. Returns -EPROTO if it belongs to another program
+ * or to a newer version. Must not run while this process has the database open, because closing
  * any descriptor of the file drops SQLite's locks (src/README.md, trap 2). */
 int outbox_identify(const char *path, enum outbox_file *ret, struct err *err) MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* lockfile.c - PATH.lock: one process an outbox, and the facts that must outlive a damaged database */
+/* lockfile.c - PATH.lock: one process per outbox, and facts that survive a damaged database */
 #include "outbox/file/lockfile.h"
 
 #include <errno.h>
@@ -32,14 +32,16 @@ static bool parse_facts(struct lockfile *l, const char *text)
 		return false;
 	l->suspect = suspect != 0;
 	l->closed = closed != 0;
-	/* A version that knows no notes may have ended what one began, and left its line. */
+	/* Valid only while suspect is set: an older version, which does not know this line, may
+	 * have replaced the outbox and left the line. */
 	if (l->suspect && aside[0] == '.' && !strchr(aside, '/'))
 		strcpy(l->aside, aside);
 	l->restore = l->suspect && restore;
 	return true;
 }
 
-/* 1: they are there; 0: it is empty, or has other content; negative: it cannot be read. */
+/* Returns 1 if the facts were read, 0 if the file is empty or has other content, or a negative
+ * errno if it cannot be read. */
 static int read_facts(struct lockfile *l, const char *path, struct err *err)
 {
 	char text[TEXT_MAX];
@@ -51,7 +53,7 @@ static int read_facts(struct lockfile *l, const char *path, struct err *err)
 	return strncmp(text, title, strlen(title)) == 0 && parse_facts(l, text + strlen(title));
 }
 
-/* Locked, and the file that was locked is the one that the next process opens. */
+/* Locks the file and checks that it is still the one that another process would open. */
 static int lock(int fd, const char *path)
 {
 	struct stat ours, named = {.st_ino = 0};
@@ -86,7 +88,8 @@ int lockfile_take(struct lockfile *ret, const char *outbox_path, struct err *err
 			               outbox_path);
 		return err_set(err, r, "outbox: %s cannot be locked: %s", path, strerror(-r));
 	}
-	/* Not of a file that has another name too: only reading offline meets one (identify.c). */
+	/* Keeps the mode of a file with a second link, which only offline reading accepts
+	 * (identify.c). */
 	if (fstat(l.fd, &st) == 0 && st.st_nlink == 1)
 		(void)fchmod(l.fd, 0600);
 	r = read_facts(&l, path, err);
@@ -136,7 +139,8 @@ void lockfile_release(struct lockfile *l, const char *outbox_path)
 {
 	char path[PATH_MAX];
 
-	/* One that this process made without anything to note in it (reading offline) leaves no trace. */
+	/* A lock file that this process created without storing anything in it (offline reading)
+	 * is removed. */
 	if (!l->known && lock_path(path, sizeof(path), outbox_path) == 0)
 		(void)unlink(path);
 	l->fd = fd_close(l->fd);

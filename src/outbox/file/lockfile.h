@@ -1,9 +1,10 @@
-/* lockfile.h - PATH.lock: one process an outbox, and the facts that must outlive a damaged database
+/* lockfile.h - PATH.lock: one process per outbox, and facts that survive a damaged database
  *
- * The file is text: a title line, `next_id N` (every id below N may have been used), `suspect 0|1` (the last process
- * met damage while it ran), `closed 0|1` (it ended in order: N is exact), `aside SUFFIX|none` (the outbox is being
- * set aside under its name with that suffix: set_aside.c) and `restore 0|1` (a backup is to take its place:
- * restore.c). Fixed width, rewritten in place, so that a full disk cannot hurt it. */
+ * The file is text: a title line, `next_id N` (every id below N may have been used), `suspect
+ * 0|1` (the last process found damage while it ran), `closed 0|1` (it ended normally: N is
+ * exact), `aside SUFFIX|none` (the outbox is being set aside under its name plus that suffix:
+ * set_aside.c) and `restore 0|1` (a backup will replace it: restore.c). All fields have a fixed
+ * width and are rewritten in place, so a full disk cannot damage the file. */
 #ifndef OUTBOX_FILE_LOCKFILE_H
 #define OUTBOX_FILE_LOCKFILE_H
 
@@ -16,12 +17,14 @@
 enum { LOCKFILE_ASIDE_MAX = 40 };
 
 struct lockfile {
-	int fd; /* -1: not held */
+	int fd; /* -1: not locked */
 	uint64_t id_mark;
 	bool suspect;
-	bool closed;                        /* the last process closed the outbox: id_mark is its next id */
-	bool known;                         /* it has been an outbox's lock file before this process came */
-	char aside[LOCKFILE_ASIDE_MAX + 1]; /* "" : none is being set aside */
+	/* The last process closed the outbox: id_mark is its next id */
+	bool closed;
+	/* It already was an outbox's lock file before this process started */
+	bool known;
+	char aside[LOCKFILE_ASIDE_MAX + 1]; /* "": nothing is being set aside */
 	bool restore;
 };
 

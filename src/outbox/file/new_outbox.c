@@ -1,4 +1,4 @@
-/* new_outbox.c - the database file made, and opened */
+/* new_outbox.c - creating and opening the database file */
 #include "outbox/file/new_outbox.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "outbox/file/beside.h"
 #include "outbox/file/pairing.h"
 
-/* 0600 whatever the umask; SQLite gives its companions the same mode. */
+/* Mode 0600 whatever the umask is; SQLite gives its other files the same mode. */
 static int make_empty(const char *path, struct err *err)
 {
 	_cleanup_(fd_closep) int fd = -1;
@@ -42,8 +42,9 @@ static int fill(const char *path, const struct store_config *config, struct err 
 
 	if (r < 0)
 		return r;
-	/* One sync at the end, by us: nothing of it counts before it has its name. Still a rollback journal: the
-	 * header with our mark is in the file itself before WAL mode begins. */
+	/* A single sync at the end is enough, because the file does not count before it is
+	 * renamed. It uses a rollback journal, so that the header with our application id is in
+	 * the file itself before WAL mode starts. */
 	r = db_exec(&db, "PRAGMA synchronous = OFF", err);
 	if (r == 0)
 		r = schema_migrate(&db, 0, err);
@@ -82,7 +83,8 @@ int new_outbox_create(const struct store_config *config, struct err *err)
 	return beside_sync(config->path, err);
 }
 
-/* For a directory that may not be written to: nothing beside the file is made or looked for. */
+/* For a directory that is not writable: no other files are created or expected beside the
+ * database. */
 static int open_immutable(struct db *db, const char *path, const char *vfs, struct err *err)
 {
 	char uri[3 * PATH_MAX + 32] = "file:";
@@ -95,8 +97,8 @@ static int open_immutable(struct db *db, const char *path, const char *vfs, stru
 	return db_open(db, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, vfs, err);
 }
 
-/* With the file's write lock the WAL of a crash can be read; without it SQLite would pass over what only that holds.
- */
+/* With the file's write lock SQLite can read the WAL left by a crash; without it SQLite would
+ * ignore it. */
 static int open_unwritable(struct db *db, const char *path, const char *vfs, enum wal_kind wal, struct err *err)
 {
 	if (errno != EACCES && errno != EROFS && errno != EPERM)
@@ -120,6 +122,6 @@ int new_outbox_open(struct db *db, const struct store_config *config, enum wal_k
 		return open_immutable(db, config->path, vfs, err);
 	if (config->read_only && access(config->path, W_OK) < 0)
 		return open_unwritable(db, config->path, vfs, wal, err);
-	/* query_only keeps what is only read as it is. */
+	/* query_only protects a file that is only read. */
 	return db_open(db, config->path, SQLITE_OPEN_READWRITE, vfs, err);
 }

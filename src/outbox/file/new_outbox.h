@@ -1,4 +1,4 @@
-/* new_outbox.h - the database file made, and opened */
+/* new_outbox.h - creating and opening the database file */
 #ifndef OUTBOX_FILE_NEW_OUTBOX_H
 #define OUTBOX_FILE_NEW_OUTBOX_H
 
@@ -8,11 +8,12 @@
 #include "outbox/db/store_config.h"
 #include "outbox/file/wal_owner.h"
 
-/* Makes an empty outbox at config->path, whole or not at all: under another name first, then renamed. The caller
- * holds the lock and knows that there is none (or an empty file). */
+/* Creates an empty outbox at config->path, completely or not at all: writes it under another
+ * name, then renames it. The caller holds the lock and has checked that there is no outbox (or
+ * an empty file). */
 int new_outbox_create(const struct store_config *config, struct err *err) MUST_CHECK;
-/* Opens the file that is there; wal: what lies beside it. Of a store that is only read another's WAL is passed over.
- */
+/* Opens the existing file; wal says which WAL is beside it. When only reading, the WAL of
+ * another file is ignored. */
 int new_outbox_open(struct db *db, const struct store_config *config, enum wal_kind wal, struct err *err) MUST_CHECK;
 
 #endif

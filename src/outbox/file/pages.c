@@ -1,4 +1,4 @@
-/* pages.c - the pages of an outbox file without SQLite's help
+/* pages.c - a reader of an outbox file's pages without SQLite
  *
  * The format is https://www.sqlite.org/fileformat2.html, "The Database File". */
 #include "outbox/file/pages.h"
@@ -38,7 +38,7 @@ static off_t size_of(int fd)
 	return fstat(fd, &sb) < 0 ? 0 : sb.st_size;
 }
 
-/* The header may be what was destroyed. */
+/* Tries several sizes, because the header may be destroyed. */
 static size_t find_page_size(int fd)
 {
 	unsigned char header[HEADER];
@@ -76,7 +76,7 @@ static int compare_frames(const void *a, const void *b)
 	return (x->frame > y->frame) - (x->frame < y->frame);
 }
 
-/* Of the committed frames, the newest of each page that the database still has. */
+/* Keeps, of the committed frames, the newest of each page within the database's size. */
 static void sort_frames(struct pages *p, size_t committed)
 {
 	size_t n = 0;
@@ -92,7 +92,7 @@ static void sort_frames(struct pages *p, size_t committed)
 	p->n_frames = n;
 }
 
-/* Of the frames that belong to the WAL, what lies before the last commit counts. */
+/* Reads the frames of the WAL; only those up to the last commit count. */
 static int walk_frames(struct pages *p, struct wal_file *w, struct err *err)
 {
 	size_t committed = 0;
@@ -116,7 +116,7 @@ static int walk_frames(struct pages *p, struct wal_file *w, struct err *err)
 	return r < 0 ? r : 0;
 }
 
-/* Pages that the file has, the last one perhaps in part. */
+/* Returns the number of pages in the file; the last one may be incomplete. */
 static uint32_t count_pages(const struct pages *p)
 {
 	off_t n = (size_of(p->fd) + (off_t)p->size - 1) / (off_t)p->size;
@@ -143,7 +143,8 @@ static int read_wal(struct pages *p, const char *path, struct err *err)
 
 /* ---- opening ---- */
 
-/* Bytes of the file that are no holes: of a sparse one a small part. A file system that knows no holes has none. */
+/* Returns the number of bytes that are not holes, which is small for a sparse file. A file
+ * system without support for holes reports none. */
 static uint64_t count_data(int fd)
 {
 	off_t size = size_of(fd), at = 0, end;
@@ -159,7 +160,7 @@ static uint64_t count_data(int fd)
 	return at < 0 && errno != ENXIO ? (uint64_t)size : bytes;
 }
 
-/* From page 1, wherever its newest content is. */
+/* Reads the usable size from page 1, from the WAL or from the file. */
 static int find_usable(struct pages *p)
 {
 	static const char magic[16] = "SQLite format 3";
@@ -209,7 +210,7 @@ void pages_close(struct pages *p)
 
 /* ---- reading ---- */
 
-/* The first of the frames whose page is at least that. */
+/* Returns the index of the first frame whose page number is at least that. */
 static size_t find_frame(const struct pages *p, uint32_t number)
 {
 	size_t low = 0, high = p->n_frames;
@@ -225,7 +226,7 @@ static size_t find_frame(const struct pages *p, uint32_t number)
 	return low;
 }
 
-/* The first page of the file from that one on that is not a hole; UINT32_MAX: there is none. */
+/* Returns the first page from that one on that is not a hole in the file, or UINT32_MAX. */
 static uint32_t next_in_file(const struct pages *p, uint32_t from)
 {
 	uint32_t end = p->in_file < p->last ? p->in_file : p->last;
@@ -271,7 +272,7 @@ int pages_read(const struct pages *p, uint32_t number, unsigned char *buf)
 	n = read_at(in_wal ? p->wal_fd : p->fd, buf, p->size, at);
 	if (n < 0)
 		return -errno;
-	/* A file that was cut off ends in the middle of a page. */
+	/* A truncated file may end in the middle of a page. */
 	memset(buf + n, 0, p->size - (size_t)n);
 	return n > 0 ? 0 : -ENOENT;
 }

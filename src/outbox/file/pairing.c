@@ -1,4 +1,4 @@
-/* pairing.c - the mark by which an outbox and its write-ahead log know each other */
+/* pairing.c - marks that identify which WAL belongs to which outbox */
 #include "outbox/file/pairing.h"
 
 #include <errno.h>
@@ -12,9 +12,10 @@
 static const char declaration[] = "CREATE TABLE pairing(id INTEGER PRIMARY KEY, mark BLOB NOT NULL)";
 static const char title[8] = {'g', 'a', '4', 'r', 'e', 'l', 'a', 'y'};
 
-/* The blob: title, mark, mark before, whether it is whole, zeroes. It never changes its size, so the one cell stays
- * at the end of the page, within one sector: a page that a power cut left half written still holds one mark or the
- * other. (https://www.sqlite.org/fileformat2.html, "B-tree Pages" and "Record Format") */
+/* The blob contains a title, the mark, the previous mark, whether the file is whole, and zeroes.
+ * Its size never changes, so its cell stays at the end of the page, within one sector: a page
+ * that a power cut left half written still contains one of the two marks.
+ * (https://www.sqlite.org/fileformat2.html, "B-tree Pages" and "Record Format") */
 enum {
 	BLOB = 32,
 	RECORD_HEADER = 3,
@@ -48,7 +49,8 @@ bool pair_mark_read(const unsigned char *page, size_t size, struct pair_mark *re
 	       memcmp(cell, cell_head, sizeof(cell_head)) == 0 && parse_blob(cell + sizeof(cell_head), ret);
 }
 
-/* The row of the schema: "table", its name twice, the root page in as few bytes as it takes, the declaration. */
+/* The schema row contains "table", the name twice, the root page as a minimal integer, and the
+ * declaration. */
 uint32_t pair_mark_page(const unsigned char *page, size_t size)
 {
 	static const char row[] = "tablepairingpairing";
@@ -92,7 +94,7 @@ static int load_row(struct pairing *p, struct db *db, struct err *err)
 	if (rc == SQLITE_ROW && sqlite3_column_bytes(stmt, 0) == BLOB)
 		p->there = parse_blob(sqlite3_column_blob(stmt, 0), &p->mark);
 	sqlite3_finalize(stmt);
-	/* Its trouble, said by db.c. */
+	/* db_exec() reports the error. */
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : db_exec(db, "SELECT mark FROM pairing WHERE id = 1", err);
 }
 

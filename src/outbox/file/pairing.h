@@ -1,15 +1,16 @@
-/* pairing.h - the mark by which an outbox and its write-ahead log know each other
+/* pairing.h - marks that identify which WAL belongs to which outbox
  *
- * SQLite replays whatever WAL lies beside a database if salts and checksums are right: nothing ties it to that file.
- * So the outbox has a table of one row, alone on its page, with a random mark and the mark before it. A new mark is
- * written
- * - in the first transaction of a WAL that begins anew, and
- * - in the last one before a WAL is copied into the database,
- * so a WAL with anything committed in it names the mark of the database that it continues, and all that may have been
- * copied from it since. A WAL belongs to a database whose mark is one of those, and to no other: not to an older or a
- * newer copy, not to a backup (which gets a mark of its own). wal_owner.c reads both before SQLite opens them.
+ * SQLite replays any WAL beside a database if salts and checksums are right, because nothing in
+ * it names the file. So the outbox has a table with one row, alone on its page, that holds a
+ * random mark and the previous mark. A new mark is written
+ * - in the first transaction of a restarted WAL, and
+ * - in the last transaction before a WAL is copied into the database,
+ * so a WAL with a committed transaction contains the mark of the database that it continues, and
+ * those of all states to which it may have been copied since. A WAL belongs to a database whose
+ * mark is one of these, and to no other: not to an older or newer copy, and not to a backup
+ * (which gets its own mark). wal_owner.c reads both before SQLite opens them.
  *
- * The table is an addition that older versions pass over, so it has no format number of its own. */
+ * Older versions ignore the table, so it needs no new format version. */
 #ifndef OUTBOX_FILE_PAIRING_H
 #define OUTBOX_FILE_PAIRING_H
 
@@ -22,35 +23,37 @@
 #include "outbox/db/db.h"
 
 struct pair_mark {
-	uint64_t now, before; /* before 0: the first mark of a file that had none */
-	bool whole;           /* the database needs no WAL: it was closed, is a copy, or its WAL was emptied */
+	uint64_t now, before; /* before is 0 for the first mark of a file that had none */
+	/* The database needs no WAL: it was closed, is a copy, or its WAL was emptied */
+	bool whole;
 };
 
-/* As the file's page holds it. False: that is not the page. */
+/* Reads the mark from its page. Returns false if this is not that page. */
 bool pair_mark_read(const unsigned char *page, size_t size, struct pair_mark *ret);
-/* The number of that page, from page 1; 0: the file has no such table. */
+/* Finds the number of that page in the schema on page 1. Returns 0 if the file has no such
+ * table. */
 uint32_t pair_mark_page(const unsigned char *page, size_t size);
 
 struct pairing {
 	struct pair_mark mark;    /* the committed one */
-	struct pair_mark written; /* the open transaction's, if wrote */
-	bool there;               /* the table */
+	struct pair_mark written; /* the mark in the open transaction, if `wrote` is set */
+	bool there;               /* the table exists */
 	bool wrote;
-	bool begins; /* the WAL may begin anew with the next transaction */
+	bool begins; /* the WAL may restart with the next transaction */
 	bool fresh;  /* nothing was committed since the newest mark */
-	bool wanted; /* in the next transaction */
-	bool whole;  /* what the next mark says */
+	bool wanted; /* write a mark in the next transaction */
+	bool whole;  /* value of `whole` for the next mark */
 };
 
-/* The table and its first mark, in a new file. */
+/* Creates the table and its first mark in a new file. */
 int pairing_make(struct db *db, struct err *err) MUST_CHECK;
-/* Of an open database. -EIO: trouble. */
+/* Loads the mark of an open database. Returns 0 or -EIO (trouble). */
 int pairing_load(struct pairing *p, struct db *db) MUST_CHECK;
-/* Puts a new mark into the open transaction if one is due. -EIO: trouble. */
+/* Writes a new mark in the open transaction if one is due. Returns 0 or -EIO (trouble). */
 int pairing_write(struct pairing *p, struct db *db) MUST_CHECK;
 void pairing_committed(struct pairing *p);
 void pairing_rolled_back(struct pairing *p);
-/* Gives a database that is whole by itself a mark that no WAL knows. An SQLite result. */
+/* Gives a complete database a mark that no WAL contains. Returns an SQLite result code. */
 int pairing_detach(sqlite3 *conn) MUST_CHECK;
 
 #endif

@@ -1,8 +1,8 @@
-/* salvage.c - what a damaged outbox still holds, copied row by row into a sound one
+/* salvage.c - salvage of a damaged outbox: copies each readable row into a sound database
  *
- * Pages are looked at one by one, whatever points at them or no longer does: a destroyed page costs its own rows,
- * also when it is the root of a table or page 1. Rows tell by their shape which table they are of. What was deleted
- * does not come back: under secure_delete its bytes were overwritten. */
+ * Every page is read, whether or not anything points to it: a destroyed page costs only its own
+ * rows, even if it is the root of a table or page 1. The shape of a row identifies its table.
+ * Deleted rows do not reappear, because secure_delete overwrote them. */
 #include "outbox/file/salvage.h"
 
 #include <errno.h>
@@ -12,13 +12,13 @@
 #include "outbox/db/schema.h"
 #include "outbox/file/cells.h"
 
-enum { EVENT }; /* its row in tables */
-/* Ids stay below 2^53 (ga4relay-ctl(8)). */
+enum { EVENT }; /* its index in tables */
+/* Ids are below 2^53 (ga4relay-ctl(8)). */
 #define LAST_ID (UINT64_C(1) << 53)
 
-/* dedup keys do not help a reader, and are left where they are. */
+/* dedup keys are not needed for reading and are skipped. */
 static const struct {
-	const char *shape; /* of enum cell_value types */
+	const char *shape; /* types of the columns (enum cell_value) */
 	const char *insert;
 } tables[] = {
         {"-iiiiiit", "INSERT OR IGNORE INTO event VALUES(?,?,?,?,?,?,?,?)"},
@@ -122,7 +122,7 @@ static int take_all(struct salvage *s, struct err *err)
 
 static int prepare(struct salvage *s, struct err *err)
 {
-	/* Nothing of it has to outlive this process. */
+	/* The salvaged database is not needed after this process ends. */
 	int r = db_exec(s->db, "PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF", err);
 
 	if (r == 0)

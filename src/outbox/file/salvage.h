@@ -1,4 +1,4 @@
-/* salvage.h - what a damaged outbox still holds, copied row by row into a sound one (ctl --offline) */
+/* salvage.h - salvage of a damaged outbox: copies each readable row into a sound database */
 #ifndef OUTBOX_FILE_SALVAGE_H
 #define OUTBOX_FILE_SALVAGE_H
 
@@ -8,15 +8,16 @@
 #include "base/macros.h"
 #include "outbox/db/db.h"
 
-/* What a salvage brought back, and what it met that it could not read. */
+/* The result: what was salvaged, and what could not be read. */
 struct salvaged {
-	uint64_t events;     /* rows of them */
-	uint64_t lost_pages; /* that the disk does not give */
-	uint64_t lost_cells; /* of tables, that are no rows */
+	uint64_t events;     /* number of event rows */
+	uint64_t lost_pages; /* pages that the disk could not read */
+	uint64_t lost_cells; /* cells of tables that are not valid rows */
 };
 
-/* Every row that the file's pages (its WAL's included) hold, into ret: a temporary database of SQLite's, with our
- * schema, that nobody else sees and that is gone when it is closed. -EUCLEAN: not one of our rows was found. */
+/* Copies every row in the file's pages (including its WAL) into ret, a temporary SQLite database
+ * with our schema, which is private and deleted when it is closed. Returns -EUCLEAN if no row
+ * was found. */
 int salvage(struct db *ret, const char *path, bool with_wal, struct salvaged *ret_what, struct err *err) MUST_CHECK;
 
 #endif

@@ -1,4 +1,4 @@
-/* wal_file.c - the frames of a write-ahead log, read without SQLite */
+/* wal_file.c - a reader of the frames of a WAL without SQLite */
 #include "outbox/file/wal_file.h"
 
 #include <errno.h>
@@ -12,9 +12,9 @@
 #include "outbox/file/beside.h"
 #include "outbox/file/pages.h"
 
-#define MAGIC UINT32_C(0x377f0682) /* its last bit: the checksums are of big-endian words */
+#define MAGIC UINT32_C(0x377f0682) /* the lowest bit is set if checksums are of big-endian words */
 enum { PAGE_SIZE_AT = 8, SALTS_AT = 16, SALTS = 8, HEADER_SUM_AT = 24 };
-/* Of a frame. */
+/* Offsets in a frame header. */
 enum { FRAME_COMMIT_AT = 4, FRAME_SALTS_AT = 8, FRAME_SUM_AT = 16 };
 
 static uint32_t word(const unsigned char *p, bool big_endian)
@@ -35,8 +35,8 @@ static bool is(const struct wal_checksum *c, const unsigned char *stored)
 	return c->a == pages_be32(stored) && c->b == pages_be32(stored + 4);
 }
 
-/* A file does not become shorter while its lock is held: bytes that its size promises and that do not come are an
- * error of the disk. */
+/* Reads n bytes. The file cannot shrink while its lock is held, so missing bytes within its size
+ * are an I/O error. */
 static int read_whole(struct wal_file *w, void *p, size_t n, off_t at, struct err *err)
 {
 	ssize_t got = beside_read(w->fd, w->name, p, n, at, err);
@@ -102,7 +102,8 @@ int wal_file_open(struct wal_file *w, const char *path, enum wal_begin *ret, str
 	return r;
 }
 
-/* Frames belong to the WAL as long as salts and checksums go on from the header's. */
+/* Frames belong to the WAL as long as their salts match and their checksums continue those of
+ * the header. */
 int wal_file_next(struct wal_file *w, struct err *err)
 {
 	size_t n = WAL_FRAME_HEADER + w->page_size;

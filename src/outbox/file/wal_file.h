@@ -1,4 +1,4 @@
-/* wal_file.h - the frames of a write-ahead log, read without SQLite
+/* wal_file.h - a reader of the frames of a WAL without SQLite
  *
  * The format is https://www.sqlite.org/fileformat2.html, "The Write-Ahead Log". */
 #ifndef OUTBOX_FILE_WAL_FILE_H
@@ -27,25 +27,26 @@ struct wal_file {
 	size_t page_size;
 	unsigned char header[WAL_HEADER];
 	struct wal_checksum sum;
-	unsigned char *frame; /* header and page */
+	unsigned char *frame; /* frame header and page */
 };
 
-/* What a name of a WAL leads to. */
+/* What is found under the name of a WAL. */
 enum wal_begin {
 	WAL_MISSING, /* no file, or an empty one */
-	WAL_BROKEN,  /* it was read, and does not begin as a WAL */
+	WAL_BROKEN,  /* readable, but without the header of a WAL */
 	WAL_BEGINS
 };
 
-/* Opens path's -wal. Whatever cannot be opened or read is an error that names the file. wal_file_close() is needed
- * after WAL_BEGINS alone. */
+/* Opens the -wal of path. A file that cannot be opened or read is an error that names it.
+ * wal_file_close() is required after WAL_BEGINS only. */
 int wal_file_open(struct wal_file *w, const char *path, enum wal_begin *ret, struct err *err) MUST_CHECK;
-/* The next frame that belongs to the WAL, committed or not: 1, and w->frame has it; 0: there are no more. */
+/* Reads the next frame of the WAL, committed or not. Returns 1 with the frame in w->frame, or 0
+ * at the end. */
 int wal_file_next(struct wal_file *w, struct err *err) MUST_CHECK;
 void wal_file_close(struct wal_file *w);
 
 uint32_t wal_file_page(const struct wal_file *w);
-/* Pages of the database after this frame, with which a transaction ends; 0: it goes on. */
+/* If this frame ends a transaction, returns the database's size in pages after it; otherwise 0. */
 uint32_t wal_file_commit(const struct wal_file *w);
 static inline const unsigned char *wal_file_content(const struct wal_file *w)
 {

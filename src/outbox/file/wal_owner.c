@@ -1,4 +1,4 @@
-/* wal_owner.c - whether the WAL that lies beside an outbox is its own, read before SQLite opens them */
+/* wal_owner.c - the check, before SQLite opens them, whether a WAL belongs to its outbox */
 #include "outbox/file/wal_owner.h"
 
 #include <errno.h>
@@ -14,29 +14,30 @@
 #include "outbox/file/pairing.h"
 #include "outbox/file/wal_file.h"
 
-/* Of https://www.sqlite.org/fileformat2.html, "The Database Header". */
+/* Offsets in https://www.sqlite.org/fileformat2.html, "The Database Header". */
 enum { HEADER = 100, PAGE_SIZE_AT = 16, READ_VERSION_AT = 19, COOKIE_AT = 40, VERSION_WAL = 2 };
 static const char magic[16] = "SQLite format 3";
 
-/* The database as it is without its WAL. */
+/* The state of the database without its WAL. */
 struct base {
-	int fd;        /* -1: there is none */
-	bool is_there; /* and not empty */
+	int fd;        /* -1: no such file */
+	bool is_there; /* the file exists and is not empty */
 	const char *path;
-	bool has_header;     /* it begins as a database */
-	unsigned char *page; /* of page_size bytes; what the file does not have is zero */
+	bool has_header;     /* it has a database header */
+	unsigned char *page; /* page_size bytes; zero where the file is shorter */
 	size_t page_size;
-	uint32_t cookie; /* changes with the schema; a copy made by SQLite's backup begins at 1 */
+	/* Changes with the schema; starts at 1 in a copy made by SQLite's backup */
+	uint32_t cookie;
 	bool has_mode;
-	uint32_t mark_page; /* 0: it has no such table */
+	uint32_t mark_page; /* 0: the file has no such table */
 	bool has_mark;
 	struct pair_mark mark;
 };
 
-/* What the committed frames of the WAL say. */
+/* What was found in the committed frames of the WAL. */
 struct story {
 	bool committed;
-	bool marked, named; /* a mark was seen; one of them is the database's */
+	bool marked, named; /* marked: a mark was found; named: one of them is the database's */
 	struct pair_mark first;
 	bool has_cookie;
 	uint32_t cookie;
@@ -144,7 +145,7 @@ static int note_frame(struct story *s, struct base *b, const struct wal_file *w,
 	return pair_mark_read(page, w->page_size, &mark) ? note_mark(s, b, wal_file_page(w), &mark, err) : 0;
 }
 
-/* Of transactions that were committed; what follows them SQLite passes over. */
+/* Reads the committed transactions; SQLite ignores what follows them. */
 static int read_story(struct story *ret, struct base *b, struct wal_file *w, struct err *err)
 {
 	struct story s = {.committed = false};
@@ -165,7 +166,8 @@ static int read_story(struct story *ret, struct base *b, struct wal_file *w, str
 
 /* ---- the verdict ---- */
 
-/* Of files from before there were marks. Their schema was never changed, so page 1 has the same cookie in both. */
+/* For files of versions without marks: their schema never changed, so page 1 has the same cookie
+ * in database and WAL. */
 static bool is_own_by_cookie(const struct story *s, const struct base *b, uint32_t steps)
 {
 	return !s->has_cookie || s->cookie - b->cookie <= steps;
@@ -173,7 +175,7 @@ static bool is_own_by_cookie(const struct story *s, const struct base *b, uint32
 
 static bool is_own(const struct story *s, const struct base *b, const struct wal_file *w)
 {
-	/* What would tell is destroyed: the two stay together. */
+	/* The header that would decide is destroyed, so keep the two together. */
 	if (!b->has_header)
 		return s->named || !b->has_mark;
 	if (b->page_size != w->page_size)
@@ -184,7 +186,7 @@ static bool is_own(const struct story *s, const struct base *b, const struct wal
 		return s->named;
 	if (b->mark_page)
 		return true;
-	/* The WAL in which an older file got its mark, and its table. */
+	/* The WAL in which an older file got the table and its first mark. */
 	return s->first.before == 0 && is_own_by_cookie(s, b, 1);
 }
 

@@ -1,4 +1,4 @@
-/* jobs_act.c - what operators do to rows: retry, hold, release, drop; by ids, or by a slice of a filter */
+/* jobs_act.c - an operator's actions on events: retry, hold, release, drop */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -13,7 +13,7 @@ static void note_queued(struct job_act *j, uint64_t id)
 		j->lowest_queued = id;
 }
 
-/* A dead letter's second life: no attempts, once exempt from expiry; that it may have been sent stays true. */
+/* Requeues a dead letter: no attempts, and exempt from expiry once. maybe_sent is kept. */
 static int revive(struct store *st, uint64_t id, uint32_t sid)
 {
 	struct note note;
@@ -38,7 +38,7 @@ static int drop(struct store *st, uint64_t id)
 	return r;
 }
 
-/* enum act_result, or negative. */
+/* Returns an enum act_result, or a negative errno. */
 static int apply(struct store *st, struct job_act *j, uint64_t id, uint32_t sid, enum event_state state)
 {
 	int r = 0;
@@ -122,7 +122,8 @@ static int run_ids(struct store *st, struct job_act *j)
 	return 0;
 }
 
-/* Ids first, changes afterwards: a scan is not changed under its feet. */
+/* Collects the ids first and changes the rows afterwards, because a scan must not read rows that
+ * change during it. */
 static int find_matching(struct store *st, struct job_act *j, uint64_t *ids, size_t *ret_n)
 {
 	enum sql q = j->filter.rejected ? SQL_REJECTED_UP : SQL_SCAN_UP;

@@ -1,4 +1,4 @@
-/* jobs_admin.c - small jobs: pause words, the bound of what is in flight, streams, limits */
+/* jobs_admin.c - small jobs: pauses, the bound of events in flight, streams, limits */
 #include <errno.h>
 #include <stdio.h>
 

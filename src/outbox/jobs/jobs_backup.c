@@ -1,9 +1,9 @@
-/* jobs_backup.c - a consistent copy of the outbox while it is used: a step between two groups each
+/* jobs_backup.c - a backup of the outbox while it is in use, one step between two groups
  *
- * COPY: SQLite's online backup on the one connection, into PATH.backup. VERIFY: every event of the copy is read and
- * counted against its own counters. HAND_OVER: the bytes go into the caller's descriptor and are synced. The database
- * file itself is never opened again in this process: closing it would cost SQLite its locks (src/README.md, trap 2).
- */
+ * COPY: SQLite's online backup on the one connection, into PATH.backup. VERIFY: reads every
+ * event of the copy and compares the counts with its counters. HAND_OVER: writes the bytes to
+ * the caller's descriptor and syncs them. This process never opens the database file itself a
+ * second time, because closing it would drop SQLite's locks (src/README.md, trap 2). */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -20,15 +20,15 @@
 #include "outbox/store/store_private.h"
 
 enum { STEP_PAGES = 256, STEP_ROWS = 20000, STEP_BYTES = 1 << 20 };
-/* One whose submitter went away. */
+/* Time after which a backup whose submitter disappeared is given up. */
 #define ABANDONED_US (60 * US_PER_S)
 
 enum backup_phase { BACKUP_COPY, BACKUP_VERIFY, BACKUP_HAND_OVER };
 
 struct backup {
 	enum backup_phase phase;
-	char path[PATH_MAX]; /* "" : not made yet */
-	sqlite3 *conn;       /* to the copy */
+	char path[PATH_MAX]; /* "": not created yet */
+	sqlite3 *conn;       /* connection to the copy */
 	sqlite3_backup *copy;
 	sqlite3_stmt *rows;
 	uint64_t last_id, n_rows;
@@ -73,7 +73,7 @@ static int make_file(struct store *st, struct backup *b, struct err *err)
 		b->path[0] = '\0';
 		return err_set(err, -ENAMETOOLONG, "backup: the outbox's path is too long");
 	}
-	/* Of a process that died. */
+	/* Left by a process that died. */
 	r = beside_remove(b->path, "", err);
 	if (r >= 0)
 		r = beside_remove(b->path, "-wal", err);
@@ -96,7 +96,7 @@ static int begin(struct store *st, struct backup *b, struct err *err)
 	if (sqlite3_open_v2(b->path, &b->conn, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, st->config.vfs) !=
 	    SQLITE_OK)
 		return failed(b, err, "the copy cannot be opened");
-	/* A copy that a crash interrupts is thrown away: it needs neither journal nor syncs of its own. */
+	/* A copy that a crash interrupts is discarded, so it needs neither a journal nor syncs. */
 	if (sqlite3_exec(b->conn,
 	                 "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
 	                 "PRAGMA cache_size = -512",
@@ -119,7 +119,8 @@ static int step_copy(struct backup *b, struct job_backup *j)
 	if (rc != SQLITE_DONE)
 		return err_set(&j->err, rc == SQLITE_FULL ? -ENOSPC : -EIO, "backup: copying: %s",
 		               sqlite3_errstr(rc));
-	/* No WAL that lies where it is put is its own, not even the one that is being written now. */
+	/* A WAL beside the place where the copy is restored does not belong to it, not even the
+	 * current one. */
 	if (pairing_detach(b->conn) != SQLITE_OK)
 		return failed(b, &j->err, "the copy cannot be marked");
 	if (sqlite3_prepare_v2(b->conn,
@@ -133,7 +134,7 @@ static int step_copy(struct backup *b, struct job_backup *j)
 static int expected_rows(struct backup *b, uint64_t *ret)
 {
 	sqlite3_stmt *stmt = NULL;
-	/* Events from the stored next id on are not in the numbers yet. */
+	/* Events from the stored next id on are not included in the counters yet. */
 	int rc = sqlite3_prepare_v2(b->conn,
 	                            "SELECT total(n) + (SELECT count(*) FROM event WHERE id >="
 	                            " (SELECT n FROM counter WHERE key = ?2)) FROM counter WHERE key >= ?1",
@@ -223,7 +224,7 @@ static int start(struct store *st, struct job_backup *j)
 	struct stat sb;
 	int r;
 
-	/* The writer's thread must not wait for somebody who reads a pipe slowly. */
+	/* The writer's thread must not wait for a slow reader of a pipe. */
 	if (fstat(j->fd, &sb) < 0 || !S_ISREG(sb.st_mode))
 		return err_set(&j->err, -EINVAL, "backup: the descriptor is no regular file");
 	if (st->backup)
@@ -249,7 +250,7 @@ static int run_backup(struct store *st, struct job *job)
 	} else {
 		r = step(st->backup, j);
 	}
-	/* Somebody else's goes on. */
+	/* Another submitter's backup continues. */
 	if (!j->state)
 		return r;
 	if (r == -EAGAIN)
@@ -268,6 +269,6 @@ void job_backup_init(struct job_backup *j, int fd, void (*done)(struct job *))
 
 void job_backup_clear(struct job_backup *j)
 {
-	/* What it holds is the writer's, which gives it up when no step comes. */
+	/* The writer owns the backup, and gives it up if no more steps are submitted. */
 	j->state = NULL;
 }

@@ -1,4 +1,4 @@
-/* jobs_expire.c - queued events that grew too old become dead letters, a slice of the backlog at a time */
+/* jobs_expire.c - the expiry of queued events, one slice of the queue at a time */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -16,7 +16,7 @@ static int is_exempt(struct store *st, uint64_t id)
 	return r < 0 ? r : note.no_expiry;
 }
 
-/* 1: it dies; 0: it stays; negative: trouble. */
+/* Returns 1 if it expires, 0 if it stays, negative on trouble. */
 static int is_too_old(struct store *st, const struct job_expire *j, uint64_t id, int64_t time_us)
 {
 	int r;

@@ -1,4 +1,4 @@
-/* jobs_list.c - rows to look at: one slice of a list, or a single one */
+/* jobs_list.c - reading rows for display: a slice of a list, or a single row */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -6,7 +6,7 @@
 #include "outbox/jobs/row.h"
 #include "outbox/store/store_private.h"
 
-/* A slice ends past so many bytes of text: memory is bounded whatever the rows hold. */
+/* A slice ends after this many bytes of text, which bounds its memory whatever the rows contain. */
 #define ARENA_ENOUGH (1u << 20)
 #define ARENA_MAX (64u << 20)
 
@@ -72,7 +72,7 @@ static int scan(struct store *st, struct job_list_rows *j, enum sql q)
 static int prepare(struct store *st, struct job_list_rows *j)
 {
 	job_list_clear(j);
-	db_forget_trouble(&st->db); /* ctl runs the jobs without a writer, one after the other */
+	db_forget_trouble(&st->db); /* ctl runs jobs without a writer, one after the other */
 	buf_init(&j->arena, ARENA_MAX);
 	j->rows = calloc(j->max_rows ? j->max_rows : 1, sizeof(*j->rows));
 	return j->rows ? 0 : -ENOMEM;

@@ -1,4 +1,4 @@
-/* jobs_put.c - a submission into the queue, once a dedup_key */
+/* jobs_put.c - storing submissions in the queue, once per dedup_key */
 #include <errno.h>
 
 #include "outbox/jobs/jobs.h"
@@ -15,7 +15,7 @@ struct key_row {
 	uint32_t count;
 };
 
-/* 1: the key is there; 0: it is not. */
+/* Returns 1 if the key exists, 0 if not. */
 static int find_key(struct store *st, const struct submission *sub, struct key_row *ret)
 {
 	struct db *db = &st->db;
@@ -41,7 +41,8 @@ static int64_t now_us(const struct store *st, const struct job_put *j)
 	return key_clock_time(&st->key_clock, j->wall_us, j->boot_us);
 }
 
-/* 1: it was, result filled in; 0: new. A key whose window is over makes room for its successor. */
+/* Returns 1 for a duplicate, with the result filled in; 0 if new. A key whose window has passed
+ * is replaced. */
 static int check_duplicate(struct store *st, struct job_put *j)
 {
 	struct key_row row;
@@ -74,7 +75,7 @@ static int keep_key(struct store *st, const struct job_put *j)
 	return db_run(db, SQL_ADD_KEY);
 }
 
-/* For one row the statement with parameters costs less. */
+/* For a single row the statement with parameters is cheaper. */
 static int put_event(struct store *st, const struct submission *sub, uint64_t envelope)
 {
 	struct db *db = &st->db;
@@ -98,8 +99,8 @@ int store_flush_puts(struct store *st)
 		r = put_event(st, feed->entries[0].sub, feed->entries[0].envelope);
 	} else if (feed->rows > 1) {
 		r = db_run(&st->db, SQL_PUT_EVENTS);
-		/* What is answered ok is there: also if the file had a table of that name, which would go before
-		 * ours. */
+		/* An event that is acknowledged must be stored, even if the file contains a
+		 * table named feed, which SQLite would use instead of ours. */
 		if (r == 0 && unlikely(db_changes(&st->db) != feed->rows))
 			r = db_fail(&st->db, "rows that were put are not there");
 	}

@@ -1,4 +1,4 @@
-/* jobs_refill.c - the next queued events of a stream, in id order */
+/* jobs_refill.c - reading the next queued events of a stream, in id order */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,8 @@
 #include "outbox/jobs/row.h"
 #include "outbox/store/store_private.h"
 
-/* Corrupt rows of one look that are buried at once; more wait for the next look. */
+/* Maximum number of corrupt rows that one refill turns into dead letters; more wait for the next
+ * one. */
 enum { CORRUPT_MAX = 64 };
 
 struct corrupt_rows {
@@ -21,7 +22,7 @@ static char *copy(char *to, struct slice s)
 	return s.n ? (char *)mempcpy(to, s.p, s.n) : to;
 }
 
-/* One block: the submission, its one event, then the texts. */
+/* Allocates one block: the submission, its one event, then the texts. */
 static struct submission *make_submission(const struct scan_row *row, struct slice envelope, struct slice client)
 {
 	size_t head = sizeof(struct submission) + sizeof(struct event);
@@ -49,7 +50,7 @@ static struct submission *make_submission(const struct scan_row *row, struct sli
 	return sub;
 }
 
-/* 0, -ENOMEM, -EIO; -ENOENT: its envelope is not there. */
+/* Returns 0, -ENOMEM, -EIO, or -ENOENT if its envelope is missing. */
 static int take_row(struct store *st, const struct scan_row *row, struct refilled *ret)
 {
 	struct slice envelope, client;
@@ -83,7 +84,7 @@ static bool is_enough(const struct job_refill *j, size_t examined, size_t bytes,
 	       corrupt->n >= CORRUPT_MAX;
 }
 
-/* Every row brings a copy of its own. */
+/* Every row has its own copy of the envelope. */
 static size_t envelope_bytes(const struct refilled *row)
 {
 	return row->sub ? row->sub->envelope.n : 0;
@@ -113,7 +114,7 @@ static int look(struct store *st, struct job_refill *j, struct corrupt_rows *cor
 	return r < 0 ? r : 0;
 }
 
-/* Both lists ascend: one walk. */
+/* Both lists ascend, so one pass is enough. */
 static int add_notes(struct store *st, struct job_refill *j)
 {
 	struct db *db = &st->db;

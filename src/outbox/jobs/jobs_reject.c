@@ -1,4 +1,4 @@
-/* jobs_reject.c - refused lines, the newest few of them */
+/* jobs_reject.c - storing rejected lines, of which the newest are kept */
 #include "outbox/jobs/jobs.h"
 #include "outbox/store/store_private.h"
 
@@ -28,7 +28,8 @@ int store_trim_rejected(struct store *st, void *arg UNUSED)
 
 	if (over <= 0)
 		return 0;
-	/* After keep_rejected was lowered much: a slice at a time, upkeep takes the next. */
+	/* keep_rejected was lowered by much: delete one slice, and leave the rest to
+	 * maintenance. */
 	if (over > STORE_SLICE_ROWS)
 		over = STORE_SLICE_ROWS;
 	db_int(&st->db, SQL_TRIM_REJECTED, 1, over);
@@ -44,7 +45,7 @@ static int run_reject(struct store *st, struct job *job)
 	size_t i = j->n > st->config.keep_rejected ? j->n - (size_t)st->config.keep_rejected : 0;
 	int r = 0;
 
-	/* They are no events: on a full disk they are dropped. */
+	/* They are not events: on a full disk they are dropped. */
 	if (st->space.refusal)
 		return 0;
 	for (; r == 0 && i < j->n; i++)

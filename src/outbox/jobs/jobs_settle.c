@@ -1,7 +1,7 @@
-/* jobs_settle.c - what became of events that were tried
+/* jobs_settle.c - storing the outcomes of events that were tried
  *
- * Delivered ids of all jobs of a group are gathered, sorted and deleted by runs: by scattered twos and threes it
- * would cost four times as much (src/README.md, trap 9). */
+ * The delivered ids of all jobs of a group are collected, sorted and deleted in runs: deleting
+ * them in scattered twos and threes would cost four times as much (src/README.md, trap 9). */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -30,7 +30,8 @@ static int compare_gone(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The rows' streams and states, as they are: an operator may have held or dropped one meanwhile. */
+/* Uses the rows' current streams and states, because an operator may have held or dropped one
+ * meanwhile. */
 static int uncount(struct store *st, uint64_t first, uint64_t last)
 {
 	struct db *db = &st->db;
@@ -48,7 +49,7 @@ static int uncount(struct store *st, uint64_t first, uint64_t last)
 	return r;
 }
 
-/* Dead letters among them are uncounted by reason. */
+/* Subtracts dead letters among them from the counters of their reasons. */
 static int delete_notes(struct store *st, uint64_t first, uint64_t last)
 {
 	struct db *db = &st->db;
@@ -88,7 +89,8 @@ int store_delete_run(struct store *st, uint64_t first, uint64_t last)
 	return db_run(db, SQL_DELETE_EVENTS_IN);
 }
 
-/* Nearly always they are all queued still: one pass deletes them and counts itself. The others are looked at. */
+/* Nearly always all of the run are still queued, so one statement deletes and counts them.
+ * Otherwise the rows are read. */
 static int delete_queued_run(struct store *st, uint64_t first, uint64_t last, uint32_t sid)
 {
 	struct db *db = &st->db;
@@ -129,7 +131,7 @@ int store_flush_gone(struct store *st)
 	return r;
 }
 
-/* No attempt was made that this one ends in: nothing is counted or listed for it. */
+/* True if the outcome does not end an attempt, so that nothing is counted or recorded for one. */
 static bool without_attempt(const struct settle *s)
 {
 	return s->kind == SETTLE_DEAD && (s->reason == DEAD_EXPIRED || s->reason == DEAD_CORRUPT);
@@ -170,7 +172,7 @@ static int settle_noted(struct store *st, const struct settle *s, const struct s
 	if (r < 0)
 		return r;
 	r = store_get_state(st, s->id, &sid, &state);
-	/* Dropped while it was on its way, or settled before: nothing is left to say. */
+	/* Dropped while it was in flight, or settled before: nothing is left to record. */
 	if (r <= 0 || state == STATE_DEAD || state == STATE_DELIVERED)
 		return r < 0 ? r : 0;
 	if (without_attempt(s))
@@ -205,7 +207,7 @@ static size_t settle_rows(const struct job *job)
 	return CONTAINER_OF(job, const struct job_settle, job)->n;
 }
 
-/* Blind as far as ids are only gathered; settle_noted() sees to it itself. */
+/* blind, because ids are only collected; settle_noted() flushes the insert batch itself. */
 static const struct job_class settle_class = {
         .name = "settle", .kind = JOB_WRITE, .blind = true, .run = run_settle, .rows = settle_rows};
 

@@ -1,4 +1,4 @@
-/* outbox_check.c - what is wrong with an outbox, and what of it can be read (ctl --offline check) */
+/* outbox_check.c - the check of an outbox for ctl: its damage, and what can be read */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +13,7 @@ static void say(struct store_check *ret, const char *text)
 		snprintf(ret->problem, sizeof(ret->problem), "%s", text);
 }
 
-/* The pages, as SQLite sees them. */
+/* Checks the pages with SQLite. */
 static void check_pages(struct store *st, struct store_check *ret)
 {
 	struct err err;
@@ -51,7 +51,8 @@ static int check_events(struct store *st, struct store_check *ret)
 	return r;
 }
 
-/* Without the counter of ids nothing is known of the others either: it is written with every one of them. */
+/* Every transaction that writes counters also writes the next id, so without that counter the
+ * others are unknown too. */
 static bool counters_known(const struct store *st)
 {
 	return !st->salvaged || st->ledger.stored_next_id > 0;
@@ -92,13 +93,13 @@ int store_count_rows(struct store *st, bool rejected, struct store_rows *ret)
 	                           .counted = counted < 0 ? 0 : (uint64_t)counted,
 	                           .known = counters_known(st)};
 	db_reset(&st->db, q);
-	/* counters that are partly lost say too little */
+	/* If some counters are lost, the total is too low. */
 	if (st->salvaged && ret->here > ret->counted)
 		ret->known = false;
 	return 0;
 }
 
-/* What is not sound is counted in what could be read of it. */
+/* Counts what can be read of a damaged file. */
 static void salvage_and_count(struct store *st, struct store_check *ret)
 {
 	struct err err;

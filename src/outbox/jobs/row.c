@@ -1,4 +1,4 @@
-/* row.c - an event row as a scan finds it, what a filter says of it, and how it is shown */
+/* row.c - an event row: reading it in a scan, matching a filter, preparing it for display */
 #include "outbox/jobs/row.h"
 
 #include <errno.h>
@@ -93,7 +93,7 @@ int row_matches(struct store *st, enum sql q, const struct event_filter *f, stru
 	return r <= 0 ? r : reason_matches(st, f, ret);
 }
 
-/* An offset for now: the arena may still move. */
+/* Stores an offset for now, because the arena may still be reallocated. */
 static int keep(struct buf *arena, struct slice s, struct slice *ret)
 {
 	size_t at = arena->len;
@@ -132,7 +132,7 @@ int row_show(struct store *st, const struct scan_row *row, bool want_body, struc
 	struct slice envelope = {NULL, 0}, client = {NULL, 0};
 	int r = envelopes_get(&st->envelopes, &st->db, row->envelope, &envelope, &client);
 
-	/* Shown without it, rather than not at all. */
+	/* If the attempt record is missing, the row is shown without it. */
 	if (r < 0 && r != -ENOENT)
 		return r;
 	*ret = (struct event_row){.id = row->id,

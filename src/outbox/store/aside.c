@@ -1,4 +1,4 @@
-/* aside.c - outboxes that were set aside: their names, and what belongs to them */
+/* aside.c - setting an outbox aside: names, companion files, resuming after an interruption */
 #include "outbox/store/aside.h"
 
 #include <dirent.h>
@@ -13,13 +13,13 @@
 #include "outbox/store/store.h"
 
 enum { NAMES_IN_ONE_SECOND = 100 };
-/* What goes with an outbox. */
+/* Suffixes of the files that belong to an outbox. */
 static const char *const companions[] = {"-wal", "-journal", ""};
 static const char *const words[] = {[ASIDE_CORRUPT] = ".corrupt-", [ASIDE_REPLACED] = ".replaced-"};
 
 /* ---- names ---- */
 
-/* 1: something of that name, or of its companions', is there. */
+/* Returns 1 if a file with that name, or one of its companions, exists. */
 static int is_taken(const char *path, const char *suffix, struct err *err)
 {
 	char name[PATH_MAX];
@@ -51,7 +51,7 @@ int aside_choose(const char *path, enum aside_reason reason, int64_t wall_us, ch
 	return err_set(err, -EEXIST, "outbox %s: too many that were set aside lie beside it", path);
 }
 
-/* The word and what follows it: a date, perhaps a number. */
+/* True for the reason followed by a date and possibly a number. */
 static bool is_suffix(const char *p)
 {
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
@@ -79,11 +79,11 @@ static bool is_orphan(const char *path)
 	       strspn(dot + 7, "-0123456789") == strlen(dot + 7);
 }
 
-/* ---- what lies beside an outbox ---- */
+/* ---- files beside an outbox ---- */
 
 enum beside_kind { BESIDE_NOTHING, BESIDE_ASIDE, BESIDE_COMPANION, BESIDE_ORPHAN };
 
-/* name without the suffix, if it ends with it. */
+/* Copies name without the suffix, if it ends with it. */
 static bool cut(const char *name, const char *suffix, char ret[NAME_MAX + 1])
 {
 	size_t n = strlen(name), m = strlen(suffix);
@@ -111,7 +111,7 @@ static enum beside_kind kind_of(const char *name, const char *outbox, char ret_o
 
 struct search {
 	const char *outbox;
-	char directory[PATH_MAX]; /* "" or with its slash */
+	char directory[PATH_MAX]; /* "", or ending with a slash */
 	struct store_asides *ret;
 };
 
@@ -133,7 +133,7 @@ static int note_entry(struct search *s, const char *name, struct err *err)
 		s->ret->n++;
 		note_name(s->ret->newest, sizeof(s->ret->newest), s, name);
 	}
-	/* A companion whose outbox is there belongs to that. */
+	/* A companion is a leftover only if its outbox no longer exists. */
 	if (kind == BESIDE_COMPANION) {
 		snprintf(path, sizeof(path), "%s%s", s->directory, of);
 		r = beside_look(path, "", NULL, err);
@@ -176,7 +176,8 @@ int store_remove_aside(const char *path, void (*said)(const char *name), struct 
 	r = lockfile_take(&lock, path, err);
 	if (r < 0)
 		return r;
-	/* The outbox last: as long as it is there, so is what belongs to it, or it was removed on purpose. */
+	/* Removes the outbox last: while it exists its companions do too, unless they were
+	 * removed on purpose. */
 	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(companions); i++) {
 		r = beside_remove(path, companions[i], err);
 		if (r > 0 && beside_name(name, path, companions[i], err) == 0)
@@ -195,8 +196,9 @@ int store_remove_aside(const char *path, void (*said)(const char *name), struct 
 
 /* ---- setting aside ---- */
 
-/* The target was free when this began: what is there under its name is what this moved. An empty file that an opening
- * made since then is no loss. */
+/* A file under the new name was moved there by this operation, because that name was free when
+ * it began. A file that is still at the old place was created since then; beside_keep_orphan()
+ * removes it if it is empty. */
 static int move_companion(const char *path, const char *aside, const char *suffix, struct err *err)
 {
 	int r = beside_look(aside, suffix, NULL, err);
@@ -216,10 +218,10 @@ static int move_all(const char *path, const char *aside, struct err *err)
 
 	if (there < 0 || moved < 0)
 		return there < 0 ? there : moved;
-	/* Both: what is there now has taken its place since, and so has what lies beside it. */
+	/* Both exist: the file now at path was created since, and so were the files beside it. */
 	if (there > 0 && moved > 0)
 		return 0;
-	/* The companions go first, so that an outbox which has gone has taken them along. */
+	/* Moves the companions first, so that once the outbox is moved they are too. */
 	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(companions) - 1; i++)
 		r = move_companion(path, aside, companions[i], err);
 	if (r >= 0 && there > 0)
@@ -227,7 +229,7 @@ static int move_all(const char *path, const char *aside, struct err *err)
 	return r < 0 ? r : 0;
 }
 
-/* Only into a free place. */
+/* Renames only if the target does not exist. */
 static int put_in_place(const char *path, struct err *err)
 {
 	char from[PATH_MAX];

@@ -1,4 +1,4 @@
-/* aside.h - outboxes that were set aside: their names, and what belongs to them */
+/* aside.h - setting an outbox aside: names, companion files, resuming after an interruption */
 #ifndef OUTBOX_STORE_ASIDE_H
 #define OUTBOX_STORE_ASIDE_H
 
@@ -12,27 +12,29 @@
 
 enum aside_reason { ASIDE_CORRUPT, ASIDE_REPLACED };
 
-/* A suffix under which neither the outbox nor anything of it is there yet. */
+/* Chooses a suffix that neither the outbox nor its companions use yet. */
 int aside_choose(const char *path, enum aside_reason reason, int64_t wall_us, char ret[LOCKFILE_ASIDE_MAX + 1],
                  struct err *err) MUST_CHECK;
-/* Does a file of this name look like one that was set aside? */
+/* True if the file's name looks like that of an outbox that was set aside. */
 bool aside_is_name(const char *path);
 
-/* Notes in the lock file that the outbox is to be set aside under a name of now, and that ids go on from id_mark. A
- * WAL that is not its own is kept apart before. */
+/* Stores in the lock file that the outbox is to be set aside, under a name with the current
+ * time, and that ids continue from id_mark. A WAL that does not belong to the outbox is moved
+ * away before. */
 int aside_begin(const char *path, struct lockfile *lock, enum aside_reason reason, uint64_t id_mark, int64_t wall_us,
                 struct err *err) MUST_CHECK;
-/* The same where there is no outbox, for a backup that is to take its place. */
+/* Like aside_begin() if there is no outbox, before a backup takes its place. */
 int aside_begin_empty(const char *path, struct lockfile *lock, uint64_t id_mark, struct err *err) MUST_CHECK;
-/* Above every id that was given: what the lock file says or, where that is lost, the clock in milliseconds, which is
- * above any that could be, and below 2^53. */
+/* Returns an id above all that were used: the mark in the lock file or, if that is lost, the
+ * clock in milliseconds, which is above any id in use and below 2^53. */
 uint64_t aside_id_mark(const struct lockfile *lock, int64_t wall_us);
-/* Goes on with what the lock file says was begun: the outbox under lock->aside, with its WAL and journal; then, if
- * lock->restore, PATH.restoring in its place. May be stopped at any point and called again. Afterwards the note is
- * gone. 0, also when nothing was begun; negative. */
+/* Completes what the lock file says was begun: moves the outbox with its WAL and journal to
+ * lock->aside, then, if lock->restore is set, PATH.restoring to its place. May be interrupted
+ * anywhere and called again. Afterwards the lock file's entry is cleared. Returns 0, also if
+ * nothing was begun, or a negative errno. */
 int aside_go_on(const char *path, struct lockfile *lock, struct err *err) MUST_CHECK;
 
-/* Where a backup waits, whole and synced, to take the outbox's place. */
+/* Suffix of a complete and synced backup that is about to replace the outbox. */
 #define ASIDE_RESTORING ".restoring"
 
 #endif

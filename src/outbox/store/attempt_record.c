@@ -1,4 +1,4 @@
-/* attempt_record.c - what was noted of an event: attempts, their ends, and why it died */
+/* attempt_record.c - the attempt record of an event: attempts, results, reason of its death */
 #include <errno.h>
 #include <string.h>
 
@@ -59,7 +59,7 @@ int note_put(struct store *st, uint64_t id, const struct note *note, bool is_new
 	return db_run(db, SQL_SET_NOTE);
 }
 
-/* The error is libcurl's or the kernel's text; whatever is no clean UTF-8 becomes '?'. */
+/* The error is a text of libcurl or the kernel; bytes that are not valid UTF-8 become '?'. */
 static int append_json_text(struct buf *b, const char *text)
 {
 	size_t n = strlen(text), valid = utf8_check(text, n);
@@ -112,7 +112,7 @@ int note_tries_json(struct buf *b, struct slice tries)
 	if (tries.n == 0)
 		return 0;
 	r = buf_append_char(b, '[');
-	/* No JSON text has a raw newline: each ends one try. */
+	/* JSON text contains no raw newline, so a newline ends each attempt. */
 	for (size_t i = 0; r == 0 && i < tries.n; i++) {
 		if (tries.p[i] != '\n')
 			r = buf_append_char(b, tries.p[i]);
@@ -165,7 +165,8 @@ int store_bury(struct store *st, uint64_t id, uint32_t sid, enum event_state fro
 	note.settled_us = wall_us;
 	note.no_expiry = false;
 	ledger_add(&st->ledger, LEDGER_DEAD + reason, 1);
-	/* The note's texts are the found row's: both statements may be open at once, on the same row. */
+	/* The record's texts belong to the row that was read, so both statements are active on
+	 * the same row. */
 	r = note_put(st, id, &note, found == 0);
 	note_done(st);
 	return r < 0 ? r : store_set_state(st, id, sid, from, STATE_DEAD);

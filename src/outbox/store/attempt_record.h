@@ -1,18 +1,19 @@
-/* attempt_record.h - what is recorded of an event: attempts, how they ended, and why it died */
+/* attempt_record.h - the attempt record of an event: attempts, results, reason of its death */
 #ifndef OUTBOX_STORE_ATTEMPT_RECORD_H
 #define OUTBOX_STORE_ATTEMPT_RECORD_H
 
 #include "base/buf.h"
 #include "outbox/store/store.h"
 
-struct settle_attempt {               /* what all events of one batch share */
-	int64_t when_us, duration_us; /* wall; duration */
-	int status;                   /* 0: none */
-	char error[160];              /* or the answer's first bytes for a refusal */
+struct settle_attempt {               /* shared by all events of a batch */
+	int64_t when_us, duration_us; /* wall clock, and duration */
+	int status;                   /* HTTP status; 0: none */
+	/* Error, or the first bytes of the answer to a refused request */
+	char error[160];
 	char answer[256];
 };
 
-/* What was noted of an event (note.c). Slices live until the next note_get(). */
+/* The record of one event. Slices are valid until the next note_get(). */
 struct note {
 	uint32_t attempts;
 	bool maybe_sent, no_expiry;
@@ -21,13 +22,14 @@ struct note {
 	struct slice last_error, answer, tries;
 	int64_t settled_us;
 };
-/* 1: read; 0: nothing was noted (*ret is all zero); negative: trouble. note_done() ends the slices' life. */
+/* Returns 1 if read, 0 if there is no record (*ret is all zero), negative on trouble.
+ * note_done() invalidates the slices. */
 int note_get(struct store *st, uint64_t id, struct note *ret) MUST_CHECK;
 void note_done(struct store *st);
 int note_put(struct store *st, uint64_t id, const struct note *note, bool is_new) MUST_CHECK;
-/* An attempt's line put behind the tries, the oldest beyond ten taken away. */
+/* Appends an attempt's line to the recorded ones, and removes the oldest beyond ten. */
 int note_add_try(struct buf *b, struct slice tries, const struct settle_attempt *attempt) MUST_CHECK;
-/* As a JSON array. */
+/* Writes the attempts as a JSON array. */
 int note_tries_json(struct buf *b, struct slice tries) MUST_CHECK;
 
 #endif

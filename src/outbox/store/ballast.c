@@ -1,4 +1,4 @@
-/* ballast.c - is there room? The limits, the disk, and the ballast that gets a full one going again */
+/* ballast.c - free space: the limits, the disk, and the ballast */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -14,15 +14,15 @@
 #include "outbox/file/beside.h"
 #include "outbox/store/store_private.h"
 
-/* Looked at again after so much was put, or so long. */
+/* Check again after this many bytes or this much time. */
 #define CHECK_BYTES (256u << 10)
 #define CHECK_US US_PER_S
-/* Kept on top of every bound, for what a check cannot see coming. */
+/* Reserve on top of every limit, for writes that a check cannot foresee. */
 #define MARGIN_BYTES (1u << 20)
-/* A WAL frame's header (sqlite.org/fileformat2.html, "The WAL File Format"). */
+/* Size of a WAL frame's header (sqlite.org/fileformat2.html, "The WAL File Format"). */
 enum { FRAME_HEADER = 24 };
 
-/* Without room for another file there is no ballast until the next start. */
+/* If there is no room for another file, there is no ballast until the next start. */
 static bool has_no_room(int error)
 {
 	return error == ENOSPC || error == EDQUOT;
@@ -48,7 +48,8 @@ static int open_ballast(struct store *st, struct err *err)
 	(void)fchmod(st->space.ballast_fd, 0600);
 	if (fstat(st->space.ballast_fd, &sb) < 0)
 		return err_set(err, -errno, "outbox: its ballast %s cannot be looked at: %s", path, strerror(errno));
-	/* Blocks, not size: a sparse file would be no ballast. st_blocks counts 512 bytes. */
+	/* Blocks instead of size, because a sparse file reserves nothing. st_blocks is in units
+	 * of 512 bytes. */
 	st->space.ballast_out = (uint64_t)sb.st_blocks * 512 < st->config.ballast;
 	return 0;
 }
@@ -69,8 +70,9 @@ static void take_ballast_back(struct store *st, uint64_t file_system_free)
 		log_warning("outbox: a part of the ballast stays on the disk: %s", strerror(errno));
 }
 
-/* Room for new events. While the ballast is out, half of it stays for deliveries: they make room, events do not. What
- * the database's free pages hold is room even when the file system has none. */
+/* Returns the room for new events. While the ballast is released, half of it is reserved for
+ * outcomes, which make room; events do not. The database's free pages count as room even if the
+ * file system is full. */
 static uint64_t room_for_events(const struct space *s, const struct store *st)
 {
 	uint64_t reserve = ballast_is_missing(st) ? st->config.ballast / 2 : 0,
@@ -110,8 +112,8 @@ static int count_pages(struct store *st, uint64_t *ret_used, uint64_t *ret_free)
 	return 0;
 }
 
-/* Another file, or none, is where one of the outbox's was when it was opened. What cannot be looked at now is where
- * it was: nothing has to be done about that before it is known. */
+/* True if the file is missing or no longer the one that was opened. If that cannot be determined
+ * now, assumes that it is still there. */
 static bool is_gone(const struct store *st, const char *suffix, dev_t dev, ino_t ino)
 {
 	struct err err;
@@ -121,8 +123,9 @@ static bool is_gone(const struct store *st, const char *suffix, dev_t dev, ino_t
 	return r == 0 || (r > 0 && (sb.st_ino != ino || sb.st_dev != dev));
 }
 
-/* SQLite makes the WAL when it opens the database and keeps it until the end. By name, not by descriptor: closing one
- * would cost SQLite its locks (src/README.md, trap 2). */
+/* Records the identity of the files. SQLite creates the WAL when it opens the database and keeps
+ * it until the end. They are examined by name, because closing a descriptor would drop SQLite's
+ * locks (src/README.md, trap 2). */
 static int remember_files(struct store *st, struct err *err)
 {
 	struct space *s = &st->space;
@@ -150,7 +153,7 @@ void space_check(struct store *st, int64_t mono_us, bool now)
 	uint64_t used, unused, file_system_free = s->file_system_free;
 	struct statvfs vfs;
 
-	/* While it is full each look may find the room that deliveries made. */
+	/* While the outbox is full, each check may find room that deliveries made. */
 	now = now || s->refusal || s->put_bytes >= CHECK_BYTES || mono_us - s->checked_mono_us >= CHECK_US;
 	if (!now)
 		return;
@@ -158,7 +161,8 @@ void space_check(struct store *st, int64_t mono_us, bool now)
 	s->put_bytes = 0;
 	if (count_pages(st, &used, &unused) < 0)
 		return;
-	/* The directory: opening the database file would cost SQLite its locks (src/README.md, trap 2). */
+	/* Uses the directory, because opening the database file would drop SQLite's locks
+	 * (src/README.md, trap 2). */
 	if (statvfs(st->dir, &vfs) == 0)
 		file_system_free = (uint64_t)vfs.f_bavail * vfs.f_frsize;
 	s->bytes_used = used + (uint64_t)st->db.wal_frames * (uint64_t)(st->db.page_size + FRAME_HEADER);

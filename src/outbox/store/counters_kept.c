@@ -1,7 +1,8 @@
-/* counters_kept.c - the numbers that are kept in memory, and in the outbox as of an id: no count(*) at start */
+/* counters_kept.c - the event counters: kept in memory, and stored in the outbox as of an id */
 #include "outbox/store/counters_kept.h"
 
-/* Events that may be put before the numbers are stored again: a start counts so many rows in a millisecond. */
+/* Number of events after which the counters are stored again. A start counts this many rows in a
+ * millisecond. */
 enum { BEHIND_EVENTS = 1000 };
 
 static void keys_add(struct ledger_keys *keys, int key)
@@ -35,7 +36,7 @@ static void load_number(struct ledger *l, int64_t key, int64_t n)
 	l->now[key] = l->committed[key] = n;
 }
 
-/* Rows that were put after the numbers were stored. */
+/* Counts the rows that were put after the counters were stored. */
 static int count_behind(struct ledger *l, struct db *db)
 {
 	uint64_t from = (uint64_t)l->stored_next_id;
@@ -64,7 +65,7 @@ int ledger_load(struct ledger *l, struct db *db)
 	while ((r = db_row(db, SQL_COUNTERS)) > 0)
 		load_number(l, db_col(db, SQL_COUNTERS, 0), db_col(db, SQL_COUNTERS, 1));
 	l->stored_next_id = l->now[LEDGER_NEXT_ID];
-	/* Without that number nothing was ever stored, or it is lost with the others. */
+	/* Without that counter none was ever stored, or it was lost with the others. */
 	return r == 0 && l->stored_next_id > 0 ? count_behind(l, db) : r;
 }
 
@@ -77,7 +78,7 @@ static void set(struct ledger *l, int key, int64_t n)
 
 void ledger_set(struct ledger *l, int key, int64_t n)
 {
-	/* Ids are given by puts, too. */
+	/* Puts change LEDGER_NEXT_ID too. */
 	if (key != LEDGER_NEXT_ID)
 		l->must_write = true;
 	set(l, key, n);
@@ -142,7 +143,8 @@ void ledger_rolled_back(struct ledger *l)
 	for (size_t i = 0; i < l->changed.n; i++) {
 		int key = l->changed.key[i];
 
-		/* Ids are not given twice, not even those of a transaction that failed: it may yet be on disk. */
+		/* Ids are never reused, not even those of a failed transaction, which may be on
+		 * the disk nevertheless. */
 		if (key != LEDGER_NEXT_ID)
 			set(l, key, l->committed[key]);
 	}

@@ -1,9 +1,10 @@
-/* empty_wal.c - all of the WAL copied into the database, and the file emptied */
+/* empty_wal.c - a complete checkpoint that also empties the WAL */
 #include <errno.h>
 
 #include "outbox/store/store_private.h"
 
-/* The numbers, in a transaction that writes even when none changed: the next id is written in any case. */
+/* Stores the counters in a transaction that always writes, because the next id is included in
+ * any case. */
 static int note_ids(struct store *st, void *arg)
 {
 	const bool *whole = arg;
@@ -16,9 +17,10 @@ static int note_ids(struct store *st, void *arg)
 	return db_run(&st->db, SQL_SET_COUNTER);
 }
 
-/* A start that finds no WAL, and a database that knows of fewer ids than were promised, takes that for an older file
- * (store.c). Killed with a WAL that was emptied here it would be wrong: no id is promised meanwhile beyond those that
- * the database knows, its mark says that it is whole, and the WAL has a header again soon. */
+/* At the next start a database without WAL that knows fewer ids than were promised would be
+ * taken for an older file (store.c). That must not happen after a kill with a WAL that was
+ * emptied here: meanwhile no id is promised beyond those that the database knows, its mark says
+ * that it is whole, and the WAL has a header again soon. */
 int store_empty_wal(struct store *st)
 {
 	bool whole = true, not_whole = false;

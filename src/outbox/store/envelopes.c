@@ -1,4 +1,4 @@
-/* envelopes.c - each envelope is stored once: canonical bytes to number and back, through a bounded cache */
+/* envelopes.c - the envelopes, each stored once, and a bounded cache of them */
 #include "outbox/store/envelopes.h"
 
 #include <errno.h>
@@ -9,9 +9,9 @@ struct envelope {
 	struct envelope *next_hash, *next_id;
 	uint64_t id, hash;
 	uint32_t sid, slot;
-	bool used; /* since the clock hand came by */
+	bool used; /* since the clock hand passed */
 	uint32_t body_len, client_len;
-	char bytes[]; /* body, client */
+	char bytes[]; /* body, then client */
 };
 
 static struct slice body_of(const struct envelope *v)
@@ -85,7 +85,7 @@ static void make_room(struct envelopes *e, size_t size)
 	}
 }
 
-/* Copies. NULL: no memory; the caller can do without. */
+/* Adds a copy to the cache. Returns NULL if out of memory, which callers can ignore. */
 static struct envelope *add(struct envelopes *e, uint64_t id, uint64_t hash, uint32_t sid, struct slice body,
                             struct slice client)
 {
@@ -121,7 +121,8 @@ static struct envelope *find_bytes(struct envelopes *e, uint64_t hash, uint32_t 
 	struct envelope *v;
 
 	for (v = e->by_hash[head_of(hash)]; v; v = v->next_hash) {
-		/* The hash only says where to look: two clients' envelopes must never be taken for one. */
+		/* The hash only finds candidates: envelopes of two clients must never be
+		 * confused. */
 		if (v->hash == hash && v->sid == sid && slice_eq(body_of(v), body))
 			break;
 	}
@@ -137,7 +138,7 @@ static struct envelope *find_id(struct envelopes *e, uint64_t id)
 	return v;
 }
 
-/* 1: found; 0: not there. */
+/* Returns 1 if found, 0 if not. */
 static int find_row(struct db *db, uint64_t hash, uint32_t sid, struct slice body, uint64_t *ret)
 {
 	int r;

@@ -1,16 +1,17 @@
-/* garbage_collection.c - envelopes that no event needs any more: marked and swept, in slices
+/* garbage_collection.c - garbage collection of envelopes: mark and sweep, in slices
  *
- * Reference counts would cost the hot path a scattered write an event. Instead the events' envelope numbers are
- * marked in a bitmap, those interned meanwhile mark themselves, and what stays unmarked is deleted. As often as half
- * of the rows have gone: the look at those that stay costs each row that left no more than one that stayed. */
+ * Reference counts would cost the hot path a scattered write per event. Instead the envelope
+ * numbers of all events are marked in a bitmap, envelopes interned meanwhile are marked as well,
+ * and unmarked ones are deleted. Runs when at least as many rows were deleted as remain, so the
+ * scan costs at most one row read per deleted row. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "outbox/store/store_private.h"
 
-/* Numbers looked at in one go: 4 MiB of bits at most, whatever numbers are in use. */
+/* Number of envelope ids per window, which limits the bitmap to 4 MiB. */
 #define WINDOW_MAX (UINT64_C(1) << 25)
-/* Deleting also touches scattered pages of the index. */
+/* A deletion also touches scattered pages of the index. */
 enum { DELETES_MAX = 1000 };
 
 bool sweep_is_due(const struct store *st)
@@ -31,10 +32,10 @@ static void finish(struct store *st)
 	if (!u->erase)
 		return;
 	u->erase = false;
-	/* What was dropped is to be gone from the files: pages are overwritten (secure_delete), the WAL is emptied.
-	 */
+	/* Dropped data must disappear from the files: secure_delete overwrites pages, and the
+	 * WAL is emptied. */
 	int r = store_empty_wal(st);
-	(void)r; /* what is left of it the next one empties */
+	(void)r; /* if this fails, the next run empties the rest */
 }
 
 static void end_window(struct store *st)
@@ -47,7 +48,7 @@ static void end_window(struct store *st)
 	*m = (struct envelope_marks){.active = false};
 }
 
-/* False: no envelope is left to look at, or no memory to look. */
+/* Returns false if no envelopes are left to examine, or out of memory. */
 static bool begin_window(struct store *st)
 {
 	struct envelope_marks *m = &st->envelopes.marks;

@@ -1,10 +1,10 @@
-/* key_clock.c - the clock by which a dedup_key's window runs */
+/* key_clock.c - the clock that measures the age of dedup keys */
 #include "outbox/store/key_clock.h"
 
 #include "base/clock.h"
 #include "outbox/store/store_private.h"
 
-/* A smaller difference between wall clock and line is not worth moving all keys. */
+/* A smaller difference between wall clock and key clock is not worth moving all keys. */
 #define STEP_US US_PER_MIN
 #define DOUBT_US (10 * US_PER_MIN)
 
@@ -33,7 +33,7 @@ static int last_key(struct store *st, int64_t *ret)
 	return r < 0 ? r : 0;
 }
 
-/* In the process before, the line was where the wall clock is now: nothing happened to either. */
+/* True if the stored offset still fits the wall clock: no reboot, and the clock was not set. */
 static bool line_goes_on(const struct store *st, int64_t offset_us, int64_t boot_us)
 {
 	return st->ledger.now[LEDGER_KEY_BOOT] > 0 && boot_us >= st->ledger.now[LEDGER_KEY_BOOT] &&
@@ -71,12 +71,12 @@ void key_clock_start(struct store *st, int64_t wall_us, int64_t boot_us)
 		k->older_n = INT64_MAX;
 	db_forget_trouble(&st->db);
 	if (store_transaction(st, note_line, k) < 0)
-		return; /* the doubt's end notes it, or the next start is in doubt again */
+		return; /* the end of the doubt period stores it; otherwise the next start is in doubt again */
 }
 
 struct move {
 	struct key_clock to;
-	int64_t step_us, after_n; /* of the keys after that number */
+	int64_t step_us, after_n; /* for keys above that number */
 	bool doubt_ends;
 };
 
@@ -91,7 +91,7 @@ static int move_keys(struct store *st, void *arg)
 		db_int(db, SQL_MOVE_KEYS, 2, m->step_us);
 		r = db_run(db, SQL_MOVE_KEYS);
 	}
-	/* From a clock that was wrong: nothing is known but that they came before now. */
+	/* These times come from a wrong clock; it is only known that they lie in the past. */
 	if (r == 0 && m->doubt_ends) {
 		db_int(db, SQL_KEYS_FROM_AHEAD, 1, m->to.now_us);
 		r = db_run(db, SQL_KEYS_FROM_AHEAD);

@@ -1,22 +1,24 @@
-/* maintenance.c - what is due when nobody waits: keys, dead letters and kept rows whose time is over, the ballast,
- * the sweep
+/* maintenance.c - the maintenance of the outbox: deletes what is no longer needed, in small pieces
  *
- * Each call does one piece of at most STORE_SLICE_ROWS rows in a transaction of its own. */
+ * It covers expired dedup keys, dead letters and kept rows, the ballast and garbage collection.
+ * Each call does one piece of at most STORE_SLICE_ROWS rows in its own transaction. */
 #include "base/clock.h"
 #include "outbox/store/store_private.h"
 
-/* How soon one looks again, at the least. */
+/* Minimum intervals between two checks. */
 #define KEYS_EVERY_US (10 * US_PER_S)
 #define CLOCK_EVERY_US (20 * US_PER_S)
 #define SETTLED_EVERY_US US_PER_S
-/* A look at all notes costs about a microsecond each: with many of them it is made more rarely. */
+/* Scanning the attempt records costs about a microsecond each, so the interval grows with their
+ * number. */
 #define SETTLED_US_PER_NOTE 50
 #define ROOM_EVERY_US US_PER_S
 #define BACKUP_EVERY_US (10 * US_PER_S)
-#define REJECTED_EVERY_US (10 * US_PER_S) /* after it failed */
-/* An outbox so long without writes is quiet: envelopes are swept then, not between two events of a client. */
+#define REJECTED_EVERY_US (10 * US_PER_S) /* after a failure */
+/* Without writes for this long the outbox is quiet. Garbage collection runs then, not between
+ * two events of a client. */
 #define QUIET_US (5 * US_PER_S)
-/* … or after so many rows have left, when it never is. */
+/* If the outbox is never quiet, it runs after this many rows were deleted. */
 #define SWEEP_BUSY_LEAST 250000
 
 static int64_t sooner(int64_t a, int64_t b)
@@ -28,7 +30,8 @@ static int64_t upkeep_room(struct store *st, int64_t mono_us)
 {
 	bool waits = st->space.disk_full || (st->space.ballast_out && st->space.ballast_fd >= 0);
 
-	/* Once more after the last write, so that the figures are right while nothing happens. */
+	/* Checks once more after the last write, so that the figures are correct while nothing
+	 * happens. */
 	if (mono_us - st->space.checked_mono_us >= ROOM_EVERY_US)
 		space_check(st, mono_us, true);
 	else if (waits || st->space.checked_mono_us <= st->upkeep.active_mono_us)
@@ -38,8 +41,8 @@ static int64_t upkeep_room(struct store *st, int64_t mono_us)
 
 struct keys_look {
 	int64_t cutoff_us;
-	int64_t oldest_us; /* of those that stay; INT64_MAX: none was seen */
-	bool more;         /* all that were seen went */
+	int64_t oldest_us; /* of the keys that stay; INT64_MAX: none was found */
+	bool more;         /* all keys of the slice were deleted */
 };
 
 static int purge_keys(struct store *st, void *arg)
@@ -67,7 +70,7 @@ static int purge_keys(struct store *st, void *arg)
 	return db_run(db, SQL_DELETE_KEYS_TO);
 }
 
-/* While there are keys, somebody looks now and then whether the clock was set. */
+/* While there are keys, checks regularly whether the wall clock was set. */
 static int64_t keys_wait(const struct store *st, int64_t mono_us)
 {
 	int64_t due = st->upkeep.keys_due_mono_us;
@@ -137,7 +140,7 @@ static int purge_settled(struct store *st, void *arg)
 		u->purged_dead += dead;
 	}
 	db_reset(db, SQL_SETTLED_UP);
-	return r; /* the commit deletes what was gathered */
+	return r; /* the commit deletes the collected ids */
 }
 
 static int64_t settled_pause_us(const struct store *st)
@@ -166,7 +169,7 @@ static int64_t upkeep_settled(struct store *st, int64_t wall_us, int64_t mono_us
 		if (wait_us > 0)
 			return wait_us;
 		u->settled_found_us = INT64_MAX;
-		u->settled_due_us = INT64_MAX; /* rows that settle meanwhile lower it again */
+		u->settled_due_us = INT64_MAX; /* rows that are settled meanwhile lower it again */
 	}
 	u->settled_mono_us = mono_us;
 	if (store_transaction(st, purge_settled, &look) < 0) {
@@ -182,7 +185,7 @@ static int64_t upkeep_settled(struct store *st, int64_t wall_us, int64_t mono_us
 	return wait_us > 0 ? wait_us : 0;
 }
 
-/* More than keep_rejected are there when it was lowered. */
+/* There are more than keep_rejected after that option was lowered. */
 static int64_t upkeep_rejected(struct store *st)
 {
 	if (st->ledger.now[LEDGER_REJECTED] <= (int64_t)st->config.keep_rejected)

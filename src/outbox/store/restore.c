@@ -1,8 +1,9 @@
-/* restore.c - a backup takes the place of an outbox whose relay is stopped
+/* restore.c - restoring a backup in place of the outbox of a stopped relay
  *
- * The copy is made whole, with its ids raised, and synced under a name of its own. Only then the lock file notes that
- * it is to take the outbox's place, and what is there is set aside (aside.h): stopped before that nothing has
- * changed, stopped after it the next start goes on. */
+ * The copy is completed, with its ids raised, and synced under its own name. Only then does the
+ * lock file record that it will replace the outbox, and the existing one is set aside (aside.h).
+ * If interrupted before that record, nothing has changed; after it, the next start completes the
+ * operation. */
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -23,13 +24,14 @@ struct restore {
 	char copy[PATH_MAX];
 	struct store *backup;
 	struct lockfile lock;
-	bool replaces; /* there is something to set aside */
+	bool replaces; /* an outbox exists that must be set aside */
 	uint64_t next_id;
 };
 
 /* ---- the copy ---- */
 
-/* As the outbox was, or its directory: root restores for the service's user. */
+/* Sets the owner to that of the outbox, or of its directory, because root restores for the
+ * service's user. */
 static int own_as(int fd, const char *path, struct err *err)
 {
 	char directory[PATH_MAX];
@@ -77,7 +79,8 @@ static int copy_pages(struct restore *x, struct db *db, struct err *err)
 	               sqlite3_errstr(rc));
 }
 
-/* Numbers that were counted behind the stored ones are stored too: they go by the next id, which is raised. */
+/* Also stores the counts of events above the stored next id, because raising that id would
+ * exclude them. */
 static int write_numbers(struct restore *x, struct db *db, struct err *err)
 {
 	const int64_t *now = x->backup->ledger.now;
@@ -132,7 +135,7 @@ static int make_copy(struct restore *x, struct err *err)
 		r = fill_copy(x, &db, err);
 		db_close(&db, r == 0);
 	}
-	/* SQLite leaves none that it could copy. */
+	/* SQLite leaves no WAL after copying all of it. */
 	if (r == 0)
 		r = beside_look(x->copy, "-wal", NULL, err);
 	if (r > 0)
@@ -140,7 +143,7 @@ static int make_copy(struct restore *x, struct err *err)
 	return r == 0 ? sync_copy(x, err) : r;
 }
 
-/* ---- the outbox that it replaces ---- */
+/* ---- the outbox that is replaced ---- */
 
 static int look_at_outbox(struct restore *x, int64_t wall_us, struct err *err)
 {
@@ -155,13 +158,13 @@ static int look_at_outbox(struct restore *x, int64_t wall_us, struct err *err)
 	if (r < 0)
 		return r;
 	x->replaces = r > 0;
-	/* Where nothing was, nothing was given but what the backup knows. */
+	/* Without an earlier outbox, only the backup's ids were used. */
 	mark = x->replaces || x->lock.known ? aside_id_mark(&x->lock, wall_us) : 0;
 	x->next_id = next > mark ? next : mark;
 	return 0;
 }
 
-/* From here on a start goes on with it. */
+/* From here on a start completes the operation. */
 static int put_in_place(struct restore *x, int64_t wall_us, char *ret_aside, size_t size, struct err *err)
 {
 	int r;

@@ -1,7 +1,8 @@
-/* set_aside.c - a damaged outbox makes way, whole, for a new one
+/* set_aside.c - setting a damaged outbox aside, complete, so that a new one can be created
  *
- * The lock file says under which name before anything is renamed (aside.h), and that the outbox is suspect until a
- * new one is there: stopped at any point, the next start goes on. */
+ * Before anything is renamed, the lock file records the new name (aside.h) and that the outbox
+ * is suspect until a new one exists. If interrupted anywhere, the next start completes the
+ * operation. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@
 #include "outbox/store/aside.h"
 #include "outbox/store/store.h"
 
-/* A file travels with its own WAL only. */
+/* Only the outbox's own WAL moves with it. */
 static int keep_anothers(const char *path, struct err *err)
 {
 	struct wal_look look;

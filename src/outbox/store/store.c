@@ -1,4 +1,4 @@
-/* store.c - the outbox opened and closed; its streams, ids and counters */
+/* store.c - opening and closing the outbox; its streams, ids and counters */
 #include "outbox/store/store.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@
 #include "outbox/store/aside.h"
 #include "outbox/store/store_private.h"
 
-/* Ids promised to the lock file at a time: one small sync for a million. */
+/* Ids are reserved in the lock file in blocks, so one small sync is needed per million ids. */
 enum { ID_BLOCK = 1 << 20 };
 
 static int set_paths(struct store *st, const char *path)
@@ -40,8 +40,8 @@ static int set_paths(struct store *st, const char *path)
 	return 0;
 }
 
-/* A name that no configuration could have given is what somebody else wrote into the file. It goes no further: its
- * place is taken by a number, which no configured stream can be called. */
+/* A name that no configuration can contain was written by something else. It is replaced by a
+ * number, which cannot be the name of a configured stream. */
 static void name_stream(struct stream_row *stream, uint32_t sid, struct slice name)
 {
 	if (stream_name_is_valid(name))
@@ -76,13 +76,13 @@ static int load_next_id(struct store *st)
 	if (db_one(&st->db, SQL_MAX_EVENT, 0, &event) < 0 || db_one(&st->db, SQL_MAX_REJECTED, 0, &rejected) < 0)
 		return -EIO;
 	if (!st->config.read_only &&
-	    (event == INT64_MAX || rejected == INT64_MAX)) { /* no id of ours: a damaged page */
+	    (event == INT64_MAX || rejected == INT64_MAX)) { /* not written by ga4relay: a damaged page */
 		st->db.trouble = TROUBLE_CORRUPT;
 		snprintf(st->db.trouble_text, sizeof(st->db.trouble_text), "an id is beyond any that was given");
 		return -EIO;
 	}
-	/* A WAL that is gone or of another file, or an older copy put in place: ids were given that it does not know.
-	 */
+	/* The WAL is missing or of another file, or an older copy was restored: ids were used
+	 * that this file does not know. */
 	st->is_older = st->lacks_wal ||
 	               (next > 0 && st->lock.known && !st->config.read_only && (uint64_t)next < st->lock.id_mark &&
 	                (st->lock.closed || st->ledger.now[LEDGER_CLEAN] || !st->had_wal));
@@ -108,16 +108,16 @@ static int load_envelopes(struct store *st)
 	return envelopes_init(&st->envelopes, &key, (uint64_t)last + 1);
 }
 
-/* What the last process left; says from now on that one is running. */
+/* Records that a process is running. */
 static int note_start(struct store *st, void *arg UNUSED)
 {
-	/* Also before the first event: a counter that is there tells a used outbox from one that was just made, whose
-	 * ids begin at the lock file's mark. */
+	/* Stored even before the first event: the counter distinguishes a used outbox from a new
+	 * one, whose ids start at the lock file's mark. */
 	ledger_set(&st->ledger, LEDGER_NEXT_ID, st->ledger.now[LEDGER_NEXT_ID]);
 	ledger_set(&st->ledger, LEDGER_HASH_K0, (int64_t)st->envelopes.key.k0);
 	ledger_set(&st->ledger, LEDGER_HASH_K1, (int64_t)st->envelopes.key.k1);
-	/* The bound of what was in flight stays until delivery notes its own: a start that is killed has not said it.
-	 */
+	/* The bound of events in flight stays until delivery stores a new one, so that a start
+	 * that is killed does not lose it. */
 	ledger_set(&st->ledger, LEDGER_CLEAN, 0);
 	return 0;
 }
@@ -137,7 +137,7 @@ static int load(struct store *st)
 		r = pairing_load(&st->pairing, &st->db);
 	st->unclean_start = !fresh && st->ledger.now[LEDGER_CLEAN] == 0;
 	st->maybe_twice = st->unclean_start ? (uint64_t)st->ledger.now[LEDGER_IN_FLIGHT] : 0;
-	/* An empty outbox: envelopes that are there were left by a stop before the sweep. */
+	/* In an empty outbox, any envelopes are left from a stop before garbage collection. */
 	st->upkeep.gone_since_sweep = st->unclean_start ? (uint64_t)st->ledger.kept + 1 : st->ledger.rows == 0;
 	return r;
 }
@@ -146,12 +146,13 @@ static int start_writing(struct store *st)
 {
 	int r = store_transaction(st, note_start, NULL);
 
-	/* The ballast may have gone to make room: once more. */
+	/* Retry once, because the ballast may have been released. */
 	if (r == -ENOSPC)
 		r = store_transaction(st, note_start, NULL);
 	if (r == 0 && st->lock.suspect)
 		r = lockfile_write(&st->lock, st->lock.id_mark, false);
-	/* From here on the file says that it needs its WAL. Without room for that it says so later. */
+	/* From here on the file says that it needs its WAL. If there is no room for that now, a
+	 * later checkpoint does it. */
 	if (r == 0 && db_checkpoint(&st->db, false) < 0)
 		store_judge_trouble(st, "copying the WAL into the database");
 	if (!st->fatal)
@@ -167,7 +168,7 @@ static int check_version(struct store *st, struct err *err)
 
 	if (r < 0)
 		return r;
-	/* The header had an older number when the newer one is still in the WAL. */
+	/* The number in the header is older while the newer one is only in the WAL. */
 	if (version > schema_version())
 		return err_set(
 		        err, -EPROTO,
@@ -227,7 +228,7 @@ static int try_database(struct store *st, struct err *err)
 	return r;
 }
 
-/* That it is damaged is believed only when another connection has read it again, all of it. */
+/* Damage is believed only after a second connection has read the whole file again. */
 static int open_database(struct store *st, struct err *err)
 {
 	int r = try_database(st, err);
@@ -241,16 +242,17 @@ static int open_database(struct store *st, struct err *err)
 	return try_database(st, err);
 }
 
-/* Without a lock file nothing says which ids were given in a WAL that is not there, or is not its own. */
+/* Without a lock file it is unknown which ids were used in a WAL that is missing or not the
+ * outbox's own. */
 static void note_missing_wal(struct store *st, int64_t wall_us)
 {
 	st->lacks_wal = true;
-	st->check = true; /* it may be half of a copy that was cut off */
+	st->check = true; /* the file may be half of an interrupted copy */
 	if (!st->lock.known)
 		st->lock.id_mark = aside_id_mark(&st->lock, wall_us);
 }
 
-/* Before SQLite sees it: it would replay whatever WAL or journal lies there. */
+/* Must precede SQLite, which would replay any WAL or journal that it finds. */
 static int settle_wal(struct store *st, int64_t wall_us, struct err *err)
 {
 	struct wal_look look;
@@ -275,7 +277,7 @@ static int make_file(struct store *st, struct err *err)
 	return new_outbox_create(&st->config, err);
 }
 
-/* With the lock held, so that nobody else makes or replaces it. */
+/* Called with the lock held, so that no other process creates or replaces the file. */
 static int settle_file(struct store *st, int64_t wall_us, struct err *err)
 {
 	enum outbox_file file;
@@ -283,7 +285,7 @@ static int settle_file(struct store *st, int64_t wall_us, struct err *err)
 
 	if (r == 0)
 		r = outbox_identify(st->path, &file, err);
-	/* What is only read is salvaged with its own WAL; of another one set_aside.c takes care of that. */
+	/* A read-only file is salvaged with its own WAL; set_aside.c handles another file's WAL. */
 	if (r == 0 && st->config.read_only)
 		r = settle_wal(st, wall_us, err);
 	if (r < 0)
@@ -306,7 +308,7 @@ static int find_file(struct store *st, int64_t wall_us, struct err *err)
 		return r;
 	if (file == OUTBOX_MISSING && st->config.read_only)
 		return err_set(err, -ENOENT, "outbox %s: there is no such file, or it is empty", st->path);
-	/* One that was set aside has no lock file: whether it is ours, its rows will tell. */
+	/* An outbox that was set aside has no lock file; its rows will show whether it is ours. */
 	if (file == OUTBOX_STRANGE && !st->config.read_only)
 		return err_set(err, -EPROTO,
 		               "outbox %s: that is no outbox of ga4relay and was left alone; name another file in "
@@ -323,14 +325,16 @@ static int keep_id_mark(struct store *st)
 	if (st->config.read_only)
 		return 0;
 	st->lock.closed = false;
-	/* Also a mark that is still high enough: its sync may have failed (rewrite_wal.c). */
+	/* Written even if the mark is still high enough, because its sync may have failed
+	 * (rewrite_wal.c). */
 	return lockfile_write(&st->lock,
 	                      st->lock.known && next < st->lock.id_mark ? st->lock.id_mark : next + ID_BLOCK,
 	                      st->lock.suspect);
 }
 
-/* What the last process left in its WAL goes into the database. A mark that says so is the last in that WAL: this
- * one's is known from it. Without room for that it goes on as it is. */
+/* Copies the last process's WAL into the database. Its last transaction contains a new mark, by
+ * which this process's WAL is distinguished from it. If there is no room for that, the WAL is
+ * continued. */
 static int end_inherited_wal(struct store *st)
 {
 	int r;
@@ -338,7 +342,7 @@ static int end_inherited_wal(struct store *st)
 	if (st->config.read_only || !st->had_wal)
 		return 0;
 	r = store_empty_wal(st);
-	/* The ballast may have gone to make room: once more. */
+	/* Retry once, because the ballast may have been released. */
 	if (r == -ENOSPC)
 		r = store_empty_wal(st);
 	return st->fatal ? r : 0;
@@ -381,7 +385,8 @@ static int open_all(struct store *st, int64_t wall_us, struct err *err)
 	if (r < 0)
 		return found ? err_prefix(err, r, "outbox %s", st->path) : r;
 	r = space_open(st, err);
-	/* SQLite made the WAL by now. It syncs the directory itself, but does not look at the result. */
+	/* By now SQLite has created the WAL. It syncs the directory itself but ignores the
+	 * result. */
 	if (r == 0 && !st->config.read_only)
 		r = beside_sync(st->path, err);
 	if (r < 0)
@@ -410,7 +415,7 @@ int store_open(struct store **ret, const struct store_config *config, int64_t wa
 	r = set_paths(st, config->path);
 	r = r < 0 ? err_set(err, r, "outbox %s: out of memory", config->path) : open_all(st, wall_us, err);
 	if (r < 0) {
-		st->fatal = true; /* nothing is to be written on the way out */
+		st->fatal = true; /* write nothing on the way out */
 		store_close(st);
 		return r;
 	}
@@ -426,7 +431,7 @@ static int note_stop(struct store *st, void *arg UNUSED)
 	return 0;
 }
 
-/* SQLite makes one to read a database in WAL mode; with what a crash left in it, it stays. */
+/* SQLite creates a WAL to read a database in WAL mode. A WAL with content from a crash stays. */
 static void remove_empty_wal(const struct store *st)
 {
 	char path[PATH_MAX];
@@ -437,8 +442,8 @@ static void remove_empty_wal(const struct store *st)
 		(void)unlink(path);
 }
 
-/* No other id was given: a file that knows of less at the next start is an older one. Without room for that the mark
- * stays where it was, which is above. */
+/* Records that no higher id was used, so that a file that knows fewer at the next start is
+ * recognised as older. If this fails, the old mark stays, which is higher. */
 static void note_last_id(struct store *st, bool closed)
 {
 	int r;
@@ -454,10 +459,11 @@ static bool note_end(struct store *st)
 
 	note_last_id(st, true);
 	r = store_transaction(st, note_stop, NULL);
-	/* The ballast may have gone to make room: once more. */
+	/* Retry once, because the ballast may have been released. */
 	if (r == -ENOSPC)
 		r = store_transaction(st, note_stop, NULL);
-	/* Ids of transactions that failed are unknown to this file, and it lacks nothing. */
+	/* The file does not know the ids of failed transactions, although nothing is missing
+	 * from it. */
 	if (r < 0)
 		note_last_id(st, false);
 	return r == 0;
@@ -473,7 +479,7 @@ struct store *store_close(struct store *st)
 	sound = !st->fatal && !st->config.read_only;
 	if (sound)
 		sound = note_end(st) && db_checkpoint(&st->db, true) == 0;
-	/* After a failed sync recovery decides: nothing is copied by us. */
+	/* After a failed sync, recovery at the next start decides, so nothing is copied here. */
 	db_close(&st->db, sound);
 	if (st->config.read_only)
 		remove_empty_wal(st);
@@ -495,7 +501,7 @@ void store_set_limits(struct store *st, const struct store_config *config)
 	st->config.keep_delivered_us = config->keep_delivered_us;
 	st->config.keep_dead_us = config->keep_dead_us;
 	st->config.keep_rejected = config->keep_rejected;
-	st->upkeep.settled_due_us = 0; /* what is due may have changed: look again */
+	st->upkeep.settled_due_us = 0; /* check again, because other rows may be due now */
 	space_check(st, clock_mono_us(), true);
 }
 

@@ -1,4 +1,4 @@
-/* store_private.h - what the files of store/ share: the open outbox, its transactions, its room, its upkeep */
+/* store_private.h - the internal interface of store/: the open outbox, transactions, free space */
 #ifndef OUTBOX_STORE_STORE_PRIVATE_H
 #define OUTBOX_STORE_STORE_PRIVATE_H
 
@@ -15,40 +15,45 @@
 #include "outbox/store/key_clock.h"
 #include "outbox/store/store.h"
 
-/* Room on the disk and within the limits (space.c). */
+/* Free space on the disk and within the limits (ballast.c). */
 struct space {
-	int ballast_fd;        /* -1: none configured, or it cannot be made */
-	bool ballast_out;      /* given back to the file system, or not yet made */
-	bool gone;             /* the file was taken away: what is put now would not be there after a restart */
-	bool wal_gone;         /* or its WAL: what only that holds would not be there after a crash */
-	dev_t db_dev, wal_dev; /* when they were opened */
+	int ballast_fd;   /* -1: none configured, or it cannot be created */
+	bool ballast_out; /* released to the file system, or not yet allocated */
+	/* The file was moved or removed: events put now would be missing after a restart */
+	bool gone;
+	/* The same for its WAL: what only that holds would be missing after a crash */
+	bool wal_gone;
+	dev_t db_dev, wal_dev; /* devices when they were opened */
 	ino_t db_ino, wal_ino; /* 0: no such file (a simulated disk) */
-	bool disk_full;        /* a write met a full disk; nothing new until there is room again */
-	const char *refusal;   /* static; NULL: there is room */
-	uint64_t refused;      /* lines, since start: an episode may be over before anybody looks */
+	/* A write found the disk full; no new events until there is room again */
+	bool disk_full;
+	const char *refusal; /* static text; NULL: there is room */
+	/* Lines since start, because an episode may be over before anyone looks */
+	uint64_t refused;
 	const char *refused_why;
 	uint64_t bytes_used; /* pages in use and WAL frames not yet copied */
 	uint64_t file_system_free;
-	uint64_t disk_free; /* that and the database's free pages */
+	uint64_t disk_free; /* that, plus the database's free pages */
 	int64_t checked_mono_us;
-	uint64_t put_bytes; /* since then */
+	uint64_t put_bytes; /* bytes put since the last check */
 };
 
-/* Rows whose time is over and envelopes that nothing needs (upkeep.c, sweep.c). */
+/* The state of maintenance.c and garbage_collection.c. */
 enum sweep_phase { SWEEP_IDLE, SWEEP_MARK, SWEEP_DELETE };
 struct upkeep {
-	int64_t active_mono_us;   /* last write job */
-	int64_t keys_due_mono_us; /* when dedup keys are looked at; INT64_MAX: there are none */
-	int64_t settled_due_us;   /* wall clock: no dead or kept row is due before; INT64_MAX: there is none */
-	int64_t settled_mono_us;  /* when they were looked at last */
-	uint64_t settled_cursor;  /* of the present look; 0: none is on */
-	int64_t settled_found_us; /* least due time seen by it */
+	int64_t active_mono_us;   /* time of the last write job */
+	int64_t keys_due_mono_us; /* when dedup keys are checked next; INT64_MAX: there are none */
+	/* Wall clock: no dead or kept row is due before it; INT64_MAX: there is none */
+	int64_t settled_due_us;
+	int64_t settled_mono_us;  /* start of the last scan for them */
+	uint64_t settled_cursor;  /* position of the current scan; 0: none */
+	int64_t settled_found_us; /* lowest due time found by it */
 	uint64_t purged_dead;     /* since start */
-	bool erase; /* an operator dropped rows: their envelopes go soon, and what the WAL holds of them */
+	bool erase;               /* an operator dropped rows: collect their envelopes soon, and empty the WAL */
 	enum sweep_phase sweep;
-	uint64_t sweep_cursor;     /* event id or envelope id */
-	uint64_t sweep_next_base;  /* envelopes from here on are for the next window */
-	uint64_t gone_since_sweep; /* rows that left */
+	uint64_t sweep_cursor;     /* an event id or an envelope id */
+	uint64_t sweep_next_base;  /* envelopes from this id on belong to the next window */
+	uint64_t gone_since_sweep; /* rows deleted since the last garbage collection */
 };
 
 struct stream_row {
@@ -58,123 +63,128 @@ struct stream_row {
 
 /* What only the WAL holds (group.c). */
 struct copy_debt {
-	int frames; /* of the WAL when it was looked at last */
-	int pages;  /* to copy, about */
+	int frames; /* frames in the WAL at the last check */
+	int pages;  /* approximate number of pages to copy */
 	int added;  /* pages of the last commit */
-	bool ahead; /* they are copied, but not synced; since then: */
+	bool ahead; /* they are copied but not synced; since then: */
 	int commits;
 };
 
 struct backup;
 struct job;
 
-/* An event that leaves, of that stream; 0: not known. */
+/* An event to delete, and its stream; 0: not known. */
 struct gone {
 	uint64_t id;
 	uint32_t sid;
 };
 
 struct store {
-	struct store_config config; /* path points at the store's own copy */
+	struct store_config config; /* path points to the store's own copy */
 	char *path, *dir;
 	struct db db;
 	struct lockfile lock;
 	struct ledger ledger;
 	struct envelopes envelopes;
-	struct stream_row streams[STORE_STREAMS_MAX]; /* by sid; "" : none */
+	struct stream_row streams[STORE_STREAMS_MAX]; /* by sid; "": none */
 	bool streams_changed;                         /* in the open transaction */
-	struct gone *gone; /* what is delivered in the open group: deleted together, sorted, before COMMIT */
+	/* Delivered events of the open group, deleted together in sorted order before COMMIT */
+	struct gone *gone;
 	size_t n_gone, cap_gone;
 	struct space space;
 	struct copy_debt debt;
 	struct upkeep upkeep;
 	struct key_clock key_clock;
-	struct backup *backup; /* the one that is being made; NULL: none */
+	struct backup *backup; /* the backup in progress; NULL: none */
 	bool unclean_start;
 	uint64_t maybe_twice;
-	bool check; /* reads the file whole before it is opened for work */
+	bool check; /* check the whole file before using it */
 	struct pairing pairing;
-	enum wal_kind wal;     /* what lay beside it before it was opened */
-	bool had_wal;          /* one of its own, with a header */
-	bool lacks_wal;        /* none, and the file's mark says that it needs one */
+	enum wal_kind wal;     /* the WAL found beside the file before it was opened */
+	bool had_wal;          /* it was the outbox's own WAL, with a header */
+	bool lacks_wal;        /* there was none, although the file's mark says that it needs one */
 	bool is_older;         /* see store_stats */
-	uint64_t failed_reads; /* jobs that could not read what they wanted, since start */
+	uint64_t failed_reads; /* jobs that could not read their rows, since start */
 	char failed_read_why[200];
 	bool fatal;
 	char fatal_why[256];
-	bool salvaged;        /* db is not the file, but what could be read of it */
-	struct salvaged what; /* … and what could not */
-	char damage[512];     /* what was wrong with the file then */
+	bool salvaged;        /* db is not the file but what was salvaged from it */
+	struct salvaged what; /* … and what could not be salvaged */
+	char damage[512];     /* the damage found then */
 };
 
-/* Rows a slice of upkeep, a purge or a search touches at most (src/README.md, trap 6). */
+/* Maximum number of rows per slice of maintenance, a purge or a search (src/README.md, trap 6). */
 enum { STORE_SLICE_ROWS = 5000 };
 
 /* group.c */
-/* Runs write jobs in one transaction; every job's result is set afterwards. */
+/* Runs write jobs in one transaction and sets every job's result. */
 void store_group(struct store *st, struct job **jobs, size_t n);
-/* One read job, outside of any transaction. */
+/* Runs one read job, outside of any transaction. */
 void store_read(struct store *st, struct job *job);
-/* After results were published: copies the WAL when it is time. */
+/* Call after results were published: copies the WAL if that is due. */
 void store_after_commit(struct store *st);
-/* A transaction of our own: body's trouble, if any, was handled (made fatal, or room) when it returns negative. */
+/* Runs body in a transaction of its own. If the result is negative, any trouble was already
+ * handled (made fatal, or room was made). */
 int store_transaction(struct store *st, int (*body)(struct store *st, void *arg), void *arg) MUST_CHECK;
-/* Copies the WAL into the database and empties it, between two transactions of no account. Negative: not all of it
- * was done; db.trouble was judged. */
+/* Copies the WAL into the database and empties it, between two empty transactions. Negative: not
+ * completed; db.trouble was judged. */
 int store_empty_wal(struct store *st) MUST_CHECK;
-/* Looks at db.trouble: fatal ones are noted for good, a full disk gives the ballast back. */
+/* Handles db.trouble: fatal ones are recorded permanently, a full disk releases the ballast. */
 void store_judge_trouble(struct store *st, const char *doing);
 
 /* store.c */
 int store_load_streams(struct store *st) MUST_CHECK;
-/* n ids in a row. */
+/* Reserves n consecutive ids and returns the first. */
 uint64_t store_take_ids(struct store *st, uint32_t n);
-/* Where a walk up the ids ends, or it would follow what comes in meanwhile for ever. A file that is only read stands
- * still, and its counters may be damaged. */
+/* Returns the last id for ascending scans, which would otherwise follow new events for ever. A
+ * read-only file does not change, and its counters may be damaged. */
 uint64_t store_last_id(const struct store *st);
 int store_add_stream(struct store *st, struct slice name, uint32_t *ret) MUST_CHECK;
 
-/* space.c */
+/* ballast.c */
 int space_open(struct store *st, struct err *err) MUST_CHECK;
 void space_close(struct store *st);
 void space_check(struct store *st, int64_t mono_us, bool now);
-/* Why not another n events: static text, or NULL. */
+/* Returns static text saying why n more events are rejected, or NULL. */
 const char *space_refuses(const struct store *st, uint32_t n);
 void space_disk_full(struct store *st);
 
-/* jobs_settle.c: deletes what was delivered in this group. Before anything that looks at rows, and before COMMIT. */
+/* jobs_settle.c: deletes the events delivered in this group. Call before reading rows, and
+ * before COMMIT. */
 int store_flush_gone(struct store *st) MUST_CHECK;
-/* Deletes [first, last] with notes; counters follow. */
+/* Deletes events [first, last] with their attempt records, and updates the counters. */
 int store_delete_run(struct store *st, uint64_t first, uint64_t last) MUST_CHECK;
-/* jobs_put.c: writes the rows of what was put in this group. Before anything that looks at rows, and before COMMIT.
- */
+/* jobs_put.c: writes the group's insert batch. Call before reading rows, and before COMMIT. */
 int store_flush_puts(struct store *st) MUST_CHECK;
 void job_put_refuse(struct job *job, const char *why);
 
-/* jobs_reject.c: deletes a slice of what is over keep_rejected, the oldest first; for store_transaction() */
+/* jobs_reject.c: deletes a slice of the oldest lines above keep_rejected; for
+ * store_transaction(). */
 int store_trim_rejected(struct store *st, void *arg) MUST_CHECK;
 
 /* jobs_backup.c */
 void store_end_backup(struct store *st);
 void store_end_abandoned_backup(struct store *st, int64_t mono_us);
 
-/* upkeep.c: one bounded piece of what is due. idle: nobody waits. Returns when to come again, microseconds from now
- * (0: at once; INT64_MAX: not before the next write). */
+/* maintenance.c: does one bounded piece of what is due. idle: no jobs wait. Returns the time
+ * until the next call in microseconds (0: at once; INT64_MAX: not before the next write). */
 int64_t store_upkeep(struct store *st, int64_t wall_us, int64_t mono_us, bool idle);
-/* sweep.c: envelopes that no event needs any more. Whether it has work, and one slice of it. */
+/* garbage_collection.c: envelopes that no event uses. Whether it has work to do, and one slice
+ * of it. */
 bool sweep_is_due(const struct store *st);
 void sweep_step(struct store *st);
-/* When a dead or kept row may go. */
+/* Returns when a dead or kept row may be deleted (wall clock). */
 int64_t upkeep_due_us(const struct store *st, enum dead_reason reason, int64_t settled_us);
-/* jobs_settle.c: an id for store_flush_gone(); most likely queued in that stream, 0: not known. */
+/* jobs_settle.c: adds an id for store_flush_gone(). sid: the stream in which it is most likely
+ * queued; 0: not known. */
 int store_gather_gone(struct store *st, uint64_t id, uint32_t sid) MUST_CHECK;
 
-/* An event's state becomes dead or kept; counters follow. */
+/* Changes an event's state and updates the counters. */
 int store_set_state(struct store *st, uint64_t id, uint32_t sid, enum event_state from,
                     enum event_state to) MUST_CHECK;
-/* 1: found; 0: no such event. */
+/* Returns 1 if found, 0 if there is no such event. */
 int store_get_state(struct store *st, uint64_t id, uint32_t *ret_sid, enum event_state *ret_state) MUST_CHECK;
-/* Makes a dead letter of a row without an attempt (expired, corrupt). */
+/* Makes a dead letter of an event without an attempt (expired, corrupt). */
 int store_bury(struct store *st, uint64_t id, uint32_t sid, enum event_state from, enum dead_reason reason,
                int64_t wall_us) MUST_CHECK;
 
