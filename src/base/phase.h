@@ -1,5 +1,4 @@
-/* phase.h - the phase of the process: set by the daemon, read by everything else; loop thread
- * only */
+/* phase.h - the phase of the process, set by the daemon; loop thread only */
 #ifndef BASE_PHASE_H
 #define BASE_PHASE_H
 

@@ -1,5 +1,4 @@
-/* json_duplicates.h - detection of duplicate member names: cheap for small objects, linear for
- * hostile ones */
+/* json_duplicates.h - detection of duplicate member names, linear even for hostile objects */
 #ifndef JSON_JSON_DUPLICATES_H
 #define JSON_JSON_DUPLICATES_H
 

@@ -1,5 +1,4 @@
-/* json_read.h - a strict JSON parser that builds a flat tree; rejects what yajl wrongly accepts
- * (src/README.md, traps 19 to 21) */
+/* json_read.h - a strict JSON parser that builds a flat tree (src/README.md, traps 19 to 21) */
 #ifndef JSON_JSON_READ_H
 #define JSON_JSON_READ_H
 

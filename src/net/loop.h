@@ -1,5 +1,4 @@
-/* loop.h - the event loop: timers, descriptors, signals, and a defined end of each turn; loop
- * thread only
+/* loop.h - the event loop: timers, descriptors, signals, the end of a turn; loop thread only
  *
  * A turn runs the callbacks that are due (they record facts), then the tail function (which
  * decides), then frees what was deferred. Nothing freed in a callback is touched again in the

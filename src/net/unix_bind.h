@@ -1,5 +1,4 @@
-/* unix_bind.h - binding a Unix socket with its final mode, without touching files of others; for
- * net/ only */
+/* unix_bind.h - binding a Unix socket with its final mode, without touching files of others */
 #ifndef NET_UNIX_BIND_H
 #define NET_UNIX_BIND_H
 

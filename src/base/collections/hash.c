@@ -1,5 +1,4 @@
-/* hash.c - SipHash-1-3: one round per word, three to finish (Aumasson and Bernstein, "SipHash: a
- * fast short-input PRF") */
+/* hash.c - SipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast short-input PRF") */
 #include "base/collections/hash.h"
 
 #include <endian.h>

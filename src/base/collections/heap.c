@@ -1,5 +1,4 @@
-/* heap.c - an intrusive pairing heap: insert in O(1), remove the least in O(log n), no
- * allocations */
+/* heap.c - an intrusive pairing heap: insert in O(1), remove the least in O(log n) */
 #include "base/collections/heap.h"
 
 /* Merges two heaps, either of which may be NULL. The result has no sibling. */

@@ -1,5 +1,4 @@
-/* heap.h - an intrusive pairing heap: insert in O(1), remove the least in O(log n), no
- * allocations */
+/* heap.h - an intrusive pairing heap: insert in O(1), remove the least in O(log n) */
 #ifndef BASE_COLLECTIONS_HEAP_H
 #define BASE_COLLECTIONS_HEAP_H
 

@@ -1,5 +1,4 @@
-/* idmap.c - a hash map from ids to pointers: open addressing, linear probing, backward-shift
- * deletion */
+/* idmap.c - a hash map from ids to pointers, with open addressing */
 #include "base/collections/idmap.h"
 
 #include <errno.h>

@@ -1,5 +1,4 @@
-/* idmap.h - a hash map from ids to pointers: open addressing, linear probing, backward-shift
- * deletion */
+/* idmap.h - a hash map from ids to pointers, with open addressing */
 #ifndef BASE_COLLECTIONS_IDMAP_H
 #define BASE_COLLECTIONS_IDMAP_H
 

@@ -1,5 +1,4 @@
-/* http_client.c - the life of a POST request over curl-multi, from http_post() to
- * http_client_reap()
+/* http_client.c - the life of a POST request over curl-multi
  *
  * The rest is in http_client_events.c (libevent), http_client_options.c (libcurl's options),
  * http_client_conns.c (connections) and http_client_answer.c (the answer). */

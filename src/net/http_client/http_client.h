@@ -1,5 +1,4 @@
-/* http_client.h - POST requests over curl-multi on libevent, without knowledge of GA4 or SQLite;
- * loop thread only */
+/* http_client.h - POST requests over curl-multi on libevent; loop thread only */
 #ifndef NET_HTTP_CLIENT_HTTP_CLIENT_H
 #define NET_HTTP_CLIENT_HTTP_CLIENT_H
 

@@ -1,5 +1,4 @@
-/* http_client_conns.c - the state of each connection, and requests that the server did not
- * process
+/* http_client_conns.c - the state of each connection, and requests its server did not process
  *
  * libcurl checks a kept connection before it uses it again and drops it if the peer has closed
  * it. But 8.22 does so only if its last check is more than a second old, and 7.88 misses a

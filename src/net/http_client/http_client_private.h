@@ -1,5 +1,4 @@
-/* http_client_private.h - the internal interface of the HTTP client's files; for
- * net/http_client/ only */
+/* http_client_private.h - the internal interface of net/http_client/ */
 #ifndef NET_HTTP_CLIENT_HTTP_CLIENT_PRIVATE_H
 #define NET_HTTP_CLIENT_HTTP_CLIENT_PRIVATE_H
 

@@ -1,5 +1,4 @@
-/* listener.c - the life cycle of a listener and its connections: open, hold, settle, close,
- * drain */
+/* listener.c - the life cycle of a listener and its connections */
 #include "net/listener/listener.h"
 
 #include <errno.h>

@@ -1,5 +1,4 @@
-/* listener.h - lines over Unix stream sockets, and replies to them, without knowledge of JSON;
- * loop thread only
+/* listener.h - lines over Unix stream sockets, and replies to them; loop thread only
  *
  * Serves the event socket and, with smaller limits, the control socket. Replies are appended to
  * the connection's buffer and written once per turn. */

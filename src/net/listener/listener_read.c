@@ -1,5 +1,4 @@
-/* listener_read.c - reading from connections, one recv() per connection and turn, and splitting
- * into lines */
+/* listener_read.c - reading from connections and splitting into lines */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>

@@ -1,5 +1,4 @@
-/* listener_write.c - replies: collected during a turn, written at its end, bounded for clients
- * that do not read */
+/* listener_write.c - replies: collected during a turn, written at its end, bounded */
 #include <errno.h>
 #include <stdint.h>
 #include <sys/socket.h>
