@@ -1,5 +1,4 @@
-/* store.h - the outbox file, with a synchronous interface for the writer's thread (or inline
- * tests) */
+/* store.h - the outbox file; synchronous, for the writer's thread only (or inline in tests) */
 #ifndef OUTBOX_STORE_STORE_H
 #define OUTBOX_STORE_STORE_H
 
