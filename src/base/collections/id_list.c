@@ -1,4 +1,4 @@
-/* id_list.c - arrays of ids in ascending order */
+/* id_list.c - lookups in arrays of ids in ascending order */
 #include "base/collections/id_list.h"
 
 #include <stdlib.h>

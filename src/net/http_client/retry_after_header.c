@@ -1,7 +1,7 @@
-/* retry_after_header.c - Retry-After and Date, of which any nonsense may come
+/* retry_after_header.c - strict parsers for the Retry-After and Date headers
  *
- * Not CURLINFO_RETRY_AFTER: it cannot tell "0" from an absent header, gives 0 on overflow, 1 for "1.5", and negative
- * numbers for dates that have passed. */
+ * CURLINFO_RETRY_AFTER is not used, because it cannot distinguish "0" from an absent header and
+ * returns 0 on overflow, 1 for "1.5" and negative numbers for dates that have passed. */
 #include "net/http_client/retry_after_header.h"
 
 #include <ctype.h>
@@ -23,9 +23,10 @@ static struct slice trim(struct slice s)
 	return s;
 }
 
-/* Seconds since 1970, -1 for what is no date. The three forms of RFC 9110, 5.6.7; nobody calls setlocale(), so the
- * names are English. Not curl_getdate(): its time_t is libcurl's, of 32 bits on some systems, where dates end in
- * 2038. */
+/* Returns the seconds since 1970, or -1 if the text is not a date in one of the three forms of
+ * RFC 9110, section 5.6.7. The names are parsed in English, because this program never calls
+ * setlocale(). curl_getdate() is not used, because it returns libcurl's time_t, which has 32
+ * bits on some systems and ends in 2038. */
 static int64_t parse_date(struct slice s)
 {
 	static const char *const forms[] = {
