@@ -14,9 +14,10 @@ int notify_open(void);
 void notify_send(int fd, const char *text);
 /* Returns half of $WATCHDOG_USEC in microseconds if it is meant for this process, otherwise 0. */
 int64_t notify_watchdog_interval_us(void);
-/* Takes the inherited descriptor (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES) that is named
- * stream-unix or is a Unix stream socket bound to path; makes it nonblocking and close-on-exec.
- * *ret_fd is -1 if there is none. Clears the variables. */
+/* Takes the inherited descriptor (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES) that fits best: one
+ * bound to path, else one named ga4relay, else any listening Unix stream socket. Makes it
+ * nonblocking and close-on-exec, closes the others and clears the variables. *ret_fd is -1 if
+ * there is none. */
 int notify_take_listen_fd(const char *path, int *ret_fd, struct err *err) MUST_CHECK;
 
 #endif
