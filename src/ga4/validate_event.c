@@ -258,13 +258,18 @@ static bool leave_out_null(struct judge *j, const struct json_node *parent, cons
 	               name_of(name, j, node));
 }
 
-static bool judge_item_end(struct judge *j, const struct json_node *item, bool identified, unsigned customs)
+static bool judge_unidentified(struct judge *j, const struct json_node *item)
 {
 	bool other = json_member(j->doc, item, "id") || json_member(j->doc, item, "name");
 
-	if (!identified && !finding(j, TIER_W, CODE_VALUE_REQUIRED, MISSING(item, "item_id"),
-	                            "an item needs an item_id or an item_name that is not empty%s",
-	                            other ? "; GA4 does not take id and name for them" : ""))
+	return finding(j, TIER_W, CODE_VALUE_REQUIRED, MISSING(item, "item_id"),
+	               "an item needs an item_id or an item_name that is not empty%s",
+	               other ? "; GA4 does not take id and name for them" : "");
+}
+
+static bool judge_item_end(struct judge *j, const struct json_node *item, bool identified, unsigned customs)
+{
+	if (!identified && !judge_unidentified(j, item))
 		return false;
 	return customs <= LIMIT_ITEM_CUSTOM_PARAMS || finding(j, TIER_W, CODE_EXCEEDED_MAX_ENTITIES, AT_END(item),
 	                                                      "%u custom parameters in one item; %d at most by "
