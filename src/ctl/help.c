@@ -28,8 +28,8 @@ void help_print_all(void)
 		print_padded(left);
 		puts(c[i].help);
 	}
-	puts("\nEvery command has --help and --json. --offline FILE works on the outbox\n"
-	     "of a stopped daemon (list, show, count, export, check, remove, restore). ids piped\n"
+	puts("\nEvery command has --help and --json. --offline FILE works on the outbox of a\n"
+	     "stopped daemon (list, show, count, export, check, remove, restore). ids piped\n"
 	     "in with - compose:\n"
 	     "  ga4relay-ctl --json list --state dead | jq .id | ga4relay-ctl retry -\n\n"
 	     "Exit: 0 done; 1 the daemon said no, or an id is unknown; 2 usage; 3 no daemon.\n"

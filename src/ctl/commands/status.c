@@ -194,10 +194,11 @@ static void outbox(struct screen *s, const struct json_doc *d)
 		paint(s, COLOR_PLAIN);
 		add(s,
 		    "\n%*s%s; bring back what is readable: ga4relay-ctl\n"
-		    "%*s--offline FILE export | ga4relay-ctl send -; then --offline FILE remove --yes\n",
+		    "%*s--offline FILE export | ga4relay-ctl send -, then\n"
+		    "%*sga4relay-ctl --offline FILE remove --yes\n",
 		    LABEL, "",
 		    memmem(aside.p, aside.n, ".replaced-", 10) ? "a backup took its place" : "the outbox was damaged",
-		    LABEL, "");
+		    LABEL, "", LABEL, "");
 	}
 	if (twice > 0) {
 		label(s, "restart");
