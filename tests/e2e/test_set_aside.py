@@ -168,6 +168,28 @@ def test_remove_takes_nothing_else(relay, name):
     assert names(relay) == wanted(range(10))
 
 
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+@pytest.mark.parametrize("n", [2, 3])
+def test_remove_of_what_is_half_set_aside(relay, n):
+    """Killed when the WAL has its new name and the outbox not yet (of renames, the first is the WAL's): both are needed."""
+    fill(relay, 0, 300)
+    relay.kill9()
+    destroy(relay.db, 1)
+    traced(relay, f"rename:signal=SIGKILL:when={n}")
+    relay.spawn()
+    relay.wait_exit()
+    relay.wrapper = []
+    half, = relay.dir.glob("outbox.db.corrupt-*-wal")
+    r = relay.ctl_raw("--offline", str(half).removesuffix("-wal"), "remove", "--yes")
+    assert r.returncode == 1 and "not been set aside to the end" in r.stderr, r
+    assert half.exists()
+    relay.start()
+    old, = asides(relay)
+    assert len(names(relay, "--offline", old)) >= 250
+    relay.ctl("--offline", old, "remove", "--yes")
+    assert not list(relay.dir.glob("outbox.db.corrupt-*"))
+
+
 def test_remove_waits_for_nobody_who_reads(relay):
     import fcntl
     damage(relay, 0, 100)
@@ -273,6 +295,26 @@ def test_restore_from_a_copy_with_its_wal(backed, tmp_path):
     assert said["events"] == 300 and said["next_id"] > last
     backed.start()
     assert names(backed) == wanted(range(300, 600))
+
+
+def test_restore_from_a_database_without_its_wal(backed, tmp_path):
+    """It is sound, and 100 events that only the WAL held are not in it: refused, and so said by whatever else reads it."""
+    backed.kill9()
+    backed.start()
+    fill(backed, 600, 100)
+    backed.kill9()
+    copy = tmp_path / "c.db"
+    shutil.copy(backed.db, copy)
+    before = files(backed)
+    r = backed.ctl_raw("--offline", backed.db, "restore", copy)
+    assert r.returncode == 1 and "without its -wal file" in r.stderr and files(backed) == before, r
+    for command in ("check", "export", "count", "list"):
+        r = backed.ctl_raw("--offline", copy, command)
+        assert r.returncode == 1 and "c.db needs its -wal file, which is not there" in r.stderr, (command, r)
+    assert names(backed, "--offline", copy) == wanted(range(300, 600))
+    shutil.copy(wal_of(backed.db), wal_of(copy))
+    said, = backed.ctl("--offline", backed.db, "restore", copy)
+    assert said["events"] == 400
 
 
 def test_restore_over_a_damaged_outbox(backed):

@@ -294,10 +294,11 @@ static enum ctl_exit judge_whole(struct offline *o)
 	struct store_rows rows;
 	struct err err;
 	char n[32];
+	bool lacks_wal = store_lacks_wal(o->store);
 	int r = 0;
 
 	if (!o->searched && !store_is_salvaged(o->store))
-		return CTL_DONE;
+		return lacks_wal ? CTL_REFUSED : CTL_DONE;
 	r = store_count_rows(o->store, o->filter.rejected, &rows);
 	if (r < 0 && store_salvage(o->store, &err) == 0)
 		r = store_count_rows(o->store, o->filter.rejected, &rows);
@@ -311,7 +312,7 @@ static enum ctl_exit judge_whole(struct offline *o)
 		ctl_complain("%s of what was printed lacks what events share (client_id, ...): that is lost, and "
 		             "`send` refuses them",
 		             text_count(o->bare, n));
-	return store_rows_whole(&rows) && o->bare == 0 ? CTL_DONE : CTL_REFUSED;
+	return store_rows_whole(&rows) && o->bare == 0 && !lacks_wal ? CTL_DONE : CTL_REFUSED;
 }
 
 static enum ctl_exit show_ids(void *arg, const uint64_t *ids, size_t n)

@@ -82,9 +82,11 @@ void offline_say_passed_over(const struct store *store, const char *path)
 {
 	if (store_passed_over_wal(store))
 		ctl_complain("%s-wal belongs to another file, or to another copy of this one: it was not read", path);
+	if (store_lacks_wal(store))
+		ctl_complain("%s needs its -wal file, which is not there: what was written last may be missing", path);
 }
 
-static enum ctl_exit look(const char *path, struct store_check *ret)
+static enum ctl_exit look(const char *path, struct store_check *ret, bool *ret_lacks_wal)
 {
 	const struct store_config config = {
 	        .path = path, .read_only = true, .max_events = UINT64_MAX, .max_bytes = UINT64_MAX};
@@ -96,6 +98,7 @@ static enum ctl_exit look(const char *path, struct store_check *ret)
 		return CTL_REFUSED;
 	}
 	offline_say_passed_over(store, path);
+	*ret_lacks_wal = store_lacks_wal(store);
 	store_check(store, ret);
 	store_close(store);
 	return CTL_DONE;
@@ -104,7 +107,8 @@ static enum ctl_exit look(const char *path, struct store_check *ret)
 enum ctl_exit offline_verify(struct ctl *ctl, const char *path, enum offline_say say)
 {
 	struct store_check check;
-	enum ctl_exit code = look(path, &check);
+	bool lacks_wal;
+	enum ctl_exit code = look(path, &check, &lacks_wal);
 
 	if (code != CTL_DONE)
 		return code;
@@ -112,7 +116,7 @@ enum ctl_exit offline_verify(struct ctl *ctl, const char *path, enum offline_say
 		print_json(&check);
 	else if (say == OFFLINE_SAY_ALL || (say == OFFLINE_SAY_DAMAGE && !check.sound))
 		print_text(ctl, path, &check);
-	return check.sound ? CTL_DONE : CTL_REFUSED;
+	return check.sound && !lacks_wal ? CTL_DONE : CTL_REFUSED;
 }
 
 enum ctl_exit offline_check(struct ctl *ctl)

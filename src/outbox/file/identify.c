@@ -30,7 +30,8 @@ static int judge_header(const char *path, const unsigned char *header, ssize_t n
 	uint32_t version;
 
 	if (n < HEADER_SIZE || memcmp(header, magic, sizeof(magic)) != 0) {
-		int ours = lockfile_exists(path, err);
+		struct lockfile lock;
+		int ours = lockfile_look(&lock, path, err);
 
 		*ret = ours > 0 ? OUTBOX_DAMAGED : OUTBOX_STRANGE;
 		return ours < 0 ? ours : 0;

@@ -102,7 +102,7 @@ int lockfile_take(struct lockfile *ret, const char *outbox_path, struct err *err
 	return 0;
 }
 
-int lockfile_exists(const char *outbox_path, struct err *err)
+int lockfile_look(struct lockfile *ret, const char *outbox_path, struct err *err)
 {
 	char path[PATH_MAX];
 	struct lockfile l = {.fd = -1};
@@ -116,7 +116,8 @@ int lockfile_exists(const char *outbox_path, struct err *err)
 		               ? 0
 		               : err_set(err, -errno, "outbox: %s cannot be opened: %s", path, strerror(errno));
 	r = read_facts(&l, path, err);
-	fd_close(l.fd);
+	l.fd = fd_close(l.fd);
+	*ret = l;
 	return r;
 }
 

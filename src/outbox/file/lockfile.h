@@ -30,8 +30,8 @@ struct lockfile {
 
 /* Makes it when it is missing. 0; -EBUSY another process holds it. */
 int lockfile_take(struct lockfile *ret, const char *outbox_path, struct err *err) MUST_CHECK;
-/* Whether there is one with our title, without taking it: 1 or 0; negative: that cannot be told. */
-int lockfile_exists(const char *outbox_path, struct err *err) MUST_CHECK;
+/* Whether there is one with our title, and what it says, without taking it: 1 or 0; negative: that cannot be told. */
+int lockfile_look(struct lockfile *ret, const char *outbox_path, struct err *err) MUST_CHECK;
 /* Writes and syncs the facts; closed, aside and restore as they stand in *l. */
 int lockfile_write(struct lockfile *l, uint64_t id_mark, bool suspect) MUST_CHECK;
 void lockfile_release(struct lockfile *l, const char *outbox_path);

@@ -165,6 +165,26 @@ int store_find_asides(const char *path, struct store_asides *ret, struct err *er
 	return r;
 }
 
+/* Stopped half way, it is still needed under this name: the rest of it follows at the next start. */
+static int check_ended(const char *path, struct err *err)
+{
+	const char *suffix = strrchr(path, '.');
+	struct lockfile lock;
+	char outbox[PATH_MAX];
+	int r = beside_name(outbox, path, "", err);
+
+	if (r < 0)
+		return r;
+	outbox[suffix - path] = '\0';
+	r = lockfile_look(&lock, outbox, err);
+	if (r > 0 && strcmp(lock.aside, suffix) == 0)
+		return err_set(err, -EBUSY,
+		               "%s has not been set aside to the end, so nothing was removed: the next start of "
+		               "ga4relay goes on with it",
+		               path);
+	return r < 0 ? r : 0;
+}
+
 int store_remove_aside(const char *path, void (*said)(const char *name), struct err *err)
 {
 	struct lockfile lock;
@@ -173,6 +193,9 @@ int store_remove_aside(const char *path, void (*said)(const char *name), struct 
 
 	if (!aside_is_name(path) && !is_orphan(path))
 		return err_set(err, -EINVAL, "%s is not an outbox that was set aside; left unchanged", path);
+	r = aside_is_name(path) ? check_ended(path, err) : 0;
+	if (r < 0)
+		return r;
 	r = lockfile_take(&lock, path, err);
 	if (r < 0)
 		return r;

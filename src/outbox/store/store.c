@@ -262,8 +262,10 @@ static int settle_wal(struct store *st, int64_t wall_us, struct err *err)
 		return r;
 	st->wal = look.kind;
 	st->had_wal = look.kind == WAL_OWN || look.kind == WAL_UNUSED;
-	if (st->config.read_only)
+	if (st->config.read_only) {
+		st->lacks_wal = !st->had_wal && look.is_needed;
 		return 0;
+	}
 	r = wal_keep_anothers(st->path, &look, err);
 	if (r > 0 || (!st->had_wal && look.is_needed))
 		note_missing_wal(st, wall_us);
@@ -524,6 +526,11 @@ uint64_t store_last_id(const struct store *st)
 bool store_passed_over_wal(const struct store *st)
 {
 	return st->config.read_only && st->wal == WAL_ANOTHERS;
+}
+
+bool store_lacks_wal(const struct store *st)
+{
+	return st->lacks_wal;
 }
 
 const char *store_stream_name(const struct store *st, uint32_t sid)

@@ -49,6 +49,8 @@ int store_count_rows(struct store *st, bool rejected, struct store_rows *ret) MU
 bool store_is_salvaged(const struct store *st);
 /* Of a store that was opened read_only: another file's WAL lies beside it, and was not read. */
 bool store_passed_over_wal(const struct store *st);
+/* The file's mark says that it needs a WAL, and its own is not there: what was written last may be missing. */
+bool store_lacks_wal(const struct store *st);
 /* Checkpoints, truncates the WAL, closes. Takes NULL. */
 struct store *store_close(struct store *st);
 /* Renames a damaged outbox (and its WAL) to PATH.corrupt-YYYYMMDDTHHMMSSZ. The next store_open()
@@ -63,7 +65,8 @@ struct store_asides {
 };
 int store_find_asides(const char *path, struct store_asides *ret, struct err *err) MUST_CHECK;
 /* Removes an outbox that was set aside, or what is left of it, with all that belongs to it; said() gets each name.
- * -EINVAL: it is not one, and nothing was removed; -EBUSY: somebody reads it; -ENOENT. */
+ * -EINVAL: it is not one, and nothing was removed; -EBUSY: somebody reads it, or it has not been set aside to the end;
+ * -ENOENT. */
 int store_remove_aside(const char *path, void (*said)(const char *name), struct err *err) MUST_CHECK;
 /* Restores a backup in place of the outbox of a stopped relay. The existing outbox is set aside
  * with its WAL. Ids continue above those of both. If interrupted, nothing has changed, or the
