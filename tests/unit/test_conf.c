@@ -25,8 +25,10 @@ static char path[64], secret_path[64];
 
 static void write_file(const char *name, const char *text, mode_t mode)
 {
-	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+	int fd;
 
+	unlink(name); /* one of mode 0400 cannot be written again, but by root */
+	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	assert_true(fd >= 0);
 	assert_int_equal(fchmod(fd, mode), 0);
 	assert_int_equal(fd_write_all(fd, text, strlen(text)), 0);

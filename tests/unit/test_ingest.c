@@ -309,26 +309,24 @@ static void pressure_stops_reading(void **state)
 	static char text[LINES * sizeof(GOOD)], replies[LINES * 64];
 	struct ingest_stats stats;
 	int fds[CLIENTS], clients = 0;
+	int64_t give_up_us;
 	size_t n = 0;
 
 	for (int i = 0; i < LINES; i++)
 		n += (size_t)sprintf(text + n, "%s", GOOD);
 	x->writer_works = false;
-	while (clients < CLIENTS) {
-		size_t done = 0;
-		ssize_t r;
-		int fd = fds[clients++] = client(&x->f);
-		/* As much as it takes: some will have to wait. */
-		while (done < n && (r = send(fd, text + done, n - done, MSG_NOSIGNAL)) > 0) {
-			done += (size_t)r;
+	give_up_us = real_us() + 60 * US_PER_S;
+	for (stats.paused = false; clients < CLIENTS && !stats.paused; clients++) {
+		fds[clients] = client(&x->f);
+		for (size_t done = 0; done < n && !stats.paused && real_us() < give_up_us;) {
+			ssize_t r = send(fds[clients], text + done, n - done, MSG_NOSIGNAL);
+
+			done += r > 0 ? (size_t)r : 0;
 			settle(&x->f);
+			ingest_get_stats(x->in, &stats);
 		}
-		if (done < n)
-			break;
 	}
-	settle(&x->f);
-	ingest_get_stats(x->in, &stats);
-	assert_true(stats.paused);
+	UNTIL(&x->f, (ingest_get_stats(x->in, &stats), stats.paused));
 	assert_in_range(writer_pending(x->writer), 16384, 16384 + 2048);
 	x->writer_works = true;
 	UNTIL(&x->f, (ingest_get_stats(x->in, &stats), !stats.paused));
