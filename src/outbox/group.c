@@ -23,6 +23,8 @@ enum {
 	FINISH_COMMITS = 2,
 	FRAMES_SHARED = 3
 };
+/* Jobs in one transaction on a full disk. A settle job has up to 25 events, and each event takes a page or two. */
+enum { JOBS_PIECE = 4 };
 /* The result of a job that has not run. */
 enum { JOB_PENDING = 1 };
 
@@ -169,11 +171,14 @@ static void attempt_in_halves(struct store *st, struct job **jobs, size_t n)
 		attempt_in_halves(st, jobs + n / 2, n - n / 2);
 		return;
 	}
+	if (trouble == TROUBLE_FULL)
+		ballast_note_spent(st);
 	fail_pending(jobs, n, trouble == TROUBLE_FULL ? -ENOSPC : -EIO);
 }
 
-/* Handles a full disk: rejects the jobs that store something, and runs the others again in the
- * room that the ballast freed. */
+/* Handles a full disk: rejects the jobs that store something, and runs the others again in the room that the ballast
+ * freed. They run a few at a time and the WAL restarts before each transaction, because a WAL that grew would keep
+ * the ballast's room. */
 static void without_growth(struct store *st, struct job **jobs, size_t n)
 {
 	bool any = false;
@@ -186,14 +191,38 @@ static void without_growth(struct store *st, struct job **jobs, size_t n)
 			any = true;
 		}
 	}
-	/* With the ballast's room the WAL restarts, and the remaining jobs need no further room. */
-	checkpoint(st);
-	if (!any)
+	for (size_t i = 0; i < n && !st->fatal; i += JOBS_PIECE) {
+		checkpoint(st);
+		if (any && !st->fatal)
+			attempt_in_halves(st, jobs + i, n - i < JOBS_PIECE ? n - i : JOBS_PIECE);
+	}
+	fail_pending(jobs, n, -EIO);
+}
+
+static void store_jobs(struct store *st, struct job **jobs, size_t n)
+{
+	if (!st->fatal && attempt(st, jobs, n) == 0)
 		return;
-	if (st->fatal)
-		fail_pending(jobs, n, -EIO);
+	if (st->db.trouble == TROUBLE_FULL && !st->fatal)
+		without_growth(st, jobs, n);
 	else
-		attempt_in_halves(st, jobs, n);
+		fail_all(jobs, n, -EIO);
+}
+
+/* For a disk that is almost full: transactions stay small, so that the WAL does not need to grow. */
+static void store_in_pieces(struct store *st, struct job **jobs, size_t n)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < n; i++)
+		any |= !jobs[i]->class->grows;
+	if (any)
+		ballast_give_back(st);
+	for (size_t i = 0; i < n; i += JOBS_PIECE) {
+		store_jobs(st, jobs + i, n - i < JOBS_PIECE ? n - i : JOBS_PIECE);
+		if (!st->fatal)
+			checkpoint(st);
+	}
 }
 
 void store_group(struct store *st, struct job **jobs, size_t n)
@@ -208,12 +237,10 @@ void store_group(struct store *st, struct job **jobs, size_t n)
 	st->upkeep.active_mono_us = mono_us;
 	db_forget_trouble(&st->db);
 	space_check(st, mono_us, false);
-	if (attempt(st, jobs, n) == 0)
-		return;
-	if (st->db.trouble == TROUBLE_FULL && !st->fatal)
-		without_growth(st, jobs, n);
+	if (space_is_tight(st))
+		store_in_pieces(st, jobs, n);
 	else
-		fail_all(jobs, n, -EIO);
+		store_jobs(st, jobs, n);
 }
 
 void store_read(struct store *st, struct job *job)

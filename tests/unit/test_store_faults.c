@@ -147,6 +147,30 @@ static void stop_that_cannot_be_noted_is_no_loss(void **state)
 	assert_int_equal(count_of(f, f->web, STATE_QUEUED), 1);
 }
 
+/* Somebody else takes the room of the ballast. That is logged once; when there is room again, everything goes on. */
+static void room_of_the_ballast_is_taken(void **state)
+{
+	struct fixture *f = full_fixture = *state;
+	uint64_t id = put(f, f->web, "1.2", "refund");
+	struct job_put p;
+
+	atomic_store(&faults.write, SQLITE_FULL);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(settle_at(f, &id, 1, SETTLE_DELIVERED, DEAD_NONE, false, T0), -ENOSPC);
+		assert_true(ballast_is_out());
+		assert_true(f->st->space.ballast_spent);
+		assert_false(f->st->fatal);
+	}
+	faults_clear();
+	settle(f, id, SETTLE_DELIVERED, DEAD_NONE);
+	assert_int_equal(f->st->ledger.rows, 0);
+	store_upkeep(f->st, T0, clock_mono_us() + 2 * US_PER_S, true);
+	assert_false(ballast_is_out());
+	assert_false(f->st->space.ballast_spent);
+	assert_int_equal(try_put(f, f->web, "1.2", "refund", 1, NULL, T0, &p), 0);
+	assert_books_balance(f);
+}
+
 /* As any other end: the ballast makes room for the last commit. */
 static void stop_on_a_full_disk_is_clean(void **state)
 {
@@ -498,6 +522,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        T(full_in_the_middle_stores_nothing),
 	        T(full_at_commit_gives_the_ballast_back),
+	        T(room_of_the_ballast_is_taken),
 	        T(write_error_is_no_end),
 	        T(stop_that_cannot_be_noted_is_no_loss),
 	        T(stop_on_a_full_disk_is_clean),

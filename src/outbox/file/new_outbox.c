@@ -13,6 +13,7 @@
 #include "outbox/db/joined_writes.h"
 #include "outbox/db/schema.h"
 #include "outbox/file/beside.h"
+#include "outbox/file/in_place.h"
 #include "outbox/file/pairing.h"
 
 /* Mode 0600 whatever the umask is; SQLite gives its other files the same mode. */
@@ -23,6 +24,7 @@ static int make_empty(const char *path, struct err *err)
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 || fchmod(fd, 0600) < 0)
 		return err_set(err, -errno, "outbox: %s cannot be made: %s", path, strerror(errno));
+	in_place_set(fd);
 	return 0;
 }
 

@@ -1,215 +1,114 @@
-/* ballast.c - free space: the limits, the disk, and the ballast */
+/* ballast.c - disk space reserved for recording outcomes on a full disk
+ *
+ * PATH.ballast is a file of allocated blocks without content. When a write of the outbox finds the disk full, the
+ * blocks are released to the file system, so that outcomes can be committed and make room. Once there is room again,
+ * they are allocated anew. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "outbox/file/beside.h"
+#include "outbox/file/in_place.h"
 #include "outbox/store/store_private.h"
 
-/* Check again after this many bytes or this much time. */
-#define CHECK_BYTES (256u << 10)
-#define CHECK_US US_PER_S
-/* Reserve on top of every limit, for writes that a check cannot foresee. */
-#define MARGIN_BYTES (1u << 20)
-/* Size of a WAL frame's header (sqlite.org/fileformat2.html, "The WAL File Format"). */
-enum { FRAME_HEADER = 24 };
-
-/* If there is no room for another file, there is no ballast until the next start. */
 static bool has_no_room(int error)
 {
 	return error == ENOSPC || error == EDQUOT;
 }
 
-static int open_ballast(struct store *st, struct err *err)
+static int open_file(struct store *st, struct err *err)
 {
+	struct space *s = &st->space;
 	char path[PATH_MAX];
 	struct stat sb;
-	int r;
+	int r = beside_name(path, st->path, ".ballast", err);
 
-	st->space.ballast_fd = -1;
-	if (st->config.ballast == 0 || st->config.read_only)
-		return 0;
-	r = beside_name(path, st->path, ".ballast", err);
 	if (r < 0)
 		return r;
-	st->space.ballast_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-	if (st->space.ballast_fd < 0)
+	s->ballast_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	if (s->ballast_fd < 0)
 		return has_no_room(errno) ? 0
 		                          : err_set(err, -errno, "outbox: its ballast %s cannot be opened: %s", path,
 		                                    strerror(errno));
-	(void)fchmod(st->space.ballast_fd, 0600);
-	if (fstat(st->space.ballast_fd, &sb) < 0)
+	(void)fchmod(s->ballast_fd, 0600);
+	in_place_set(s->ballast_fd);
+	if (fstat(s->ballast_fd, &sb) < 0)
 		return err_set(err, -errno, "outbox: its ballast %s cannot be looked at: %s", path, strerror(errno));
-	/* Blocks instead of size, because a sparse file reserves nothing. st_blocks is in units
-	 * of 512 bytes. */
-	st->space.ballast_out = (uint64_t)sb.st_blocks * 512 < st->config.ballast;
+	/* Blocks instead of size, because a sparse file reserves nothing. st_blocks is in units of 512 bytes. */
+	s->ballast_out = (uint64_t)sb.st_blocks * 512 < st->config.ballast;
 	return 0;
 }
 
-static bool ballast_is_missing(const struct store *st)
+int ballast_open(struct store *st, struct err *err)
 {
-	return st->space.ballast_out && st->space.ballast_fd >= 0;
+	st->space.ballast_fd = -1;
+	st->space.ballast_out = true;
+	return st->config.ballast == 0 || st->config.read_only ? 0 : open_file(st, err);
 }
 
-static void take_ballast_back(struct store *st, uint64_t file_system_free)
+void ballast_close(struct store *st)
 {
-	if (!ballast_is_missing(st) ||
-	    file_system_free < st->config.min_free_disk + st->config.ballast + MARGIN_BYTES)
+	st->space.ballast_fd = fd_close(st->space.ballast_fd);
+}
+
+bool ballast_is_missing(const struct store *st)
+{
+	return st->space.ballast_out && st->config.ballast > 0;
+}
+
+void ballast_take(struct store *st)
+{
+	struct space *s = &st->space;
+	struct err err;
+
+	if (s->ballast_fd < 0 && (open_file(st, &err) < 0 || s->ballast_fd < 0))
 		return;
-	if (posix_fallocate(st->space.ballast_fd, 0, (off_t)st->config.ballast) == 0)
-		st->space.ballast_out = false;
-	else if (ftruncate(st->space.ballast_fd, 0) < 0)
+	if (posix_fallocate(s->ballast_fd, 0, (off_t)st->config.ballast) == 0)
+		s->ballast_out = s->ballast_spent = false;
+	else if (ftruncate(s->ballast_fd, 0) < 0)
 		log_warning("outbox: a part of the ballast stays on the disk: %s", strerror(errno));
 }
 
-/* Returns the room for new events. While the ballast is released, half of it is reserved for
- * outcomes, which make room; events do not. The database's free pages count as room even if the
- * file system is full. */
-static uint64_t room_for_events(const struct space *s, const struct store *st)
+/* On btrfs even truncating a file needs room, while removing one may use a reserve of the file system. The blocks are
+ * only free at the end of btrfs's transaction, up to 30 s later unless it is ended by syncfs(). */
+static void remove_file(struct store *st)
 {
-	uint64_t reserve = ballast_is_missing(st) ? st->config.ballast / 2 : 0,
-	         unused = s->disk_free - s->file_system_free;
-
-	return unused + (s->file_system_free > reserve ? s->file_system_free - reserve : 0);
-}
-
-static const char *find_refusal(const struct store *st)
-{
-	uint64_t room = room_for_events(&st->space, st);
-
-	if (st->space.gone)
-		return "the outbox file was moved, removed or replaced under the running daemon: put it back";
-	if (st->space.wal_gone)
-		return "the outbox's -wal file was moved, removed or replaced under the running daemon: restart it";
-	if (st->space.disk_full || (ballast_is_missing(st) && room < st->config.min_free_disk + MARGIN_BYTES))
-		return "the disk is full";
-	if (st->config.max_bytes && st->space.bytes_used >= st->config.max_bytes)
-		return "outbox.max_bytes is reached";
-	if (room < st->config.min_free_disk)
-		return "less than outbox.min_free_disk is left on the disk";
-	return NULL;
-}
-
-static int count_pages(struct store *st, uint64_t *ret_used, uint64_t *ret_free)
-{
-	int64_t pages, unused;
-	int r = db_one(&st->db, SQL_PAGE_COUNT, 0, &pages);
-
-	if (r == 0)
-		r = db_one(&st->db, SQL_FREE_PAGES, 0, &unused);
-	if (r < 0)
-		return r;
-	*ret_used = (uint64_t)(pages - unused) * (uint64_t)st->db.page_size;
-	*ret_free = (uint64_t)unused * (uint64_t)st->db.page_size;
-	return 0;
-}
-
-/* True if the file is missing or no longer the one that was opened. If that cannot be determined
- * now, assumes that it is still there. */
-static bool is_gone(const struct store *st, const char *suffix, dev_t dev, ino_t ino)
-{
+	_cleanup_(fd_closep) int dir = open(st->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct err err;
-	struct stat sb;
-	int r = ino == 0 ? -1 : beside_look(st->path, suffix, &sb, &err);
 
-	return r == 0 || (r > 0 && (sb.st_ino != ino || sb.st_dev != dev));
-}
-
-/* Records the identity of the files. SQLite creates the WAL when it opens the database and keeps
- * it until the end. They are examined by name, because closing a descriptor would drop SQLite's
- * locks (src/README.md, trap 2). */
-static int remember_files(struct store *st, struct err *err)
-{
-	struct space *s = &st->space;
-	struct stat sb;
-	int r;
-
-	if (st->config.read_only)
-		return 0;
-	r = beside_look(st->path, "", &sb, err);
-	if (r > 0) {
-		s->db_dev = sb.st_dev;
-		s->db_ino = sb.st_ino;
-		r = beside_look(st->path, "-wal", &sb, err);
-	}
-	if (r > 0) {
-		s->wal_dev = sb.st_dev;
-		s->wal_ino = sb.st_ino;
-	}
-	return r < 0 ? r : 0;
-}
-
-void space_check(struct store *st, int64_t mono_us, bool now)
-{
-	struct space *s = &st->space;
-	uint64_t used, unused, file_system_free = s->file_system_free;
-	struct statvfs vfs;
-
-	/* While the outbox is full, each check may find room that deliveries made. */
-	now = now || s->refusal || s->put_bytes >= CHECK_BYTES || mono_us - s->checked_mono_us >= CHECK_US;
-	if (!now)
+	if (beside_remove(st->path, ".ballast", &err) < 0)
 		return;
-	s->checked_mono_us = mono_us;
-	s->put_bytes = 0;
-	if (count_pages(st, &used, &unused) < 0)
-		return;
-	/* Uses the directory, because opening the database file would drop SQLite's locks
-	 * (src/README.md, trap 2). */
-	if (statvfs(st->dir, &vfs) == 0)
-		file_system_free = (uint64_t)vfs.f_bavail * vfs.f_frsize;
-	s->bytes_used = used + (uint64_t)st->db.wal_frames * (uint64_t)(st->db.page_size + FRAME_HEADER);
-	s->file_system_free = file_system_free;
-	s->disk_free = file_system_free + unused;
-	s->gone = is_gone(st, "", s->db_dev, s->db_ino);
-	s->wal_gone = is_gone(st, "-wal", s->wal_dev, s->wal_ino);
-	if (!st->config.read_only)
-		take_ballast_back(st, file_system_free);
-	if (s->disk_full && room_for_events(s, st) >= st->config.min_free_disk + MARGIN_BYTES)
-		s->disk_full = false;
-	s->refusal = find_refusal(st);
+	ballast_close(st);
+	st->space.ballast_out = true;
+	if (dir >= 0)
+		(void)syncfs(dir);
 }
 
-const char *space_refuses(const struct store *st, uint32_t n)
-{
-	if (st->space.refusal)
-		return st->space.refusal;
-	if (st->config.max_events && (uint64_t)st->ledger.kept + n > st->config.max_events)
-		return "outbox.max_events is reached";
-	return NULL;
-}
-
-void space_disk_full(struct store *st)
+void ballast_give_back(struct store *st)
 {
 	struct space *s = &st->space;
 
-	s->disk_full = true;
-	s->refusal = find_refusal(st);
 	if (s->ballast_fd < 0 || s->ballast_out)
 		return;
-	if (ftruncate(s->ballast_fd, 0) == 0)
+	if (in_place_matters(s->ballast_fd) || ftruncate(s->ballast_fd, 0) < 0)
+		remove_file(st);
+	else
 		s->ballast_out = true;
 }
 
-int space_open(struct store *st, struct err *err)
+void ballast_note_spent(struct store *st)
 {
-	int r = open_ballast(st, err);
+	struct space *s = &st->space;
 
-	if (r == 0)
-		r = remember_files(st, err);
-	st->space.file_system_free = UINT64_MAX / 2; /* until it is known */
-	space_check(st, clock_mono_us(), true);
-	return r;
-}
-
-void space_close(struct store *st)
-{
-	st->space.ballast_fd = fd_close(st->space.ballast_fd);
+	if (s->ballast_spent || !ballast_is_missing(st))
+		return;
+	s->ballast_spent = true;
+	log_warning("outbox %s: the disk is still full, although its ballast was given back: something else took the "
+	            "room. Deliveries are recorded as soon as there is any; make room",
+	            st->path);
 }

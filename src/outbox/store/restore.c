@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "outbox/file/beside.h"
 #include "outbox/file/identify.h"
+#include "outbox/file/in_place.h"
 #include "outbox/store/aside.h"
 #include "outbox/store/store_private.h"
 
@@ -62,6 +63,7 @@ static int make_empty(const struct restore *x, struct err *err)
 	fd = open(x->copy, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 || fchmod(fd, 0600) < 0)
 		return err_set(err, -errno, "%s cannot be made: %s", x->copy, strerror(errno));
+	in_place_set(fd);
 	r = own_as(fd, x->path, err);
 	return r < 0 ? r : own_as(x->lock.fd, x->path, err);
 }

@@ -204,9 +204,20 @@ static int set_modes(struct store *st, struct err *err)
 	return r;
 }
 
-static int try_database(struct store *st, struct err *err)
+/* On a full disk that copies what is written over, with the room of the ballast. */
+static int rewrite_old_wal(struct store *st, struct err *err)
 {
 	int r = st->config.read_only ? 0 : rewrite_wal(st->path, st->config.vfs, err);
+
+	if (r != -ENOSPC)
+		return r;
+	ballast_give_back(st);
+	return rewrite_wal(st->path, st->config.vfs, err);
+}
+
+static int try_database(struct store *st, struct err *err)
+{
+	int r = rewrite_old_wal(st, err);
 
 	if (r == 0)
 		r = new_outbox_open(&st->db, &st->config, st->wal, err);
@@ -379,6 +390,8 @@ static int open_all(struct store *st, int64_t wall_us, struct err *err)
 	bool found = r == 0;
 
 	if (found)
+		r = space_prepare(st, err);
+	if (found && r == 0)
 		r = open_database(st, err);
 	if (r == -EUCLEAN && st->config.read_only) {
 		snprintf(st->damage, sizeof(st->damage), "%s", err->text);

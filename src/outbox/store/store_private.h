@@ -15,10 +15,13 @@
 #include "outbox/store/key_clock.h"
 #include "outbox/store/store.h"
 
-/* Free space on the disk and within the limits (ballast.c). */
+/* Free space on the disk and within the limits (space.c, ballast.c). */
 struct space {
-	int ballast_fd;   /* -1: none configured, or it cannot be created */
-	bool ballast_out; /* released to the file system, or not yet allocated */
+	int ballast_fd;     /* -1: none configured, or it cannot be created */
+	bool ballast_out;   /* released to the file system, or not yet allocated */
+	bool ballast_spent; /* releasing it was not enough, which was logged */
+	bool is_btrfs;      /* the file system copies what is overwritten (in_place.h) */
+	bool is_copied;     /* that includes the database file */
 	/* The file was moved or removed: events put now would be missing after a restart */
 	bool gone;
 	/* The same for its WAL: what only that holds would be missing after a crash */
@@ -147,7 +150,21 @@ void space_close(struct store *st);
 void space_check(struct store *st, int64_t mono_us, bool now);
 /* Returns static text saying why n more events are rejected, or NULL. */
 const char *space_refuses(const struct store *st, uint32_t n);
+/* True if there is so little room that transactions must stay small. */
+bool space_is_tight(const struct store *st);
 void space_disk_full(struct store *st);
+/* Call before the database is opened, because closing a descriptor of its file would drop SQLite's locks. */
+int space_prepare(struct store *st, struct err *err) MUST_CHECK;
+
+/* ballast.c */
+int ballast_open(struct store *st, struct err *err) MUST_CHECK;
+void ballast_close(struct store *st);
+/* True if a ballast is configured and not allocated. */
+bool ballast_is_missing(const struct store *st);
+void ballast_take(struct store *st);
+void ballast_give_back(struct store *st);
+/* Logs that outcomes cannot be committed although the ballast was released: once, until it is allocated again. */
+void ballast_note_spent(struct store *st);
 
 /* jobs_settle.c: deletes the events delivered in this group. Call before reading rows, and
  * before COMMIT. */

@@ -6,8 +6,6 @@ import tempfile
 import warnings
 from pathlib import Path
 
-import pytest
-
 SBIN = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 KINDS = {  # size of the image, how it is made, mount options
     "ext4": ("24M", ["mkfs.ext4", "-q", "-F", "-m", "0", "-J", "size=4"], "loop"),
@@ -27,6 +25,8 @@ def missing(kind):
 
 
 def skip(kind, why):
+    import pytest                               # campaigns do without
+
     warnings.warn(f"NO {kind} CAN BE MOUNTED HERE: disks are not tested with it ({why})")
     pytest.skip(f"{kind}: {why}")
 
@@ -63,6 +63,12 @@ class Mount:
         shutil.copyfile(self.image, image)
         return Mount(self.kind, image=image)
 
+    def leave(self, n_bytes):
+        """A neighbour takes all of the room but so much."""
+        free = os.statvfs(self.path)
+        with open(self.path / "neighbour", "wb") as f:
+            os.posix_fallocate(f.fileno(), 0, max(4096, free.f_bavail * free.f_frsize - n_bytes))
+
     def remove(self):
         subprocess.run(["umount", "-l", self.path], capture_output=True)
         self.path.rmdir()
@@ -71,10 +77,10 @@ class Mount:
 
 def fill(disk):
     """To the last byte."""
-    with open(disk / "filler", "ab", buffering=0) as f:
-        for size in (65536, 4096, 1):
-            try:
+    for size in (65536, 4096, 1):
+        try:
+            with open(disk / "filler", "ab", buffering=0) as f:
                 while True:
                     f.write(b"x" * size)
-            except OSError:
-                pass
+        except OSError:
+            pass
