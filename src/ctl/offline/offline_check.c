@@ -83,7 +83,8 @@ void offline_say_passed_over(const struct store *store, const char *path)
 	if (store_passed_over_wal(store))
 		ctl_complain("%s-wal belongs to another file, or to another copy of this one: it was not read", path);
 	if (store_lacks_wal(store))
-		ctl_complain("%s needs its -wal file, which is not there: what was written last may be missing", path);
+		ctl_complain("%s needs its -wal file, which is not there: what was written last may be missing",
+		             path);
 }
 
 static enum ctl_exit look(const char *path, struct store_check *ret, bool *ret_lacks_wal)

@@ -206,10 +206,11 @@ static int check_backup(struct store *st, struct store_restored *ret, struct err
 	struct store_check check;
 
 	if (store_lacks_wal(st))
-		return err_set(err, -EUCLEAN,
-		               "%s was copied without its -wal file, which may hold what was written last: copy both, "
-		               "or bring back what is in it: ga4relay-ctl --offline %s export | ga4relay-ctl send -",
-		               st->path, st->path);
+		return err_set(
+		        err, -EUCLEAN,
+		        "%s was copied without its -wal file, which may hold what was written last: copy both, "
+		        "or bring back what is in it: ga4relay-ctl --offline %s export | ga4relay-ctl send -",
+		        st->path, st->path);
 	store_check(st, &check);
 	if (!check.sound)
 		return err_set(err, -EUCLEAN,

@@ -65,8 +65,8 @@ struct store_asides {
 };
 int store_find_asides(const char *path, struct store_asides *ret, struct err *err) MUST_CHECK;
 /* Removes an outbox that was set aside, or what is left of it, with all that belongs to it; said() gets each name.
- * -EINVAL: it is not one, and nothing was removed; -EBUSY: somebody reads it, or it has not been set aside to the end;
- * -ENOENT. */
+ * -EINVAL: it is not one, and nothing was removed; -EBUSY: somebody reads it, or it has not been set aside to the
+ * end; -ENOENT. */
 int store_remove_aside(const char *path, void (*said)(const char *name), struct err *err) MUST_CHECK;
 /* Restores a backup in place of the outbox of a stopped relay. The existing outbox is set aside
  * with its WAL. Ids continue above those of both. If interrupted, nothing has changed, or the
