@@ -228,6 +228,7 @@ proof-powercut: $(PROGRAMS) $(PROOF_BIN)
 	$(PROOF)/cuts.py -n 30 -m normal intake
 proof-failed-sync: $(PROGRAMS) $(PROOF_BIN)
 	$B/proof/powercut -n $(CUTS) -f 40
+	$B/proof/powercut -n $(CUTS) -f 10
 	$(PROOF)/failed_sync.py -n $(RUNS)
 # FILE_SYSTEMS=none needs no root.
 LIVES ?= 200

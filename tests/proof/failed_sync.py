@@ -21,6 +21,7 @@ from disk_model import STRACE, Disk, read_trace
 from lib.client import event
 
 RESTART = "restart"
+START_CALLS = 150                               # traced calls of a start, about
 
 
 class AfterFailedSync(Phase):
@@ -103,11 +104,18 @@ class Lives(Recording):
         return f"{self.before} events before, then {self.troubles}"
 
 
+def point(r, i, rng):
+    """The number of a call: the last one, one of the start, which reads and copies what was left, or any."""
+    if i % 4 == 0:
+        return len(r.calls)
+    return rng.randint(r.first, min(r.first + START_CALLS, len(r.calls)) if i % 4 < 3 else len(r.calls))
+
+
 def run(n_cuts, rng):
     r = Lives(rng)
     try:
         r.calls = r.record()
-        r.cut_at(sorted(len(r.calls) if i % 2 == 0 else rng.randint(r.first, len(r.calls)) for i in range(n_cuts)), rng)
+        r.cut_at(sorted(point(r, i, rng) for i in range(n_cuts)), rng)
         return [f"{r.what()}: {x}" for x in r.lost + r.books.wrong], r.disk.failed
     finally:
         r.w.close()

@@ -23,7 +23,7 @@ build() { # build FILE EDIT
 
 # In the attacker's words. Where there is none of these it failed, but not of the mutant.
 reason() {
-	grep -oE 'acknowledged and (is )?gone|given to|had been given|counted twice|damaged file.{0,40}|memory grows: [0-9]+ KiB, then [0-9]+|events-lost=[1-9][0-9]*|not sound' \
+	grep -oE 'acknowledged and (is )?gone|given to|had been given|counted twice|damaged file.{0,40}|memory grows: [0-9]+ KiB, then [0-9]+|events-lost=[1-9][0-9]*|images-corrupt=[1-9][0-9]*|not sound' \
 		"$work/out" | sort | uniq -c | sort -rn | sed -n '1s/^ *//p' | grep .
 }
 
@@ -57,7 +57,7 @@ mutant mark-not-synced src/outbox/file/lockfile.c 's/ || fdatasync(l->fd) < 0//'
 # The new file's name is not synced.
 mutant name-not-synced src/outbox/file/new_outbox.c 's/fd < 0 || fsync(fd) < 0/fd < 0/' tests/proof/cuts.py -n 90 -s 1 firststart setaside
 # The WAL that another process left is taken as it reads.
-mutant wal-not-rewritten src/outbox/store/store.c 's/rewrite_wal(st->path, st->config.vfs, err)/0/' tests/proof/failed_sync.py -n 20 -s 1
+mutant wal-not-rewritten src/outbox/store/store.c 's/rewrite_wal(st->path, st->config.vfs, err)/0/' build/release/proof/powercut -n 300 -s 5 -f 10
 # What is in flight is not noted.
 mutant no-bound src/outbox/jobs/jobs_admin.c 's/(int64_t)CONTAINER_OF(job, struct job_in_flight, job)->bound/0/' tests/proof/kill.py -n 60 -s 1
 # A damaged outbox is set aside without its WAL.
