@@ -1,7 +1,7 @@
 /* expiry.h - events that grow too old become dead letters, and no wrong or stepped clock makes them so
  *
  * An event's age is its age at acceptance plus the boot-time clock since then; ages are compared in the common time
- * line of model/clock_skew.h. Events in memory are judged when they are about to be sent, the rest of the outbox is
+ * line of policy/clock_skew.h. Events in memory are judged when they are about to be sent, the rest of the outbox is
  * searched in slices. */
 #ifndef DELIVERY_EXPIRY_H
 #define DELIVERY_EXPIRY_H

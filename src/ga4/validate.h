@@ -1,8 +1,8 @@
 /* validate.h - is a parsed line what GA4 takes? One pass in document order, nothing allocated
  *
- * The rules are ga4.md's: tier D is what delivery itself needs (checked in every mode), E what costs the event
- * anyway, W what costs a parameter or a report. standard refuses E and warns of W, strict refuses both, off checks D.
- * The first error in document order wins; a missing member is found at the end of its object. */
+ * The rules stand in ga4relay-protocol(7): tier D is what delivery itself needs (checked in every mode), E what costs
+ * the event anyway, W what costs a parameter or a report. standard refuses E and warns of W, strict refuses both, off
+ * checks D. The first error in document order wins; a missing member is found at the end of its object. */
 #ifndef GA4_VALIDATE_H
 #define GA4_VALIDATE_H
 

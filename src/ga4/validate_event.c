@@ -395,7 +395,7 @@ static uint32_t missing_params(const struct judged_event *e, const struct param_
 	return wanted & ~walk->seen & ~(e->add_session ? session : 0);
 }
 
-/* In the order of ga4.md's rows. node: params, or the event when it has none. */
+/* In the order of param_rules. node: params, or the event when it has none. */
 static bool judge_missing_params(struct judge *j, const struct judged_event *e, const struct param_walk *walk)
 {
 	static const enum param order[] = {PARAM_SESSION_ID,

@@ -9,7 +9,7 @@
 
 #include "event/reply.h"
 #include "ga4/google_verdict.h"
-#include "http/debug_verdict.h"
+#include "http/door_access.h"
 #include "net/http_server/http_server.h"
 #include "json/json_read.h"
 #include "json/json_write.h"

@@ -11,7 +11,7 @@
 
 #include "base/buf.h"
 #include "ga4/google_verdict.h"
-#include "http/debug_verdict.h"
+#include "http/door_access.h"
 #include "json/json_read.h"
 
 static char name[] = "localhost", ipv4[] = "127.0.0.1", ipv6[] = "[::1]";

@@ -1,5 +1,5 @@
-/* debug_verdict.c - who may knock: the door's pure decisions */
-#include "http/debug_verdict.h"
+/* door_access.c - pure decisions on access to the HTTP door: Host, secret, stream */
+#include "http/door_access.h"
 
 #include <string.h>
 #include <strings.h>

@@ -1,6 +1,6 @@
-/* debug_verdict.h - who may knock: the door's pure decisions */
-#ifndef HTTP_DEBUG_VERDICT_H
-#define HTTP_DEBUG_VERDICT_H
+/* door_access.h - pure decisions on access to the HTTP door: Host, secret, stream */
+#ifndef HTTP_DOOR_ACCESS_H
+#define HTTP_DOOR_ACCESS_H
 
 #include <stdbool.h>
 
