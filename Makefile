@@ -1,4 +1,4 @@
-# Makefile - builds, tests and installs ga4relay; written by hand over src/config.mk, which configure writes.
+# Makefile - builds, tests and installs ga4relay; hand-written, and includes src/config.mk, which configure generates.
 # `make` on a fresh checkout runs autoconf and configure by itself. `make help` lists the targets.
 
 .DELETE_ON_ERROR:
@@ -11,7 +11,7 @@ ifeq ($(filter $(VARIANT),$(VARIANTS)),)
 $(error VARIANT=$(VARIANT) is not one of: $(VARIANTS))
 endif
 
-# These work before anything is installed, hence before configure can run.
+# These targets work before anything is installed, so before configure can run.
 BARE_GOALS := help clean distclean setup bench-deps check demo systems
 GOALS := $(or $(MAKECMDGOALS),all)
 
@@ -35,9 +35,9 @@ src/config.mk: src/config.mk.in config.status
 	./config.status --quiet $@
 	@touch $@
 
-# ---- flags: ours by variant, then the user's, so that the user has the last word ----
+# ---- flags: ours by variant, then the user's, which therefore take precedence ----
 
-# A sanitized build by another compiler stands beside the first: make check VARIANT=asan CC=clang
+# Another compiler's build gets a directory of its own: make check VARIANT=asan CC=clang
 OTHER_CC := $(if $(filter command,$(firstword $(origin CC))),$(if $(filter asan tsan,$(VARIANT)),-$(notdir $(firstword $(CC)))))
 B := build/$(VARIANT)$(OTHER_CC)
 
@@ -58,7 +58,7 @@ ALL_CFLAGS = -std=gnu11 -pthread $(WARNINGS) $(HARDEN_CFLAGS) $(OPT_$(VARIANT)) 
 ALL_LDFLAGS = -pthread $(HARDEN_LDFLAGS) $(LINK_$(VARIANT)) $(LDFLAGS)
 ALL_LIBS = $(PKG_LIBS) $(LIBS)
 
-# ---- sources are found by where they are: a new file needs no line here ----
+# ---- sources are found by their location: a new file needs no line here ----
 
 MAINS := src/daemon/main.c src/ctl/main.c
 LIB_SRC := $(filter-out $(MAINS),$(sort $(wildcard src/*/*.c src/*/*/*.c)))
@@ -90,7 +90,7 @@ $B/%.o: %.c $B/.build_opts
 	@echo "  CC   $@"
 	@$(CC) $(ALL_CPPFLAGS) $(EXTRA_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-# cmocka 2 calls obsolete what cmocka 1 alone has.
+# cmocka 2 marks as deprecated the functions that cmocka 1 has no replacement for.
 $B/tests/unit/%.o: EXTRA_CPPFLAGS = $(CMOCKA_CFLAGS) -Itests/unit -Wno-deprecated-declarations
 
 $B/unit/test_%: $B/tests/unit/test_%.o $(LIB)
@@ -99,7 +99,7 @@ $B/unit/test_%: $B/tests/unit/test_%.o $(LIB)
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(ALL_LIBS)
 
 # Rewritten only when the flags change; everything depends on it, so changed flags rebuild.
-# The list of members does the same for the library when a source comes or goes.
+# The list of the library's members works likewise when a source is added or removed.
 BUILD_OPTS = $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(ALL_LIBS)
 $B/.build_opts: FORCE
 	@mkdir -p $(@D)
@@ -112,8 +112,8 @@ $B/.lib_members: FORCE
 
 # ---- tests ----
 
-# What CMOCKA_CFLAGS and CMOCKA_LIBS are unless configure was given them. Asked for here, so that cmocka may be installed
-# after the programs were built.
+# Defaults of CMOCKA_CFLAGS and CMOCKA_LIBS, unless given to configure. pkg-config runs here, so that cmocka can be
+# installed after the programs were built.
 cmocka_cflags = $(shell $(PKG_CONFIG) --cflags cmocka)
 cmocka_libs = $(or $(shell $(PKG_CONFIG) --libs cmocka),$(error the unit tests need cmocka: make setup installs it))
 
@@ -122,24 +122,24 @@ unit: $(UNIT_BIN)
 unit-%: $B/unit/test_%
 	@tests/lib/units.sh $<
 
-# The unit tests under valgrind, without a sanitizer's allocator; a leak that is only still reachable is none.
+# The unit tests under valgrind, without a sanitizer's allocator. Memory that is still reachable at exit is not a leak.
 valgrind:
 	@$(MAKE) --no-print-directory VARIANT=debug unit \
 	  UNDER='valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --suppressions=tests/lib/valgrind.supp'
 
-# What the tests run of src/ and what they don't, by gcov; fails where that is too little (tests/lib/coverage.py).
+# Coverage of src/ by the tests, measured by gcov; fails below the required minimum (tests/lib/coverage.py).
 coverage:
 	@find build/cov -name '*.gcda' -delete 2>/dev/null || true
 	@tests/lib/check.sh cov build unit fuzz e2e
 	@$(PYTHON) tests/lib/coverage.py build/cov
-# The first rule alone, every branch of the pure decisions by those unit tests that have to do with it, for .ci/run.
+# Only the first rule, for .ci/run: every branch of the pure decisions, by the unit tests that concern them.
 model-coverage:
 	@find build/cov -name '*.gcda' -delete 2>/dev/null || true
 	@$(MAKE) --no-print-directory VARIANT=cov unit UNIT_NAMES='$(filter-out simulation memory store%,$(UNIT_NAMES))'
 	@$(PYTHON) tests/lib/coverage.py build/cov --model
 
-# PYTEST_ARGS='-k refund -x' picks tests.
-# E2E_AGAIN=1: what failed is tried once more, loudly: a machine that stood still for seconds is no defect.
+# PYTEST_ARGS='-k refund -x' selects tests.
+# E2E_AGAIN=1 repeats failed tests once, with a message: a machine that stalls for seconds is not a defect.
 PYTEST = VARIANT=$(VARIANT) BUILD_DIR=$(CURDIR)/$B PYTHONDONTWRITEBYTECODE=1 \
   $(PYTHON) -m pytest -o cache_dir=$(CURDIR)/$B/pytest-cache -ra
 E2E_HELPERS := $B/tests/judge $B/tests/clock_shim.so $B/tests/heap_shim.so $B/tests/fault_shim.so $B/proof/killat $B/bench/load $B/bench/sink
@@ -148,24 +148,24 @@ e2e: $(PROGRAMS) $(E2E_HELPERS)
 	  echo "==> SOME FAILED: these once more" && $(PYTEST) --last-failed --last-failed-no-failures none tests/e2e; }
 PYTHON ?= /usr/bin/python3
 
-# In a booted container, as root; PYTEST_ARGS as above, FULL=1 for the long run, SUITE=trixie for the package on Debian 13.
+# Runs in a booted container, as root. PYTEST_ARGS as above, FULL=1 for the long run, SUITE=trixie for Debian 13.
 system: $(PROGRAMS) $(E2E_HELPERS)
 	@PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -p no:cacheprovider -ra -rP --tb=short $(PYTEST_ARGS) tests/system
 
-# In bare trees of other systems, as root; STAGES='build unit' picks of what runs there.
+# Runs in minimal root directories of other systems, as root. STAGES='build unit' selects stages.
 systems:
 	@tests/systems/run.sh $(SYSTEMS)
 
 lint: $(PROGRAMS) $B/lint/options
 	@tests/lint/lint.sh $B
 
-# What the differential test asks.
+# The program that the differential test runs for the relay's verdict.
 $B/tests/judge: $B/tests/diff/judge.o $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
-# Preloaded into relays under test: without the variant's flags, since it is no part of the program.
+# Preloaded into relays under test. Built without the variant's flags, because it is not part of the program.
 $B/tests/%_shim.so: tests/e2e/lib/%_shim.c
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
@@ -176,36 +176,37 @@ $B/lint/options: $B/tests/lint/options.o $(LIB)
 	@echo "  LINK $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
-# This installs nothing, needs no root, and tells what is missing: packagers run it in sandboxes.
+# Installs nothing, needs no root and reports what is missing, because packagers run it in sandboxes.
 check: | $(filter setup,$(GOALS))
 	@tests/lib/check.sh $(VARIANT) $(STAGES)
 setup:
 	@tests/lib/setup.sh check
-# Starts from nothing: installs what it needs, configures, builds, and only then does what it is for.
+# Starts from a bare system: installs what is needed, configures, builds, then runs the demo.
 demo:
 	@tests/lib/setup.sh demo
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@tests/demo.sh $B
 
-# BENCH=small (about a minute) or full; PARTS='drain latency' picks some, PARTS=-l lists them.
+# BENCH=small (about a minute) or full; PARTS='drain latency' selects parts, PARTS=-l lists them.
 bench: $(PROGRAMS) $(BENCH_BIN)
 	@BENCH=$(BENCH) tests/bench/run.sh $B $(PARTS)
 BENCH ?= small
 bench-deps:
 	@tests/lib/setup.sh bench
 	@tests/bench/rsyslog.sh $B/bench/rsyslog
-# The curves of the last run of BENCH=full, as SVG files in $B/bench/curves.
+# Plots the last run of BENCH=full as SVG files in $B/bench/curves.
 bench-curves:
 	@mkdir -p $B/bench/curves
 	@/usr/bin/python3 -B tests/bench/plot.py $B/bench/full.jsonl $B/bench/curves
 
-# Programs of the benchmarks, one a file: tests/bench/NAME.c.
+# The benchmarks' programs, one per file: tests/bench/NAME.c.
 $B/bench/%: $B/tests/bench/%.o $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS) -lm
 
-# Attackers, too long for every check; test_kill.py runs them small. `make proof` takes all at these sizes, about two hours.
+# Attack programs that take too long for every check; test_kill.py runs them at small sizes. `make proof` runs all of them
+# at these sizes, in about two hours.
 KILLS ?= 1000
 POINTS ?= all
 CUTS ?= 1000
@@ -247,8 +248,8 @@ $B/proof/%: $B/tests/proof/%.o $(PROOF_HELPERS:%.c=$B/%.o) $(LIB)
 	@echo "  LINK $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS) -lm
 
-# Fuzzing: a target a file. `make fuzz` is clang's libFuzzer for FUZZ_SECONDS a target; `make fuzz-replay` feeds the corpus
-# with the ordinary compiler. FUZZ_TARGETS='line conf' picks.
+# Fuzzing, one target per file. `make fuzz` runs clang's libFuzzer for FUZZ_SECONDS per target; `make fuzz-replay` runs the
+# corpus with the ordinary compiler. FUZZ_TARGETS='line conf' selects targets.
 FUZZ_TARGETS ?= $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_SECONDS ?= 60
 fuzz-replay: $(FUZZ_TARGETS:%=$B/fuzz/replay_%)
@@ -265,14 +266,14 @@ $B/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $(LIB)
 fuzz:
 	@$(MAKE) --no-print-directory VARIANT=fuzz CC=clang $(FUZZ_TARGETS:%=build/fuzz/fuzz/fuzz_%)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh $(FUZZ_TARGETS)
-# Repacks the committed corpus with what `make fuzz` found, as few inputs as reach the same code.
+# Repacks the committed corpus together with what `make fuzz` found, reduced to as few inputs as reach the same code.
 fuzz-minimise:
 	@tests/fuzz/minimise.sh $(FUZZ_TARGETS)
 
-# What a compiler has to say of all that there is.
+# Builds all programs, for their compiler warnings.
 compile: $(PROGRAMS) $(UNIT_BIN) $(E2E_HELPERS) $(BENCH_BIN) $(PROOF_BIN) $(FUZZ_TARGETS:%=$B/fuzz/replay_%) $B/lint/options
 
-# ANALYZERS='cppcheck gcc' leaves the slow one out (clang-tidy, a quarter of an hour of CPU).
+# ANALYZERS='cppcheck gcc' omits the slow one: clang-tidy needs a quarter of an hour of CPU time.
 ANALYZERS ?= cppcheck gcc tidy
 analyze:
 	@CPPFLAGS='$(PKG_CFLAGS)' tests/lint/analyze.sh $(ANALYZERS)
@@ -298,7 +299,7 @@ COMPLETION_zsh = $(zshcompletiondir)/_ga4relay-ctl
 COMPLETION_fish = $(fishcompletiondir)/ga4relay-ctl.fish
 COMPLETIONS := bash zsh fish
 EXAMPLES := $(filter-out etc/ga4relay.conf,$(wildcard etc/*))
-# The repository's units name Debian's directories; the installed ones name the directories of this prefix.
+# The units in the repository use Debian's directories; installed units use the directories of this prefix.
 SET_PATHS = sed -e 's|/usr/sbin/|$(sbindir)/|g' -e 's|/etc/ga4relay|$(confdir)|g' -e 's|/var/lib/|$(localstatedir)/lib/|g'
 
 install: $(PROGRAMS)
@@ -321,7 +322,7 @@ install: $(PROGRAMS)
 	  echo "$(DESTDIR)$(confdir)/ga4relay.conf is there and stays as it is; the new sample: $(exampledir)"; \
 	else set -x; $(INSTALL) -m 644 etc/ga4relay.conf $(DESTDIR)$(confdir)/ga4relay.conf; fi
 
-# The configuration, the secrets beside it and the outbox are the operator's and stay.
+# Keeps the configuration, the secrets beside it and the outbox, which belong to the operator.
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(sbindir)/,$(notdir $(PROGRAMS)))
 	rm -f $(addprefix $(DESTDIR)$(mandir)/man5/,$(notdir $(MAN5))) \
@@ -340,7 +341,7 @@ uninstall:
 dist: configure
 	@tests/lib/dist.sh ga4relay-$(VERSION)
 
-# The Debian package by the recipe in systemd/debian, from the tarball's files; without the unit tests, which `make unit` runs.
+# Builds the Debian package by systemd/debian, from the tarball's files, without the unit tests (see `make unit`).
 DEB_TREE := build/deb/ga4relay-$(VERSION)
 deb: configure
 	@command -v dh dpkg-buildpackage >/dev/null || { echo >&2 \

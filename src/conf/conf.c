@@ -1,4 +1,4 @@
-/* conf.c - a configuration from its text to the struct, and what a reload may take over */
+/* conf.c - parses configuration text into struct conf, and decides what a reload may change */
 #include "conf/conf.h"
 
 #include <errno.h>
@@ -31,7 +31,7 @@ static const struct conf_option_info *find_option(const char *name, size_t *ret_
 	return NULL;
 }
 
-/* Whether name is what some options have before their dot. */
+/* Whether name is a group: the part of some option's name before the dot. */
 static bool is_group(const char *name)
 {
 	size_t n, length = strlen(name);
@@ -43,7 +43,8 @@ static bool is_group(const char *name)
 	return false;
 }
 
-/* The whole name of the option that was meant: a slip in this group, or a name that belongs to another one. */
+/* Finds the full name of the option that was probably meant: a misspelling in this group, or an option of another
+ * group. */
 static const char *find_meant(const char *name)
 {
 	const char *names[CONF_OPTIONS_MAX], *near, *dot = strrchr(name, '.');
@@ -67,7 +68,7 @@ static const char *find_meant(const char *name)
 	return NULL;
 }
 
-/* A group whose name has a slip: what it holds says nothing yet. */
+/* Finds the group that was probably meant by a misspelled group name; its members give no hint yet. */
 static const char *find_meant_group(const char *name)
 {
 	const char *names[CONF_OPTIONS_MAX];
@@ -177,7 +178,7 @@ static int set_defaults(const struct reader *rd)
 
 /* ---- whole files ---- */
 
-/* libconfig's own copies of api_secret and of a proxy's password; its buffers while it parsed are beyond reach. */
+/* Wipes libconfig's own copies of api_secret and of a proxy's password. Its parse buffers are out of reach. */
 static void wipe_strings(config_setting_t *setting)
 {
 	const char *text = config_setting_get_string(setting);
@@ -240,7 +241,7 @@ int conf_load(struct conf **ret, const char *path, struct err *err)
 
 	if (stat(path, &st) < 0)
 		return err_set(err, -errno, "cannot read %s: %s", path, strerror(errno));
-	/* All at once: a buffer that moves leaves copies of a secret behind. */
+	/* Reserve everything at once: a buffer that moves leaves copies of a secret behind. */
 	if (st.st_size >= FILE_MAX)
 		return err_set(err, -EFBIG, "%s is larger than %d bytes", path, FILE_MAX);
 	if (buf_reserve(&text, FILE_MAX) < 0)
@@ -248,7 +249,7 @@ int conf_load(struct conf **ret, const char *path, struct err *err)
 	r = file_read(path, &text, err);
 	if (r < 0)
 		return r;
-	/* libconfig 1.5 takes a comment on a last line that does not end for an error. */
+	/* libconfig 1.5 rejects a comment on a last line that has no line feed. */
 	if (buf_append(&text, "\n", 2) < 0)
 		return err_set(err, -EFBIG, "%s is larger than %d bytes", path, FILE_MAX);
 	r = parse(&conf, (struct slice){text.data, text.len - 1}, path, st.st_mode & S_IROTH, err);

@@ -1,4 +1,6 @@
-/* conf.h - the configuration: one table in, one immutable struct out */
+/* conf.h - the configuration: an immutable struct, filled in from one option table
+ *
+ * Immutable after loading, so any thread may read it. Durations are in microseconds, sizes in bytes. */
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
 
@@ -18,20 +20,20 @@ struct conf_stream {
 	char *name;
 	enum stream_type type;
 	char *id;                  /* measurement_id or firebase_app_id */
-	char *secret_file;         /* where it was read; NULL: elsewhere than api_secret_file */
-	char *secret;              /* read at load; the only copy besides curl's URL; wiped by conf_free */
-	char *endpoint;            /* never NULL: the stream's or delivery.endpoint */
+	char *secret_file;         /* file that the secret was read from; NULL if not from api_secret_file */
+	char *secret;              /* read at load; the only copy besides libcurl's URL; wiped by conf_free() */
+	char *endpoint;            /* never NULL: the stream's own or delivery.endpoint */
 	char *validation_endpoint; /* never NULL */
 	enum validation_mode validation;
 	enum conf_ambiguous ambiguous;
-	bool paused; /* the file's word; ctl's overrides it */
+	bool paused; /* the file's value; ga4relay-ctl overrides it */
 };
 
 struct conf {
-	char *path; /* the file it was read from; NULL: built in (sandbox) */
+	char *path; /* file it was read from; NULL: built in (sandbox) */
 	struct conf_stream *streams;
 	size_t n_streams;
-	size_t default_stream; /* index */
+	size_t default_stream; /* index into streams */
 
 	struct {
 		char *socket, *group;
@@ -72,25 +74,24 @@ struct conf {
 	} log;
 };
 
-/* Reads, checks and fills everything in, secrets included. 0; -EINVAL, -ENOENT, -EACCES, … with err saying
- * file, line and the nearest known name. *ret untouched on failure. Warnings (an address that is not loopback…)
- * are logged. */
+/* Reads and checks the file, fills in defaults and secrets. On success *ret is owned by the caller (conf_free()). On
+ * failure returns -EINVAL, -ENOENT, -EACCES or another negative errno, with file, line and the nearest known name in
+ * err, and leaves *ret untouched. Warnings, such as for an address that is not loopback, are logged. */
 int conf_load(struct conf **ret, const char *path, struct err *err) MUST_CHECK;
-/* The same from text: name stands for the path in messages. */
+/* Same as conf_load(), from text; messages use name in place of the path. */
 int conf_parse(struct conf **ret, const char *text, const char *name, struct err *err) MUST_CHECK;
 struct conf *conf_free(struct conf *conf);
 
-/* What of `next` cannot be applied without a restart is copied back from `now` into `next`; each such option that
- * differs is named through warn(). */
+/* Copies options that need a restart from `now` to `next`, and calls warn() with the name of each that differs. */
 int conf_keep_fixed(const struct conf *now, struct conf *next, void (*warn)(void *arg, const char *option),
                     void *arg) MUST_CHECK;
 
-/* The option tables, for tests and documentation. Dotted names in the specification's order. */
+/* The option tables, for tests and documentation: dotted names, in the order of ga4relay.conf(5). */
 struct option_word;
 struct conf_option_info {
 	const char *name, *type, *range, *def, *help;
 	bool reloadable;
-	/* How it is read: private to conf/ (options.h). min and max stand in the option's own notation. */
+	/* How the value is read; private to conf/ (options.h). min and max are in the option's own notation. */
 	struct {
 		int type;            /* enum option_type */
 		size_t offset, size; /* of the member in struct conf or struct conf_stream */
@@ -103,9 +104,10 @@ const struct conf_option_info *conf_options(size_t *ret_n);
 /* The members of a stream's group. */
 const struct conf_option_info *conf_stream_options(size_t *ret_n);
 
-/* endpoint?measurement_id=…, and &api_secret=… with_secret: then the caller wipes it. malloc'd; NULL: no memory. */
+/* Returns endpoint?measurement_id=…, with &api_secret=… if with_secret. malloc'd; the caller frees it, and wipes it
+ * first if it holds the secret. NULL if out of memory. */
 char *conf_endpoint_url(const char *endpoint, const struct conf_stream *stream, bool with_secret) MUST_CHECK;
-/* url as it may be shown: what stands before an '@' is left out. Returns out. */
+/* Copies url to out without what precedes an '@' (user and password), for messages. Returns out. */
 const char *conf_redact_url(const char *url, char *out, size_t size);
 
 #endif

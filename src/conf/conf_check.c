@@ -1,5 +1,4 @@
-/* conf_check.c - what concerns more than one option: endpoints and plaintext, minima and maxima, the door's address
- */
+/* conf_check.c - checks across options: endpoints and plaintext, minima and maxima, the HTTP door's address */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +19,8 @@ static unsigned line_of(const struct reader *rd, const char *option)
 	return 0;
 }
 
-/* The secret travels in the query: nothing but TLS or this machine may see it. */
+/* The secret is part of the query, so a plaintext endpoint is accepted only on loopback unless allow_plaintext is
+ * set. */
 static int check_plaintext(const struct reader *rd, const char *endpoint, unsigned line, const char *option)
 {
 	struct url u;
@@ -91,7 +91,7 @@ static int check_endpoints(const struct reader *rd)
 	return r;
 }
 
-/* The line to show: of the two options the one that stands in the file, the first one rather. */
+/* The line to report: that of the option that is set in the file, of the first if both are. */
 static unsigned line_of_either(const struct reader *rd, const char *option, const char *other)
 {
 	unsigned line = line_of(rd, option);
@@ -118,7 +118,7 @@ static int check_pairs(const struct reader *rd)
 	return 0;
 }
 
-/* Said now: at the first request it would be one of many failures of TLS. */
+/* Checked at load: at the first request it would look like any other TLS failure. */
 static int check_ca_file(const struct reader *rd)
 {
 	const char *path = rd->conf->delivery.ca_file;
@@ -129,7 +129,7 @@ static int check_ca_file(const struct reader *rd)
 	                   strerror(errno));
 }
 
-/* The door finds a stream by its id. */
+/* Warns of streams with the same id, because the HTTP door finds a stream by its id. */
 static void warn_of_same_ids(const struct reader *rd)
 {
 	const struct conf *c = rd->conf;

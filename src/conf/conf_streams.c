@@ -10,15 +10,15 @@
 #include "conf/value.h"
 #include "ga4/stream_rules.h"
 
-/* The outbox numbers streams in a byte and keeps the numbers of removed ones: a few are left free. */
+/* The outbox numbers streams with one byte and keeps the numbers of removed streams, so a few are left free. */
 enum { STREAMS_MAX = 250, STREAM_OPTIONS_MAX = 16 };
 
-/* One group of the list while it is read. */
+/* One group of the list while it is being read. */
 struct group {
 	const struct reader *rd;
 	const config_setting_t *setting;
 	unsigned index, line;
-	const config_setting_t *members[STREAM_OPTIONS_MAX]; /* by row; NULL: not there */
+	const config_setting_t *members[STREAM_OPTIONS_MAX]; /* by option row; NULL: not set */
 };
 
 static const struct conf_option_info *row(const char *name, size_t *ret_i)
@@ -70,7 +70,7 @@ static int gather_members(struct group *g)
 	return 0;
 }
 
-/* *ret stays NULL when the group has no such member. */
+/* *ret stays NULL if the group has no such member. */
 static int member_text(const struct group *g, const char *name, const char **ret, unsigned *ret_line)
 {
 	char shown[96];
@@ -119,7 +119,7 @@ static bool is_measurement_id(const char *id)
 	return true;
 }
 
-/* One run of the class at *at, max long; moves *at behind it. */
+/* Skips a run of 1 to max characters of the class at *at. False if there is none. */
 static bool skip_run(const char **at, int (*is_class)(int), size_t max)
 {
 	size_t n = 0;
@@ -203,7 +203,8 @@ static int read_secret(const struct group *g, struct conf_stream *s)
 	return secret_read(g->rd, &source, &s->secret);
 }
 
-/* endpoint, validation, ambiguous, paused: what has a place of its own in the struct and a default elsewhere. */
+/* Reads endpoint, validation, ambiguous and paused: members with a field of their own and a default from
+ * elsewhere. */
 static int read_rest(const struct group *g, struct conf_stream *s)
 {
 	static const char *const names[] = {"endpoint", "validation", "ambiguous", "paused"};
@@ -289,7 +290,7 @@ int streams_read(const struct reader *rd)
 		struct conf_stream s = {0};
 		int r = read_stream(rd, config_setting_get_elem(rd->streams, (unsigned)i), &s);
 
-		conf->streams[conf->n_streams++] = s; /* half read too: conf_free() takes it */
+		conf->streams[conf->n_streams++] = s; /* even if incomplete: conf_free() then frees it */
 		if (r < 0)
 			return r;
 	}

@@ -1,4 +1,4 @@
-/* conf_text.c - what a path, a group, a URL or an address in the configuration must look like */
+/* conf_text.c - syntax checks for paths, groups, URLs and addresses in the configuration */
 #include "conf/conf_text.h"
 
 #include <grp.h>
@@ -9,9 +9,9 @@
 #include "conf/options.h"
 #include "conf/url.h"
 
-enum { TEXT_MAX = 4000, SOCKET_PATH_MAX = 107 /* sun_path holds 108 with its NUL */ };
+enum { TEXT_MAX = 4000, SOCKET_PATH_MAX = 107 /* sun_path holds 108 bytes with its NUL */ };
 
-/* Each returns NULL or what is wrong, quoting nothing. */
+/* Returns NULL, or what is wrong with text without quoting it. */
 typedef const char *check_fn(const char *text);
 
 static const char *check_path(const char *text)
@@ -95,7 +95,7 @@ const char *text_problem(int type, const char *text)
 	return text[0] && checks[type] ? checks[type](text) : NULL;
 }
 
-/* A Host header's name: the port is compared without. */
+/* Whether text is a host name without a port; Host headers are compared without theirs. */
 bool text_is_host_name(const char *text)
 {
 	size_t n = strlen(text);

@@ -1,4 +1,4 @@
-/* conf_text.h - what a path, a group, a URL or an address in the configuration must look like; private to conf/ */
+/* conf_text.h - syntax checks for paths, groups, URLs and addresses in the configuration; private to conf/ */
 #ifndef CONF_CONF_TEXT_H
 #define CONF_CONF_TEXT_H
 
@@ -6,9 +6,9 @@
 
 #include "base/macros.h"
 
-/* NULL, or what is wrong with it in a few words that quote nothing. type is an enum option_type. */
+/* Returns NULL, or a short static text on what is wrong that quotes nothing. type is an enum option_type. */
 const char *text_problem(int type, const char *text) MUST_CHECK;
-/* A Host header's name: the port is compared without. */
+/* Whether text is a host name without a port; Host headers are compared without theirs. */
 bool text_is_host_name(const char *text);
 
 #endif

@@ -1,4 +1,4 @@
-/* endpoint_url.c - where requests of a stream go */
+/* endpoint_url.c - the URL to which a stream's requests are sent */
 #include <string.h>
 
 #include "base/buf.h"
@@ -33,7 +33,7 @@ static int write_url(struct buf *b, const char *endpoint, const struct conf_stre
 
 char *conf_endpoint_url(const char *endpoint, const struct conf_stream *s, bool with_secret)
 {
-	/* room for all of it from the start: growing would leave copies of the secret behind */
+	/* reserve everything at once: growing would leave copies of the secret behind */
 	size_t most = strlen(endpoint) + 3 * (strlen(s->id) + strlen(s->secret)) + 64;
 	struct buf b = BUF_INIT(most);
 	int r = buf_reserve(&b, most);

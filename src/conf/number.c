@@ -1,4 +1,4 @@
-/* number.c - whether every version of libconfig reads a number alike
+/* number.c - checks that every version of libconfig reads a number alike
  *
  * 1.5 reads 4294967301 as 5 and 0xFFFFFFFF as -1, where later versions keep the value or refuse it. 010 is 10 in 1.5,
  * 8 in 1.7 and 10 in 1.8; 08 is an error in 1.7 only; 0b10 and 0q10 are numbers from 1.8 on. */
@@ -37,7 +37,7 @@ static size_t skip_digits(struct slice s, size_t at)
 	return at;
 }
 
-/* Without a sign. No option is one: where it stands instead of an integer, the message of its option says so. */
+/* Whether s, without a sign, is a float. No option takes a float; the check of the option's type reports it. */
 static bool is_float(struct slice s)
 {
 	size_t at = skip_digits(s, 0), exponent;

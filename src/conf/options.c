@@ -1,6 +1,7 @@
-/* options.c - every option: name, type, range, default, whether a reload may change it, and its one-line help
+/* options.c - the table of options: name, type, range, default, reloadable or not, one-line help
  *
- * The sample configuration and ga4relay.conf(5) list the same options in the same order, or a test fails. */
+ * The sample configuration and ga4relay.conf(5) must list the same options in the same order; a test compares
+ * them. */
 #include "conf/options.h"
 
 #include "base/log.h"
@@ -47,7 +48,7 @@ static const struct option_word level_words[] = {
 #define VALIDATION_RANGE .range = "standard, strict, off"
 #define AMBIGUOUS_RANGE .range = "retry, park"
 
-/* clang-format off: one option, one paragraph */
+/* clang-format off: one paragraph per option */
 static const struct conf_option_info rows[] = {
         {NAMED("streams", "list of groups", ""), .how.type = OPTION_STREAMS, MEMBER(streams), RELOADABLE,
          .range = "1 to 250 streams", HELP("where events go: a name, an id and a secret each")},

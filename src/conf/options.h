@@ -1,4 +1,4 @@
-/* options.h - what a row of the option table holds; private to conf/ */
+/* options.h - the contents of an option table row; private to conf/ */
 #ifndef CONF_OPTIONS_H
 #define CONF_OPTIONS_H
 
@@ -8,7 +8,7 @@ enum option_type {
 	OPTION_TEXT,        /* char * */
 	OPTION_PATH,        /* char *, absolute */
 	OPTION_SOCKET_PATH, /* char *, absolute and short enough for sun_path */
-	OPTION_GROUP,       /* char *, "" or a group of this machine */
+	OPTION_GROUP,       /* char *, "" or a group that exists on this machine */
 	OPTION_URL,         /* char *, an endpoint */
 	OPTION_PROXY,       /* char *, may hold a password: never printed */
 	OPTION_LISTEN,      /* char *, address:port or unix:path */
@@ -19,8 +19,8 @@ enum option_type {
 	OPTION_SIZE,        /* size_t or uint64_t, bytes */
 	OPTION_DURATION,    /* int64_t, microseconds */
 	OPTION_BOOL,        /* bool */
-	OPTION_WORD,        /* an enum or a bool: the word's value */
-	OPTION_STREAMS      /* read by streams.c */
+	OPTION_WORD,        /* an enum or a bool, set to the word's value */
+	OPTION_STREAMS      /* read by conf_streams.c */
 };
 
 struct option_word {

@@ -1,4 +1,4 @@
-/* reader.c - what the readers of one file say: always "FILE:LINE: option: sentence" */
+/* reader.c - error and warning texts of the configuration readers: "FILE:LINE: option: sentence" */
 #include "conf/reader.h"
 
 #include <errno.h>

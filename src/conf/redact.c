@@ -1,4 +1,4 @@
-/* redact.c - keeps a stream's secret out of what an endpoint answered */
+/* redact.c - removes a stream's secret from the text of an endpoint's answer */
 #include "conf/redact.h"
 
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 
 #include "base/macros.h"
 
-/* Fewer characters of a secret than these at a text's end tell nothing, and occur by chance. */
+/* A shorter beginning of a secret at the end of a text reveals nothing and occurs by chance. */
 enum { TELLTALE = 4, SECRET_MAX = 512 };
 
 static void cover(char *text, const char *secret)

@@ -1,7 +1,7 @@
-/* redact_line.c - keeps the configured secrets out of what is kept of a refused line
+/* redact_line.c - removes the configured secrets from the kept text of a refused line
  *
- * The text is searched as it is, with its JSON escapes resolved, and with percent-encoding resolved after that. Each
- * byte of a resolved text knows where in the text it came from. */
+ * The text is searched as it is, with its JSON escapes resolved, and with percent-encoding resolved after that. For
+ * each byte of a resolved text, the offset in the original text is kept. */
 #include "conf/redact_line.h"
 
 #include <stdint.h>
@@ -10,12 +10,12 @@
 
 #include "base/macros.h"
 
-/* Fewer characters of a secret than these at a text's end tell nothing, and occur by chance. */
+/* A shorter beginning of a secret at the end of a text reveals nothing and occurs by chance. */
 enum { TELLTALE = 4 };
 
 struct form {
 	char *bytes;
-	uint32_t *from; /* [n + 1]: where in the text each byte begins; where it ends */
+	uint32_t *from; /* [n + 1]: offset in the text where each byte begins; the last entry is the end */
 	size_t n;
 };
 
@@ -41,7 +41,7 @@ static int hex(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The value of so many digits, or -1. */
+/* Returns the value of exactly `digits` hexadecimal digits, or -1. */
 static int hex_value(const char *p, const char *end, int digits)
 {
 	int v = 0;
@@ -56,7 +56,7 @@ static int hex_value(const char *p, const char *end, int digits)
 	return v;
 }
 
-/* What stands for one character: the bytes that it takes, and the character's own in ret. */
+/* An encoded character: how many bytes of text it takes, and the bytes it stands for. */
 struct piece {
 	size_t taken, n;
 	char bytes[4];
@@ -96,7 +96,7 @@ static struct piece percent_piece(const char *p, const char *end)
 	return code < 0 ? plain_piece(p) : (struct piece){3, 1, {(char)code}};
 }
 
-/* to has room for as many bytes as from: nothing grows. */
+/* Decodes from into to. to has room for from->n bytes, because decoding never makes a text longer. */
 static void resolve(const struct form *from, struct form *to,
                     struct piece (*piece_at)(const char *p, const char *end))
 {
@@ -138,7 +138,7 @@ static void cover_secret(char *text, const struct form *f, const char *secret)
 	}
 }
 
-/* forms[0] is the text as it is. */
+/* Builds the three forms to search; forms[0] is the text as it is. */
 static int make_forms(struct form forms[3], const char *text, size_t n)
 {
 	for (int i = 0; i < 3; i++)
@@ -160,7 +160,7 @@ void redact_line(char *text, size_t n, const struct conf *conf)
 	if (n == 0)
 		return;
 	if (make_forms(forms, text, n) < 0) {
-		memset(text, '*', n); /* no memory to look: then nothing of it is shown */
+		memset(text, '*', n); /* out of memory, so the text cannot be searched: hide all of it */
 	} else {
 		for (size_t s = 0; s < conf->n_streams; s++)
 			for (int i = 0; i < 3; i++)

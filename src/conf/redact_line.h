@@ -1,4 +1,4 @@
-/* redact_line.h - keeps the configured secrets out of what is kept of a refused line */
+/* redact_line.h - removes the configured secrets from the kept text of a refused line */
 #ifndef CONF_REDACT_LINE_H
 #define CONF_REDACT_LINE_H
 
@@ -6,8 +6,8 @@
 
 #include "conf/conf.h"
 
-/* Every occurrence in text of a stream's secret becomes asterisks, as many as it has bytes there: as it is, with
- * escapes of JSON, percent-encoded, or both. So does the beginning of one at the end of a text that was cut off. */
+/* Replaces every occurrence of a stream's secret in text by asterisks, byte for byte. Finds it as it is, with JSON
+ * escapes, percent-encoded, or both, and also its beginning at the end of a truncated text. */
 void redact_line(char *text, size_t n, const struct conf *conf);
 
 #endif

@@ -1,8 +1,8 @@
-/* scan.c - refuses the parts of libconfig's syntax that its versions read differently, or that it gets wrong
+/* scan.c - refuses libconfig syntax that its versions read differently or wrongly
  *
- * All versions join two strings that lack a comma between them, let a string that was not closed run on to the next
- * quote, and recurse as deep as the file nests. (1,) and (1,,2) are errors in 1.5 only; "\x00" is left out in 1.5 and
- * ends the string in 1.7; "\a" is two characters before 1.7.4 and one since. For numbers see number.c. */
+ * All versions join two strings that lack a comma between them, let an unterminated string run on to the next quote,
+ * and recurse as deep as the file nests. (1,) and (1,,2) are errors in 1.5 only; "\x00" is left out in 1.5 and ends
+ * the string in 1.7; "\a" is two characters before 1.7.4 and one since. For numbers see number.c. */
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
@@ -17,7 +17,7 @@ struct scan {
 	const struct reader *rd;
 	const char *at, *end;
 	unsigned line, depth;
-	unsigned comma_line; /* of the comma that no value has followed yet; 0: none */
+	unsigned comma_line; /* line of a comma that no value has followed yet; 0: none */
 	bool after_string;
 };
 
@@ -46,7 +46,7 @@ static int skip_comment(struct scan *s)
 	return reader_fail(s->rd, began, NULL, "a comment that begins here is not closed");
 }
 
-/* s->at is on a backslash; leaves it on the character behind it, which may not end the string. */
+/* Moves s->at from a backslash to the character that it escapes, so that an escaped quote does not end the string. */
 static int skip_escape(struct scan *s)
 {
 	size_t left = (size_t)(s->end - s->at);
@@ -86,7 +86,7 @@ static bool is_number_start(char c)
 	return isdigit((unsigned char)c) || c == '-' || c == '+' || c == '.';
 }
 
-/* Whatever touches a number is taken with it: libconfig would begin a setting's name in the middle of "5x". */
+/* Takes all characters adjacent to the number: libconfig would begin a setting's name in the middle of "5x". */
 static struct slice take_number(struct scan *s)
 {
 	const char *from = s->at;
@@ -119,8 +119,7 @@ static int open_bracket(struct scan *s)
 	return ++s->depth > DEPTH_MAX ? fail(s, "groups and lists are nested more than 16 deep") : 0;
 }
 
-/* A comma separates: what follows it is a value or a setting, and neither a bracket, another separator nor the end.
- */
+/* A comma must be followed by a value or a setting, not by a bracket, another separator or the end. */
 static int check_comma(struct scan *s, char next)
 {
 	unsigned line = s->comma_line;
@@ -133,7 +132,7 @@ static int check_comma(struct scan *s, char next)
 	return 0;
 }
 
-/* Blanks and comments; *ret says whether there were any. */
+/* Skips blanks and comments; *ret is whether there were any. */
 static int skip_blank(struct scan *s, bool *ret)
 {
 	char c = *s->at;

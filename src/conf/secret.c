@@ -20,7 +20,7 @@ char *secret_free(char *secret)
 	return NULL;
 }
 
-/* NULL or what is wrong, without a byte of it. */
+/* Returns NULL or what is wrong, without quoting a byte of the secret. */
 static const char *secret_problem(struct slice s)
 {
 	if (s.n == 0)
@@ -59,7 +59,7 @@ static void warn_of_readers(const struct reader *rd, const struct secret_source 
 
 static int read_secret_file(const struct reader *rd, const struct secret_source *source, const char *path, char **ret)
 {
-	/* All at once, so that the buffer never moves and leaves a copy behind. */
+	/* Reserve everything at once, so that the buffer never moves and leaves a copy behind. */
 	_cleanup_(buf_wipe) struct buf b = BUF_INIT(FILE_MAX);
 	struct err why;
 	int r = buf_reserve(&b, FILE_MAX);

@@ -1,4 +1,4 @@
-/* url.c - the parts of an http URL, strictly (RFC 3986, less what an endpoint never has) */
+/* url.c - splits an http URL into its parts, strictly (RFC 3986, without what an endpoint never has) */
 #include "conf/url.h"
 
 #include <arpa/inet.h>
@@ -113,7 +113,8 @@ const char *url_split(const char *text, struct url *ret)
 	return NULL;
 }
 
-/* Cut at the last '@' before the path, also in a text that is no URL: a typing error must not show a password. */
+/* Cuts at the last '@' before the path, even if the text is not a URL, so that a typing error does not reveal a
+ * password. */
 const char *conf_redact_url(const char *url, char *out, size_t size)
 {
 	const char *start = strstr(url, "://"), *at;

@@ -1,4 +1,4 @@
-/* url.h - the parts of an http URL, strictly; private to conf/ */
+/* url.h - splits an http URL into its parts, strictly; private to conf/ */
 #ifndef CONF_URL_H
 #define CONF_URL_H
 
@@ -13,11 +13,11 @@ struct url {
 	bool has_userinfo, has_query, has_fragment;
 };
 
-/* NULL, or what is wrong with it in a few words that quote nothing. */
+/* Returns NULL, or a short static text on what is wrong that quotes nothing. The parts point into text. */
 const char *url_split(const char *text, struct url *ret) MUST_CHECK;
-/* "localhost", 127.0.0.0/8, [::1]. */
+/* Whether host is "localhost", in 127.0.0.0/8, or [::1]. */
 bool host_is_loopback(struct slice host);
-/* 1 to 65535. */
+/* Whether port is a number from 1 to 65535. */
 bool port_is_valid(struct slice port);
 
 #endif

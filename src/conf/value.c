@@ -1,4 +1,4 @@
-/* value.c - one option's value: read, compared, copied, freed by its row */
+/* value.c - one option's value, read, compared, copied and freed by its table row */
 #include "conf/value.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 enum { NAMES_MAX = 64, WORDS_MAX = 8 };
 
-/* How a message calls what it wants. */
+/* What each option type expects, for messages. */
 static const char *const wanted[] = {
         [OPTION_TEXT] = "a string",
         [OPTION_PATH] = "a path, in quotes",
@@ -84,7 +84,7 @@ static void *member(const struct conf_option_info *opt, const void *base)
 	return (char *)(uintptr_t)base + opt->how.offset;
 }
 
-/* ---- numbers and words, from their notation ---- */
+/* ---- numbers and words in their notation ---- */
 
 static int parse_mode(struct slice s, uint64_t *ret)
 {
@@ -144,7 +144,7 @@ static bool in_range(const struct conf_option_info *opt, uint64_t v)
 	       parse_notation(opt, slice_of(opt->how.max), &high) == 0 && v >= low && v <= high;
 }
 
-/* "16G" is in range, and beyond a size_t of 32 bits. */
+/* Whether v fits the option's member: "16G" may be in range and still exceed a 32-bit size_t. */
 static bool fits(const struct conf_option_info *opt, uint64_t v)
 {
 	return opt->how.size != sizeof(uint32_t) || v <= UINT32_MAX;
@@ -232,7 +232,7 @@ static int read_number(const struct reader *rd, const struct conf_option_info *o
 
 /* ---- strings ---- */
 
-/* A proxy may hold a password, a secret is one: their text is in no message. */
+/* No message contains the text of a proxy, which may hold a password, or of a secret. */
 static int fail_text(const struct reader *rd, unsigned line, const char *name, const struct conf_option_info *opt,
                      const char *text, const char *wrong)
 {
@@ -340,7 +340,7 @@ static int read_names(const struct reader *rd, const struct conf_option_info *op
 	return store_names(opt, base, names, (size_t)n) < 0 ? reader_no_memory(rd) : 0;
 }
 
-/* The default is written in one string, with spaces between the names. */
+/* The default is one string, with spaces between the names. */
 static int default_names(const struct conf_option_info *opt, void *base)
 {
 	const char *names[NAMES_MAX];
@@ -353,7 +353,7 @@ static int default_names(const struct conf_option_info *opt, void *base)
 	return store_names(opt, base, names, n);
 }
 
-/* ---- by row ---- */
+/* ---- by table row ---- */
 
 int value_default(const struct conf_option_info *opt, void *base)
 {
@@ -366,7 +366,7 @@ int value_default(const struct conf_option_info *opt, void *base)
 	if (!is_number(opt))
 		return store_text(opt, base, opt->def);
 	if (opt->def[0] == '\0')
-		return 0; /* a stream's: inherited */
+		return 0; /* a stream's option: inherited */
 	if (parse_notation(opt, slice_of(opt->def), &v) < 0)
 		return -EINVAL;
 	store_number(opt, base, v);

@@ -1,9 +1,10 @@
-/* act.c - retry, hold, release and drop: by ids, or in slices of a filter
+/* act.c - the commands retry, hold, release and drop: by ids, or by a filter in slices
  *
- * An answer must be true when it is given: what is reported as held or dropped is not sent, and what is in flight is
- * refused. So changes and starts of requests exclude each other. A slice is submitted after delivery's part of a
- * turn, with the list of what is in flight then; until all submitted slices are back no request starts, so that the
- * list stays complete however long the writer takes. Then delivery has its turn before the next slices go. */
+ * The answer must be true when it is given: an event reported as held or dropped is not sent, and an event in flight
+ * is refused. So state changes and request starts exclude each other. A slice is submitted after delivery's part of a
+ * turn, with the list of events in flight at that moment. No request starts until all submitted slices have
+ * completed, so the list stays complete however long the writer takes. Delivery then runs once before the next slices
+ * are submitted. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -13,7 +14,8 @@
 
 #define BIT(state) (1u << (state))
 
-/* What a verb may change when the request names no state. drop is for erasure too: it takes everything. */
+/* States that a verb may change when the request names none. drop takes every state, because it also serves erasure
+ * requests. */
 static const struct verb {
 	const char *name;
 	uint32_t states;
@@ -26,7 +28,7 @@ static const struct verb {
 
 struct act_op {
 	struct op op;
-	STAILQ_ENTRY(act_op) link; /* while it waits for its next slice to be submitted */
+	STAILQ_ENTRY(act_op) link; /* linked while waiting for its next slice to be submitted */
 	struct control *control;   /* outlives every job: the writer is stopped before it */
 	bool waiting;
 	struct job_act job;
@@ -36,7 +38,7 @@ struct act_op {
 	uint64_t *ids, *in_flight;
 	uint8_t *id_results;
 	size_t n_ids, n_in_flight;
-	uint64_t changed, refused; /* of all slices so far */
+	uint64_t changed, refused; /* totals over all slices so far */
 };
 
 static void act_destroy(struct op *op)
@@ -78,17 +80,18 @@ static void act_end(struct act_op *a)
 	op_done(&a->op);
 }
 
-/* The schedule in memory follows what the outbox now says. Also when nobody waits for the answer. */
+/* Updates the schedule in memory after the outbox changed, even if the client that asked has disconnected. */
 static void tell_delivery(struct act_op *a)
 {
-	/* a queued event that waits for its own next try comes back from disk as new, due now */
+	/* forget the changed events: after a retry, one in its own backoff is read back from disk as new and due
+	 * now */
 	if (a->verb != ACT_RELEASE)
 		delivery_forget(a->delivery, a->job.changed_ids, a->job.n_changed);
 	if (a->job.lowest_queued)
 		delivery_requeued(a->delivery, a->job.lowest_queued);
 }
 
-/* For the end of this turn. */
+/* Queues the next slice for the end of this turn. */
 static void await_slice(struct act_op *a)
 {
 	a->waiting = true;
@@ -187,7 +190,7 @@ static int read_act(struct act_op *a, struct session *s, const struct request *r
 		return a->id_results ? 0 : err_set(err, -ENOMEM, "out of memory");
 	}
 	r = selection_read(s->control, request, verbs[a->verb].states, &a->selection, err);
-	/* A request that selects nothing in particular must say that it means everything. */
+	/* A request without ids or filter must set "all", so that an empty selection never means every event. */
 	if (r == 0 && !a->selection.by_filter && !request_flag(request, "all"))
 		r = err_set(err, -EINVAL, "%s: of which events? Give ids or a filter", verbs[a->verb].name);
 	if (r == 0 && a->selection.inflight && !a->selection.queued)

@@ -1,4 +1,4 @@
-/* backup.c - backup into a descriptor that ctl passed, step by step between the commits */
+/* backup.c - the command backup: copies the outbox step by step between commits, into a descriptor passed by ctl */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -64,7 +64,7 @@ static void on_step(struct job *job)
 	int r = job->result;
 	struct err err;
 
-	/* Ctl is gone: the copy is abandoned; the file is ctl's. */
+	/* The client has disconnected: stop copying. Removing the partial file is the client's job. */
 	if (!op_back(&b->op))
 		return;
 	if (r == 0) {

@@ -1,4 +1,4 @@
-/* control.c - the control socket: requests in, the command table, operations that answer in slices */
+/* control.c - the control socket: requests, the command table, operations that answer in slices */
 #include "control/control.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "control/control_private.h"
 
-/* A command is one row here and one function in a file of its topic. */
+/* Each command is one row here and one function in the file of its topic. */
 static const struct command {
 	const char *name;
 	command_fn *run;
@@ -33,13 +33,14 @@ static const struct command *find_command(struct slice name)
 	return NULL;
 }
 
-/* ---- saying something ---- */
+/* ---- writing answers ---- */
 
 int control_say(struct session *s, const struct buf *text)
 {
 	if (listener_reply(s->control->listener, s->conn, buf_slice(text)))
 		return 0;
-	/* Out of memory, or a reader that is much too slow: the connection answers no more, and nobody is to wait. */
+	/* Out of memory, or the client reads far too slowly: close the connection, so that it does not wait for an
+	 * answer that never comes. */
 	listener_close_conn(s->control->listener, s->conn);
 	return -EPIPE;
 }
@@ -66,7 +67,7 @@ void session_finish_end(struct session *s, struct json_out *j)
 
 	if (!j)
 		return;
-	/* An answer without its last line is worse than none: ctl reports the closed connection. */
+	/* Without its last line, an answer would leave ctl waiting; a closed connection is reported. */
 	if (json_out_end(j) < 0 || buf_append_char(out, '\n') < 0 || control_say(s, out) < 0)
 		listener_close_conn(s->control->listener, s->conn);
 }
@@ -258,7 +259,7 @@ static void on_line(void *arg, uint64_t conn, enum line_kind kind, struct slice 
 		session_end_error(s, r, &err);
 }
 
-/* ---- the whole ---- */
+/* ---- the control socket as a whole ---- */
 
 static int open_listener(struct control *c, const char *path, const char *group, struct err *err)
 {
@@ -291,7 +292,7 @@ int control_open(struct control **ret, const struct control_context *context, co
 	STAILQ_INIT(&c->acts);
 	idmap_init(&c->sessions);
 	buf_init(&c->out, CONTROL_ANSWER_MAX);
-	/* of a line, every byte may be escaped */
+	/* twice max_line, because each byte of a line may be escaped */
 	c->max_request = 2 * context->streams->conf->listen.max_line + CONTROL_REQUEST_MORE;
 	c->json = json_in_new(32);
 	if (c->json)
@@ -322,7 +323,8 @@ struct control *control_free(struct control *c)
 	c->stopping = true;
 	if (c->listener)
 		c->listener = listener_free(c->listener);
-	/* No job and no request comes back any more: the writer was stopped, the client abandons its own. */
+	/* No job or request completes after this: the writer was stopped, and freeing the HTTP client cancels its
+	 * requests. */
 	c->http = http_client_free(c->http);
 	while ((s = idmap_next(&c->sessions, &at, NULL))) {
 		if (s->op)
@@ -338,9 +340,9 @@ struct control *control_free(struct control *c)
 
 void control_set_streams(struct control *c, const struct streams *streams UNUSED)
 {
-	/* The context has the streams themselves; what is kept here are the outbox's names for their numbers. */
+	/* The context holds the streams themselves; the control keeps only the outbox's stream names by sid. */
 	control_load_names(c);
-	/* It was made with the old options. */
+	/* The client was created with the old options; it is created again when needed. */
 	if (c->http && http_client_in_flight(c->http) == 0)
 		c->http = http_client_free(c->http);
 }
@@ -351,7 +353,7 @@ void control_flush(struct control *c)
 		http_client_reap(c->http);
 	control_submit_acts(c);
 	listener_flush(c->listener);
-	/* A slice between two jobs keeps a large buffer no longer than needed. */
+	/* Give back a large buffer between two slices. */
 	if (c->out.cap > (1u << 20)) {
 		buf_clear(&c->out);
 		buf_trim(&c->out, 0);

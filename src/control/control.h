@@ -1,4 +1,6 @@
-/* control.h - the daemon's side of ga4relay-ctl: one row and one function a command */
+/* control.h - the daemon's side of ga4relay-ctl: one table row and one function per command
+ *
+ * Loop thread only. */
 #ifndef CONTROL_CONTROL_H
 #define CONTROL_CONTROL_H
 
@@ -17,36 +19,36 @@
 
 struct control;
 
-/* What a command may reach. All outlive the control. */
+/* What commands can access. Everything here is borrowed and must outlive the struct control. */
 struct control_context {
 	struct loop *loop;
 	struct writer *writer;
 	struct ingest *ingest;
 	struct delivery *delivery;
-	const struct streams *streams; /* control_set_streams() after a reload */
+	const struct streams *streams; /* replaced by control_set_streams() after a reload */
 	struct counters *counters;
-	struct tap *tap; /* the control fills it in while somebody follows */
+	struct tap *tap; /* filled in by the control while a client runs `tap` */
 	const enum phase *phase;
 	int64_t started_mono_us;
-	const char *set_aside;                     /* a corrupt outbox was set aside under this name; "" : none */
-	int (*reload)(void *arg, struct err *err); /* as SIGHUP */
+	const char *set_aside;                     /* name under which a corrupt outbox was set aside; "" if none */
+	int (*reload)(void *arg, struct err *err); /* same effect as SIGHUP; 0 or negative errno */
 	void *arg;
 };
 
 int control_open(struct control **ret, const struct control_context *context, const char *path, const char *group,
                  struct err *err) MUST_CHECK;
-/* Before writer_stop(): operations that work in slices ask the writer for nothing more. Takes NULL. */
+/* Call before writer_stop(): running operations submit no more slices. Accepts NULL. */
 void control_stop(struct control *c);
 struct control *control_free(struct control *c);
 void control_set_streams(struct control *c, const struct streams *streams);
-/* Once in the tail: writes answers. */
+/* Call once per turn, in the tail: writes the answers. */
 void control_flush(struct control *c);
-/* Once a second: tap's loss reports, status watchers. */
+/* Call once a second: reports lines that tap missed, refreshes status watchers. */
 void control_tick(struct control *c);
 
-/* Prometheus text, for `ga4relay-ctl metrics` and GET /metrics. Appends to out. */
+/* Appends Prometheus text to out, for `ga4relay-ctl metrics` and GET /metrics. 0 or negative errno. */
 int metrics_write(const struct control_context *context, const struct now *now, struct buf *out) MUST_CHECK;
-/* NULL: intake is durable; otherwise why not. For /healthz. */
+/* Returns NULL while intake is durable, otherwise the reason why not (a static text). Used by /healthz. */
 const char *health_problem(const struct control_context *context);
 
 #endif

@@ -1,7 +1,8 @@
-/* control_check.c - check: every row is read once, in slices, and counted against the outbox's counters
+/* control_check.c - the command check: reads every row once, in slices, and compares the totals with the outbox's
+ * counters
  *
- * What SQLite's own check would say of the file's pages is left to `ga4relay-ctl --offline FILE check`: it cannot be
- * done in slices, and intake would stand still meanwhile. */
+ * SQLite's own check of the file's pages is left to `ga4relay-ctl --offline FILE check`: it cannot run in slices, and
+ * intake would stand still until it ends. */
 #include <errno.h>
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-/* control_doctor.c - what only the running daemon can tell `ga4relay-ctl doctor` */
+/* control_doctor.c - the facts for `ga4relay-ctl doctor` that only the running daemon knows */
 #include "base/clock.h"
 #include "control/control_private.h"
 

@@ -1,4 +1,5 @@
-/* control_validate.c - validate: the local rules' verdict on a line, and the validation endpoint's when asked for */
+/* control_validate.c - the command validate: the local rules' verdict on a line, and on request the validation
+ * endpoint's */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,14 +12,14 @@
 enum {
 	BODY_MAX = 1 << 20,
 	ANSWER_MAX = 256 << 10,
-	REMOTE_EVENTS = 25 /* GA4 takes no more in a request; of a longer line the first are asked about */
+	REMOTE_EVENTS = 25 /* GA4's limit per request; further events of a line are not sent */
 };
 
 struct validate_op {
 	struct op op;
-	struct buf local; /* the reply as the event socket would give it */
-	struct buf body;  /* must stay until the answer */
-	char *url;        /* holds no secret: the validation endpoint checks none */
+	struct buf local; /* the reply that the event socket would give */
+	struct buf body;  /* must stay valid until the answer arrives */
+	char *url;        /* contains no secret: the validation endpoint does not check it */
 };
 
 static void validate_destroy(struct op *op)
@@ -40,7 +41,7 @@ static struct slice without_lf(const struct buf *b)
 	return s;
 }
 
-/* answer NULL: there was none to be asked for. */
+/* answer is NULL if the endpoint was not asked. */
 static void validate_end(struct validate_op *v, const struct attempt *attempt, struct slice answer)
 {
 	struct session *s = v->op.session;
@@ -88,7 +89,7 @@ static int make_body(struct validate_op *v, const struct submission *sub, bool r
 	r = payload_write(&plain, events, n);
 	if (r < 0)
 		return r;
-	/* The line's own wish comes first. */
+	/* The line's own validation_behavior takes precedence. */
 	if (relaxed || slice_has(sub->envelope, SLICE_LIT("\"validation_behavior\"")))
 		return buf_append_slice(&v->body, buf_slice(&plain));
 	r = buf_append_char(&v->body, '{');
@@ -125,7 +126,7 @@ static int ask(struct validate_op *v, const struct line_result *result, bool rel
 
 	if (r < 0)
 		return r;
-	/* Without the secret: that endpoint does not look at it, and what is not sent cannot leak. */
+	/* Leave the secret out: the validation endpoint does not check it, and what is not sent cannot leak. */
 	const struct conf_stream *stream = &c->context->streams->conf->streams[result->stream];
 	v->url = conf_endpoint_url(stream->validation_endpoint, stream, false);
 	r = v->url ? make_body(v, result->sub, relaxed) : -ENOMEM;
@@ -148,8 +149,9 @@ static int judge(struct validate_op *v, struct slice line, struct line_result *r
 	return r < 0 ? err_set(err, r, "validate: out of memory") : 0;
 }
 
-/* A line that is refused here is asked about too, when it can be sent at all: what GA4 says of it is what one wants
- * to know. But personal data never leaves this host, and what user_data holds then was not judged. */
+/* Sends a line that the local rules refuse to the endpoint as well, if it can be sent at all: GA4's opinion of it is
+ * what the user asks for. Lines with user_data are never sent, because their personal data was not checked and must
+ * not leave this host. */
 static int rejudge(struct validate_op *v, const struct request *request, struct line_result *result, struct err *err)
 {
 	struct slice line = request_text(request, "line");

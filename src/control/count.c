@@ -1,4 +1,4 @@
-/* count.c - count: from the outbox's counters where they tell, else by looking at the rows in slices */
+/* count.c - the command count: from the outbox's counters if they suffice, otherwise by reading the rows in slices */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -166,7 +166,7 @@ static void count_slice(struct op *op)
 
 /* ---- from the counters ---- */
 
-/* The outbox counts by stream and state: no row need be looked at for those. */
+/* The outbox has counters by stream and state: a request for nothing else needs no row read. */
 static bool counters_tell(const struct count_op *n)
 {
 	const struct event_filter *f = &n->selection.filter;
@@ -204,7 +204,7 @@ static void add_stream(struct tallied *t, const struct store_events *events, con
 	uint64_t queued = events->n[sid][STATE_QUEUED], in_flight = in_flight_of(delivery, sid);
 
 	if (in_flight > queued)
-		in_flight = queued; /* the outbox's counters are those of the last commit */
+		in_flight = queued; /* the outbox's counters are as of the last commit, in_flight is current */
 	if (sel->queued)
 		add_counter(t, sid, "queued", queued - in_flight);
 	if (sel->inflight)

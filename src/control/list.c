@@ -1,4 +1,4 @@
-/* list.c - list, show and export: rows in slices, whatever the backlog's size */
+/* list.c - the commands list, show and export: rows in slices, whatever the size of the backlog */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -11,7 +11,7 @@ struct list_op {
 	struct op op;
 	struct job_list_rows job;
 	struct selection selection;
-	uint64_t left; /* rows that may still be answered; UINT64_MAX: all */
+	uint64_t left; /* rows still to be returned at most; UINT64_MAX: no limit */
 	bool with_line;
 	/* show */
 	uint64_t *ids;
@@ -62,7 +62,7 @@ static void list_failed(struct list_op *l, int r, const char *what)
 {
 	struct err err;
 
-	if (r == -EPIPE) { /* it turned quiet or went away: nothing it would read */
+	if (r == -EPIPE) { /* the connection was closed: nobody reads an answer */
 		listener_close_conn(l->op.session->control->listener, l->op.session->conn);
 		op_done(&l->op);
 		return;
@@ -199,7 +199,7 @@ static void show_next(struct op *op)
 	(void)op_submit(op, &l->job.job);
 }
 
-/* with_tries: show; otherwise export by ids, which takes the same fields as export by filter. */
+/* with_tries is set for show. Export by ids also starts here and returns the same fields as export by filter. */
 static int start_show(struct session *s, const struct request *request, bool with_tries, struct err *err)
 {
 	struct list_op *l = calloc(1, sizeof(*l));

@@ -1,4 +1,4 @@
-/* misc.c - commands that are answered at once: pause, resume, flush, reload, log-level, version, paths */
+/* misc.c - the commands that are answered at once: pause, resume, flush, reload, log-level, version, paths */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,15 +6,15 @@
 #include "base/log.h"
 #include "control/control_private.h"
 
-/* ---- pause and resume: remembered in the outbox, then done ---- */
+/* ---- pause and resume: recorded in the outbox first, then applied ---- */
 
 struct pause_op {
 	struct op op;
 	struct job_pause job;
 	struct delivery *delivery;
-	uint32_t sid; /* being remembered */
+	uint32_t sid; /* the stream being recorded */
 	char name[STORE_NAME_MAX + 1];
-	bool one, paused; /* one: that stream only */
+	bool one, paused; /* one: this stream only */
 	uint64_t n;       /* streams done */
 };
 
@@ -23,7 +23,7 @@ static void pause_destroy(struct op *op)
 	free(CONTAINER_OF(op, struct pause_op, op));
 }
 
-/* The next stream with a name, from sid on; 0: none. */
+/* Returns the next sid, from sid on, that has a name; 0 if there is none. */
 static uint32_t next_stream(const struct control *c, uint32_t sid)
 {
 	while (sid < STORE_STREAMS_MAX && !c->names[sid][0])
@@ -124,7 +124,7 @@ int control_reload(struct session *s, const struct request *request UNUSED, stru
 	const struct control_context *context = s->control->context;
 	int r = context->reload(context->arg, err);
 
-	/* Whatever the errno, the daemon said no: it is no mistake in the request. */
+	/* Whatever the errno, the reload was refused; the request itself was valid. */
 	if (r < 0) {
 		log_error("configuration not reloaded, the old one stays in force: %s", err->text);
 		return -EPERM;

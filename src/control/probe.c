@@ -1,7 +1,7 @@
-/* probe.c - can a stream's endpoint be reached from here? Asked for by `ga4relay-ctl doctor`
+/* probe.c - the command probe: whether a stream's endpoint can be reached from here; used by `ga4relay-ctl doctor`
  *
- * By the daemon, because only the daemon has its proxy, its CA bundle and its sandbox. The validation endpoint is
- * asked, with an empty payload and without the secret: nothing is counted there. */
+ * The daemon sends the probe because only the daemon has its proxy, its CA bundle and its sandbox. The probe posts an
+ * empty payload without the secret to the validation endpoint, which counts nothing. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "control/control_private.h"
 
-enum { ANSWER_MAX = 4096 /* its head is of interest */ };
+enum { ANSWER_MAX = 4096 /* only the response's head is used */ };
 
 struct probe_op {
 	struct op op;

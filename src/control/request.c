@@ -1,4 +1,4 @@
-/* request.c - what a request asks for: its members, which rows it selects, and a row as it is answered */
+/* request.c - a request's members, the rows it selects, and a row as it is answered */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

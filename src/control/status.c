@@ -1,4 +1,4 @@
-/* status.c - status, and metrics over the control socket */
+/* status.c - the commands status and metrics */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "control/control_private.h"
 
-/* What status is made of. 30 KB: on the heap. */
+/* The data for one status answer. About 30 KB, so it is allocated on the heap. */
 struct picture {
 	struct writer_stats writer;
 	struct store_events events;
@@ -33,7 +33,8 @@ static struct picture *picture_take(const struct control_context *context)
 	return p;
 }
 
-/* What the outbox counts as queued is queued or in flight. Its counters are as of the last commit. */
+/* Splits the rows that the outbox counts as queued into queued and in flight. Its counters are as of the last
+ * commit. */
 static void write_states(struct json_out *j, const uint64_t states[STATE_COUNT], uint64_t in_flight)
 {
 	uint64_t queued = states[STATE_QUEUED];

@@ -19,7 +19,7 @@ static void on_names(struct job *job)
 	free(r);
 }
 
-/* The configured names are known at once, so that a command that comes before the job is back finds them. */
+/* Fills in the configured names at once, for commands that arrive before the job completes. */
 static void fill_in_configured(struct control *c)
 {
 	const struct streams *streams = c->context->streams;

@@ -1,4 +1,4 @@
-/* tap.c - the command `tap`: events as they are accepted, sent and settled; never waits for a slow reader */
+/* tap.c - the command tap: events as they are accepted, sent and settled; never waits for a slow reader */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +9,9 @@
 enum { TAP_BACKLOG = 1 << 20 /* bytes a slow reader may be behind before it misses lines */ };
 
 struct tap_session {
-	char *name;      /* NULL: any */
-	uint32_t sid;    /* 0: any */
-	uint64_t missed; /* since the last report */
+	char *name;      /* NULL: every name */
+	uint32_t sid;    /* 0: every stream */
+	uint64_t missed; /* lines missed since the last report */
 };
 
 static const char *tap_state(enum tap_what what)
@@ -110,7 +110,7 @@ void tap_tick(struct control *c)
 
 	LIST_FOREACH(s, &c->taps, by_tap)
 	{
-		/* Without events nothing is written, so no failing write shows that the client has left. */
+		/* Without events nothing is written, so a failing write cannot reveal that the client has left. */
 		if (listener_client_left(c->listener, s->conn))
 			listener_close_conn(c->listener, s->conn);
 		else if (s->tap->missed > 0 && listener_unwritten(c->listener, s->conn) < TAP_BACKLOG / 2)

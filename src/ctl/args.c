@@ -1,4 +1,4 @@
-/* args.c - the command line: options anywhere, the command, its words; wrong ones named with the nearest right one */
+/* args.c - parses the command line: options anywhere, the command, its words; errors name the nearest valid name */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,11 +168,11 @@ static void set_flags(struct ctl_args *args)
 	args->relaxed = args->given & OPT_RELAXED;
 }
 
-/* Where the parser stands. */
+/* The parser's position. */
 struct walk {
 	int argc, at;
 	char *const *argv;
-	bool only_words; /* behind "--" */
+	bool only_words; /* set after "--" */
 };
 
 static int take_option(struct ctl_args *args, struct walk *w, const struct ctl_option_info *o, const char *value,
@@ -184,7 +184,8 @@ static int take_option(struct ctl_args *args, struct walk *w, const struct ctl_o
 	if (!value && ++w->at >= w->argc)
 		return err_set(err, -EINVAL, "--%s needs a value: --%s %s", o->name, o->name, o->value);
 	value = value ? value : w->argv[w->at];
-	/* An unset variable of a script. Taken as "no such filter", drop would take everybody's events. */
+	/* Usually an unset variable in a script. If this were taken as "no such filter", drop would delete every
+	 * event. */
 	if (!*value)
 		return err_set(err, -EINVAL, "--%s: its value is empty (a variable that is not set?)", o->name);
 	return set_value(args, (enum ctl_option)o->bit, value, err);
@@ -239,7 +240,7 @@ static int take(struct ctl_args *args, struct walk *w, struct err *err)
 	return word[1] == '-' ? take_long(args, w, word + 2, err) : take_letter(args, w, word, err);
 }
 
-/* Options may stand before the command, so what it takes is known only at the end. */
+/* Options may precede the command, so which of them it accepts is known only at the end. */
 static int check(const struct ctl_args *args, struct err *err)
 {
 	uint32_t wrong = args->given & ~allowed_by(args->command);

@@ -1,4 +1,4 @@
-/* client.c - the control socket from ctl's side */
+/* client.c - ctl's side of the control socket */
 #include "ctl/client.h"
 
 #include <errno.h>
@@ -137,7 +137,7 @@ void client_add_ids(struct json_out *j, const uint64_t *ids, size_t n)
 	json_out_close(j);
 }
 
-/* The descriptor goes with the first byte. */
+/* Sends the request; the descriptor fd, if any, is attached to the first byte. */
 static int send_request(struct client *c, int fd)
 {
 	char room[CMSG_SPACE(sizeof(int))] = {0};
@@ -170,7 +170,8 @@ static int send_request(struct client *c, int fd)
 	return 0;
 }
 
-/* The next line into *ret, valid until the next call. 0; -EPIPE: the daemon closed; negative errno. */
+/* Reads the next line into *ret, valid until the next call. Returns 0, -EPIPE if the daemon closed the connection, or
+ * another negative errno. */
 static int next_line(struct client *c, struct slice *ret)
 {
 	for (;;) {

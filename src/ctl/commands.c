@@ -1,4 +1,4 @@
-/* commands.c - the commands of ga4relay-ctl, one row each, and the way into them */
+/* commands.c - the table of ga4relay-ctl's commands, one row each, and the dispatcher */
 #include <errno.h>
 #include <locale.h>
 #include <stdarg.h>
@@ -98,7 +98,7 @@ static bool wants_color(bool tty)
 	return tty && !(no_color && no_color[0]) && term && strcmp(term, "dumb") != 0;
 }
 
-/* What could not be written was not done: a full disk behind `export >file` must not look like success. */
+/* A write error on standard output means failure: a full disk behind `export >file` must not look like success. */
 static int finish(enum ctl_exit code)
 {
 	if (fflush(stdout) != 0 || ferror(stdout)) {

@@ -1,4 +1,6 @@
-/* ctl.h - one run of ga4relay-ctl: what was asked, and how answers are printed */
+/* ctl.h - one run of ga4relay-ctl: its arguments, the tables of commands and options
+ *
+ * Single-threaded. */
 #ifndef CTL_CTL_H
 #define CTL_CTL_H
 
@@ -11,14 +13,14 @@
 #include "base/macros.h"
 #include "base/slice.h"
 
-/* ga4relay-ctl(8): what a script reads off the program. */
+/* Exit codes, for scripts; documented in ga4relay-ctl(8). */
 enum ctl_exit { CTL_DONE = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_NO_DAEMON = 3 };
 
 #define CTL_DEFAULT_SOCKET "/run/ga4relay/control.sock"
 #define CTL_DEFAULT_EVENT_SOCKET "/run/ga4relay.sock"
 #define CTL_DEFAULT_CONFIG GA4RELAY_SYSCONFDIR "/ga4relay/ga4relay.conf"
 
-/* Which options a command takes: a set. */
+/* Bits of the set of options that a command takes. */
 enum ctl_option {
 	OPT_SOCKET = 1u << 0,
 	OPT_JSON = 1u << 1,
@@ -49,38 +51,38 @@ enum {
 
 struct ctl_command;
 
-/* The command line. Texts point into argv. */
+/* The parsed command line. Strings point into argv. */
 struct ctl_args {
-	const struct ctl_command *command; /* NULL: --help alone */
+	const struct ctl_command *command; /* NULL: --help without a command */
 	uint32_t given;                    /* set of enum ctl_option */
 	bool json, help, reverse, dead, yes, watch, remote, relaxed;
 	const char *socket, *offline, *config, *event_socket;
 	const char *stream, *client, *name, *reason, *by;
-	const char *states[CTL_STATES_MAX]; /* each perhaps a list with commas */
+	const char *states[CTL_STATES_MAX]; /* each may be a comma-separated list */
 	size_t n_states;
-	int64_t older_us; /* 0: not given */
-	uint64_t limit;   /* 0: no limit */
-	const char *
-	        *words; /* what is no option, behind the command; points into argv's copy; freed by args_clear() */
+	int64_t older_us;   /* 0: not given */
+	uint64_t limit;     /* 0: no limit */
+	const char **words; /* the words after the command; strings of argv; array freed by args_clear() */
 	size_t n_words;
 };
-/* argv[0] is not looked at. 0 or -EINVAL, -ENOMEM with a sentence. */
+/* Parses argv from argv[1] on. Returns 0, and then the caller frees *ret with args_clear(); or -EINVAL or -ENOMEM
+ * with a sentence in err. */
 int args_parse(struct ctl_args *ret, int argc, char *const argv[], struct err *err) MUST_CHECK;
 void args_clear(struct ctl_args *args);
 
 struct ctl {
 	struct ctl_args args;
-	bool color;   /* of standard output */
+	bool color;   /* color standard output */
 	bool tty;     /* standard output is a terminal */
-	bool tty_err; /* standard error is one: progress may be shown */
+	bool tty_err; /* standard error is a terminal: progress may be shown */
 };
 
-/* A command is one row and one function (commands.c). */
+/* A command is one row of the table in commands.c and one function. */
 struct ctl_command {
-	const char *name, *words; /* words: "ID…", as help prints it */
-	const char *help;         /* one line */
-	const char *detail;       /* more lines, or NULL */
-	uint32_t options;         /* beyond OPT_SOCKET, OPT_JSON, OPT_HELP */
+	const char *name, *words; /* words: its arguments as help prints them, such as "ID…" */
+	const char *help;         /* one line of help */
+	const char *detail;       /* more lines of help, or NULL */
+	uint32_t options;         /* options accepted besides OPT_SOCKET, OPT_JSON, OPT_HELP */
 	size_t max_words;
 	enum ctl_exit (*run)(struct ctl *ctl);
 };
@@ -91,20 +93,20 @@ int ctl_main(int argc, char **argv);
 /* help.c */
 void help_print_all(void);
 void help_print(const struct ctl_command *command);
-/* The options' names, for suggestions and the tests. */
+/* The table of options, for the parser, help, suggestions and tests. */
 struct ctl_option_info {
 	const char *name;  /* without "--" */
-	char letter;       /* 0: none */
-	const char *value; /* NULL: takes none */
+	char letter;       /* 0: no short form */
+	const char *value; /* name of its value in help; NULL: takes none */
 	uint32_t bit;
 	const char *help;
 };
 const struct ctl_option_info *ctl_options(size_t *ret_n);
 
-/* Says it on standard error after "ga4relay-ctl: ". */
+/* Prints one line to standard error, after "ga4relay-ctl: ". */
 void ctl_complain(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
-/* The commands. */
+/* The functions of the commands. */
 typedef enum ctl_exit ctl_run_fn(struct ctl *ctl);
 ctl_run_fn ctl_status, ctl_list, ctl_show, ctl_count, ctl_export, ctl_retry, ctl_hold, ctl_release, ctl_drop,
         ctl_pause, ctl_resume, ctl_flush, ctl_tap, ctl_send, ctl_validate, ctl_backup, ctl_check, ctl_metrics,

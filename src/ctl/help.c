@@ -1,4 +1,4 @@
-/* help.c - what --help prints, made of the tables */
+/* help.c - the --help texts, built from the tables of commands and options */
 #include <stdio.h>
 #include <string.h>
 

@@ -26,7 +26,7 @@ static void hand_on(struct portion *p)
 	p->n = 0;
 }
 
-/* The daemon's ids are SQLite's: positive, and signed. */
+/* The daemon's ids are positive signed 64-bit integers, as in SQLite. */
 static bool is_id(struct slice word, uint64_t *ret)
 {
 	return parse_u64(word, ret) == 0 && *ret > 0 && *ret <= INT64_MAX;
@@ -68,7 +68,7 @@ static enum ctl_exit from_stdin(struct portion *p)
 	return ferror(stdin) ? CTL_REFUSED : CTL_DONE;
 }
 
-/* Before anything is done: a mistyped word among the ids changes nothing. */
+/* Checks all words first, so that a mistyped id changes nothing. */
 static enum ctl_exit check_words(const struct ctl *ctl)
 {
 	uint64_t id;

@@ -1,4 +1,4 @@
-/* input.c - lines of a file or of standard input, numbered, in bounded memory */
+/* input.c - numbered lines of a file or of standard input, in bounded memory */
 #include "ctl/input.h"
 
 #include <errno.h>
@@ -64,7 +64,8 @@ int input_fill(struct input *in)
 	return 0;
 }
 
-/* What show and export print has the event's line in `line`; no line of the event socket has such a member. */
+/* Returns the event's line from the member `line` of an object printed by show or export; other lines as they are. No
+ * line of the event socket has such a member. */
 static struct slice unwrapped(struct input *in, struct slice line)
 {
 	const struct json_node *m;
@@ -88,7 +89,7 @@ static bool is_blank(struct slice line)
 	return true;
 }
 
-/* The bytes up to the next LF, or to the end of the file. */
+/* Hands out the bytes up to the next LF or the end of the file. */
 static enum input_got next_raw(struct input *in, struct slice *ret)
 {
 	const char *lf = NULL;
@@ -100,7 +101,7 @@ static enum input_got next_raw(struct input *in, struct slice *ret)
 		in->seen = in->buf.len;
 		if (in->buf.len - in->taken <= INPUT_LINE_MAX)
 			return INPUT_MORE;
-		in->taken = in->buf.len; /* longer than any line may be: forget it as it comes */
+		in->taken = in->buf.len; /* longer than any line may be: discard it as it is read */
 		in->skipping = true;
 		return INPUT_MORE;
 	}
@@ -111,7 +112,7 @@ static enum input_got next_raw(struct input *in, struct slice *ret)
 	*ret = (struct slice){in->buf.data + in->taken, end - in->taken};
 	in->taken = in->seen = lf ? end + 1 : end;
 	if (in->number++ == 0 && slice_starts(*ret, SLICE_LIT("\xef\xbb\xbf")))
-		*ret = (struct slice){ret->p + 3, ret->n - 3}; /* a byte order mark */
+		*ret = (struct slice){ret->p + 3, ret->n - 3}; /* skip a byte order mark */
 	return INPUT_LINE;
 }
 

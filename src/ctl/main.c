@@ -1,4 +1,4 @@
-/* main.c - ga4relay-ctl's way in; everything else is in the library, where the tests reach it */
+/* main.c - ga4relay-ctl's main(); everything else is in the library, so that tests can link it */
 #include "base/process.h"
 #include "ctl/ctl.h"
 

@@ -25,8 +25,8 @@ static void finish(struct daemon *d, enum exit_code code)
 	loop_stop(d->loop);
 }
 
-/* After a failed sync it is unknown what is on disk, so this process must promise nothing more. Recovery at the
- * next start decides. */
+/* After a failed sync, what is on disk is unknown: this process must acknowledge nothing more. Recovery at the next
+ * start decides. */
 static void check_fatal(struct daemon *d)
 {
 	if (d->phase == PHASE_STOPPED || !writer_is_fatal(d->writer))
@@ -51,7 +51,7 @@ static void check_drained(struct daemon *d)
  * they are done. */
 #define REAP_US (1 * US_PER_MS)
 
-/* The end of every turn of the loop. Callbacks only record facts; what follows from them is decided here. */
+/* Runs at the end of every turn. Callbacks only record facts; the decisions are made here. */
 static void on_tail(void *arg)
 {
 	struct daemon *d = arg;
@@ -66,9 +66,10 @@ static void on_tail(void *arg)
 	check_drained(d);
 }
 
-/* After this many seconds without an event, in or out, memory is given back to the system. */
+/* After this many seconds without an event in either direction, free memory is returned to the system. */
 enum { QUIET_TICKS = 5 };
-/* Above this many resident bytes memory is given back even while busy, and again after so many more. */
+/* Above RESIDENT_MUCH resident bytes, free memory is returned even while busy, and again after every further
+ * RESIDENT_MORE bytes. */
 enum { RESIDENT_MUCH = 48 << 20, RESIDENT_MORE = 8 << 20 };
 
 static void give_back_when_quiet(struct daemon *d)
@@ -82,8 +83,8 @@ static void give_back_when_quiet(struct daemon *d)
 	}
 }
 
-/* malloc() keeps freed memory for each thread: while a backlog is delivered, what the loop's thread freed lies idle
- * and the writer's thread allocates anew for rows that it reads. Giving it back takes 3 to 4 ms, once. */
+/* malloc() keeps freed memory per thread. While a backlog is delivered, memory freed by the loop thread lies idle and
+ * the writer thread allocates more for the rows it reads. Returning it takes 3 to 4 ms. */
 static void give_back_when_much(struct daemon *d)
 {
 	if (memory_resident() <= d->resident_mark)
@@ -197,7 +198,7 @@ static enum exit_code prepare_loop(struct daemon *d)
 	return EXIT_OK;
 }
 
-/* Must run before the first thread starts: it changes the environment. */
+/* Must run before the first thread starts, because it changes the environment. */
 static void prepare_process(void)
 {
 	struct rlimit files;

@@ -1,4 +1,4 @@
-/* daemon_private.h - the running relay's parts, for daemon.c, start.c and reload.c only */
+/* daemon_private.h - the parts of the running relay, shared by daemon.c, start.c and reload.c */
 #ifndef DAEMON_DAEMON_PRIVATE_H
 #define DAEMON_DAEMON_PRIVATE_H
 
@@ -24,7 +24,7 @@
 
 struct daemon {
 	struct conf *conf;
-	struct streams *streams; /* replaced whole by a reload */
+	struct streams *streams; /* a reload replaces the whole object */
 	struct loop *loop;
 	struct writer *writer;
 	struct ingest *ingest;
@@ -32,38 +32,39 @@ struct daemon {
 	struct control_context context;
 	struct control *control;
 	struct door *door;           /* NULL: off */
-	struct collector *collector; /* sandbox only */
+	struct collector *collector; /* NULL except in the sandbox */
 	struct counters counters;
 	struct tap tap;
 	struct storage_log storage_log;
 
-	struct loop_watch *completions; /* the writer's: the tail reaps them */
+	struct loop_watch *completions; /* the writer's completion descriptor; the tail reaps */
 	struct loop_timer *tick;        /* once a second */
-	struct loop_timer *watchdog;    /* NULL: systemd does not ask */
+	struct loop_timer *watchdog;    /* NULL: systemd expects no keepalives */
 	struct loop_timer *drain;       /* delivery.drain_timeout */
 	int64_t watchdog_us, last_tick_us;
-	unsigned quiet_ticks; /* since the last event */
-	size_t resident_mark; /* above it memory is given back */
+	unsigned quiet_ticks; /* seconds since the last event */
+	size_t resident_mark; /* free memory is returned above this many resident bytes */
 	int notify_fd;        /* -1: not started by systemd */
 
-	struct now now; /* when the present turn's tail began: one look at the clock for all that it settles */
+	struct now now; /* time at which the current turn's tail began, used for everything that it settles */
 
 	enum phase phase;
 	enum exit_code exit_code;
-	char sandbox_dir[256];                  /* "" outside of the sandbox */
-	bool sandbox_temporary;                 /* removed at the end */
-	char set_aside[STORE_PATH_MAX];         /* where a corrupt outbox went; "" : none */
-	uint8_t pause_words[STORE_STREAMS_MAX]; /* enum pause_word by sid, as the outbox remembered them at start */
+	char sandbox_dir[256];                  /* "" except in the sandbox */
+	bool sandbox_temporary;                 /* remove the directory at exit */
+	char set_aside[STORE_PATH_MAX];         /* name of a corrupt outbox that was set aside; "" if none */
+	uint8_t pause_words[STORE_STREAMS_MAX]; /* enum pause_word by sid, as recorded in the outbox at start */
 };
 
-/* start.c: each says why on the log and returns the exit code, EXIT_OK when it went well. */
+/* start.c: each logs its failure and returns the exit code, EXIT_OK on success. */
 enum exit_code start_configuration(struct daemon *d, const struct daemon_options *options);
 enum exit_code start_storage(struct daemon *d);
 enum exit_code start_service(struct daemon *d);
-/* Takes apart whatever was put together, in order; finishes every commit. */
+/* Frees whatever was created, in dependency order; completes every submitted commit. */
 void stop_everything(struct daemon *d);
 
-/* reload.c: SIGHUP and `ga4relay-ctl reload`: all or nothing. */
+/* reload.c: SIGHUP and `ga4relay-ctl reload`. Applies the whole new configuration, or on failure (negative errno)
+ * nothing. */
 int daemon_reload(struct daemon *d, struct err *err) MUST_CHECK;
 void store_config_of(const struct conf *conf, struct store_config *ret);
 void listener_config_of(const struct conf *conf, struct listener_config *ret);

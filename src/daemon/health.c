@@ -1,4 +1,4 @@
-/* health.c - is intake durable right now? */
+/* health.c - whether intake is durable right now */
 #include "control/control.h"
 
 const char *health_problem(const struct control_context *context)

@@ -1,4 +1,5 @@
-/* metrics.c - Prometheus text: the names of ga4relay-ctl(8), for `ga4relay-ctl metrics` and GET /metrics */
+/* metrics.c - the metrics listed in ga4relay-ctl(8) as Prometheus text, for `ga4relay-ctl metrics` and GET
+ * /metrics */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -7,7 +8,7 @@
 #include "control/control.h"
 #include "metrics/metrics_text.h"
 
-/* Where the figures come from; large, hence not on the stack. */
+/* The sources of the figures. Too large for the stack. */
 struct figures {
 	struct writer_stats writer;
 	struct store_events events;
@@ -58,7 +59,8 @@ static void requests(struct metrics_text *m, const struct figures *f)
 	metric_histogram(m, &counters->batch_events);
 }
 
-/* The writer counts in powers of two from `first` on; 16 buckets, the last without a bound. */
+/* The writer's histograms have 16 buckets whose bounds are powers of two from `first` on; the last bucket is
+ * unbounded. */
 static void powers(struct metrics_text *m, const uint64_t buckets[16], double first, double sum)
 {
 	double bounds[HISTOGRAM_MAX - 1];

@@ -1,4 +1,4 @@
-/* reload.c - a new configuration into a running relay: all of it, or none */
+/* reload.c - applying a new configuration to the running relay, wholly or not at all */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -60,8 +60,8 @@ static void on_numbered(struct job *job)
 	((struct numbered_job *)job)->all->waiting--;
 }
 
-/* Waits, for one group commit, in the loop's thread: a new stream must be known before the reload is said to be
- * done, or the next line for it would be refused. */
+/* Blocks the loop thread for one group commit: a new stream must be known before the reload is reported as done, or
+ * the next line for it would be refused. */
 static int number_streams(struct daemon *d, const struct conf *next, uint32_t *sids, struct err *err)
 {
 	struct numbered_job *jobs = calloc(next->n_streams, sizeof(*jobs));
@@ -171,7 +171,7 @@ static int reload(struct daemon *d, struct err *err)
 		conf_free(next);
 		return r;
 	}
-	/* The last step that can fail: before it nothing has changed. */
+	/* This is the last step that can fail; nothing has changed before it. */
 	r = delivery_set_streams(d->delivery, next, streams->rules, err);
 	if (r < 0) {
 		streams_free(streams);
@@ -189,7 +189,7 @@ int daemon_reload(struct daemon *d, struct err *err)
 	char ready[64];
 	int r;
 
-	/* Type=notify's reload protocol as systemd 252 has it (src/README.md, trap 24). */
+	/* The reload protocol of Type=notify in systemd 252 (src/README.md, trap 24). */
 	snprintf(ready, sizeof(ready), "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_mono_us());
 	notify_send(d->notify_fd, ready);
 	r = reload(d, err);

@@ -1,4 +1,4 @@
-/* start.c - putting the relay together, part by part, and taking it apart again */
+/* start.c - creating the relay's parts in order, and freeing them */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,7 +92,8 @@ enum exit_code start_configuration(struct daemon *d, const struct daemon_options
 	return EXIT_OK;
 }
 
-/* Its events were not brought back yet: reported at each start, in status and in a metric until it is removed. */
+/* Looks for outboxes set aside by earlier starts. Their events may not have been recovered yet, so they are reported
+ * at each start, in status and in a metric until they are removed. */
 static void remember_asides(struct daemon *d, const char *path)
 {
 	struct store_asides asides;
@@ -118,7 +119,7 @@ static void remember_asides(struct daemon *d, const char *path)
 		            path, asides.n_leftovers, asides.leftover, asides.leftover);
 }
 
-/* A damaged outbox must not keep the relay down: it is set aside, whole, and intake begins with a new one. */
+/* A damaged outbox must not keep the relay down: the whole file is set aside, and intake begins with a new one. */
 static int open_store(struct daemon *d, struct store **ret, struct err *err)
 {
 	struct store_config config;
@@ -180,7 +181,7 @@ static void report_last_stop(const struct daemon *d, struct store *store)
 		        "outbox.sync is \"normal\": a power cut may lose the last moments of acknowledged events");
 }
 
-/* The callback only makes the turn happen; the turn's tail reaps. */
+/* Only wakes the loop; the tail reaps the completions. */
 static void on_completions(void *arg UNUSED, int fd UNUSED, unsigned ready UNUSED) {}
 
 enum exit_code start_storage(struct daemon *d)
@@ -316,7 +317,7 @@ static void remove_sandbox(struct daemon *d)
 
 void stop_everything(struct daemon *d)
 {
-	/* The writer first: it commits the jobs it has, and their done() functions need the other parts. */
+	/* Stop the writer first: it completes the submitted jobs, and their done() functions need the other parts. */
 	control_stop(d->control);
 	d->completions = loop_watch_free(d->completions);
 	d->writer = writer_stop(d->writer);

@@ -1,16 +1,17 @@
-/* storage_log.c - what an operator should hear of the outbox: that it is full, failed, has room again, or purged */
+/* storage_log.c - log lines about the outbox: full, room again, failing, purged */
 #include "daemon/storage_log.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 
-/* An outbox at its limit has room for a moment after each delivery: that is one episode, not many. */
+/* Seconds with room before the outbox counts as no longer full. At its limit it has room for a moment after each
+ * delivery; that is one episode, not many. */
 enum { ROOM_TICKS = 10 };
 #define FAILED_EVERY_US (60 * US_PER_S)
 
 static void tell_full(struct storage_log *log, const struct store_stats *stats, int64_t mono_us)
 {
-	/* Also what was over before this look. */
+	/* refused also shows an episode that began and ended since the last tick. */
 	bool full = stats->full || stats->refused > log->refused;
 
 	log->refused = stats->refused;
@@ -28,7 +29,7 @@ static void tell_full(struct storage_log *log, const struct store_stats *stats, 
 	log_info("outbox has room again after %lld s", (long long)((mono_us - log->full_since_us) / US_PER_S));
 }
 
-/* A disk that fails once a second is said once a minute. A fatal failure has its own line. */
+/* Logs failed commits at most once a minute. A fatal failure is logged elsewhere. */
 static void tell_failed(struct storage_log *log, const struct writer_stats *stats, int64_t mono_us)
 {
 	if (stats->failed_commits == log->failed_commits || stats->fatal)

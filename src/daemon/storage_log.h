@@ -1,4 +1,4 @@
-/* storage_log.h - what an operator should hear of the outbox: that it is full, failed, has room again, or purged */
+/* storage_log.h - log lines about the outbox: full, room again, failing, purged */
 #ifndef DAEMON_STORAGE_LOG_H
 #define DAEMON_STORAGE_LOG_H
 
@@ -7,17 +7,17 @@
 
 #include "outbox/writer.h"
 
-/* What was last said. Zeroed at start. */
+/* What was last logged. Zeroed at start. */
 struct storage_log {
 	bool full;
-	unsigned room_ticks; /* in a row */
+	unsigned room_ticks; /* consecutive ticks with room */
 	uint64_t purged_dead, failed_commits, failed_reads, refused;
 	int64_t full_since_us;  /* monotonic */
 	int64_t failed_said_us; /* monotonic; 0: never */
 	int64_t unread_said_us; /* likewise */
 };
 
-/* Once a second: one line a change, none while nothing changes. */
+/* Call once a second, on the loop thread: logs one line per change of state. */
 void storage_log_tick(struct storage_log *log, struct writer *writer, int64_t mono_us);
 
 #endif

@@ -1,7 +1,7 @@
 /* door.c - the HTTP door: /mp/collect, /debug/mp/collect, /metrics, /healthz (ga4relay-ctl(8))
  *
- * Takes what an application would otherwise POST to Google. A 204 means what an ok means on the event socket: the
- * events are committed and synced. There is no CORS here: no web page may use it. */
+ * Accepts what an application would otherwise POST to Google. A 204 means what an ok means on the event socket: the
+ * events are committed and synced. CORS is not supported on purpose: web pages must not use the door. */
 #include "http/door.h"
 
 #include <errno.h>
@@ -24,13 +24,13 @@ struct door {
 	const struct control_context *context;
 	const struct conf *conf;
 	struct http_server *server;
-	struct json_in *reader; /* for the names that a verdict quotes */
+	struct json_in *reader; /* reads the names that a verdict quotes */
 };
 
 /* ---- answers ---- */
 
 static const char *const no_headers[] = {NULL};
-/* A full outbox makes room as fast as the endpoint takes events: no use in asking every second. */
+/* A full outbox makes room only as fast as the endpoint accepts events, so asking every second is of no use. */
 static const char *const retry_later[] = {"Retry-After", "10", NULL};
 
 static void answer_empty(struct http_exchange *x, int status, const char *const *headers)
@@ -62,7 +62,7 @@ static int refusal_status(enum code code)
 	return code_is_retryable(code) ? 503 : 400;
 }
 
-/* The same object as a reply on the event socket. */
+/* Answers with the same JSON object as a reply on the event socket. */
 static void answer_refusal(struct http_exchange *x, const struct finding *refusal)
 {
 	_cleanup_(buf_free) struct buf out = BUF_INIT(ANSWER_MAX);
@@ -75,7 +75,7 @@ static void answer_refusal(struct http_exchange *x, const struct finding *refusa
 		answer_empty(x, status, headers);
 }
 
-/* ---- what is served ---- */
+/* ---- the paths ---- */
 
 static void on_stored(void *arg, const struct finding *refusal, uint64_t id, uint32_t count)
 {
@@ -86,14 +86,15 @@ static void on_stored(void *arg, const struct finding *refusal, uint64_t id, uin
 		answer_empty(arg, 204, no_headers);
 }
 
-/* 0, or the status to refuse with and why. A Unix socket's permissions stand for the secret. */
+/* Finds the stream and checks the secret. Returns 0, or the HTTP status to refuse with and *ret_why. On a Unix
+ * socket, its permissions replace the secret. */
 static int check_stream(const struct door *d, const struct http_request_info *request, size_t *ret_stream,
                         const char **ret_why)
 {
 	struct http_exchange *x = request->exchange;
 	const char *secret = http_query(x, "api_secret");
 
-	/* Google's side and ours might each take another one. */
+	/* Refuse duplicates: Google and the relay might each use a different one. */
 	if (http_query_repeats(x, "api_secret") || http_query_repeats(x, "measurement_id") ||
 	    http_query_repeats(x, "firebase_app_id")) {
 		*ret_why = "the query names its id or its secret twice";
@@ -145,7 +146,8 @@ static void on_collect(struct door *d, const struct http_request_info *request)
 		take_payload(d, request, stream);
 }
 
-/* Like Google's, it does not care about id and secret: an unknown id is judged by the default stream's rules. */
+/* Like Google's validation endpoint, does not check id and secret: for an unknown id, the default stream's rules
+ * apply. */
 static void on_debug(struct door *d, const struct http_request_info *request)
 {
 	_cleanup_(buf_free) struct buf out = BUF_INIT(ANSWER_MAX);
@@ -192,11 +194,11 @@ static void on_healthz(struct door *d, const struct http_request_info *request)
 
 struct route {
 	struct slice path, method;
-	const char *const allow[3]; /* the header for a 405 */
+	const char *const allow[3]; /* Allow header for a 405 answer */
 	void (*handle)(struct door *d, const struct http_request_info *request);
 };
 
-/* Who may GET may also ask for the HEAD. */
+/* A path that allows GET also allows HEAD. */
 static bool method_allowed(const struct route *route, struct slice method)
 {
 	return slice_eq(method, route->method) ||
@@ -214,8 +216,8 @@ static const struct route routes[] = {
         {LITERAL("/healthz"), LITERAL("GET"), {"Allow", "GET, HEAD", NULL}, on_healthz},
 };
 
-/* A page open in a browser on this machine sends its Origin with every POST; one that had its own name resolve to
- * this machine sends that name as Host. */
+/* Refuses requests made by a web page open in a browser on this machine. The browser sends Origin with every POST;
+ * after DNS rebinding, it sends the page's own host name as Host. */
 static const char *forbidden(const struct door *d, struct http_exchange *x)
 {
 	if (http_header(x, "Origin"))
@@ -246,7 +248,7 @@ static void on_request(void *arg, const struct http_request_info *request)
 	answer_message(request->exchange, 404, "there is nothing at this path", no_headers);
 }
 
-/* ---- opening and closing ---- */
+/* ---- open and close ---- */
 
 static int start(struct door *d, struct err *err)
 {

@@ -1,4 +1,6 @@
-/* door.h - the HTTP door: /mp/collect, /debug/mp/collect, /metrics, /healthz (ga4relay-ctl(8)) */
+/* door.h - the HTTP door: /mp/collect, /debug/mp/collect, /metrics, /healthz (ga4relay-ctl(8))
+ *
+ * Loop thread only. */
 #ifndef HTTP_DOOR_H
 #define HTTP_DOOR_H
 
@@ -9,15 +11,17 @@
 
 struct door;
 
-/* Listens at conf's http.listen, which is set. context and conf outlive it (or the next door_set_conf()). */
+/* Listens on conf's http.listen, which must be set. context and conf are borrowed: context must outlive the door,
+ * conf must live until door_free() or the next door_set_conf(). 0 or negative errno. */
 int door_open(struct door **ret, const struct control_context *context, const struct conf *conf,
               struct err *err) MUST_CHECK;
-/* Requests whose events are not committed yet get no answer: their clients treat them as unknown. */
+/* Closes all connections. Requests whose events are not committed yet get no answer; their clients must treat the
+ * outcome as unknown. */
 struct door *door_free(struct door *d);
-/* SIGTERM: no new connections; drained when every event that was taken is stored and answered. */
+/* On SIGTERM: accepts no new connections. door_drained() is true once every accepted event is stored and answered. */
 void door_drain(struct door *d);
 bool door_drained(const struct door *d);
-/* After a reload. The address and the names stay as they were. */
+/* After a reload. The listening address and the accepted Host names stay as they were at door_open(). */
 void door_set_conf(struct door *d, const struct conf *conf);
 
 #endif

@@ -1,10 +1,10 @@
-/* door_access.c - pure decisions on access to the HTTP door: Host, secret, stream */
+/* door_access.c - access checks of the HTTP door: Host header, secret, stream */
 #include "http/door_access.h"
 
 #include <string.h>
 #include <strings.h>
 
-/* Without ":port"; an IPv6 address has colons of its own, inside brackets. */
+/* Length of host without ":port". An IPv6 address has colons of its own, inside brackets. */
 static size_t name_length(const char *host)
 {
 	const char *bracket = host[0] == '[' ? strchr(host, ']') : NULL;
@@ -32,7 +32,7 @@ bool door_secret_equal(const char *given, const char *secret)
 	volatile unsigned char different = strlen(given) != n || n == 0;
 
 	if (strlen(given) != n)
-		given = secret; /* as long a way round */
+		given = secret; /* compare secret with itself, so that the time does not depend on the contents */
 	for (size_t i = 0; i < n; i++)
 		different |= (unsigned char)(given[i] ^ secret[i]);
 	return !different;

@@ -1,4 +1,4 @@
-/* door_access.h - pure decisions on access to the HTTP door: Host, secret, stream */
+/* door_access.h - access checks of the HTTP door: Host header, secret, stream; pure functions */
 #ifndef HTTP_DOOR_ACCESS_H
 #define HTTP_DOOR_ACCESS_H
 
@@ -6,14 +6,18 @@
 
 #include "conf/conf.h"
 
-/* A Host header against the configured names, which have no port: "LOCALHOST:8125" is localhost, "[::1]:8125" is
- * [::1]. host may be NULL: no. hosts is NULL-terminated. */
+/* Whether a Host header, less its port, is one of the configured names: "LOCALHOST:8125" matches localhost,
+ * "[::1]:8125" matches [::1]. host may be NULL, which matches nothing; hosts is NULL-terminated. */
 bool door_host_allowed(const char *host, char *const *hosts);
-/* Takes as long for a wrong secret as for a right one of the same length. */
+/* Compares secrets in constant time for equal lengths. */
 bool door_secret_equal(const char *given, const char *secret);
 
-enum door_stream { DOOR_STREAM_FOUND, DOOR_STREAM_UNKNOWN, DOOR_STREAM_NOT_NAMED /* none or both in the query */ };
-/* The stream that a request's query names. *ret_index is that in conf->streams, when found. */
+enum door_stream {
+	DOOR_STREAM_FOUND,
+	DOOR_STREAM_UNKNOWN,
+	DOOR_STREAM_NOT_NAMED /* the query has none of the two ids, or both */
+};
+/* Finds the stream named by a request's query. *ret_index is its index in conf->streams, set only when found. */
 enum door_stream door_find_stream(const struct conf *conf, const char *measurement_id, const char *firebase_app_id,
                                   size_t *ret_index);
 

@@ -1,6 +1,7 @@
-/* back_pressure.c - reading stops when too much waits for its commit, and goes on at half of that
+/* back_pressure.c - stops reading while too much input awaits its commit, and resumes at half of that
  *
- * A line that comes then waits for all of that, so the limit is little more than what makes large groups. */
+ * A new line waits until all pending input is committed, so the limits are only a little above what a large group
+ * commit needs. */
 #include "intake/intake_private.h"
 
 enum { PENDING_EVENTS_MAX = 16384, PENDING_BYTES_MAX = 16 * 1024 * 1024 };

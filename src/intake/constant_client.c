@@ -1,10 +1,10 @@
-/* constant_client.c - does one client_id carry most of the recent events? (the space-saving sketch of Metwally et
- * al.)
+/* constant_client.c - the share of the most frequent client_id in recent events (the space-saving sketch of Metwally
+ * et al.)
  *
- * A constant client_id is the commonest mistake: its events join no session. `ga4relay-ctl doctor` asks. */
+ * A constant client_id is the most common mistake: its events join no session. Queried by `ga4relay-ctl doctor`. */
 #include "intake/intake_private.h"
 
-enum { SHARE_WINDOW = 8192 /* events after which everything counts half: "recent" */ };
+enum { SHARE_WINDOW = 8192 /* all counts are halved after this many events, so that recent events weigh more */ };
 
 void share_init(struct share *s)
 {

@@ -1,4 +1,4 @@
-/* intake.c - lines from the event socket: judged, handed to the writer, paced */
+/* intake.c - lines from the event socket: judged, submitted to the writer, throttled */
 #include "intake/intake.h"
 
 #include <errno.h>
@@ -44,8 +44,8 @@ static void refuse_line(struct ingest *in, uint64_t conn, struct client *c, stru
 	reply_refused(in, conn, c, refusal);
 }
 
-/* Of the last bytes of a connection that the relay shut down. If they are not JSON, the client was cut off in the
- * middle of its line, and the same line succeeds later. */
+/* Changes the refusal of a connection's last bytes after the relay stopped reading: if they are not JSON, the line
+ * was cut off in the middle, and will succeed when it is sent again. */
 static void forgive_cut(struct finding *refusal)
 {
 	if (refusal->code == CODE_JSON_INVALID)
@@ -77,7 +77,7 @@ static bool is_upper(char c)
 	return c >= 'A' && c <= 'Z';
 }
 
-/* "POST /path HTTP/1.1". Of a line that was not read to its end, "POST /" is enough. */
+/* Whether line looks like "POST /path HTTP/1.1". For a line that was not read to its end, "POST /" is enough. */
 static bool is_http_request(enum line_kind kind, struct slice line)
 {
 	static const struct slice version = {" HTTP/", 6};
@@ -94,8 +94,8 @@ static bool is_http_request(enum line_kind kind, struct slice line)
 	return end > method && slice_starts((struct slice){line.p + end - 1, line.n - end + 1}, version);
 }
 
-/* The client takes the socket for a web server; it may be a browser that a web page made connect. Nothing that
- * follows may be taken as events. */
+/* The client mistakes the socket for a web server. It may be a browser that a web page made connect, so nothing that
+ * follows may be accepted as events. */
 static void refuse_http(struct ingest *in, uint64_t conn, struct client *c, struct slice text,
                         const struct peer *peer)
 {
@@ -242,7 +242,7 @@ int ingest_payload(struct ingest *in, struct slice text, int forced_stream, cons
 	return 0;
 }
 
-/* For lines that are judged but not stored. */
+/* Allocates the submission of a line that is judged but not stored. */
 static void *alloc_scratch(void *arg, size_t size)
 {
 	struct buf *scratch = arg;

@@ -19,48 +19,52 @@
 
 struct ingest;
 
-/* All outlive the ingest. */
+/* Everything here is borrowed and must outlive the ingest. */
 struct ingest_context {
 	struct loop *loop;
 	struct writer *writer;
 	struct counters *counters;
 	const struct tap *tap;
 	const enum phase *phase;
-	/* A submission was committed: the receiver takes a reference if it wants to keep it. */
+	/* Called after a submission was committed. The receiver takes a reference if it keeps the submission. */
 	void (*on_committed)(void *arg, struct submission *sub);
 	void *arg;
 };
 
-/* listener: the socket and its limits. */
+/* listener has the socket and its limits. keep_rejected: how many rejected lines to keep. *ret is freed with
+ * ingest_free(). 0 or negative errno. */
 int ingest_new(struct ingest **ret, const struct ingest_context *context, const struct listener_config *listener,
                const struct streams *streams, uint64_t keep_rejected, struct err *err) MUST_CHECK;
-/* After writer_stop(), whose done() calls need it. What never reached the writer is answered SHUTTING_DOWN. */
+/* Call after writer_stop(), whose done() calls need the ingest. Lines that never reached the writer are answered
+ * SHUTTING_DOWN. Returns NULL. */
 struct ingest *ingest_free(struct ingest *in);
-/* For a reload. */
+/* After a reload: streams must outlive the ingest or the next call. */
 void ingest_set_streams(struct ingest *in, const struct streams *streams, uint64_t keep_rejected);
-/* The tail's part before writer_reap(): hands what was parsed to the writer in one list, writes the rejected lines
- * off the hot path, applies back-pressure. After writer_reap(): ingest_flush() writes the replies. */
+/* ingest_submit() runs in the tail before writer_reap(): submits all parsed lines to the writer in one list, saves
+ * rejected lines off the hot path, applies back-pressure. ingest_flush() runs after writer_reap() and writes the
+ * replies. */
 void ingest_submit(struct ingest *in, const struct now *now);
 void ingest_flush(struct ingest *in);
-/* One line from elsewhere (the HTTP door): same judging, same commit. done() is called exactly once, possibly before
- * this returns; refusal is NULL if the event was stored. On -ENOMEM it is never called. */
+/* Submits a line that did not come from the event socket (the HTTP door), with the same judging and commit. done() is
+ * called exactly once, possibly before this returns; refusal is NULL if the event was stored. On -ENOMEM it is never
+ * called. */
 typedef void ingest_done_fn(void *arg, const struct finding *refusal, uint64_t id, uint32_t count);
 int ingest_payload(struct ingest *in, struct slice text, int forced_stream, const struct peer *peer,
                    ingest_done_fn *done, void *arg) MUST_CHECK;
-/* Judges without storing (validate, the door's debug path). The result is valid until the next line. */
+/* Judges a line without storing it (validate, the door's debug path). The result is valid until the next line. */
 int ingest_judge(struct ingest *in, struct slice text, int forced_stream, struct line_result *ret) MUST_CHECK;
-/* The same as with validation off: what can be sent of a line that the rules refuse. */
+/* Same as ingest_judge(), with validation off: shows what could be sent of a line that the rules refuse. */
 int ingest_judge_off(struct ingest *in, struct slice text, struct line_result *ret) MUST_CHECK;
-/* The phase is PHASE_DRAINING from now on: reads what was written to the socket to its end. */
+/* Call once the phase is PHASE_DRAINING: reads to its end what clients have already written to the socket. */
 void ingest_drain(struct ingest *in);
-/* Every line that clients wrote is stored or refused, and answered. */
+/* Whether every line that clients wrote has been stored or refused, and answered. */
 bool ingest_drained(const struct ingest *in);
-/* For status and metrics. */
+/* Figures for status and metrics; memory is in bytes. */
 struct ingest_stats {
 	unsigned connections;
 	bool paused;
 	size_t memory;
-	uint64_t top_client_share[2]; /* most frequent recent client's events, and the events looked at */
+	uint64_t top_client_share[2]; /* events of the most frequent recent client_id, of how many */
 };
 void ingest_get_stats(const struct ingest *in, struct ingest_stats *ret);
 

@@ -1,4 +1,4 @@
-/* intake_private.h - what the files of intake share */
+/* intake_private.h - the state and functions that the files of intake/ share */
 #ifndef INTAKE_INTAKE_PRIVATE_H
 #define INTAKE_INTAKE_PRIVATE_H
 
@@ -14,7 +14,7 @@
 #include "event/event_in.h"
 #include "intake/intake.h"
 
-/* Rejected lines on their way to the outbox (rejects.c). */
+/* Rejected lines waiting to be stored (rejected_lines.c). */
 enum { REJECTED_LINE_MAX = 8192, REJECTS_BYTES_MAX = 8 * 1024 * 1024 };
 struct reject;
 STAILQ_HEAD(reject_list, reject);
@@ -22,12 +22,12 @@ struct rejects {
 	struct reject_list waiting; /* oldest first */
 	size_t n, bytes;
 	uint64_t keep;   /* outbox.keep_rejected */
-	bool busy;       /* one job at a time is with the writer */
-	int64_t last_us; /* monotonic: when it was handed over */
+	bool busy;       /* a job is at the writer; there is one at a time */
+	int64_t last_us; /* when the last job was submitted, monotonic */
 	struct loop_timer *timer;
 };
 
-/* Which client_id the recent events are of (share.c): the space-saving sketch. */
+/* Space-saving sketch of the client_ids of recent events (constant_client.c). */
 enum { SHARE_SLOTS = 16 };
 struct share {
 	struct hash_key key;
@@ -35,18 +35,18 @@ struct share {
 	uint64_t seen;
 };
 
-/* A refusal that waits behind lines that are not committed yet. */
+/* A refusal that must wait for the replies to earlier lines, which are not committed yet. */
 struct waiting {
 	STAILQ_ENTRY(waiting) link;
-	uint64_t after; /* is sent when this many of the connection's puts are done */
+	uint64_t after; /* to be sent when this many of the connection's puts are done */
 	size_t n;
 	char text[];
 };
 
-/* A connection's place in line. Its puts complete in the order they were submitted. */
+/* The order of a connection's replies. Its puts complete in the order in which they were submitted. */
 struct client {
 	struct peer peer;
-	bool spoke; /* its first line was read */
+	bool spoke; /* its first line has been read */
 	uint64_t submitted, completed;
 	STAILQ_HEAD(, waiting) waiting;
 };
@@ -56,65 +56,65 @@ struct ingest {
 	struct listener *listener;
 	const struct streams *streams;
 	struct event_in *reader;
-	struct buf reply;     /* one reply; reserved, so that composing never fails for want of memory */
-	struct buf scratch;   /* the submission of a line that is only judged */
-	struct idmap clients; /* by connection id */
-	struct job_list puts; /* of this turn */
-	size_t pending_events, pending_bytes; /* read and not answered yet */
+	struct buf reply;     /* one reply; reserved in advance, so that composing it never runs out of memory */
+	struct buf scratch;   /* submission of a line that is only judged */
+	struct idmap clients; /* struct client by connection id */
+	struct job_list puts; /* jobs of this turn */
+	size_t pending_events, pending_bytes; /* read and not yet answered */
 	size_t max_line;
 	struct rejects rejects;
 	struct share share;
 	struct log_limit unseen_limit;
 	uint64_t unseen_logged;
-	struct peer unseen_peer; /* of the last one */
+	struct peer unseen_peer; /* sender of the latest unread refusal */
 };
 
-/* back_pressure.c: reading stops when too much waits for its commit, and goes on at half of that. */
+/* back_pressure.c: stops reading while too much input awaits its commit, and resumes at half of that. */
 void back_pressure_apply(struct ingest *in);
 void back_pressure_relieve(struct ingest *in);
 
-/* put.c: good lines. */
+/* put.c: accepted lines. */
 struct put_origin {
 	uint64_t conn; /* 0: from the HTTP door */
 	const struct peer *peer;
-	ingest_done_fn *done; /* the door's; else NULL */
+	ingest_done_fn *done; /* the HTTP door's; NULL for the event socket */
 	void *done_arg;
 };
 int put_line(struct ingest *in, struct slice line, const struct line_context *context,
              const struct put_origin *origin, struct line_result *result) MUST_CHECK;
-/* Answers what can no longer be handed to the writer. */
+/* Refuses the puts that can no longer be submitted to the writer. */
 void put_fail_unsubmitted(struct ingest *in);
 
-/* reply.c: each connection's replies in order. NULL: no memory. */
+/* reply.c: each connection's replies, in the order of its lines. Returns NULL if out of memory. */
 struct client *client_of(struct ingest *in, uint64_t conn, const struct peer *peer);
 void client_gone(struct ingest *in, uint64_t conn);
 void clients_free(struct ingest *in);
-/* A put of conn is done: its reply, then the refusals that waited for it. */
+/* Call when a put of conn is done: sends its reply, then the refusals that waited for it. */
 void reply_ok(struct ingest *in, uint64_t conn, uint64_t id, uint32_t count, bool duplicate, struct slice warnings);
 void reply_put_refused(struct ingest *in, uint64_t conn, const struct peer *peer, const struct finding *refusal);
-/* A line that is not a put: after the puts before it. client NULL: at once. */
+/* Sends a refusal after the replies to the connection's earlier puts; at once if client is NULL. */
 void reply_refused(struct ingest *in, uint64_t conn, struct client *client, const struct finding *refusal);
-/* Replies that were queued and could not be written. */
+/* Counts queued replies that could not be written. */
 void replies_unsent(struct ingest *in, uint64_t conn, struct slice text);
 
-/* Refusals that nobody could read, at most once a minute. */
+/* Logs refusals that no client read, at most once a minute. */
 void unseen_log(struct ingest *in, int64_t mono_us);
 
-/* rejects.c */
+/* rejected_lines.c */
 void rejects_init(struct rejects *r, uint64_t keep);
 int rejects_start(struct ingest *in) MUST_CHECK;
 void rejects_add(struct ingest *in, struct slice line, const struct finding *refusal, const struct peer *peer);
-/* Adds a job to in->puts' list when it is time. */
+/* Adds a job with rejected lines to in->puts, at most once per interval. */
 void rejects_submit(struct ingest *in, int64_t mono_us);
 bool rejects_idle(const struct ingest *in);
 void rejects_free(struct rejects *r);
 
-/* share.c */
+/* constant_client.c */
 void share_init(struct share *s);
 void share_add(struct share *s, struct slice client, uint64_t n);
 uint64_t share_top(const struct share *s);
 
-/* Fills in a refusal by the relay itself. */
+/* Fills in a refusal made by the relay itself. */
 void refuse(struct finding *f, enum code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 #endif

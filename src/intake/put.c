@@ -1,6 +1,6 @@
-/* put.c - good lines: one block each, from the reader through the writer to delivery
+/* put.c - accepted lines: one memory block each, passed from the reader through the writer to delivery
  *
- * Invariant 1: on_put_done() is the only place that replies ok, and it runs after the COMMIT returned. */
+ * Invariant 1: on_put_done() is the only place that replies ok, and it runs after COMMIT has returned. */
 #include <assert.h>
 #include <errno.h>
 #include <stddef.h>
@@ -10,21 +10,21 @@
 #include "event/payload.h"
 #include "intake/intake_private.h"
 
-/* Kept of one line that the outbox refused. */
+/* Most bytes kept in the list of rejected lines for one line that the outbox refused. */
 enum { KEPT_BYTES_MAX = 1024 * 1024 };
 
-/* The block of a good line: the job first, with the submission behind it. Delivery may keep the block long after the
- * job is done. */
+/* The memory block of an accepted line: the job, followed by the submission. Delivery may keep the block long after
+ * the job is done. */
 struct put {
 	struct job_put job;
 	struct ingest *in;
 	uint64_t conn;        /* 0: from the HTTP door */
-	struct peer peer;     /* its address is our own copy */
-	ingest_done_fn *done; /* the door's; else NULL */
+	struct peer peer;     /* its address is a copy */
+	ingest_done_fn *done; /* the HTTP door's; NULL for the event socket */
 	void *done_arg;
-	char *warnings; /* for the reply; NULL: none */
+	char *warnings; /* warnings for the reply; NULL: none */
 	size_t warnings_len;
-	size_t size; /* of the block: what back-pressure counts */
+	size_t size; /* size of the block, counted for back-pressure */
 	_Alignas(max_align_t) char submission[];
 };
 static_assert(sizeof(struct put) == offsetof(struct put, submission), "the submission lies right behind the job");
@@ -33,7 +33,7 @@ static void *alloc_put(void *arg, size_t size)
 {
 	struct put **p = arg;
 
-	free(*p); /* the reader asked again: only the last block counts */
+	free(*p); /* the reader may allocate again: only the last block counts */
 	*p = size > SIZE_MAX - sizeof(**p) ? NULL : malloc(sizeof(**p) + size);
 	if (!*p)
 		return NULL;
@@ -87,8 +87,8 @@ static void explain(const struct job_put *job, struct finding *ret)
 		       strerror(-job->job.result));
 }
 
-/* The line's text is gone by now, so it is made again from the parsed events, one line per event. Each repeats the
- * envelope, so their total size is bounded. */
+/* The line's text no longer exists, so it is composed again from the parsed events, one line per event. Each repeats
+ * the envelope, so their total size is limited. */
 static void keep_refused(struct ingest *in, const struct put *p, const struct finding *refusal)
 {
 	const struct submission *sub = p->job.sub;
@@ -123,7 +123,7 @@ static void release(struct put *p)
 	free(p->warnings);
 	p->warnings = NULL;
 	free((char *)(uintptr_t)p->peer.address);
-	submission_unref(p->job.sub); /* and with it the block, unless delivery keeps a reference */
+	submission_unref(p->job.sub); /* this frees the block, unless delivery holds a reference */
 }
 
 static void on_put_done(struct job *job)
@@ -180,7 +180,7 @@ static void count_warnings(struct counters *n, const struct line_result *result)
 		n->warnings[code] += result->warning_counts[code];
 }
 
-/* 0: the put goes to the writer, or the line is refused (result->sub is NULL then); -ENOMEM. */
+/* Returns 0 if the put will be submitted, or if the line is refused (result->sub is then NULL); -ENOMEM. */
 int put_line(struct ingest *in, struct slice line, const struct line_context *context,
              const struct put_origin *origin, struct line_result *result)
 {
@@ -217,7 +217,7 @@ void put_fail_unsubmitted(struct ingest *in)
 	while ((job = STAILQ_FIRST(&in->puts))) {
 		STAILQ_REMOVE_HEAD(&in->puts, link);
 		if (job->done != on_put_done) {
-			job->done(job); /* rejected lines: given up */
+			job->done(job); /* a job of rejected lines: dropped */
 			continue;
 		}
 		struct put *p = CONTAINER_OF(job, struct put, job.job);

@@ -1,4 +1,4 @@
-/* rejected_lines.c - refused lines to the outbox, off the hot path: few jobs, small ones, the newest lines win */
+/* rejected_lines.c - stores refused lines off the hot path: few small jobs, and the newest lines are kept */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,9 +8,9 @@
 enum {
 	JOB_LINES_MAX = 256,
 	JOB_BYTES_MAX = 256 * 1024,
-	BEYOND_CUT = 6 * 512 /* bytes kept until the job is made: a secret that the cut goes through is found whole */
+	BEYOND_CUT = 6 * 512 /* bytes kept beyond the cut, so that a secret across it is found whole */
 };
-#define JOB_INTERVAL_US (50 * US_PER_MS) /* at most one job in that time: good lines do not wait for bad ones */
+#define JOB_INTERVAL_US (50 * US_PER_MS) /* between jobs: accepted lines do not wait for refused ones */
 
 struct reject {
 	STAILQ_ENTRY(reject) link;
@@ -22,7 +22,7 @@ struct reject {
 struct reject_job {
 	struct ingest *in;
 	struct reject_list lines;
-	struct job_reject job; /* last: its lines follow */
+	struct job_reject job; /* last member: its lines follow */
 };
 
 static void free_list(struct reject_list *list)
@@ -43,7 +43,7 @@ void rejects_init(struct rejects *r, uint64_t keep)
 
 static void on_timer(void *arg UNUSED)
 {
-	/* Wakes the loop: the tail's ingest_submit() does the work. */
+	/* Only wakes the loop; ingest_submit() in the tail does the work. */
 }
 
 int rejects_start(struct ingest *in)
@@ -102,7 +102,7 @@ void rejects_add(struct ingest *in, struct slice line, const struct finding *ref
 	struct reject *r = all->keep ? make(line, refusal, peer) : NULL;
 
 	if (!r)
-		return; /* nothing is to be kept, or there is no memory: the refusal itself is answered and counted */
+		return; /* nothing is kept, or out of memory; the refusal itself is answered and counted */
 	STAILQ_INSERT_TAIL(&all->waiting, r, link);
 	all->n++;
 	all->bytes += r->size;
@@ -114,7 +114,7 @@ static void on_done(struct job *job)
 {
 	struct reject_job *j = CONTAINER_OF(job, struct reject_job, job.job);
 
-	/* A failure has been said by the writer already; these lines were answered and counted. */
+	/* The writer has logged any failure; the refusals themselves were answered and counted. */
 	j->in->rejects.busy = false;
 	free_list(&j->lines);
 	free(j);
@@ -132,7 +132,7 @@ static size_t count_for_job(const struct rejects *r)
 	return n;
 }
 
-/* Only here: many more lines may be refused than are kept. */
+/* Redacting is done here because many more lines may be refused than are kept. */
 static void redact(struct reject *r, const struct conf *conf)
 {
 	char *field = r->text + r->line.line.n, *message = field + strlen(field) + 1;
@@ -178,7 +178,7 @@ void rejects_submit(struct ingest *in, int64_t mono_us)
 	}
 	j = make_job(in, count_for_job(r));
 	if (!j)
-		return; /* again with the next turn */
+		return; /* try again in the next turn */
 	r->busy = true;
 	r->last_us = mono_us;
 	STAILQ_INSERT_TAIL(&in->puts, &j->job.job, link);

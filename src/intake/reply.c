@@ -1,4 +1,4 @@
-/* reply.c - each connection's replies in the order of its lines, and replies that nobody read */
+/* reply.c - each connection's replies in the order of its lines, and the count of replies that no client read */
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,7 +69,7 @@ void unseen_log(struct ingest *in, int64_t mono_us)
 	in->unseen_logged += more;
 }
 
-/* Counts a refusal whose reply nobody could read. */
+/* Counts a refusal whose reply no client could read. */
 static void note_unseen(struct ingest *in, const struct peer *peer)
 {
 	in->context.counters->rejected_unseen++;
@@ -86,7 +86,8 @@ static void send_text(struct ingest *in, uint64_t conn, const struct peer *peer,
 		note_unseen(in, peer);
 }
 
-/* The reply cannot be made for want of memory: no later one may take its place. */
+/* A reply could not be composed for lack of memory. Send no further replies on this connection, because the client
+ * would take one for the missing reply. */
 static void give_up_replying(struct ingest *in, uint64_t conn)
 {
 	in->context.counters->replies_unsent++;
@@ -103,7 +104,7 @@ static void send_waiting(struct ingest *in, uint64_t conn, struct client *c)
 	}
 }
 
-/* in->reply holds the reply of a put. */
+/* Sends the reply of a put, composed in in->reply. */
 static void send_put_reply(struct ingest *in, uint64_t conn, const struct peer *peer, int r)
 {
 	struct client *c = idmap_get(&in->clients, conn);

@@ -1,4 +1,4 @@
-/* counters.c - what the loop thread counts: histograms and decayed rates */
+/* counters.c - the loop thread's counters: histograms and decayed rates */
 #include "metrics/counters.h"
 
 #include <string.h>
@@ -29,7 +29,8 @@ void rate_add(struct rate *r, uint64_t n)
 	r->since_tick += n;
 }
 
-/* A step of the decay, backwards Euler: close to 1-exp(-t/T) for ticks of a second, and bounded for a late one. */
+/* One step of the decay by backward Euler: close to 1-exp(-t/T) for ticks of one second, and bounded for a late
+ * tick. */
 static void decay_towards(double *per_s, double now_per_s, double elapsed_s, double period_s)
 {
 	*per_s += (now_per_s - *per_s) * (elapsed_s / (period_s + elapsed_s));

@@ -1,4 +1,6 @@
-/* counters.h - what the loop thread counts; the metrics and status read it. Plain data, one owner */
+/* counters.h - the loop thread's counters, read by the metrics and by status
+ *
+ * Plain data, owned by the daemon. Loop thread only. */
 #ifndef METRICS_COUNTERS_H
 #define METRICS_COUNTERS_H
 
@@ -12,7 +14,7 @@
 /* A histogram with fixed upper bounds; counts are cumulative only when printed. */
 enum { HISTOGRAM_MAX = 16 };
 struct histogram {
-	const double *bounds; /* ascending, static; the last bucket is +Inf and not listed */
+	const double *bounds; /* ascending; borrowed, static; the last bucket is +Inf and not listed */
 	size_t n_bounds;      /* < HISTOGRAM_MAX */
 	uint64_t counts[HISTOGRAM_MAX];
 	double sum;
@@ -21,7 +23,7 @@ struct histogram {
 void histogram_init(struct histogram *h, const double *bounds, size_t n);
 void histogram_add(struct histogram *h, double v);
 
-/* Rates over 1 and 5 minutes: exponentially decayed events a second, ticked once a second. */
+/* Exponentially decayed rates over 1 and 5 minutes, in events per second; rate_tick() is called once a second. */
 struct rate {
 	double per_s_1m, per_s_5m;
 	uint64_t since_tick;

@@ -1,9 +1,9 @@
-/* metrics_text.c - the exposition format of Prometheus, version 0.0.4 */
+/* metrics_text.c - writes Prometheus' text exposition format, version 0.0.4 */
 #include "metrics/metrics_text.h"
 
 #include <stdio.h>
 
-/* Every verb goes on after an error without effect; the caller looks once, at the end. */
+/* After an error, further calls have no effect; the caller checks once, at the end. */
 #define TRY(m, call)                                                                                                 \
 	do {                                                                                                         \
 		if ((m)->error == 0)                                                                                 \
@@ -16,7 +16,7 @@ void metric_head(struct metrics_text *m, const char *name, const char *type, con
 	TRY(m, buf_printf(m->out, "# HELP ga4relay_%s %s\n# TYPE ga4relay_%s %s\n", name, help, name, type));
 }
 
-/* In label values a backslash, a quote and a line's end are escaped. */
+/* In label values, backslash, quote and line feed are escaped. */
 static void add_label(struct metrics_text *m, const char *label, const char *value)
 {
 	TRY(m, buf_printf(m->out, "%s=\"", label));

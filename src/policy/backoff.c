@@ -1,4 +1,4 @@
-/* backoff.c - when to try again: exponential, capped, half of it by chance */
+/* backoff.c - time to wait before the next try: exponential, capped, half of it random */
 #include "policy/backoff.h"
 
 int64_t backoff_wait_us(const struct backoff *b, unsigned n, double chance)

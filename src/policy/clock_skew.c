@@ -1,9 +1,9 @@
-/* clock_skew.c - which wall clock an event was accepted by */
+/* clock_skew.c - offsets of the wall clock under which events were accepted */
 #include "policy/clock_skew.h"
 
 #include <string.h>
 
-enum { STEP_US = 1000 * 1000 }; /* a smaller difference is drift and counts as the same clock */
+enum { STEP_US = 1000 * 1000 }; /* a smaller difference is drift and starts no new epoch */
 
 int64_t clock_skew_of(const struct clock_skew *s, uint64_t id)
 {
@@ -20,7 +20,7 @@ void clock_skew_note(struct clock_skew *s, uint64_t id, int64_t offset_us)
 	if (step <= STEP_US)
 		return;
 	if (s->n == CLOCK_EPOCHS) {
-		/* the clock is stepped all the time: keep one of the two oldest epochs */
+		/* the clock is stepped often: drop the second-oldest epoch */
 		memmove(&s->epochs[1], &s->epochs[2], (CLOCK_EPOCHS - 2) * sizeof(s->epochs[0]));
 		s->n--;
 	}

@@ -1,4 +1,4 @@
-/* destination.c - may a stream's endpoint be sent to: up, backing off until a time, probing with one request */
+/* destination.c - the state of a stream's endpoint: up, backing off until a time, probing with one request */
 #include "policy/destination.h"
 
 #include <assert.h>
@@ -37,7 +37,7 @@ void destination_renew(struct destination *d, unsigned max_requests)
 	d->next_seq = d->first_seq = next_seq;
 }
 
-/* The only place where the state changes; the table says which steps exist. */
+/* The only place that changes the state; the table lists the permitted transitions. */
 static void set_state(struct destination *d, enum destination_state to)
 {
 	static const bool legal[DESTINATION_PAUSED][DESTINATION_PAUSED] = {
@@ -75,15 +75,16 @@ uint64_t destination_start(struct destination *d)
 	return seq;
 }
 
-/* The latest denial was the batch's own: the destination was up all the time since, and others got through. */
+/* Whether the latest denial concerned the batch alone: since then the destination has been up and other batches
+ * succeeded. */
 static bool denial_confirmed(const struct destination *d, const struct batch_past *past)
 {
 	return past->denied_last && d->trouble_us < past->last_failed_us &&
 	       d->latest_success_us >= past->last_failed_us;
 }
 
-/* Others got through after the latest refusal, and nothing but that refusal itself took the destination down since.
- */
+/* Whether other batches succeeded after the latest refusal, and nothing but that refusal took the destination down
+ * since. */
 static bool refusal_confirmed(const struct destination *d, const struct batch_past *past)
 {
 	return past->refused_last && d->trouble_us <= past->last_failed_us &&
@@ -96,8 +97,8 @@ struct destination_recent destination_recent(const struct destination *d, const 
 	struct destination_recent recent = {.failed_before = past->failed};
 	recent.success_since_first_refusal = past->refused && d->latest_answer_us >= past->first_refused_us;
 	recent.success_since_last_refusal = refusal_confirmed(d, past);
-	/* Only a request that started later proves that the destination worked then: answers to requests that were
-	 * in flight together come in any order. */
+	/* Only the success of a request that started later proves that the destination worked then, because requests
+	 * in flight together are answered in any order. */
 	recent.others_succeed =
 	        past->failed ? d->latest_success_us >= past->first_failed_us : d->latest_success_us > started_us;
 	recent.own_denials =
@@ -122,7 +123,7 @@ void batch_past_failed(struct batch_past *past, const struct destination_recent 
 	past->refused = true;
 }
 
-/* What an outcome says about the destination. */
+/* What an outcome reveals about the destination. */
 enum verdict_on_destination { SAYS_NOTHING, SAYS_UP, SAYS_ANSWERS, SAYS_DOWN, SAYS_OWN_TROUBLE };
 
 static enum verdict_on_destination outcome_says(const struct request_end *end)
@@ -139,7 +140,7 @@ static enum verdict_on_destination outcome_says(const struct request_end *end)
 		if (end->stale) /* only a failure on a new connection counts */
 			return SAYS_NOTHING;
 		return end->others_succeed ? SAYS_OWN_TROUBLE : SAYS_DOWN;
-	case OUTCOME_BISECT: /* a probe that is refused proves nothing while nothing gets through */
+	case OUTCOME_BISECT: /* a refused probe proves nothing while no other request succeeds */
 		return end->others_succeed ? SAYS_ANSWERS : SAYS_NOTHING;
 	case OUTCOME_SPLIT:
 	case OUTCOME_DEAD_REFUSED:
@@ -179,7 +180,7 @@ static enum destination_change settle_up(struct destination *d, const struct bac
 		window_success(&d->window);
 		return CHANGE_NONE;
 	case SAYS_DOWN:
-		/* one that was in flight in an episode that is over says nothing about now */
+		/* a request that was in flight during an earlier episode says nothing about the present */
 		return end->seq < d->down_seq ? CHANGE_NONE : go_down(d, policy, end);
 	case SAYS_OWN_TROUBLE:
 		window_failure(&d->window, end->seq, d->next_seq);
@@ -194,7 +195,8 @@ static enum destination_change settle_up(struct destination *d, const struct bac
 static enum destination_change settle_probe(struct destination *d, const struct backoff *policy,
                                             const struct request_end *end, enum verdict_on_destination says)
 {
-	/* The same batch goes again at once, on a new connection; or the next one, when this one is parked. */
+	/* The same batch is retried at once on a new connection; or, if this one was parked, the next batch is
+	 * sent. */
 	if (end->outcome == OUTCOME_RETRY_NOW || (end->outcome == OUTCOME_DEAD_AMBIGUOUS && end->stale)) {
 		d->probe_seq = 0;
 		return CHANGE_NONE;
@@ -227,7 +229,7 @@ enum destination_change destination_settle(struct destination *d, const struct b
 		return settle_up(d, policy, end, says);
 	case DESTINATION_PROBING:
 		return end->seq == d->probe_seq ? settle_probe(d, policy, end, says) : CHANGE_NONE;
-	case DESTINATION_BACKING_OFF: /* was in flight when it went down: only its Retry-After counts */
+	case DESTINATION_BACKING_OFF: /* in flight when it went down: only Retry-After counts */
 		if (says == SAYS_DOWN)
 			d->until_us = end->now_us + retry_after_obey(d->until_us - end->now_us, end->retry_after_us);
 		return CHANGE_NONE;

@@ -1,28 +1,28 @@
-/* outcome.c - what an answer, or none, means for a batch and for its destination */
+/* outcome.c - what a response, or the lack of one, means for a batch and for its destination */
 #include "policy/outcome.h"
 
 #include <stddef.h>
 
 #include "base/macros.h"
 
-/* What a status line says, before the destination's recent past is looked at. */
+/* What a status means by itself, before the destination's recent past is considered. */
 enum meaning {
-	MEANS_NOTHING, /* no usable answer */
+	MEANS_NOTHING, /* no usable response */
 	MEANS_DELIVERED,
-	MEANS_BUSY,   /* later, the whole destination: 425, 429 */
-	MEANS_LATE,   /* 408: it had waited too long for a request */
-	MEANS_BROKEN, /* later: 5xx */
-	MEANS_DENIED, /* the destination is wrong, not the events */
+	MEANS_BUSY,   /* retry later, the whole destination: 425, 429 */
+	MEANS_LATE,   /* 408: the server waited too long for a request */
+	MEANS_BROKEN, /* retry later: 5xx */
+	MEANS_DENIED, /* the destination is at fault, not the events */
 	MEANS_TOO_LARGE,
-	MEANS_REFUSED /* about the content */
+	MEANS_REFUSED /* the content is at fault */
 };
 
 static const struct {
 	int first, last;
 	enum meaning meaning;
 } statuses[] = {
-        /* the first row that fits */
-        {200, 299, MEANS_DELIVERED}, {300, 399, MEANS_DENIED}, /* never followed: the secret is in the URL */
+        /* the first matching row applies */
+        {200, 299, MEANS_DELIVERED}, {300, 399, MEANS_DENIED}, /* never followed: the URL has the secret */
         {401, 401, MEANS_DENIED},    {403, 405, MEANS_DENIED},    {407, 407, MEANS_DENIED},
         {408, 408, MEANS_LATE},      {413, 413, MEANS_TOO_LARGE}, {425, 425, MEANS_BUSY},
         {429, 429, MEANS_BUSY},      {400, 499, MEANS_REFUSED},   {500, 599, MEANS_BROKEN},
@@ -51,9 +51,9 @@ bool outcome_status_denies(int status)
 	return status_meaning(status) == MEANS_DENIED;
 }
 
-/* The safeguard: an event dies of a refusal only when it was refused before and others got through since. Cutting
- * kills nothing, so a batch is always cut: a wrong endpoint shows when a single event is refused and nothing gets
- * through. */
+/* The safeguard: a refusal kills an event only if the event was refused before and other batches succeeded in
+ * between. Bisecting kills nothing, so it is always done; a wrong endpoint is recognised when a single event is
+ * refused and nothing else succeeds. */
 static enum outcome refused(const struct destination_recent *recent)
 {
 	if (recent->batch_events > 1)
@@ -74,7 +74,8 @@ static enum outcome denied(const struct destination_recent *recent)
 	return recent->batch_events > 1 ? OUTCOME_BISECT : OUTCOME_DEAD_REFUSED;
 }
 
-/* On a first failure only what cannot be meant for everybody is taken as the batch's own: "slow down" is. */
+/* The first "slow down" answer may concern every request, so the destination backs off. Only a repeated one, while
+ * other batches succeed, is attributed to the batch. */
 static enum outcome busy(const struct destination_recent *recent)
 {
 	return recent->failed_before && recent->others_succeed ? OUTCOME_RETRY_BATCH : OUTCOME_RETRY_DESTINATION;
@@ -98,7 +99,7 @@ static enum outcome unanswered(const struct attempt *attempt, const struct desti
 	case TRANSPORT_CONNECT:
 	case TRANSPORT_TLS:
 	case TRANSPORT_LOCAL:
-		return OUTCOME_RETRY_DESTINATION; /* says nothing about the batch: it was never looked at */
+		return OUTCOME_RETRY_DESTINATION; /* says nothing about the batch, which the server never saw */
 	case TRANSPORT_OK:
 	case TRANSPORT_TIMEOUT:
 	case TRANSPORT_RESET:
@@ -116,8 +117,8 @@ enum outcome outcome_decide(const struct attempt *attempt, const struct destinat
 		return OUTCOME_DELIVERED;
 	case MEANS_BUSY:
 		return busy(recent);
-	case MEANS_LATE: /* on a kept connection it was on its way before the request: that is how some servers close
-	                  * what idles */
+	case MEANS_LATE: /* some servers close an idle kept connection with a 408, which was then sent before the
+	                    request */
 		return attempt->reused_connection ? OUTCOME_RETRY_NOW : busy(recent);
 	case MEANS_BROKEN:
 		return broken(attempt, recent);

@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-/* The wait that the policy chose, or the server's if that is longer. retry_after_us < 0: it asked for none. Pure. */
+/* Returns the policy's wait, or the server's if that is longer. Microseconds; retry_after_us < 0: none requested.
+ * Pure. */
 static inline int64_t retry_after_obey(int64_t wait_us, int64_t retry_after_us)
 {
 	return wait_us > retry_after_us ? wait_us : retry_after_us;

@@ -8,20 +8,19 @@ enum { WINDOW_START = 4 };
 
 struct window {
 	unsigned size, max;  /* requests; 1 <= size <= max */
-	unsigned successes;  /* since it last grew or shrank */
-	uint64_t cut_before; /* requests numbered below it were in flight at the last cut: their failures cut no more
-	                      */
+	unsigned successes;  /* since the last change of size */
+	uint64_t cut_before; /* lower requests were in flight at the last cut; their failures cause no further cut */
 };
 
 void window_init(struct window *w, unsigned max);
-/* delivery.max_requests changed. */
+/* Call when delivery.max_requests changes. */
 void window_set_max(struct window *w, unsigned max);
-/* One more request for a whole window of successes. */
+/* Call per success: the window grows by one request after a window of successes. */
 void window_success(struct window *w);
-/* Halves, once for all failures of the requests that were in flight together: seq is the failed request's number,
- * next_seq the number that the next request will get. */
+/* Halves the window, once for all failures of requests that were in flight together. seq is the failed request's
+ * number, next_seq the number of the next request. */
 void window_failure(struct window *w, uint64_t seq, uint64_t next_seq);
-/* After a failed episode: begins with one. */
+/* Starts over with one request, after an episode of failures. */
 void window_restart(struct window *w);
 
 #endif

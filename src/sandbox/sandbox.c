@@ -1,6 +1,6 @@
-/* sandbox.c - a loopback stand-in for GA4: judges every request by the local rules and prints what it received
+/* sandbox.c - a loopback stand-in for GA4: judges each request by the local rules and prints what it received
  *
- * It answers as GA4 does, 204 to anything on /mp/collect, and says on its output what GA4 would have dropped. */
+ * It answers as GA4 does, 204 to everything on /mp/collect, and reports on its output what GA4 would have dropped. */
 #include "sandbox/sandbox.h"
 
 #include <errno.h>
@@ -17,16 +17,16 @@
 #include "sandbox/sandbox_print.h"
 #include "json/json_read.h"
 
-/* Google's limits for a request (REF), and room to see what is larger. */
+/* Google's limits for a request, and room to receive larger ones. */
 enum { REQUEST_EVENTS_MAX = 25, REQUEST_BYTES = 130000, BODY_MAX = 1024 * 1024, OUTPUT_MAX = 4 * 1024 * 1024 };
-enum { JUDGE_WEB, JUDGE_APP, JUDGE_STRICT = 2 /* added to either */, JUDGES = 4 };
+enum { JUDGE_WEB, JUDGE_APP, JUDGE_STRICT = 2 /* added to one of the others */, JUDGES = 4 };
 
 struct collector {
 	struct http_server *server;
 	struct event_in *judge;
 	struct json_in *reader;
 	struct stream_rules rules[JUDGES];
-	void *scratch; /* where a judged line's submission lies until the next one */
+	void *scratch; /* holds the submission of the last judged line */
 	size_t scratch_size;
 	struct buf line;
 	int out_fd;
@@ -59,7 +59,7 @@ static void refuse(struct finding *f, enum code code, const char *field, const c
 	snprintf(f->message, sizeof(f->message), "%s", message);
 }
 
-/* The address that the request came to. False: it is wrong. Google's validation endpoint does not look at it. */
+/* Checks the request's query. False: it is wrong. Google's validation endpoint does not check it. */
 static bool check_query(struct http_exchange *x, struct finding *ret)
 {
 	if (!http_query(x, "api_secret"))
@@ -72,7 +72,7 @@ static bool check_query(struct http_exchange *x, struct finding *ret)
 	return false;
 }
 
-/* What only a whole request can get wrong. False: it did. */
+/* Checks what concerns the whole request. False: it is wrong. */
 static bool check_request(struct http_exchange *x, struct slice body, const struct json_doc *d, struct finding *ret)
 {
 	const struct json_node *events = d ? json_member(d, &d->nodes[0], "events") : NULL;
@@ -96,7 +96,8 @@ static bool wants_strict(const struct json_doc *d)
 	return n && n->type == JSON_STRING && slice_eq(json_value(d, n), SLICE_LIT("ENFORCE_RECOMMENDATIONS"));
 }
 
-/* 0: *ret says what is wrong, or has no code. The window is wide: a request may come late. */
+/* Returns 0 and the finding in *ret, whose code is 0 if there is none. The accepted age is 30 days, because a request
+ * may be late. */
 static int judge(struct collector *c, struct http_exchange *x, struct slice body, const struct json_doc *d,
                  struct finding *ret)
 {
@@ -119,9 +120,9 @@ static int judge(struct collector *c, struct http_exchange *x, struct slice body
 	return r;
 }
 
-/* ---- answering ---- */
+/* ---- responses ---- */
 
-/* A reader that stops reading holds up the sandbox, and nothing else. One that went away is written to no more. */
+/* A reader that stops reading blocks the sandbox, and nothing else. After a write error nothing more is written. */
 static void flush_output(struct collector *c)
 {
 	if (c->line.len > 0 && c->out_fd >= 0 && fd_write_all(c->out_fd, c->line.data, c->line.len) < 0)
@@ -211,7 +212,7 @@ static void on_debug(struct collector *c, const struct http_request_info *reques
 		http_answer(request->exchange, 200, "application/json; charset=utf-8", buf_slice(&out), NULL);
 }
 
-/* A page in a browser on this machine must not reach it, hence no Origin. */
+/* Refuses requests with an Origin, so that a web page in a browser on this machine cannot use it. */
 static void on_control(struct collector *c, const struct http_request_info *request)
 {
 	struct http_exchange *x = request->exchange;
@@ -264,7 +265,7 @@ static void on_request(void *arg, const struct http_request_info *request)
 	answer_status(request->exchange, 404);
 }
 
-/* ---- opening and closing ---- */
+/* ---- open and close ---- */
 
 static void set_rules(struct collector *c)
 {

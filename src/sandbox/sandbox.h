@@ -1,4 +1,6 @@
-/* sandbox.h - a loopback stand-in for GA4: judges every request by the local rules and prints what it received */
+/* sandbox.h - a loopback stand-in for GA4: judges each request by the local rules and prints what it received
+ *
+ * Loop thread only. */
 #ifndef SANDBOX_SANDBOX_H
 #define SANDBOX_SANDBOX_H
 
@@ -10,9 +12,9 @@
 
 struct collector;
 
-/* Listens on 127.0.0.1, any port. Received events are printed to out_fd, one readable line each; wrong ones with why.
- * POST /control?fail=503&for=N (loopback only) makes the next N collect answers fail (fail=204 ends it), for the
- * demo. */
+/* Listens on 127.0.0.1, any port. Prints received events to out_fd, one readable line each, invalid ones with the
+ * reason; out_fd stays the caller's. POST /control?fail=503&for=N makes the next N collect requests fail (fail=204
+ * ends it), for the demo. 0 or negative errno; free *ret with collector_free(). */
 int collector_open(struct collector **ret, struct loop *loop, int out_fd, struct err *err) MUST_CHECK;
 unsigned collector_port(const struct collector *c);
 struct collector *collector_free(struct collector *c);

@@ -1,4 +1,4 @@
-/* sandbox_print.c - what the collector received, one readable line an event */
+/* sandbox_print.c - prints what the collector received, one readable line per event */
 #include "sandbox/sandbox_print.h"
 
 #include <inttypes.h>
@@ -7,9 +7,9 @@
 #include "base/clock.h"
 #include "base/parse.h"
 
-/* Bytes: a value's, and all parameters' of a line. */
+/* Maximum bytes shown of one value, of all parameters in a line, and of a name. */
 enum { VALUE_MAX = 40, PARAMS_MAX = 120, NAME_MAX_SHOWN = 40 };
-/* An event that waited shorter than this is not said to have waited. */
+/* A shorter wait in the relay is not mentioned. */
 #define WAITED_US (2 * US_PER_S)
 
 struct style {
@@ -29,8 +29,8 @@ static int put_mark(struct buf *out, enum sandbox_mark mark, bool colour)
 	return buf_printf(out, "%s%s%s ", colour ? s->on : "", s->mark, colour ? s->off : "");
 }
 
-/* C0, DEL and (in UTF-8) C1 control characters could act on the terminal. Cut at max bytes, not inside a character.
- */
+/* Appends s with control characters (C0, DEL, C1 in UTF-8), which could act on the terminal, replaced by '?'. Cut at
+ * max bytes, not inside a character. */
 static int put_clean(struct buf *out, struct slice s, size_t max)
 {
 	size_t n = s.n;
@@ -74,7 +74,7 @@ static int put_value(struct buf *out, const struct json_doc *d, const struct jso
 	return put_clean(out, json_raw(d, n), VALUE_MAX);
 }
 
-/* " name=value"; a value of money gets its currency, whose own parameter is then left out. */
+/* Appends " name=value". A monetary value is followed by its currency, whose own parameter is then left out. */
 static int put_param(struct buf *out, const struct json_doc *d, const struct json_node *params,
                      const struct json_node *p)
 {

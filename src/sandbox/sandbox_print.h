@@ -1,4 +1,4 @@
-/* sandbox_print.h - what the collector received, one readable line an event */
+/* sandbox_print.h - prints what the collector received, one readable line per event */
 #ifndef SANDBOX_SANDBOX_PRINT_H
 #define SANDBOX_SANDBOX_PRINT_H
 
@@ -11,11 +11,12 @@
 
 enum sandbox_mark { SANDBOX_RECEIVED, SANDBOX_REFUSED, SANDBOX_FAILED };
 
-/* Appends a line for each event of a request's body: "✓ refund  client 123.456  transaction_id=T-1 value=9.5 EUR".
- * Control characters are shown as '?'. wall_us: now, to say how old an event is. 0, -ENOBUFS, -ENOMEM. */
+/* Appends one line per event of a request's body: "✓ refund  client 123.456  transaction_id=T-1 value=9.5 EUR".
+ * Control characters are shown as '?'. wall_us is the current time, to show an event's age. 0, -ENOBUFS or
+ * -ENOMEM. */
 int sandbox_print_events(struct buf *out, enum sandbox_mark mark, const struct json_doc *body, int64_t wall_us,
                          bool colour) MUST_CHECK;
-/* Appends "✗ text" with its mark's colour, and an end of line. */
+/* Appends "✗ text" and a line feed, in the mark's colour. */
 int sandbox_print_text(struct buf *out, enum sandbox_mark mark, const char *text, bool colour) MUST_CHECK;
 
 #endif

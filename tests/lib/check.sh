@@ -1,6 +1,6 @@
 #!/bin/bash
-# check.sh - what `make check` does: build, unit tests, end-to-end tests, lint; then a summary. Installs nothing.
-# check.sh [VARIANT [STAGE…]]; every stage runs, also after an earlier one failed
+# check.sh - runs `make check`: build, unit tests, end-to-end tests, lint, then a summary; installs nothing
+# check.sh [VARIANT [STAGE…]]; runs every stage, even after an earlier one failed
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 

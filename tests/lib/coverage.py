@@ -1,14 +1,14 @@
 #!/usr/bin/python3
-"""coverage.py - what the tests ran of src/, by gcov; fails where they ran too little
+"""coverage.py - reports which lines and branches of src/ the tests ran, by gcov; fails below the minimum
 
 coverage.py BUILD [--model]   BUILD: build/cov, after unit tests, end-to-end tests and the fuzzers' corpus ran there
 
-Two rules: every branch of the pure decisions (PURE) was taken, and at least 95 % of all lines ran. The lines that did not run are listed in
-BUILD/not-run.txt by file and function.
+Two rules: every branch of the pure decisions (PURE) was taken, and at least 95 % of all lines ran. The lines that did not
+run are listed in BUILD/not-run.txt by file and function.
 
-A branch is one as gcc counts it without optimising: each side of each && || ?: if, each case. Two kinds are made by the
-compiler and cannot be taken: the way out of a switch over an enum whose every value has a case (the style has no default
-there, and -Wswitch-enum counts the cases), which gcov puts last, and the failure of an assert().
+Branches are counted as gcc generates them without optimisation: each side of each && || ?: if, and each case. Two kinds
+are made by the compiler and cannot be taken: the way out of a switch over an enum in which every value has a case (the style
+allows no default there, and -Wswitch-enum checks the cases), which gcov lists last, and the failure of an assert().
 """
 import argparse
 import collections
@@ -20,7 +20,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
 LEAST = 95.0
-# What decides and does nothing else.
+# Files that contain decisions and nothing else.
 PURE = ("src/policy/", "src/ga4/cookie", "src/ga4/rules", "src/ga4/stream_rules", "src/ga4/v", "src/metrics/counters",
         "src/base/collections/names", "src/base/collections/tally", "src/json/json_tree", "src/event/event.",
         "src/event/event_state")
@@ -32,7 +32,7 @@ class Source:
     def __init__(self, path):
         self.path = path
         self.text = collections.defaultdict(str, enumerate((TOP / path).read_text().split("\n"), 1))
-        self.lines = {}                                 # number: times run
+        self.lines = {}                                 # line number: times run
         self.functions = {}                             # number: name
         self.branches = collections.defaultdict(list)   # number: times taken, by branch
 
@@ -55,12 +55,12 @@ class Source:
         return self.branches[n][:-1] if SWITCH.match(text) else self.branches[n]
 
     def missed_branches(self):
-        """Branches of lines that ran, or would be told twice."""
+        """Branches not taken in lines that ran; branches in other lines would be reported twice."""
         return [(n, self.real_branches(n).count(0)) for n in sorted(self.lines) if 0 in self.real_branches(n)]
 
 
 def read(build):
-    """Every object's counts; one that no test ran has notes (.gcno) and no counts (.gcda), and counts as zeros."""
+    """The counts of every object. An object that no test ran has notes (.gcno) but no counts (.gcda) and counts as zero."""
     sources = {}
     notes = sorted(str(p.relative_to(TOP)) for p in (build / "src").rglob("*.gcno"))
     if not notes:
@@ -104,7 +104,7 @@ def check_pure(sources):
 
 
 def list_missed(sources, path):
-    """Every line that did not run, for whoever looks for the next test to write."""
+    """Writes every line that did not run to a file, as a list of candidates for the next test."""
     with open(path, "w") as out:
         for source, s in sorted(sources.items()):
             for n in s.missed_lines():

@@ -1,6 +1,6 @@
 #!/bin/bash
 # dist.sh NAME [FILE] - makes NAME.tar.gz or FILE: the files that git tracks, configure, and the list of both
-# The same commit gives the same bytes. An unpacked tarball has no git and goes by the list it carries, .dist-files.
+# The same commit gives the same bytes. An unpacked tarball has no git and uses the list that it contains, .dist-files.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -10,7 +10,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export LC_ALL=C
 
-# The list comes first: an unpacked tarball may lie inside another project's git tree.
+# Look for the list first, because an unpacked tarball may be inside another project's git tree.
 if [ -e .dist-files ]; then
 	cp .dist-files "$work/.dist-files"
 	made=$(stat -c %Y .dist-files)
@@ -23,7 +23,7 @@ else
 	exit 1
 fi
 
-# Owners, modes, times and the order of names are the same wherever it is packed.
+# Fix owners, modes, times and the order of names, so that they do not depend on where the tarball is made.
 grep -vxF .dist-files "$work/.dist-files" |
 	tar --create --format=ustar --file "$work/tar" -C "$PWD" --no-recursion --files-from=- -C "$work" .dist-files \
 		--transform="s,^,$name/,S" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \

@@ -1,5 +1,5 @@
 #!/bin/bash
-# dist_check.sh - the tarball holds what it should, has the same bytes every time, and builds without autoconf
+# dist_check.sh - checks the tarball: its contents, the same bytes every time, a build without autoconf
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -18,7 +18,7 @@ dist
 tarball=$(echo ga4relay-*.tar.gz)
 mv "$tarball" "$work/first"
 
-# Another tree, other times and modes, and files that are not the project's.
+# Pack again from another tree, with other times and modes and with files that do not belong to the project.
 mkdir "$work/copy"
 tar --create --exclude=./build . | tar --extract -C "$work/copy" || fail "no copy of the tree"
 (
@@ -30,7 +30,7 @@ tar --create --exclude=./build . | tar --extract -C "$work/copy" || fail "no cop
 cmp "$work/first" "$work/copy/$tarball" || fail "two trees of the same commit gave different tarballs"
 if tar --list --file "$work/first" | grep stray; then fail "the tarball holds files that are not the project's"; fi
 
-# configure must not be made again: the autoconf that is found first here fails.
+# configure must not be generated again: the first autoconf in PATH fails.
 mkdir "$work/unpacked" "$work/no-autoconf"
 tar --extract --file "$work/first" -C "$work/unpacked" --strip-components=1 || fail "it does not unpack"
 ln -s /bin/false "$work/no-autoconf/autoconf"

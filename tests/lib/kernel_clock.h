@@ -1,7 +1,7 @@
-/* kernel_clock.h - the kernel's clocks, for test programs whose own clock_gettime() stands before glibc's
+/* kernel_clock.h - reads the kernel's clocks, for test programs that replace glibc's clock_gettime()
  *
- * On 32 bits there are two clock_gettime(): the program's has a time_t of 64 bits, the libraries' may have one of 32,
- * which NARROW_CLOCK_GETTIME defines over the program's. */
+ * On 32 bits there are two clock_gettime(): the program's has a 64-bit time_t; the libraries' may have a 32-bit one,
+ * which NARROW_CLOCK_GETTIME defines in addition to the program's. */
 #ifndef TESTS_KERNEL_CLOCK_H
 #define TESTS_KERNEL_CLOCK_H
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # setup.sh - installs what a make target needs: setup.sh build | deb | demo | check | bench | ci
 # (the table below has what each includes)
-# Does nothing when everything is there. On systems without apt it prints what they call the packages and goes on.
+# Does nothing if everything is installed. On systems without apt, prints their names of the packages and continues.
 # --list: only prints what is missing, and installs nothing.
 set -euo pipefail
 
@@ -28,7 +28,7 @@ esac
 
 say() { printf '\n==> %s\n' "$*"; }
 
-# names COLUMN: the packages of the wanted sets in one distribution's words
+# names COLUMN: prints the packages of the wanted sets by one distribution's names
 names() {
 	awk -v sets=" $sets " -v column="$1" \
 		'!/^#/ && NF && index(sets, " " $1 " ") && $column != "-" {print $column}' "$here/packages"
@@ -42,8 +42,8 @@ print_other_systems() {
 	echo "Going on with what is here."
 }
 
-# A program of a package's name that is there already, from wherever, serves as well: another repository's nodejs brings
-# its npm and conflicts with Debian's.
+# A program with a package's name that is already installed, from whatever source, is used, because nodejs from another repository
+# includes npm and conflicts with Debian's npm.
 missing_packages() {
 	local installed name
 	installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' 2>/dev/null | awk '$2 == "installed" {print $1}')
@@ -79,11 +79,11 @@ if [ "$(id -u)" -ne 0 ]; then
 	as_root=(sudo)
 fi
 
-# A package's service (nginx) must not start because its tests need the program. policy-rc.d is Debian's way to
-# say so; one that is there already is the machine owner's and stays as it is.
+# A package's service (nginx) must not start because the tests need its program. policy-rc.d is Debian's way to prevent
+# that; an existing one belongs to the machine's owner and is left unchanged.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then
-	# shellcheck disable=SC2064 # expanded now on purpose: as_root does not change any more
+	# shellcheck disable=SC2064 # expanded now on purpose: as_root does not change later
 	trap "${as_root[*]:+${as_root[*]} }rm -f $policy" EXIT
 	printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy >/dev/null
 	"${as_root[@]}" chmod 755 $policy

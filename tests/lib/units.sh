@@ -1,10 +1,10 @@
 #!/bin/bash
-# units.sh - runs unit test programs one after the other, and says at the end how many tests passed and failed
-# UNDER='valgrind …' runs each of them under that.
+# units.sh - runs unit test programs one after the other, then prints how many tests passed and failed
+# UNDER='valgrind …' runs each of them under that command.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
-# A sanitizer's finding must fail the test that made it.
+# A sanitizer's finding must fail the test that caused it.
 export ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:${ASAN_OPTIONS:-}"
 export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1:${UBSAN_OPTIONS:-}"
 export LSAN_OPTIONS="suppressions=$PWD/tests/e2e/lsan.supp:${LSAN_OPTIONS:-}"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # analyze.sh [cppcheck] [gcc] [tidy] - static analysis of src/; fails on a finding that analyze.txt does not explain
-# By default all three. CPPFLAGS: as for the compiler. Rows that explain nothing this time are told, not failed:
-# other versions of the tools find other things.
+# Runs all three by default. CPPFLAGS as for the compiler. Rows of analyze.txt that match nothing are reported but do not fail,
+# because other versions of the tools find other things.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -16,7 +16,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mapfile -t sources < <(find src -name '*.c' | sort)
 
-# The cleanup attribute means nothing to it, and without the lists' header it stops where they are used.
+# cppcheck does not know the cleanup attribute, and without the header of the list macros it stops where they are used.
 run_cppcheck() {
 	local queue=()
 

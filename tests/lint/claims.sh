@@ -1,6 +1,6 @@
 #!/bin/bash
-# claims.sh - the tests that tests/e2e/claims and the table of outcomes in tests/e2e/README name are there
-# Every claim and every outcome names one, and every test of test_outcomes.py stands in the table.
+# claims.sh - checks that the tests named by tests/e2e/claims and by the outcome table of tests/e2e/README exist
+# Every claim and every outcome must name a test, and every test of test_outcomes.py must be in the table.
 set -ufo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -34,7 +34,7 @@ check_claims() {
 	if [ "$named" -eq 0 ]; then say claims "no test for: $claim"; fi
 }
 
-# "test_tls.py test_some… test_other[this, that]": a name may be cut, what is in brackets is a parameter of the test.
+# "test_tls.py test_some… test_other[this, that]": a name may be abbreviated; the words in brackets are the test's parameters.
 check_row() { # check_row ROW
 	local word name id file=test_outcomes.py named=0
 	for word in $1; do
@@ -54,7 +54,7 @@ check_row() { # check_row ROW
 	done < <(sed -n 's/.*\[\(.*\)\].*/\1/; T; s/, */\n/g; p' <<<"$1")
 }
 
-# A row begins at the line's start, or two columns in; what is further in goes on with the row above.
+# A row begins at the start of the line or two columns in; lines further in continue the row above.
 check_outcomes() {
 	local line table name
 	table=$(sed '1,/^what came back/d; /^$/,$d' $e2e/README)

@@ -1,5 +1,5 @@
 #!/bin/bash
-# configure.sh - configure refuses another directory at once, and asks pkg-config for nothing that it was given
+# configure.sh - checks that configure refuses to run in another directory, and asks pkg-config for nothing that it was given
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -21,7 +21,7 @@ elsewhere() {
 	fi
 }
 
-# A pkg-config that tells on who asks it.
+# This pkg-config logs what it is asked for.
 given_by_hand() {
 	local name given=() config=$work/copy/src/config.mk
 	printf '#!/bin/sh\necho "$*" >>%q\nexit 1\n' "$work/asked" >"$work/pkg-config"

@@ -1,7 +1,7 @@
 #!/bin/bash
-# diagnostics.sh - fails when ga4relay.8's DIAGNOSTICS lacks a message that the daemon logs at warning or above
+# diagnostics.sh - fails if DIAGNOSTICS in ga4relay.8 lacks a message that the daemon logs at warning or above
 #
-# Of each format the longest piece between its conversions must stand there. diagnostics.sh -l lists the pieces.
+# The longest piece between the conversions of each format must be in that section. diagnostics.sh -l lists the pieces.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 
@@ -17,7 +17,7 @@ pieces() {
 		sed -E 's/^[ :,]+//; s/[ (]+$//' | sort -u
 }
 
-# The section as running text, without macros' names and escapes.
+# Prints the section as running text, without macro names and escapes.
 section() {
 	sed -n '/^\.Sh DIAGNOSTICS/,/^\.Sh [^D]/p' man/ga4relay.8 |
 		sed -E 's/^\.(It|Va|Ql|Pa|Dv) //; s/\\\(dq/"/g; s/\\&//g; s/\\"/"/g; s/\\-/-/g' | tr '\n' ' ' | tr -s ' '

@@ -1,4 +1,4 @@
-# functions.awk - finds functions longer than MAX lines (60 unless -v MAX=n), by the style: the body's braces stand in column 1
+# functions.awk - finds functions longer than MAX lines (60 unless -v MAX=n) by the style: their braces are in column 1
 BEGIN { if (!MAX) MAX = 60 }
 FNR == 1 { start = 0; first = $0; if ($0 !~ /^\/\* [a-z0-9_]+\.[ch] - /) { print FILENAME ":1: the first line must say what the file does: /* name.c - what */"; bad = 1 } }
 /^\{/ { start = FNR }

@@ -1,5 +1,5 @@
 #!/bin/bash
-# hardening.sh BUILD_DIR - the release programs are what configure promised: PIE, RELRO, BIND_NOW, FORTIFY, stack protector
+# hardening.sh BUILD_DIR - checks the release programs: PIE, RELRO, BIND_NOW, FORTIFY, stack protector, as configured
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 

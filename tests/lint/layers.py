@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""layers.py - the rooms of src/: includes follow tests/lint/rooms, which has no cycle; layers.py [SRC [ROOMS]]"""
+"""layers.py - checks the rooms of src/: includes follow tests/lint/rooms, which has no cycle; layers.py [SRC [ROOMS]]"""
 import collections
 import fnmatch
 import os
@@ -27,7 +27,7 @@ def read_rooms(path):
 
 
 def find_cycle(rooms):
-    """A list of rooms that leads back to its first one, or None."""
+    """Returns a list of rooms that leads back to its first one, or None."""
     finished = set()
 
     def walk(name, path):
@@ -46,7 +46,7 @@ def find_cycle(rooms):
 
 
 def judge_own(rooms, src, room, header):
-    """What is wrong with one of our own headers included from room; None: nothing."""
+    """Returns what is wrong with one of our own headers included from room, or None."""
     target = os.path.dirname(header)
     if not (src / header).exists():
         return f"there is no {src}/{header}; includes name the whole path below {src}"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# layers_selftest.sh - layers.py must fail on each kind of wrong include, and only on those
+# layers_selftest.sh - checks that layers.py fails on each kind of wrong include, and only on those
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

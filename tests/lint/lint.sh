@@ -1,5 +1,5 @@
 #!/bin/bash
-# lint.sh BUILD_DIR - every check that needs no running daemon; all of them run, then the count
+# lint.sh BUILD_DIR - runs every check that needs no running daemon, even after a failure, then prints the count
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -29,7 +29,7 @@ have() { command -v "$1" >/dev/null; }
 
 c_files() { find src tests -name '*.[ch]' | sort; }
 
-# One line a file: `clang-format -i FILE` is the cure for all of them.
+# Prints one line per file; `clang-format -i FILE` corrects all of them.
 format() {
 	local wrong
 	wrong=$(c_files | xargs clang-format --dry-run 2>&1 | sed -nE 's/^([^:]+):[0-9]+:.*clang-format-violations.*/\1/p' | sort | uniq -c)
@@ -41,7 +41,7 @@ format() {
 }
 functions() { find src -name '*.[ch]' | sort | xargs awk -f tests/lint/functions.awk; }
 
-# The words are spelled in pieces, so that this file does not find itself.
+# The words are written in pieces, so that this file does not match itself.
 unfinished() {
 	! grep -rnwE 'TO''DO|FIX''ME|X''XX|HA''CK|stub''bed|unimple''mented' \
 		src tests etc man systemd findings Makefile configure.ac README.md .ci --include='*' --exclude-dir=__pycache__
@@ -62,7 +62,7 @@ scripts() {
 	return $rc
 }
 
-# STYLE messages about the operating system's own release do not concern us; warnings and errors do.
+# STYLE messages about the operating system's own release do not apply here; warnings and errors do.
 manuals() {
 	local page rc=0
 	for page in ga4relay.8 ga4relay-ctl.8 ga4relay.conf.5 ga4relay-protocol.7; do
@@ -86,7 +86,7 @@ check "configure: another directory, libraries given by hand" tests/lint/configu
 check "make check installs nothing, make setup does" tests/lint/setup.sh
 check "minimum versions: documents agree with configure" tests/lint/versions.sh
 check "diagnostics: the manual knows every warning" tests/lint/diagnostics.sh
-# Other versions format the same file in other ways.
+# Other versions format the same file differently.
 if have clang-format && clang-format --version | grep -q 'version 14\.'; then
 	check "format" format
 else

@@ -1,4 +1,4 @@
-/* options.c - prints the option table, one option a line, for options.sh to compare with sample and manual */
+/* options.c - prints the option table, one option per line, for options.sh to compare with sample and manual */
 #include <stdio.h>
 
 #include "conf/conf.h"

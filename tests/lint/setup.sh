@@ -1,5 +1,5 @@
 #!/bin/bash
-# setup.sh - `make check` says what is missing and installs nothing; `make setup check` sets up first
+# setup.sh - checks that `make check` reports what is missing and installs nothing, and that `make setup check` installs first
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -15,7 +15,7 @@ program() { # program NAME SCRIPT
 	printf '#!/bin/sh\n%s\n' "$2" >"$work/$1" && chmod +x "$work/$1"
 }
 
-# A Debian without cmocka and mandoc, on which apt-get and sudo only write down what they were told.
+# Simulates a Debian without cmocka and mandoc, where apt-get and sudo only record their arguments.
 awk '!/^#/ && $2 != "-" && $2 != "libcmocka-dev" && $2 != "mandoc" {print $2, "installed"}' tests/lib/packages >"$work/installed"
 program dpkg-query "cat '$work/installed'"
 program apt-get "echo apt-get \"\$@\" >>'$work/told'"

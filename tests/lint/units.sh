@@ -1,5 +1,5 @@
 #!/bin/bash
-# units.sh BUILD_DIR - systemd takes the units as they are, ignores nothing in them, and finds them closed enough
+# units.sh BUILD_DIR - checks that systemd accepts the units, ignores nothing in them, and rates their exposure low enough
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -8,14 +8,14 @@ limit=1.1
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
 
-# The verifier wants the program where the unit says, so it gets copies that say where the build is.
+# systemd-analyze verify needs the program at the path in the unit, so give it copies with the path of the build.
 for unit in ga4relay.service ga4relay.socket; do
 	sed -e "s|/usr/sbin/ga4relay|$PWD/$build/ga4relay|" systemd/$unit >"$tree/$unit"
 done
 
 out=$(systemd-analyze verify --man=no "$tree/ga4relay.service" "$tree/ga4relay.socket" 2>&1)
 rc=$?
-# "ignoring": what this version of systemd does not know falls back silently, a Type= too.
+# "ignoring": settings that this version of systemd does not know are ignored with no other sign, even a Type=.
 ours=$(grep -E 'ga4relay\.(service|socket)' <<<"$out")
 if [ $rc -ne 0 ] || grep -qiE 'ignoring|unknown|failed' <<<"$ours"; then
 	echo "systemd-analyze verify: $out"

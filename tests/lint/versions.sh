@@ -1,5 +1,5 @@
 #!/bin/bash
-# versions.sh - every document names the libraries' minimum versions as configure.ac does, and src/ uses what needs them
+# versions.sh - checks that every document has configure.ac's minimum versions, and that src/ uses what needs them
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 

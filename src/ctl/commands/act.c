@@ -1,4 +1,4 @@
-/* act.c - what changes something: retry, hold, release, drop, pause, resume, flush, reload, log-level */
+/* act.c - the commands that change something: retry, hold, release, drop, pause, resume, flush, reload, log-level */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 struct acting {
 	struct ctl *ctl;
 	struct client client;
-	const char *command, *done; /* "drop", "dropped" */
+	const char *command, *done; /* for example "drop", "dropped" */
 	uint64_t changed, refused, unknown;
 };
 
@@ -116,7 +116,7 @@ enum ctl_exit ctl_drop(struct ctl *ctl)
 	return act(ctl, "drop", "dropped", all);
 }
 
-/* ---- without events ---- */
+/* ---- commands that take no events ---- */
 
 static enum ctl_exit simple(struct ctl *ctl, const char *command, const char *member, const char *said)
 {

@@ -1,4 +1,4 @@
-/* backup.c - a copy of the outbox, written by the daemon into a file that was opened here */
+/* backup.c - the command backup: opens a file here and passes it to the daemon, which writes the copy */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -67,7 +67,7 @@ static void say_done(const struct ctl *ctl, const char *path, int fd)
 		printf("%.*s\n", (int)safe.len, safe.data);
 }
 
-/* What looking into the copy left beside it. */
+/* Removes the files that verifying the copy left beside it. */
 static void tidy(const char *path)
 {
 	static const char *const beside[] = {"-wal", ".lock"};
@@ -88,7 +88,8 @@ enum ctl_exit ctl_backup(struct ctl *ctl)
 		ctl_complain("backup: into which file? It must not exist yet");
 		return CTL_USAGE;
 	}
-	/* It holds what the outbox holds: for its owner only, and never over something that is there. */
+	/* The copy holds personal data as the outbox does: readable by its owner only, and an existing file is never
+	 * overwritten. */
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0) {
 		ctl_complain("%s: %s", path, strerror(errno));
@@ -101,6 +102,6 @@ enum ctl_exit ctl_backup(struct ctl *ctl)
 	if (code == CTL_DONE)
 		say_done(ctl, path, fd);
 	else
-		(void)unlink(path); /* a copy that is not whole must not be found when it is needed */
+		(void)unlink(path); /* an incomplete copy must not pass for a backup */
 	return code;
 }

@@ -1,4 +1,4 @@
-/* misc.c - metrics, version, check-config, tap and check */
+/* misc.c - the commands metrics, version, check-config, tap and check */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,7 +45,7 @@ enum ctl_exit ctl_metrics(struct ctl *ctl)
 	return code;
 }
 
-/* Useful without a daemon too: then it says its own version, and exits 3 as everything does. */
+/* Without a daemon it prints ga4relay-ctl's own version, and exits with 3 as every command does. */
 enum ctl_exit ctl_version(struct ctl *ctl)
 {
 	struct slice theirs = SLICE_LIT("");
@@ -96,7 +96,7 @@ static enum ctl_exit print_event(void *arg, struct slice line)
 	struct rows *rows = arg;
 	enum ctl_exit code = rows->ctl->args.json ? rows_print_json(rows, line) : rows_print_event(rows, line);
 
-	/* It is followed live, also through a pipe. */
+	/* Flush per line: tap is followed live, also through a pipe. */
 	return fflush(stdout) == 0 ? code : CTL_REFUSED;
 }
 

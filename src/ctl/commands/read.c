@@ -1,4 +1,4 @@
-/* read.c - list, show, count and export: from the daemon, or from the file of one that is stopped */
+/* read.c - the commands list, show, count and export: from the daemon, or from the file of a stopped one */
 #include <stdio.h>
 
 #include "ctl/client.h"
@@ -6,7 +6,7 @@
 #include "ctl/offline/offline.h"
 #include "ctl/output/rows.h"
 
-/* One connection for all portions of ids. */
+/* One connection serves all portions of ids. */
 struct reading {
 	struct ctl *ctl;
 	struct client client;
@@ -114,7 +114,7 @@ enum ctl_exit ctl_show(struct ctl *ctl)
 	return by_ids(ctl, "show", rows_print_whole);
 }
 
-/* Always JSON: it is what send takes. */
+/* Always prints JSON, because `send` reads it. */
 enum ctl_exit ctl_export(struct ctl *ctl)
 {
 	if (ctl->args.n_words > 0 && (ctl->args.given & OPTS_FILTER)) {

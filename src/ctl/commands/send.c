@@ -1,4 +1,4 @@
-/* send.c - lines to the event socket, pipelined, the replies read as they come */
+/* send.c - the command send: pipelines lines to the event socket and reads the replies as they arrive */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -15,11 +15,11 @@
 #include "ctl/output/terminal_text.h"
 
 enum {
-	WINDOW = 256, /* lines unanswered at most */
+	WINDOW = 256, /* maximum of unanswered lines */
 	WINDOW_MIN = 24,
-	/* Their replies must fit listen.max_unread_replies (256 KiB): past it the relay answers nothing more. */
+	/* The replies must fit listen.max_unread_replies (256 KiB); beyond it the relay stops answering. */
 	UNREAD_ENOUGH = 128 << 10,
-	STALL_MS = 60000, /* without a reply: no more will come */
+	STALL_MS = 60000, /* give up after this long without a reply */
 	OUT_ENOUGH = 256 << 10,
 	OUT_MAX = INPUT_LINE_MAX + OUT_ENOUGH + 1,
 	REPLY_MAX = 1 << 20,
@@ -34,17 +34,17 @@ struct sending {
 	struct buf out, replies;
 	size_t sent;
 	bool input_done, shut, closed;
-	uint64_t numbers[WINDOW]; /* of the lines unanswered, a ring */
+	uint64_t numbers[WINDOW]; /* line numbers of the unanswered lines, a ring */
 	size_t first, waiting;
-	size_t longest; /* reply so far, bytes */
+	size_t longest; /* longest reply so far, bytes */
 	struct json_in *json;
 	int64_t shown_us;
-	/* summary */
+	/* totals for the summary */
 	uint64_t lines, accepted, events, duplicates, warned, refused;
 	uint64_t first_id, last_id;
 };
 
-/* ---- where to ---- */
+/* ---- the event socket ---- */
 
 static int connect_to(const char *path)
 {
@@ -68,7 +68,8 @@ static int connect_to(const char *path)
 	return fd;
 }
 
-/* The daemon knows; without one the usual place is tried: systemd may hold the socket and start it. */
+/* Returns the event socket's path: asks the daemon; if none runs, assumes the default path, because systemd may hold
+ * the socket and start the daemon. */
 static char *event_socket(const struct ctl *ctl)
 {
 	const struct json_doc *end;
@@ -138,7 +139,7 @@ static void take_reply(struct sending *s, struct slice text)
 	struct err err;
 
 	if (s->waiting == 0)
-		return; /* answered more than asked: not ours to judge */
+		return; /* more replies than lines: ignore */
 	s->first = (s->first + 1) % WINDOW;
 	s->waiting--;
 	s->longest = text.n > s->longest ? text.n : s->longest;
@@ -191,7 +192,7 @@ static int read_replies(struct sending *s)
 
 /* ---- lines ---- */
 
-/* As many as the relay keeps replies for, should they all be as long as the longest. */
+/* Number of lines in flight whose replies fit UNREAD_ENOUGH even if all are as long as the longest so far. */
 static size_t window(const struct sending *s)
 {
 	size_t n = s->longest ? UNREAD_ENOUGH / s->longest : WINDOW_MIN;
@@ -233,7 +234,7 @@ static void refuse_long(struct sending *s)
 		       INPUT_LINE_MAX);
 }
 
-/* Takes lines while there is room; *ret_more: the input must be read first. */
+/* Takes lines while there is room. *ret_more is whether more input must be read first. */
 static int take_lines(struct sending *s, bool *ret_more)
 {
 	struct slice line;
@@ -291,14 +292,14 @@ static void show_progress(struct sending *s)
 	        (unsigned long long)s->refused);
 }
 
-/* The relay ends a connection that it answers no more once nothing is left to read. */
+/* Half-closes the connection: the relay closes one that it no longer answers as soon as nothing is left to read. */
 static int give_up(struct sending *s)
 {
 	s->shut = true;
 	return shutdown(s->sock, SHUT_WR) < 0 ? -errno : 0;
 }
 
-/* One round: waits for whatever can go on. */
+/* One round: waits until a descriptor is ready, then serves those that are. */
 static int turn(struct sending *s)
 {
 	bool more, out;

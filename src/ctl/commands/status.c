@@ -1,4 +1,4 @@
-/* status.c - one screen: how the relay is, for people; --watch repeats it */
+/* status.c - the command status: one screen on the relay's state, for people; --watch repeats it */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +12,8 @@
 
 enum { LABEL = 10, SCREEN_MAX = 1 << 20, DATE_LENGTH = 11 /* "2026-11-23 " */ };
 
-/* The screen is made whole and written at once: --watch does not flicker. Appending errors stick. */
+/* The screen is composed as a whole and written at once, so that --watch does not flicker. The first append error is
+ * kept. */
 struct screen {
 	struct buf out;
 	bool color;
@@ -54,7 +55,7 @@ static void end_line(struct screen *s)
 	add(s, "\n");
 }
 
-/* One of several pieces on a line, going on below when the line is full. */
+/* Appends one of several pieces of a line; wraps to the next line when the line is full. */
 static void piece(struct screen *s, const char *text, enum text_color c)
 {
 	size_t n = strlen(text);
@@ -137,7 +138,7 @@ static void oldest(struct screen *s, const struct json_doc *d)
 	if (expiry_s < 0)
 		return;
 	label(s, "expires");
-	/* Two thirds of the window are over: the log warned of it too. */
+	/* Two thirds of the acceptance window have passed; the log has a warning, too. */
 	paint(s, age_s > 2 * expiry_s ? COLOR_RED : COLOR_PLAIN);
 	add(s, "%s", text_when(now_us + (int64_t)(expiry_s * 1e6), now_us, shown));
 	paint(s, COLOR_PLAIN);
@@ -326,7 +327,7 @@ static enum ctl_exit once(struct status_run *run, struct client *client)
 	return client_call(client, j, -1, print_screen, run, NULL);
 }
 
-/* A connection each time: the screen comes back after the daemon was restarted. */
+/* Connects anew for each screen, so that it returns after a restart of the daemon. */
 static enum ctl_exit watch(struct status_run *run)
 {
 	struct client client;

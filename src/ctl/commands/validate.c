@@ -1,4 +1,5 @@
-/* validate.c - lines against the rules: the daemon's, a configuration file's, and Google's own beside them */
+/* validate.c - the command validate: lines against the daemon's rules or a configuration file's, optionally Google's
+ * too */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +18,8 @@ enum { TEXT_MAX = 4 << 20 };
 struct validating {
 	const struct ctl *ctl;
 	struct input in;
-	struct client client; /* of the daemon, or … */
-	struct conf *conf;    /* … by this file */
+	struct client client; /* connection to the daemon, or … */
+	struct conf *conf;    /* … the configuration file to validate by */
 	struct stream_rules *rules;
 	struct line_context context;
 	struct event_in *judge;
@@ -27,7 +28,7 @@ struct validating {
 	uint64_t good, refused;
 };
 
-/* ---- by a configuration file ---- */
+/* ---- validation by a configuration file ---- */
 
 static void *room_for(void *arg UNUSED, size_t size)
 {
@@ -119,7 +120,7 @@ static bool print_local(const struct ctl *ctl, const struct json_doc *d, const s
 	return true;
 }
 
-/* Google's answer is JSON of its own. */
+/* Google's answer is a JSON text of its own. */
 static bool print_messages(const struct ctl *ctl, struct slice answer)
 {
 	struct json_in *json = json_in_new(32);
@@ -162,7 +163,7 @@ static bool print_remote(const struct ctl *ctl, const struct json_doc *d, const 
 	return false;
 }
 
-/* Has the validation endpoint nothing against it? */
+/* Whether the validation endpoint had no objection. */
 static bool remote_is_good(const struct json_doc *d, const struct json_node *remote)
 {
 	struct slice answer = answer_text(d, remote, "answer");
@@ -222,7 +223,7 @@ static void print_verdicts(struct validating *v, const struct json_doc *d, const
 	v->refused += !good;
 }
 
-/* ---- a line ---- */
+/* ---- one line ---- */
 
 static enum ctl_exit by_config(struct validating *v, struct slice line)
 {

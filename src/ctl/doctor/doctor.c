@@ -1,4 +1,4 @@
-/* doctor.c - finds what a new user gets wrong, and says what to do about it */
+/* doctor.c - the command doctor: finds common mistakes in the setup and prints what to do about them */
 #include "ctl/doctor/doctor.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@
 
 #define DAEMON_USER "ga4relay"
 enum {
-	CONSTANT_ID_EVENTS = 100 /* recent events before a share means anything */
+	CONSTANT_ID_EVENTS = 100 /* recent events needed before a share is meaningful */
 };
 
 /* ---- the daemon ---- */
@@ -118,7 +118,8 @@ static enum ctl_exit look_at_streams(void *arg, struct slice line)
 
 /* ---- the configuration ---- */
 
-/* Root reads everything; the daemon does not. The file is read once more as its user, in a child: 0, or why not. */
+/* Loads the configuration in a child process as the daemon's user, because root can read files that the daemon
+ * cannot. Returns 0, or -EACCES with the loader's message in err. */
 static int load_as_daemon(const char *path, struct err *err)
 {
 	const struct passwd *user = geteuid() == 0 ? getpwnam(DAEMON_USER) : NULL;
@@ -134,7 +135,7 @@ static int load_as_daemon(const char *path, struct err *err)
 
 		if (initgroups(user->pw_name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0 ||
 		    setuid(user->pw_uid) < 0)
-			_exit(0); /* in a container without that right there is nothing to tell */
+			_exit(0); /* without that right, in some containers, this check is skipped */
 		if (conf_load(&conf, path, err) == 0)
 			_exit(0);
 		_exit(fd_write_all(pipe_fds[1], err->text, strlen(err->text)) == 0 ? 1 : 0);
@@ -197,7 +198,7 @@ enum ctl_exit ctl_doctor(struct ctl *ctl)
 {
 	struct doctor d = {.ctl = ctl, .client.fd = -1};
 
-	log_set_level(LOG_LEVEL_ERROR); /* what reading the configuration warns of is found again, and said better */
+	log_set_level(LOG_LEVEL_ERROR); /* the checks below report what the loader warns of */
 	snprintf(d.config, sizeof(d.config), "%s", ctl->args.config ? ctl->args.config : CTL_DEFAULT_CONFIG);
 	check_daemon(&d);
 	check_config(&d);

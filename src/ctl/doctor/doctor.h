@@ -1,4 +1,4 @@
-/* doctor.h - what the checks of `ga4relay-ctl doctor` share */
+/* doctor.h - the state and the output that the checks of `ga4relay-ctl doctor` share */
 #ifndef CTL_DOCTOR_DOCTOR_H
 #define CTL_DOCTOR_DOCTOR_H
 
@@ -11,14 +11,14 @@ enum doctor_result { DOCTOR_OK, DOCTOR_NOTE, DOCTOR_WARNING, DOCTOR_FAILED };
 struct doctor {
 	struct ctl *ctl;
 	struct client client;
-	bool running;        /* a daemon answers */
-	struct conf *conf;   /* NULL: cannot be read here */
-	char config[512];    /* its path */
-	bool clock_compared; /* with an endpoint's */
+	bool running;        /* a daemon answers the control socket */
+	struct conf *conf;   /* NULL: could not be read */
+	char config[512];    /* path of the configuration */
+	bool clock_compared; /* the clock was compared with an endpoint's */
 	unsigned failed, warnings;
 };
 
-/* One line: what was looked at, how it is, and what to do (NULL: nothing). */
+/* Prints one finding: what was checked, the result, and what to do about it (advice NULL: nothing). */
 void doctor_say(struct doctor *d, enum doctor_result result, const char *what, const char *advice, const char *fmt,
                 ...) PRINTF_LIKE(5, 6);
 

@@ -1,4 +1,4 @@
-/* doctor_files.c - sockets, the outbox and the disk below it */
+/* doctor_files.c - the doctor's checks of sockets, the outbox and its disk */
 #include <errno.h>
 #include <grp.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 #include "ctl/offline/offline.h"
 #include "ctl/output/terminal_text.h"
 
-enum { CHECK_ROWS_MAX = 1000000 /* more take too long for a doctor's visit */ };
+enum { CHECK_ROWS_MAX = 1000000 /* a larger file takes too long to check here */ };
 
 static const char *group_name(gid_t gid)
 {

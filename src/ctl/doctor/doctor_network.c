@@ -1,4 +1,4 @@
-/* doctor_network.c - names, connections and certificates of the endpoints, and the clock that judges them */
+/* doctor_network.c - the doctor's checks of the endpoints' names, connections and certificates, and of the clock */
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -10,13 +10,13 @@
 #include "ctl/doctor/doctor.h"
 #include "ctl/output/terminal_text.h"
 
-/* No release is older: 2025-01-01. A clock before it is wrong. */
+/* Every release is newer than 2025-01-01, so a clock before it is wrong. */
 #define RELEASED_US (INT64_C(1735689600) * US_PER_S)
 
-/* More than a slow answer explains. */
+/* A larger difference is not explained by a slow answer. */
 enum { CLOCK_OFF_S = 30 };
 
-/* The host of an URL, without user, port and brackets. */
+/* Copies a URL's host, without user, port and brackets. */
 static void host_of(const char *url, char *host, size_t size)
 {
 	const char *start = strstr(url, "://"), *at, *end;
@@ -66,7 +66,7 @@ static const char *advice_for(struct slice transport)
 	return "try it by hand with curl -v";
 }
 
-/* By the Date header of the endpoint's answer: it counts events by its own clock. */
+/* Compares the clock with the Date header of an endpoint's answer, because GA4 judges events by its own clock. */
 static void compare_clocks(struct doctor *d, const struct json_doc *end)
 {
 	int64_t ahead_s = answer_i64(end, end->nodes, "clock_ahead_s", INT64_MIN);
@@ -115,9 +115,9 @@ static void probe(struct doctor *d, struct slice stream)
 	compare_clocks(d, end);
 }
 
-enum { STREAMS_MAX = 16 /* looked at; they mostly share one endpoint */ };
+enum { STREAMS_MAX = 16 /* streams checked at most; they usually share one endpoint */ };
 
-/* With the daemon: its streams and its connections; names are copied because the next answer overwrites them. */
+/* Checks the daemon's streams over its own connections. Names are copied because the next answer overwrites them. */
 static void ask_daemon(struct doctor *d)
 {
 	char names[STREAMS_MAX][72], endpoints[STREAMS_MAX][512];

@@ -1,4 +1,4 @@
-/* doctor_say.c - one finding of the doctor, for people or as JSON */
+/* doctor_say.c - prints one finding of the doctor, for people or as JSON */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "ctl/doctor/doctor.h"
 #include "ctl/output/terminal_text.h"
 
-enum { INDENT = 22 }; /* where details begin */
+enum { INDENT = 22 }; /* column where details begin */
 
 static const struct {
 	const char *word, *json;
@@ -35,7 +35,7 @@ static void print_json(enum doctor_result result, const char *what, const char *
 		printf("%.*s\n", (int)out.len, out.data);
 }
 
-/* Words up to the screen's width, going on below the first one. */
+/* Prints words up to the screen's width, with further lines indented. */
 static void print_wrapped(struct slice text)
 {
 	size_t column = INDENT, n, gap;

@@ -1,4 +1,4 @@
-/* offline.c - the reading commands on the outbox of a stopped daemon, under the same lock */
+/* offline.c - the commands list, show, count and export on the outbox of a stopped daemon, under the daemon's lock */
 #include "ctl/offline/offline.h"
 
 #include <errno.h>
@@ -27,12 +27,12 @@ struct offline {
 	const char *command;
 	bool with_line, with_tries;
 	struct tally tally;
-	uint64_t left; /* rows; UINT64_MAX: all */
-	bool searched; /* all rows were looked at */
-	uint64_t bare; /* events that were printed without what they share */
+	uint64_t left; /* rows still to print; UINT64_MAX: no limit */
+	bool searched; /* all rows were read */
+	uint64_t bare; /* events printed without their envelope, which could not be read */
 };
 
-/* ---- the filter, from the command line ---- */
+/* ---- the filter given on the command line ---- */
 
 static int add_state(struct event_filter *filter, struct slice word, struct err *err)
 {
@@ -40,8 +40,7 @@ static int add_state(struct event_filter *filter, struct slice word, struct err 
 		filter->rejected = true;
 		return 0;
 	}
-	if (slice_eq(word,
-	             SLICE_LIT("inflight"))) /* nothing is, without a daemon: after a crash it is queued again */
+	if (slice_eq(word, SLICE_LIT("inflight"))) /* none without a daemon: queued again after a crash */
 		word = SLICE_LIT("queued");
 	for (enum event_state s = STATE_QUEUED; s < STATE_COUNT; s++) {
 		if (slice_eq(word, slice_of(event_state_name(s)))) {
@@ -171,7 +170,7 @@ static enum ctl_exit print_row(struct offline *o, const struct event_row *row)
 	}
 	if (o->with_line && !row->is_rejected && row->envelope.n == 0)
 		o->bare++;
-	o->line.len--; /* the LF: lines are handed on without */
+	o->line.len--; /* without the LF: lines are passed on without it */
 	return o->print(&o->rows, buf_slice(&o->line));
 }
 
@@ -224,8 +223,8 @@ static enum ctl_exit use_rows(struct offline *o, const struct job_list_rows *job
 	return code;
 }
 
-/* The jobs are the daemon's; without a writer's thread they run right here. Damage that is met on the way is worked
- * around once: what can be read is gathered, and the slice read again from that. */
+/* Runs one of the daemon's jobs in this thread, as there is no writer thread. If it meets damage, gathers once what
+ * can be read and runs the job again on that. */
 static int run_job(struct offline *o, struct job *job)
 {
 	struct err err;
@@ -265,7 +264,7 @@ static enum ctl_exit each_row(struct offline *o, row_fn *fn)
 	return code;
 }
 
-/* ---- what is missing ---- */
+/* ---- missing rows ---- */
 
 static void complain_of_rows(const struct offline *o, const struct store_rows *rows)
 {
@@ -287,8 +286,8 @@ static void complain_of_rows(const struct offline *o, const struct store_rows *r
 		ctl_complain("%s of %s %s could be read", here, counted, what);
 }
 
-/* An answer from a damaged file says so, and fails unless nothing is missing. A sound one is only looked through when
- * that was done anyway. */
+/* Reports damage, and fails if rows are missing. A file without known damage is judged only if the command has read
+ * all rows anyway. */
 static enum ctl_exit judge_whole(struct offline *o)
 {
 	struct store_rows rows;

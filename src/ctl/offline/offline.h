@@ -1,4 +1,6 @@
-/* offline.h - the reading commands on the outbox of a stopped daemon, under the same lock */
+/* offline.h - the commands that read the outbox of a stopped daemon, under the daemon's lock
+ *
+ * All of them report problems on standard error. */
 #ifndef CTL_OFFLINE_OFFLINE_H
 #define CTL_OFFLINE_OFFLINE_H
 
@@ -6,13 +8,13 @@
 #include "ctl/ctl.h"
 #include "outbox/store/store.h"
 
-/* list, show, count or export of ctl->args.offline. */
+/* Runs list, show, count or export on the file ctl->args.offline. Passes each row to print. */
 enum ctl_exit offline_read(struct ctl *ctl, const char *command, client_line_fn *print) MUST_CHECK;
-/* Complains about a WAL that lies beside path and was not read. */
+/* Reports a WAL beside path that was not read. */
 void offline_say_passed_over(const struct store *store, const char *path);
 enum ctl_exit offline_check(struct ctl *ctl) MUST_CHECK;
 enum offline_say { OFFLINE_SAY_ALL, OFFLINE_SAY_DAMAGE, OFFLINE_SAY_NOTHING };
-/* Opens and looks through a file: what backup does with its copy, and doctor with a stopped daemon's. */
+/* Opens a file and reads all of it: backup verifies its copy with it, doctor a stopped daemon's outbox. */
 enum ctl_exit offline_verify(struct ctl *ctl, const char *path, enum offline_say say) MUST_CHECK;
 
 #endif

@@ -1,4 +1,4 @@
-/* offline_check.c - what is wrong with a file, and what of it can be read */
+/* offline_check.c - the command check on a file: what is wrong with it, and what can still be read */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* offline_files.c - remove and restore: whole files of a stopped daemon taken away, or put in their place */
+/* offline_files.c - the commands remove and restore: move whole files of a stopped daemon away or into place */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* rows.c - rows as tables (list, count, tap) or whole (show), or as the JSON they came as */
+/* rows.c - rows as tables (list, count, tap), in full (show), or as the JSON received */
 #include "ctl/output/rows.h"
 
 #include <stdio.h>
@@ -22,7 +22,7 @@ void rows_end(struct rows *rows)
 	buf_free(&rows->line);
 }
 
-/* Written at once, so that a reader of a pipe sees whole lines; r: what the appending said. */
+/* Writes the line at once, so that the reader of a pipe sees whole lines. r is the result of appending it. */
 static enum ctl_exit put_line(struct rows *rows, int r)
 {
 	if (r == 0)
@@ -32,7 +32,7 @@ static enum ctl_exit put_line(struct rows *rows, int r)
 		return CTL_REFUSED;
 	}
 	if (fwrite(rows->line.data, 1, rows->line.len, stdout) != rows->line.len)
-		return CTL_REFUSED; /* ctl_main() says why */
+		return CTL_REFUSED; /* ctl_main() reports the reason */
 	rows->n++;
 	return CTL_DONE;
 }
@@ -87,7 +87,8 @@ static enum text_color color_of(struct slice state)
 	return COLOR_PLAIN;
 }
 
-/* With spaces between them the columns are 80 wide. A wider id is never cut: it is what commands take. */
+/* With spaces in between, the columns take 80 characters. A longer id is never cut, because commands take it as
+ * input. */
 static const size_t list_widths[] = {8, 14, 11, 6, 10, 14, 11};
 
 static int list_heading(struct rows *rows)
@@ -133,7 +134,7 @@ static int list_row(struct rows *rows, const struct json_doc *d)
 	columns[4] = or_dash(answer_text(d, o, "stream"));
 	columns[5] = or_dash(answer_text(d, o, "name"));
 	columns[6] = or_dash(answer_text(d, o, "client"));
-	if (rejected) { /* it never became an event: what was wrong is all there is */
+	if (rejected) { /* a rejected line never became an event: only the reason exists */
 		code = answer_text(d, o, "code");
 		snprintf(what, sizeof(what), "%.*s%s%.*s", SLICE_ARG(code), code.n ? ": " : "",
 		         message.n > 200 ? 200 : (int)message.n, message.p);

@@ -1,4 +1,4 @@
-/* show.c - one event whole, for people */
+/* show.c - one event in full, for people */
 #include <stdio.h>
 #include <string.h>
 

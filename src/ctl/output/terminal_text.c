@@ -1,4 +1,4 @@
-/* terminal_text.c - how things are printed for people */
+/* terminal_text.c - text for people: safe on a terminal, aligned, with readable figures */
 #include "ctl/output/terminal_text.h"
 
 #include <stdio.h>
@@ -22,9 +22,10 @@ const char *text_color_off(bool color)
 	return color ? "\033[0m" : "";
 }
 
-/* ---- what a hostile name could do to a terminal ---- */
+/* ---- hostile text ---- */
 
-/* The character at p, n > 0 bytes there; *ret_len its bytes. A byte that is no UTF-8 is -1, one byte long. */
+/* Decodes the character at p, where n > 0 bytes remain; *ret_len is its length. An invalid byte gives -1 and length
+ * 1. */
 static int32_t next_char(const char *p, size_t n, size_t *ret_len)
 {
 	const unsigned char *u = (const unsigned char *)p;
@@ -48,7 +49,8 @@ static bool is_control(int32_t c)
 	return c < 0x20 || (c >= 0x7f && c <= 0x9f);
 }
 
-/* Marks, embeddings, overrides and isolates of the writing's direction; line and paragraph separators. */
+/* Whether c changes the writing direction (marks, embeddings, overrides, isolates) or separates lines or
+ * paragraphs. */
 static bool turns_direction(int32_t c)
 {
 	return c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
@@ -117,11 +119,10 @@ static bool is_in(const struct range *ranges, size_t n, int32_t c)
 	return false;
 }
 
-/* Columns that a terminal gives it. Not wcwidth(): what it says hangs on the locale, and it has none for a service.
- */
+/* Number of columns that c takes on a terminal. wcwidth() depends on the locale, which a service does not have. */
 static size_t width_of(int32_t c)
 {
-	/* Combining marks, joiners and variation selectors; then East Asian wide characters and pictures. */
+	/* none: combining marks, joiners, variation selectors. two: East Asian wide characters and pictographs. */
 	static const struct range none[] = {{0x300, 0x36f},   {0x483, 0x489},   {0x591, 0x5bd},   {0x610, 0x61a},
 	                                    {0x64b, 0x65f},   {0x200b, 0x200d}, {0x20d0, 0x20f0}, {0xfe00, 0xfe0f},
 	                                    {0xfe20, 0xfe2f}, {0xfeff, 0xfeff}};
@@ -135,7 +136,7 @@ static size_t width_of(int32_t c)
 	return is_in(none, ARRAY_LEN(none), c) ? 0 : is_in(two, ARRAY_LEN(two), c) ? 2 : 1;
 }
 
-/* The bytes of s that fit width columns; *ret_columns: how many those are. */
+/* Number of bytes of s that fit in width columns; *ret_columns is the number of columns they take. */
 static size_t fitting(struct slice s, size_t width, size_t *ret_columns)
 {
 	size_t at = 0, columns = 0, len;
@@ -167,7 +168,7 @@ int text_cell(struct buf *out, struct slice s, size_t width, bool right)
 	size_t columns, keep;
 	int r;
 
-	/* A cell shows a few dozen characters: no need to look at a megabyte. */
+	/* A cell shows a few dozen characters at most, so do not process a megabyte. */
 	r = text_safe(&safe, (struct slice){s.p, s.n > 1024 ? utf8_truncate(s.p, s.n, 1024) : s.n});
 	if (r < 0)
 		return r;

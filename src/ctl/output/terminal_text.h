@@ -1,4 +1,6 @@
-/* terminal_text.h - how things are printed for people: safe on a terminal, aligned, times relative and absolute */
+/* terminal_text.h - text for people: safe on a terminal, aligned, times relative and absolute
+ *
+ * Functions that append return 0 or a negative errno. Times are microseconds since 1970, durations microseconds. */
 #ifndef CTL_OUTPUT_TERMINAL_TEXT_H
 #define CTL_OUTPUT_TERMINAL_TEXT_H
 
@@ -12,18 +14,19 @@
 enum { TEXT_WIDTH = 80 };
 
 enum text_color { COLOR_PLAIN, COLOR_BOLD, COLOR_DIM, COLOR_RED, COLOR_GREEN, COLOR_YELLOW };
-/* "" without color. */
+/* The escape sequence that selects c, or "" if color is false. */
 const char *text_color_on(bool color, enum text_color c);
 const char *text_color_off(bool color);
 
-/* Appends s so that no terminal is steered by it: control characters (C0, DEL, C1), those that turn the writing's
- * direction, and bytes that are not UTF-8 appear as \xNN or \u{NNNN}. */
+/* Appends s with everything that could control a terminal made visible: control characters (C0, DEL, C1), characters
+ * that change the writing direction, and bytes that are not UTF-8 appear as \xNN or \u{NNNN}. */
 int text_safe(struct buf *out, struct slice s) MUST_CHECK;
-/* Is there anything in s that text_safe() would change? */
+/* Whether text_safe() would leave s unchanged. */
 bool text_is_safe(struct slice s);
-/* JSON text stays the same value, and loses what could steer a terminal (DEL and C1 controls, which JSON allows). */
+/* Appends JSON text with the same value, in which characters that could control a terminal are escaped (JSON allows
+ * DEL and C1 controls). */
 int text_safe_json(struct buf *out, struct slice s) MUST_CHECK;
-/* Exactly width columns of s, safe; what does not fit ends in "…". right: padded on the left. */
+/* Appends s, made safe, in exactly width columns; what does not fit ends in "…". right: padded on the left. */
 int text_cell(struct buf *out, struct slice s, size_t width, bool right) MUST_CHECK;
 
 /* "12s" "3m12s" "4h05m" "2d03h" "120d": at most 6 characters. Negative: "0s". buf of 16. Returns buf. */
@@ -39,7 +42,7 @@ const char *text_count(uint64_t n, char buf[32]);
 /* "512 B" "1.2 MiB". buf of 16. */
 const char *text_bytes(uint64_t n, char buf[16]);
 
-/* A word of a command line for somebody's shell: as it is where that is safe, else in single quotes. */
+/* Appends word for use in a shell command: as it is if that is safe, otherwise in single quotes. */
 int text_shell_word(struct buf *out, const char *word) MUST_CHECK;
 
 #endif

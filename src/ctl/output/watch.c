@@ -1,4 +1,4 @@
-/* watch.c - the terminal under a screen that repeats */
+/* watch.c - the terminal for a screen that repeats */
 #include "ctl/output/watch.h"
 
 #include <poll.h>
@@ -11,7 +11,7 @@
 
 enum { PAUSE_MS = 1000 };
 
-/* Signals have no other place to leave word. */
+/* Set by the signal handler. */
 static volatile sig_atomic_t ended;
 static struct termios before;
 static bool has_keys;
@@ -24,7 +24,7 @@ static void on_signal(int number)
 
 void watch_begin(void)
 {
-	const struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART: the pause ends */
+	const struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART: a signal interrupts the pause */
 	struct termios keys;
 
 	sigaction(SIGINT, &action, NULL);
@@ -50,7 +50,7 @@ bool watch_pause(void)
 	char key = 0;
 
 	if (!ended && poll(&keys, 1, PAUSE_MS) > 0 && read(STDIN_FILENO, &key, 1) <= 0)
-		has_keys = false; /* the terminal is gone */
+		has_keys = false; /* the terminal was closed */
 	return !ended && key != 'q' && key != 'Q';
 }
 
@@ -71,7 +71,7 @@ int watch_show(struct buf *screen)
 		const char *lf = memchr(screen->data + at, '\n', screen->len - at);
 		size_t n = lf ? (size_t)(lf - screen->data) - at : screen->len - at;
 
-		/* Over the old line, and what was longer there goes: nothing flickers. */
+		/* Overwrite the old line and erase its rest, so that nothing flickers. */
 		fwrite(screen->data + at, 1, n, stdout);
 		fputs("\033[K\n", stdout);
 		at += n + 1;

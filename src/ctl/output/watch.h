@@ -1,4 +1,4 @@
-/* watch.h - the terminal under a screen that repeats: its height, a pause between two screens, and the key that ends
+/* watch.h - the terminal for a screen that repeats: its height, the pause between two screens, the key that ends
  * it */
 #ifndef CTL_OUTPUT_WATCH_H
 #define CTL_OUTPUT_WATCH_H
@@ -8,12 +8,12 @@
 #include "base/buf.h"
 #include "base/macros.h"
 
-/* From here on keys are read one by one and not shown, if there is a terminal at all. */
+/* Switches the terminal, if there is one, to read keys singly and without echo. Undo with watch_end(). */
 void watch_begin(void);
 void watch_end(void);
-/* Waits a second, or until the window changes its size. False: q, the interrupt key or SIGTERM wants an end. */
+/* Waits one second, or less if the window changes its size. Returns false after q, the interrupt key or SIGTERM. */
 bool watch_pause(void);
-/* The screen in place of the one before, cut at the window's height. */
+/* Replaces the previous screen by this one, cut at the window's height. Returns 0, or negative on a write error. */
 int watch_show(struct buf *screen) MUST_CHECK;
 
 #endif
