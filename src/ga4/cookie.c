@@ -96,6 +96,7 @@ bool cookie_session_id(struct slice value, struct slice *ret)
 	return true;
 }
 
+/* -EINVAL only where something is no digit, or nothing is there. */
 static int micros_from_digits(struct slice digits, bool negative, int64_t *ret)
 {
 	uint64_t v;
@@ -158,12 +159,12 @@ static bool split_fraction(struct slice text, struct slice *ret_whole, bool *ret
 	return true;
 }
 
-/* With a sign or an exponent only a double says what it is. */
+/* With a sign or an exponent only a double says what it is. One that has a fraction fits an int64_t. */
 static int floor_of_double(struct slice text, int64_t *ret)
 {
 	double v;
 
-	if (parse_json_double(text, &v) < 0 || v >= 9223372036854775808.0 || v < -9223372036854775808.0)
+	if (parse_json_double(text, &v) < 0)
 		return -EINVAL;
 	*ret = (int64_t)v - (v < (double)(int64_t)v);
 	return 1;
@@ -178,7 +179,8 @@ int micros_read_time(const struct json_doc *d, const struct json_node *node, int
 		return 0;
 	if (node->type != JSON_STRING && node->type != JSON_NUMBER)
 		return -EINVAL;
-	if (split_fraction(text, &whole, &rest))
-		return micros_from_digits(whole, false, ret) < 0 ? -EINVAL : rest;
-	return node->type == JSON_NUMBER ? floor_of_double(text, ret) : -EINVAL;
+	if (!split_fraction(text, &whole, &rest))
+		return node->type == JSON_NUMBER ? floor_of_double(text, ret) : -EINVAL;
+	micros_from_digits(whole, false, ret);
+	return rest;
 }

@@ -46,7 +46,7 @@ static bool judge_property_time(struct judge *j, const struct json_node *propert
 
 	if (!judge_time(j, node, &time_us))
 		return false;
-	if (time_us == 0 && micros_read_time(j->doc, node, &time_us) >= 0)
+	if (time_us == 0)
 		json_drop(property, node); /* unset */
 	return true;
 }
@@ -100,9 +100,12 @@ static bool judge_property(struct judge *j, const struct json_node *node)
 		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
 		               "a user property is an object: %s must be {\"value\": …}, never a bare value",
 		               quoted(name, json_key(j->doc, node)));
-	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m))
-		if (m->twin ? !finding_twice(j, m) : !judge_property_member(j, node, m, &has_value))
+	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m)) {
+		if (m->twin)
+			return finding_twice(j, m);
+		if (!judge_property_member(j, node, m, &has_value))
 			return false;
+	}
 	if (has_value)
 		return true;
 	return finding(j, TIER_E, CODE_VALUE_INVALID, MISSING(node, "value"), "the user property %s has no value",

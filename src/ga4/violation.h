@@ -56,7 +56,7 @@ bool judge_event_name(struct judge *j, const struct json_node *name);
 bool judge_event_params(struct judge *j, struct judged_event *e);
 /* Leaves *ret_us alone where the time is 0: unset. */
 bool judge_event_timestamp(struct judge *j, const struct json_node *node, int64_t *ret_us);
-/* The time as written, as far as it is one: INT64_MIN and a finding where it is none. */
+/* The time as written. Where it is none and that is let pass, *ret_us stays as it was. */
 bool judge_time(struct judge *j, const struct json_node *node, int64_t *ret_us);
 /* What only the end of the event's object shows. */
 bool judge_event_end(struct judge *j, struct judged_event *e);

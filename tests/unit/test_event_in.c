@@ -235,6 +235,47 @@ static void session_is_filled_in(void **state)
 	assert_slice(sub->envelope, "{\"client_id\":\"1.2\"}");
 }
 
+/* The whole cookie for its number, with judging and without; null says that there is none, unless null is sent on. */
+static void session_of_an_event_and_of_a_line(void **state)
+{
+	static const struct {
+		unsigned flags;
+		const char *line, *own, *session; /* the line's cookie; what the event has; what is sent */
+	} cases[] = {
+	        {WEB, NULL, "\"GS1.1.1700000000.3\"", "\"1700000000\""},
+	        {OFF, NULL, "\"GS2.1.o3$s1700000000$g1\"", "\"1700000000\""},
+	        {OFF, NULL, "\"17\"", "\"17\""},
+	        {OFF, NULL, "null", "null"},
+	        {OFF, "GS1.1.5.1", "null", "null"},
+	        {OFF, "GS1.1.5.1", "\"GS1.1.6.1\"", "\"6\""},
+	        {WEB, "GS1.1.5.1", "6", "6"},
+	        {WEB, "GS1.1.5.1", "\"GS1.1.6.1\"", "\"6\""},
+	};
+	struct fixture *f = *state;
+	char line[256], wanted[256];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		fixture_set(f, cases[i].flags);
+		snprintf(line, sizeof(line),
+		         "{\"client_id\":\"1.2\",\"session_cookie\":%s%s%s,\"name\":\"a\",\"params\":{\"session_id\":"
+		         "%s,"
+		         "\"engagement_time_msec\":1}}",
+		         cases[i].line ? "\"" : "", cases[i].line ? cases[i].line : "null", cases[i].line ? "\"" : "",
+		         cases[i].own);
+		snprintf(wanted, sizeof(wanted),
+		         "{\"name\":\"a\",\"params\":{\"session_id\":%s,\"engagement_time_msec\":1}}",
+		         cases[i].session);
+		assert_string_equal(fixture_read(f, line), "ok");
+		assert_slice(f->result.sub->events[0].body, wanted);
+	}
+	fixture_set(f, WEB);
+	assert_string_equal(fixture_read(f, "{\"client_id\":\"1.2\",\"session_cookie\":\"GS1.1.5.1\",\"name\":\"a\","
+	                                    "\"params\":{\"session_id\":null,\"engagement_time_msec\":1}}"),
+	                    "ok VALUE_INVALID:params.session_id");
+	assert_slice(f->result.sub->events[0].body,
+	             "{\"name\":\"a\",\"params\":{\"session_id\":\"5\",\"engagement_time_msec\":1}}");
+}
+
 /* ---- times ---- */
 
 static void times_are_own_inherited_or_now(void **state)
@@ -552,6 +593,7 @@ int main(void)
 	        cmocka_unit_test(one_block_holds_everything),
 	        cmocka_unit_test(client_id_cookies),
 	        cmocka_unit_test(session_cookies),
+	        cmocka_unit_test(session_of_an_event_and_of_a_line),
 	        cmocka_unit_test(session_is_filled_in),
 	        cmocka_unit_test(times_are_own_inherited_or_now),
 	        cmocka_unit_test(skew_becomes_now),

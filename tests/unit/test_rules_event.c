@@ -3,6 +3,7 @@
  * See test_rules_request.c for how the rows read. */
 #include "line_fixture.h"
 
+#include "ga4/limits.h"
 #include "ga4/rules.h"
 
 #define NAMED(n) "{\"client_id\":\"1.2\",\"name\":" n ",\"params\":{\"session_id\":1,\"engagement_time_msec\":1}}"
@@ -11,6 +12,9 @@
 #define PARAM(p) EVENT("a", p)
 #define ITEMS(i) PARAM("\"items\":[" i "]")
 #define ITEM(m) ITEMS("{\"item_id\":\"i\"," m "}")
+#define TWO_TIMES(in_params, own)                                                                                    \
+	"{\"client_id\":\"1.2\",\"name\":\"a\",\"params\":{\"session_id\":1,\"engagement_time_msec\":1,"             \
+	"\"timestamp_micros\":" in_params "},\"timestamp_micros\":" own "}"
 #define BARE(p) "{\"client_id\":\"1.2\",\"name\":\"a\",\"params\":{" p "}}"
 
 static const struct rule_case names[] = {
@@ -53,6 +57,12 @@ static const struct rule_case names[] = {
         {"members of an event", WEB, "{\"client_id\":\"1.2\",\"events\":[{\"name\":\"a\",\"user_id\":\"u\"}]}",
          "VALUE_INVALID:events[0].user_id"},
         {"members of an event", OFF, "{\"client_id\":\"1.2\",\"events\":[{\"name\":\"a\",\"user_id\":\"u\"}]}", "ok"},
+        {"both spellings", WEB,
+         "{\"client_id\":\"1.2\",\"events\":[{\"name\":\"a\",\"timestampMicros\":0,\"timestamp_micros\":0}]}",
+         "VALUE_INVALID:events[0].timestamp_micros"},
+        {"both spellings", OFF,
+         "{\"client_id\":\"1.2\",\"events\":[{\"name\":\"a\",\"timestamp_micros\":0,\"timestampMicros\":0}]}",
+         "VALUE_INVALID:events[0].timestampMicros"},
         {"params an object", WEB, "{\"client_id\":\"1.2\",\"name\":\"a\",\"params\":[]}",
          "ok VALUE_INVALID:params VALUE_REQUIRED:params.session_id VALUE_REQUIRED:params.engagement_time_msec"},
         {"params an object", STRICT, "{\"client_id\":\"1.2\",\"name\":\"a\",\"params\":[]}", "VALUE_INVALID:params"},
@@ -70,6 +80,9 @@ static const struct rule_case params[] = {
          "{\"client_id\":\"1.2\",\"session_cookie\":\"GS1.1.5.1\",\"name\":\"a\",\"params\":{\"engagement_time_"
          "msec\":1,~24,\"p$\":1~}}",
          "ok EXCEEDED_MAX_ENTITIES:params"},
+        {"25 parameters", WEB, PARAM("~23,\"p$\":1~,\"n\":null"), "ok VALUE_INVALID:params.n"},
+        {"25 parameters", WEB, PARAM("~24,\"p$\":1~,\"n\":null"),
+         "ok EXCEEDED_MAX_ENTITIES:params VALUE_INVALID:params.n"},
         {"parameter name", WEB, PARAM("\"~40:a~\":1"), "ok"},
         {"parameter name", WEB, PARAM("\"~41:a~\":1"),
          "ok NAME_INVALID:params.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
@@ -101,6 +114,12 @@ static const struct rule_case params[] = {
         {"time among the parameters", WEB, PARAM("\"timestamp_micros\":\"yesterday\""),
          "VALUE_INVALID:params.timestamp_micros"},
         {"time among the parameters", OFF, PARAM("\"timestamp_micros\":1"), "ok"},
+        {"time among the parameters", WEB, TWO_TIMES("1", "0"), "TIMESTAMP_EXPIRED:params.timestamp_micros"},
+        {"time among the parameters", WEB, TWO_TIMES("1", "1760000000000000"),
+         "ok VALUE_INVALID:params.timestamp_micros"},
+        {"time among the parameters", STRICT, TWO_TIMES("1", "1760000000000000"),
+         "VALUE_INVALID:params.timestamp_micros"},
+        {"time among the parameters", WEB, TWO_TIMES("1", "\"yesterday\""), "VALUE_INVALID:timestamp_micros"},
         {"parameter value", WEB, PARAM("\"x\":{}"), "ok VALUE_INVALID:params.x"},
         {"parameter value", WEB, PARAM("\"x\":[]"), "ok VALUE_INVALID:params.x"},
         {"parameter value", WEB, ITEM("\"x\":null"), "ok VALUE_INVALID:params.items[0].x"},
@@ -135,6 +154,9 @@ static const struct rule_case session[] = {
         {"session_id", WEB, BARE("\"session_id\":\"abc\",\"engagement_time_msec\":1"),
          "ok VALUE_INVALID:params.session_id"},
         {"session_id", WEB, BARE("\"session_id\":true,\"engagement_time_msec\":1"),
+         "ok VALUE_INVALID:params.session_id"},
+        {"session_id", STRICT, BARE("\"session_id\":\"GS1.1.1700000000.1\",\"engagement_time_msec\":1"), "ok"},
+        {"session_id", WEB, BARE("\"session_id\":\"GS1.1.0.1\",\"engagement_time_msec\":1"),
          "ok VALUE_INVALID:params.session_id"},
         {"session_id present", WEB, BARE("\"engagement_time_msec\":1"), "ok VALUE_REQUIRED:params.session_id"},
         {"session_id present", STRICT, BARE("\"engagement_time_msec\":1"), "VALUE_REQUIRED:params.session_id"},
@@ -203,6 +225,7 @@ static const struct rule_case items[] = {
          "ok VALUE_INVALID:params.items[0].item_id VALUE_REQUIRED:params.items[0].item_id"},
         {"items", WEB, ITEMS("{\"item_id\":\"\"}"), "ok VALUE_REQUIRED:params.items[0].item_id"},
         {"items", WEB, ITEMS("{\"item_id\":\"i\"},{}"), "ok VALUE_REQUIRED:params.items[1].item_id"},
+        {"items", WEB, ITEMS("{\"item_id\":null,\"item_name\":\"n\"}"), "ok VALUE_INVALID:params.items[0].item_id"},
         {"items", WEB, ITEMS("{\"item_id\":\"i\"},7"), "ok VALUE_INVALID:params.items[1]"},
         {"items", WEB, PARAM("\"items\":{}"), "ok VALUE_INVALID:params.items"},
         {"200 items", WEB, ITEMS("~200,{\"item_id\":\"$\"}~"), "ok"},
@@ -224,6 +247,8 @@ static const struct rule_case items[] = {
 static const struct rule_case strict[] = {
         {"parameter name", STRICT, PARAM("\"a b\":1"), "NAME_INVALID:params.a b"},
         {"parameter value", STRICT, PARAM("\"x\":null"), "VALUE_INVALID:params.x"},
+        {"parameter value", STRICT, PARAM("\"x\":\"a@b.example\""), "VALUE_INVALID:params.x"},
+        {"parameter value", STRICT, ITEM("\"x\":null"), "VALUE_INVALID:params.items[0].x"},
         {"string value", STRICT, PARAM("\"x\":\"~101:a~\""), "VALUE_OUT_OF_BOUNDS:params.x"},
         {"numbers", STRICT, PARAM("\"value\":\"1\""), "VALUE_INVALID:params.value"},
         {"currency", STRICT, PARAM("\"currency\":\"EU\""), "VALUE_INVALID:params.currency"},
@@ -343,6 +368,44 @@ static void required_parameters(void **state)
 	}
 }
 
+/* What GA4 does not take for an item's id is said where it stands. */
+static void unidentified_items(void **state)
+{
+	static const struct {
+		const char *item;
+		bool other;
+	} cases[] = {
+	        {"{}", false},
+	        {"{\"x\":1}", false},
+	        {"{\"id\":1}", true},
+	        {"{\"name\":\"n\"}", true},
+	};
+	struct fixture *f = *state;
+	char line[256];
+
+	fixture_set(f, STRICT);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		snprintf(line, sizeof(line), PARAM("\"items\":[%s]"), cases[i].item);
+		assert_string_equal(fixture_read(f, line), "VALUE_REQUIRED:params.items[0].item_id");
+		assert_int_equal(strstr(f->result.refusal.message, "does not take id and name") != NULL,
+		                 cases[i].other);
+	}
+}
+
+/* Only of a name that may be an event's. */
+static void names_by_case(void **state)
+{
+	static struct rules rules;
+	char longest[LIMIT_EVENT_NAME_CHARS + 1];
+
+	(void)state;
+	rules_init(&rules);
+	memset(longest, 'A', sizeof(longest));
+	assert_string_equal(rules_event_by_case(&rules, SLICE_LIT("PURCHASE")), "purchase");
+	assert_null(rules_event_by_case(&rules, (struct slice){longest, sizeof(longest) - 1}));
+	assert_null(rules_event_by_case(&rules, (struct slice){longest, sizeof(longest)}));
+}
+
 /* The indexes find each name of each table, and nothing else. */
 static void tables_find_their_names(void **state)
 {
@@ -380,6 +443,8 @@ int main(void)
 	        cmocka_unit_test(test_strict),
 	        cmocka_unit_test(reserved_names),
 	        cmocka_unit_test(required_parameters),
+	        cmocka_unit_test(unidentified_items),
+	        cmocka_unit_test(names_by_case),
 	        cmocka_unit_test(tables_find_their_names),
 	};
 

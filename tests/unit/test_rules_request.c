@@ -60,6 +60,8 @@ static const struct rule_case ids[] = {
         {"e-mail address", WEB, C "\"user_id\":\"a@b@c.example\"," E, "ok"},
         {"e-mail address", WEB, C "\"user_id\":\"write to a@b.example\"," E, "ok"},
         {"e-mail address", WEB, C "\"user_id\":\"https://a@b.example/x\"," E, "ok"},
+        {"e-mail address", WEB, C "\"user_id\":\"abcde@b\"," E, "ok"},
+        {"e-mail address", WEB, C "\"user_id\":\"a@b.ex\"," E, "ok VALUE_INVALID:user_id"},
         {"user_id", WEB, C "\"user_id\":\"~256:a~\"," E, "ok"},
         {"user_id", WEB, C "\"user_id\":\"~257:a~\"," E, "VALUE_OUT_OF_BOUNDS:user_id"},
         {"user_id", WEB, C "\"user_id\":\"~256:😀~\"," E, "ok"},
@@ -88,6 +90,7 @@ static const struct rule_case members[] = {
         {"consent", STRICT, C "\"consent\":{\"ad_user_data\":\"Denied\"}," E, "VALUE_INVALID:consent.ad_user_data"},
         {"consent", WEB, C "\"consent\":{\"ad_user_data\":\"granted \"}," E, "VALUE_INVALID:consent.ad_user_data"},
         {"consent", WEB, C "\"consent\":{\"ad_user_data\":\"yes\"}," E, "VALUE_INVALID:consent.ad_user_data"},
+        {"consent", WEB, C "\"consent\":{\"ad_user_data\":\"refuses\"}," E, "VALUE_INVALID:consent.ad_user_data"},
         {"consent", WEB, C "\"consent\":{\"ad_user_data\":true}," E, "VALUE_INVALID:consent.ad_user_data"},
         {"consent", WEB, C "\"consent\":{\"ad_user_data\":null}," E, "ok"},
         {"consent", WEB, C "\"consent\":{\"adUserData\":\"yes\"}," E, "VALUE_INVALID:consent.adUserData"},
@@ -96,6 +99,8 @@ static const struct rule_case members[] = {
         {"consent", WEB, C "\"consent\":\"GRANTED\"," E, "VALUE_INVALID:consent"},
         {"non_personalized_ads", WEB, C "\"non_personalized_ads\":true," E, "ok VALUE_INVALID:non_personalized_ads"},
         {"non_personalized_ads", WEB, C "\"nonPersonalizedAds\":\"false\"," E, "ok VALUE_INVALID:nonPersonalizedAds"},
+        {"non_personalized_ads", WEB, C "\"non_personalized_ads\":\"true\"," E,
+         "ok VALUE_INVALID:non_personalized_ads"},
         {"non_personalized_ads", WEB, C "\"non_personalized_ads\":\"False\"," E,
          "VALUE_INVALID:non_personalized_ads"},
         {"non_personalized_ads", WEB, C "\"non_personalized_ads\":\"1\"," E, "VALUE_INVALID:non_personalized_ads"},
@@ -152,6 +157,10 @@ static const struct rule_case properties[] = {
         {"user_properties", WEB, UP("\"a\":{\"value\":1,\"timestampMicros\":\"x\"}"),
          "VALUE_INVALID:user_properties.a.timestampMicros"},
         {"user_properties", WEB, UP("\"a\":{\"value\":1,\"timestampMicros\":0}"), "ok"},
+        {"user_properties", WEB, UP("\"a\":{\"value\":1,\"timestamp_micros\":1,\"timestampMicros\":2}"),
+         "VALUE_INVALID:user_properties.a.timestampMicros"},
+        {"user_properties", OFF, UP("\"a\":{\"value\":1,\"timestamp_micros\":1,\"timestampMicros\":2}"),
+         "VALUE_INVALID:user_properties.a.timestampMicros"},
         {"user_properties", WEB, UP("\"a\":null,\"aB\":{\"value\":1,\"timestamp_micros\":null}"), "ok"},
         {"user_properties", WEB, C "\"user_properties\":[]," E, "ok"},
         {"user_properties", WEB, C "\"user_properties\":[1]," E, "VALUE_INVALID:user_properties"},
@@ -237,6 +246,20 @@ static const struct rule_case user_data[] = {
          "ok VALUE_INVALID:user_data.address[0].sha256_street"},
 };
 
+#define BOTH "{\"region\":\"a\",\"postalCode\":\"1\",\"postal_code\":\"1\"}"
+
+static const struct rule_case addresses[] = {
+        {"user_data address", WEB, UD("\"address\":[null,{}]"), "ok VALUE_INVALID:user_data.address[0]"},
+        {"user_data address", STRICT, UD("\"address\":[null,{}]"), "VALUE_INVALID:user_data.address[0]"},
+        {"user_data address", OFF, UD("\"address\":[null,7,{\"postalCode\":\"1\"}]"), "ok"},
+        {"user_data address", OFF, UD("\"address\":7"), "ok"},
+        {"both spellings", WEB, UD("\"address\":[{}," BOTH "]"), "VALUE_INVALID:user_data.address[1].postal_code"},
+        {"both spellings", OFF, UD("\"address\":[{}," BOTH "]"), "VALUE_INVALID:user_data.address[1].postal_code"},
+        {"both spellings", OFF, UD("\"address\":" BOTH), "VALUE_INVALID:user_data.address.postal_code"},
+        {"an object", WEB, C "\"user_id\":\"u\",\"user_data\":7," E, "VALUE_INVALID:user_data"},
+        {"an object", OFF, C "\"user_id\":\"u\",\"user_data\":7," E, "ok"},
+};
+
 #define TS(t) C "\"timestamp_micros\":" t "," E
 
 static const struct rule_case times[] = {
@@ -248,6 +271,9 @@ static const struct rule_case times[] = {
         {"timestamp_micros", STRICT, TS("1760000000000000.0"), "ok"},
         {"timestamp_micros", STRICT, TS("\"1760000000000000.0\""), "ok"},
         {"timestamp_micros", WEB, TS("\"1760000000000000.\""), "VALUE_INVALID:timestamp_micros"},
+        {"timestamp_micros", WEB, TS("\"1760000000000000.0Z\""), "VALUE_INVALID:timestamp_micros"},
+        {"timestamp_micros", WEB, TS("17600000000000005e-1"), "ok VALUE_INVALID:timestamp_micros"},
+        {"timestamp_micros", STRICT, TS("17600003000000005e-1"), "VALUE_INVALID:timestamp_micros"},
         {"timestamp_micros", WEB, TS("\"2026-11-30T12:00:00Z\""), "VALUE_INVALID:timestamp_micros"},
         {"timestamp_micros 0 is unset", STRICT, TS("0"), "ok"},
         {"timestamp_micros 0 is unset", STRICT, TS("\"0\""), "ok"},
@@ -258,6 +284,9 @@ static const struct rule_case times[] = {
         {"timestamp_micros", WEB, TS("true"), "VALUE_INVALID:timestamp_micros"},
         {"timestamp_micros", WEB, TS("1e999"), "VALUE_INVALID:timestamp_micros"},
         {"72 h back", WEB, TS("1759740800000000"), "ok"},
+        {"72 h back", OFF, TS("-0.5"), "ok"},
+        {"72 h back", WEB, TS("17597408000000005e-1"), "ok VALUE_INVALID:timestamp_micros"},
+        {"72 h back", WEB, TS("17597407999999995e-1"), "TIMESTAMP_EXPIRED:timestamp_micros"},
         {"72 h back", WEB, TS("-1e30"), "TIMESTAMP_EXPIRED:timestamp_micros"},
         {"72 h back", WEB, TS("-99999999999999999999999"), "TIMESTAMP_EXPIRED:timestamp_micros"},
         {"72 h back", WEB, TS("1759740799999999"), "TIMESTAMP_EXPIRED:timestamp_micros"},
@@ -288,6 +317,7 @@ static const struct rule_case shapes[] = {
         {"no events", WEB, C "\"user_id\":\"u\",\"user_data\":{\"sha256_email_address\":" HASH "}}", "ok"},
         {"no events", WEB, C "\"user_properties\":{}}", "VALUE_REQUIRED:events"},
         {"no events", OFF, C "\"user_properties\":[]}", "VALUE_REQUIRED:events"},
+        {"no events", OFF, C "\"user_properties\":7}", "VALUE_REQUIRED:events"},
         {"events an array", OFF, C "\"events\":1}", "VALUE_INVALID:events"},
         {"one event", OFF, C "\"events\":{}}", "VALUE_REQUIRED:events.name"},
         {"one event", OFF, C "\"events\":{\"name\":\"a\"}}", "ok"},
@@ -336,6 +366,30 @@ static const struct rule_case order[] = {
         {"JSON first", WEB, "{\"client_id\":7,\"client_id\":7}", "JSON_INVALID:"},
 };
 
+static void stream_names(void **state)
+{
+	static const struct {
+		const char *name;
+		bool valid;
+	} cases[] = {
+	        {"web", true},    {"A", true},      {"Z", true},     {"0", true},    {"9", true},    {"z9", true},
+	        {"a_.-Z0", true}, {"a_", true},     {"", false},     {"_a", false},  {".a", false},  {"-a", false},
+	        {"/", false},     {":", false},     {"@", false},    {"[", false},   {"`", false},   {"{", false},
+	        {"a b", false},   {"a/b", false},   {"a:b", false},  {"a@b", false}, {"a[b", false}, {"a`b", false},
+	        {"a{b", false},   {"a$(b)", false}, {"a\nb", false}, {"é", false},   {"aé", false},
+	};
+	char longest[STREAM_NAME_MAX + 1];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		if (stream_name_is_valid(slice_of(cases[i].name)) != cases[i].valid)
+			fail_msg("%s", cases[i].name);
+	memset(longest, 'a', sizeof(longest));
+	assert_true(stream_name_is_valid((struct slice){longest, STREAM_NAME_MAX}));
+	assert_false(stream_name_is_valid((struct slice){longest, STREAM_NAME_MAX + 1}));
+	assert_false(stream_name_is_valid((struct slice){"a\0b", 3}));
+}
+
 #define TABLE(name)                                                                                                  \
 	static void test_##name(void **state)                                                                        \
 	{                                                                                                            \
@@ -345,6 +399,7 @@ TABLE(ids)
 TABLE(members)
 TABLE(properties)
 TABLE(user_data)
+TABLE(addresses)
 TABLE(times)
 TABLE(shapes)
 TABLE(order)
@@ -352,9 +407,9 @@ TABLE(order)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_ids),       cmocka_unit_test(test_members), cmocka_unit_test(test_properties),
-	        cmocka_unit_test(test_user_data), cmocka_unit_test(test_times),   cmocka_unit_test(test_shapes),
-	        cmocka_unit_test(test_order),
+	        cmocka_unit_test(test_ids),       cmocka_unit_test(test_members),   cmocka_unit_test(test_properties),
+	        cmocka_unit_test(test_user_data), cmocka_unit_test(test_addresses), cmocka_unit_test(test_times),
+	        cmocka_unit_test(test_shapes),    cmocka_unit_test(test_order),     cmocka_unit_test(stream_names),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_up, fixture_down);
