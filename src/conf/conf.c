@@ -203,37 +203,39 @@ static int read_tree(struct reader *rd, config_t *tree, const char *text)
 	return r < 0 ? r : conf_check(rd);
 }
 
-static int parse(struct conf **ret, struct slice text, const char *name, bool others_can_read, struct err *err)
+static int parse(struct conf **ret, struct slice text, struct reader *rd)
 {
-	struct reader rd = {.file = name, .err = err, .others_can_read = others_can_read};
 	config_t tree;
 	int r;
 
-	r = scan_text(&rd, text.p, text.n);
+	r = scan_text(rd, text.p, text.n);
 	if (r < 0)
 		return r;
-	rd.conf = calloc(1, sizeof(*rd.conf));
-	if (!rd.conf)
-		return reader_no_memory(&rd);
+	rd->conf = calloc(1, sizeof(*rd->conf));
+	if (!rd->conf)
+		return reader_no_memory(rd);
 	config_init(&tree);
-	r = read_tree(&rd, &tree, text.p);
+	r = read_tree(rd, &tree, text.p);
 	wipe_strings(config_root_setting(&tree));
 	config_destroy(&tree);
 	if (r < 0) {
-		conf_free(rd.conf);
+		conf_free(rd->conf);
 		return r;
 	}
-	*ret = rd.conf;
+	*ret = rd->conf;
 	return 0;
 }
 
 int conf_parse(struct conf **ret, const char *text, const char *name, struct err *err)
 {
-	return parse(ret, slice_of(text), name, false, err);
+	struct reader rd = {.file = name, .err = err};
+
+	return parse(ret, slice_of(text), &rd);
 }
 
-int conf_load(struct conf **ret, const char *path, struct err *err)
+static int load(struct conf **ret, const char *path, bool only_check, struct err *err)
 {
+	struct reader rd = {.file = path, .err = err, .only_check = only_check};
 	_cleanup_(buf_wipe) struct buf text = BUF_INIT(FILE_MAX);
 	struct conf *conf;
 	struct stat st;
@@ -252,7 +254,8 @@ int conf_load(struct conf **ret, const char *path, struct err *err)
 	/* libconfig 1.5 rejects a comment on a last line that has no line feed. */
 	if (buf_append(&text, "\n", 2) < 0)
 		return err_set(err, -EFBIG, "%s is larger than %d bytes", path, FILE_MAX);
-	r = parse(&conf, (struct slice){text.data, text.len - 1}, path, st.st_mode & S_IROTH, err);
+	rd.others_can_read = st.st_mode & S_IROTH;
+	r = parse(&conf, (struct slice){text.data, text.len - 1}, &rd);
 	if (r < 0)
 		return r;
 	conf->path = strdup(path);
@@ -262,6 +265,16 @@ int conf_load(struct conf **ret, const char *path, struct err *err)
 	}
 	*ret = conf;
 	return 0;
+}
+
+int conf_load(struct conf **ret, const char *path, struct err *err)
+{
+	return load(ret, path, false, err);
+}
+
+int conf_load_check(struct conf **ret, const char *path, struct err *err)
+{
+	return load(ret, path, true, err);
 }
 
 struct conf *conf_free(struct conf *conf)
@@ -280,6 +293,7 @@ struct conf *conf_free(struct conf *conf)
 		free(s->id);
 		secret_free(s->secret);
 		free(s->secret_file);
+		free(s->secret_credential);
 		free(s->endpoint);
 		free(s->validation_endpoint);
 	}

@@ -21,6 +21,7 @@ struct conf_stream {
 	enum stream_type type;
 	char *id;                  /* measurement_id or firebase_app_id */
 	char *secret_file;         /* file that the secret was read from; NULL if not from api_secret_file */
+	char *secret_credential;   /* systemd's name of the secret; NULL if not from api_secret_credential */
 	char *secret;              /* read at load; the only copy besides libcurl's URL; wiped by conf_free() */
 	char *endpoint;            /* never NULL: the stream's own or delivery.endpoint */
 	char *validation_endpoint; /* never NULL */
@@ -34,6 +35,7 @@ struct conf {
 	struct conf_stream *streams;
 	size_t n_streams;
 	size_t default_stream; /* index into streams */
+	size_t n_unseen;       /* secrets that conf_load_check() could not look at; they are NULL */
 
 	struct {
 		char *socket, *group;
@@ -80,7 +82,18 @@ struct conf {
 int conf_load(struct conf **ret, const char *path, struct err *err) MUST_CHECK;
 /* Same as conf_load(), from text; messages use name in place of the path. */
 int conf_parse(struct conf **ret, const char *text, const char *name, struct err *err) MUST_CHECK;
+/* Same as conf_load(), for a program that checks a file of another process: a credential without
+ * $CREDENTIALS_DIRECTORY is warned of and counted in n_unseen instead of refused. */
+int conf_load_check(struct conf **ret, const char *path, struct err *err) MUST_CHECK;
 struct conf *conf_free(struct conf *conf);
+
+/* Reads conf->path again as the service's user, because root can read what the service cannot. The user is the owner
+ * of the outbox's directory or, before that exists, "ga4relay". Returns 0 if all is well or nothing could be found
+ * out (no root, no such user, no right to become that user), or a negative errno with a sentence in err. Forks. */
+int conf_check_as_service(const struct conf *conf, struct err *err) MUST_CHECK;
+
+/* Returns NULL, or what in the stream is still the sample's or a placeholder; static text. */
+const char *conf_placeholder(const struct conf_stream *stream);
 
 /* Copies options that need a restart from `now` to `next`, and calls warn() with the name of each that differs. */
 int conf_keep_fixed(const struct conf *now, struct conf *next, void (*warn)(void *arg, const char *option),

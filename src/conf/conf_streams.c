@@ -195,12 +195,26 @@ static int read_secret(const struct group *g, struct conf_stream *s)
 		        g->rd, source.line, source.option,
 		        "stream \"%s\" needs exactly one of api_secret_file, api_secret_credential and api_secret",
 		        s->name);
-	if (source.file) {
+	if (source.file)
 		s->secret_file = strdup(source.file);
-		if (!s->secret_file)
-			return reader_no_memory(g->rd);
-	}
+	if (source.credential)
+		s->secret_credential = strdup(source.credential);
+	if ((source.file && !s->secret_file) || (source.credential && !s->secret_credential))
+		return reader_no_memory(g->rd);
 	return secret_read(g->rd, &source, &s->secret);
+}
+
+static void warn_of_placeholder(const struct group *g, const struct conf_stream *s)
+{
+	const char *what = conf_placeholder(s);
+	char shown[32];
+
+	snprintf(shown, sizeof(shown), "streams[%u]", g->index);
+	if (what)
+		reader_warn(g->rd, g->line, shown,
+		            "%s: events would be answered 204 and never be seen; put in what GA4 shows under Admin, "
+		            "Data streams",
+		            what);
 }
 
 /* Reads endpoint, validation, ambiguous and paused: members with a field of their own and a default from
@@ -241,6 +255,8 @@ static int read_stream(const struct reader *rd, const config_setting_t *setting,
 		r = read_id(&g, s);
 	if (r == 0)
 		r = read_secret(&g, s);
+	if (r == 0)
+		warn_of_placeholder(&g, s);
 	return r < 0 ? r : read_rest(&g, s);
 }
 

@@ -11,6 +11,7 @@ enum { CONF_OPTIONS_MAX = 64 };
 struct reader {
 	const char *file; /* its name in messages */
 	struct err *err;
+	bool only_check;                            /* the file is another process's; see conf_load_check() */
 	bool others_can_read;                       /* other users can read the file, so it must not hold a secret */
 	struct conf *conf;                          /* being filled */
 	unsigned lines[CONF_OPTIONS_MAX];           /* line where conf_options()[i] was set; 0: default */

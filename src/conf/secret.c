@@ -86,6 +86,14 @@ static int read_credential(const struct reader *rd, const struct secret_source *
 	if (strchr(source->credential, '/') || source->credential[0] == '.' || strlen(source->credential) > 255)
 		return reader_fail(rd, source->line, source->option,
 		                   "a credential's name has no / and does not begin with a dot");
+	if (!dir && rd->only_check) {
+		reader_warn(rd, source->line, source->option,
+		            "not looked at: systemd hands credential \"%s\" to the service alone "
+		            "($CREDENTIALS_DIRECTORY is not set here)",
+		            source->credential);
+		rd->conf->n_unseen++;
+		return 0;
+	}
 	if (!dir || dir[0] != '/' || strlen(dir) > 4000)
 		return reader_fail(rd, source->line, source->option,
 		                   "$CREDENTIALS_DIRECTORY is not set: this needs systemd's LoadCredential=%s:PATH",

@@ -30,8 +30,9 @@ struct control_context {
 	struct tap *tap; /* filled in by the control while a client runs `tap` */
 	const enum phase *phase;
 	int64_t started_mono_us;
-	const char *set_aside;                     /* name under which a corrupt outbox was set aside; "" if none */
-	int (*reload)(void *arg, struct err *err); /* same effect as SIGHUP; 0 or negative errno */
+	const char *set_aside; /* name under which a corrupt outbox was set aside; "" if none */
+	/* Same effect as SIGHUP; 0 or negative errno. On success err holds what the reload could not do, or "". */
+	int (*reload)(void *arg, struct err *err);
 	void *arg;
 };
 

@@ -122,6 +122,7 @@ int control_flush_waiting(struct session *s, const struct request *request UNUSE
 int control_reload(struct session *s, const struct request *request UNUSED, struct err *err)
 {
 	const struct control_context *context = s->control->context;
+	err->text[0] = '\0';
 	int r = context->reload(context->arg, err);
 
 	/* Whatever the errno, the reload was refused; the request itself was valid. */
@@ -129,7 +130,11 @@ int control_reload(struct session *s, const struct request *request UNUSED, stru
 		log_error("configuration not reloaded, the old one stays in force: %s", err->text);
 		return -EPERM;
 	}
-	session_end_ok(s);
+	struct json_out *j = session_begin_end(s, true);
+	if (j) {
+		json_out_kv_str(j, "note", err->text[0] ? err->text : NULL);
+		session_finish_end(s, j);
+	}
 	return 0;
 }
 

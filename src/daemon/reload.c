@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "daemon/daemon_private.h"
@@ -151,8 +152,49 @@ static int prepare_streams(struct daemon *d, const struct conf *next, struct str
 	return 0;
 }
 
+static const struct conf_stream *find_stream(const struct conf *conf, const char *name)
+{
+	for (size_t i = 0; i < conf->n_streams; i++)
+		if (strcmp(conf->streams[i].name, name) == 0)
+			return &conf->streams[i];
+	return NULL;
+}
+
+/* systemd writes a service's credentials when it starts (src/README.md, trap 35). One that reads as before may have
+ * been changed at its source: nobody but systemd knows. */
+static bool is_old_credential(const struct conf *conf, const struct conf_stream *next)
+{
+	const struct conf_stream *now = find_stream(conf, next->name);
+
+	return now && now->secret_credential && next->secret_credential &&
+	       strcmp(now->secret_credential, next->secret_credential) == 0 && strcmp(now->secret, next->secret) == 0;
+}
+
+static void note_credentials(const struct conf *now, const struct conf *next, struct err *note)
+{
+	const char *name = NULL;
+	size_t n = 0;
+
+	note->text[0] = '\0';
+	for (size_t i = 0; i < next->n_streams; i++) {
+		if (!is_old_credential(now, &next->streams[i]))
+			continue;
+		name = name ? name : next->streams[i].name;
+		n++;
+	}
+	if (n == 0)
+		return;
+	err_set(note, 0,
+	        "the secret of %s%s comes from systemd (LoadCredential=), which does not renew it on reload: if it "
+	        "was changed, systemctl restart ga4relay takes it (no event is lost or refused)",
+	        n == 1 ? "stream " : "", n == 1 ? name : "several streams");
+	log_info("%s", note->text);
+}
+
+/* Leaves in err what could not be done, if anything. */
 static int reload(struct daemon *d, struct err *err)
 {
+	struct err note;
 	struct streams *streams = NULL;
 	struct conf *next;
 	int r;
@@ -179,8 +221,10 @@ static int reload(struct daemon *d, struct err *err)
 		conf_free(next);
 		return r;
 	}
+	note_credentials(d->conf, next, &note);
 	apply(d, next, streams);
 	log_info("configuration reloaded: %zu stream%s", next->n_streams, next->n_streams == 1 ? "" : "s");
+	*err = note;
 	return 0;
 }
 

@@ -22,11 +22,14 @@ enum exit_code daemon_check_config(const char *conf_path)
 	struct conf *conf;
 	struct err err;
 
-	if (conf_load(&conf, conf_path, &err) < 0)
+	if (conf_load_check(&conf, conf_path, &err) < 0)
 		return config_failed(&err);
-	printf("%s: good, %zu stream%s\n", conf_path, conf->n_streams, conf->n_streams == 1 ? "" : "s");
+	int r = conf_check_as_service(conf, &err);
+	if (r == 0)
+		printf("%s: good, %zu stream%s%s\n", conf_path, conf->n_streams, conf->n_streams == 1 ? "" : "s",
+		       conf->n_unseen > 0 ? "; not every secret could be looked at, see above" : "");
 	conf_free(conf);
-	return EXIT_OK;
+	return r == 0 ? EXIT_OK : config_failed(&err);
 }
 
 static int sandbox_directory(struct daemon *d, const char *wanted, struct err *err)

@@ -1,4 +1,5 @@
 # test_config.py - a wrong configuration starts nothing and says where; a reload is all or nothing
+import os
 import subprocess
 
 import pytest
@@ -77,6 +78,102 @@ def test_credential(make_relay, collector):
     assert relay.ask(event())["ok"]
     relay.wait_empty()
     assert collector.requests[0].query["api_secret"] == SECRET
+
+
+def check_both(relay, **kw):
+    """ga4relay -t and check-config: exit codes and what each says."""
+    relay.write_config()
+    t = subprocess.run([BUILD / "ga4relay", "-t", "-c", relay.conf], capture_output=True, text=True, **kw)
+    ctl = relay.ctl_raw("check-config", relay.conf)
+    return t.returncode, ctl.returncode, t.stdout + t.stderr, ctl.stdout + ctl.stderr
+
+
+def test_a_credential_is_checked_without_systemd(make_relay):
+    """Everything else is checked, what could not be looked at is named; the daemon itself starts on no such file."""
+    relay = make_relay().allow("CREDENTIALS_DIRECTORY")
+    relay.config["streams"] = [relay.stream(name="ios", measurement_id="G-1", api_secret_credential="ios")]
+    del relay.config["streams"][0]["api_secret_file"]
+    code, ctl_code, *texts = check_both(relay)
+    assert (code, ctl_code) == (0, 0), texts
+    for text in texts:
+        assert "streams[0].api_secret_credential: not looked at" in text and "good, 1 stream; not every secret" in text
+    assert relay.ctl("check-config", relay.conf) == [{"ok": True, "streams": 1, "unseen_secrets": 1}]
+    r = relay.ctl_raw("doctor", "--config", relay.conf)
+    assert "1 secret not looked at" in r.stdout and "configuration not" not in r.stdout, r.stdout
+    relay.change(delivery={"max_batch": 26})
+    code, ctl_code, *texts = check_both(relay)
+    assert (code, ctl_code) == (78, 1) and all("max_batch: 26 is out of range" in x for x in texts)
+    relay.change(delivery={"max_batch": 25})
+    relay.write_config()
+    relay.spawn()
+    assert relay.wait_exit() == 78 and "$CREDENTIALS_DIRECTORY is not set" in relay.log
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="root's eyes need root")
+def test_a_secret_that_the_service_cannot_read_is_an_error_for_root_too(make_relay):
+    """The service's user is the owner of the outbox's directory."""
+    relay = make_relay()
+    state = relay.dir / "state"
+    state.mkdir()
+    os.chown(state, 65534, 65534)
+    relay.dir.chmod(0o755)
+    relay.change(outbox={"path": state / "outbox.db"})
+    relay.write_config()
+    os.chown(relay.conf, 65534, -1)
+    code, ctl_code, *texts = check_both(relay)
+    assert (code, ctl_code) == (78, 1), texts
+    for text in texts:
+        assert "not for the service's user nobody" in text and f"{relay.secret_file}: Permission denied" in text, text
+    r = relay.ctl_raw("doctor", "--config", relay.conf)
+    assert "FAILED  configuration" in r.stdout and "service's user nobody" in r.stdout
+    os.chown(relay.secret_file, 65534, -1)
+    assert check_both(relay)[:2] == (0, 0)
+    os.chown(state, 0, 0)                 # a relay that runs as root
+    os.chown(relay.secret_file, 0, -1)
+    assert check_both(relay)[:2] == (0, 0)
+
+
+@pytest.mark.parametrize("changes, says", [
+    ({"measurement_id": "G-ABC1234567"}, "the id is the sample's"),
+    ({"measurement_id": "G-XXXXXXXXXX"}, "the id is a placeholder"),
+    ({"secret": "YOUR_API_SECRET"}, "the secret is a placeholder"),
+])
+def test_a_placeholder_is_warned_of(make_relay, changes, says):
+    """At start, by -t, by check-config and by the doctor; the relay starts all the same."""
+    relay = make_relay().allow(says)
+    if "secret" in changes:
+        relay.secret_file.write_text(changes["secret"] + "\n")
+    else:
+        relay.config["streams"] = [relay.stream(**changes)]
+    code, ctl_code, *texts = check_both(relay)
+    assert (code, ctl_code) == (0, 0) and all(f"streams[0]: {says}" in x for x in texts), texts
+    relay.start()
+    assert f"warning: {relay.conf}:2: streams[0]: {says}" in relay.log
+    r = relay.ctl_raw("doctor")
+    assert "WARNING stream" in r.stdout and f"web: {says}" in r.stdout, r.stdout
+    assert "YOUR_API" not in relay.log + r.stdout + "".join(texts)
+
+
+def test_a_rotated_credential_needs_a_restart_and_says_so(make_relay, collector):
+    """systemd renews no credential on reload: neither the log nor the answer claims that the new one is in force."""
+    relay = make_relay()
+    secret = relay.dir / "credential"
+    secret.write_text("first-one")
+    secret.chmod(0o600)
+    relay.config["streams"] = [{"name": "web", "measurement_id": "G-1", "api_secret_credential": "credential"}]
+    relay.env = {"CREDENTIALS_DIRECTORY": str(relay.dir)}
+    relay.start()
+    r = relay.ctl_raw("reload")
+    assert r.returncode == 0 and r.stdout == "configuration reloaded\n"
+    for text in (r.stderr, relay.log):
+        assert "the secret of stream web comes from systemd" in text and "systemctl restart ga4relay" in text, text
+    secret.write_text("second-one")       # a systemd that renews it
+    r = relay.ctl_raw("reload")
+    assert (r.returncode, r.stderr) == (0, "")
+    assert relay.log.count("comes from systemd") == 1
+    assert relay.ask(event())["ok"]
+    relay.wait_empty()
+    assert collector.requests[0].query["api_secret"] == "second-one"
 
 
 def test_reload(relay, collector):

@@ -836,6 +836,39 @@ static void credentials(void **state)
 	unsetenv("CREDENTIALS_DIRECTORY");
 }
 
+static void placeholders_are_known(void **state)
+{
+	static const struct {
+		const char *id, *secret;
+		bool found;
+	} cases[] = {
+	        {"G-ABC1234567", "x", true},
+	        {"g-abc1234567", "x", true},
+	        {"G-XXXXXXXXXX", "x", true},
+	        {"1:123:ios:abc", "x", true},
+	        {"G-1", "YOUR_API_SECRET", true},
+	        {"G-1", "<secret_value>", true},
+	        {"G-1", "ChangeMe", true},
+	        {"G-1", "secret", true},
+	        {"G-1", "xxxxxxxx", true},
+	        {"G-ABC1234568", "tH1s-is_A.r3al0neXxXx", false},
+	        {"G-XX", "x", false},
+	        {"G-1", NULL, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char id[32], secret[32];
+		struct conf_stream stream = {.id = id, .secret = cases[i].secret ? secret : NULL};
+
+		snprintf(id, sizeof(id), "%s", cases[i].id);
+		snprintf(secret, sizeof(secret), "%s", cases[i].secret ? cases[i].secret : "");
+		assert_int_equal(conf_placeholder(&stream) != NULL, cases[i].found);
+	}
+	warned(GROUP("name = \"a\"; measurement_id = \"G-ABC1234567\"; api_secret = \"CANARY\";"),
+	       "t.conf:2: streams[0]: the id is the sample's: events would be answered 204 and never be seen");
+}
+
 /* ---- reload ---- */
 
 static void remember(void *arg, const char *option)
@@ -1016,6 +1049,7 @@ int main(void)
 	        cmocka_unit_test(a_comment_may_be_the_last_line_and_not_end),
 	        cmocka_unit_test(a_secret_in_a_file_that_others_read),
 	        cmocka_unit_test(credentials),
+	        cmocka_unit_test(placeholders_are_known),
 	        cmocka_unit_test(what_needs_a_restart_is_kept),
 	        cmocka_unit_test(the_same_file_warns_of_nothing),
 	        cmocka_unit_test(rows_are_complete),

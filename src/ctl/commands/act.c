@@ -118,10 +118,21 @@ enum ctl_exit ctl_drop(struct ctl *ctl)
 
 /* ---- commands that take no events ---- */
 
+/* "note" of an answer is what the command could not do. */
+static void say_done(const struct ctl *ctl, const struct json_doc *end, const char *said)
+{
+	struct slice note = answer_text(end, end->nodes, "note");
+
+	puts(ctl->args.json ? "{\"ok\":true}" : said);
+	if (note.n)
+		ctl_complain("%.*s", SLICE_ARG(note));
+}
+
 static enum ctl_exit simple(struct ctl *ctl, const char *command, const char *member, const char *said)
 {
 	struct client client;
 	enum ctl_exit code = client_open(&client, ctl);
+	const struct json_doc *end;
 	struct json_out *j;
 
 	if (code != CTL_DONE)
@@ -129,10 +140,10 @@ static enum ctl_exit simple(struct ctl *ctl, const char *command, const char *me
 	j = client_begin(&client, command);
 	if (j && ctl->args.n_words > 0)
 		json_out_kv_str(j, member, ctl->args.words[0]);
-	code = client_call(&client, j, -1, NULL, NULL, NULL);
-	client_close(&client);
+	code = client_call(&client, j, -1, NULL, NULL, &end);
 	if (code == CTL_DONE)
-		puts(ctl->args.json ? "{\"ok\":true}" : said);
+		say_done(ctl, end, said);
+	client_close(&client);
 	return code;
 }
 

@@ -79,16 +79,20 @@ enum ctl_exit ctl_check_config(struct ctl *ctl)
 	struct conf *conf;
 	struct err err;
 
-	if (conf_load(&conf, path, &err) < 0) {
+	if (conf_load_check(&conf, path, &err) < 0) {
 		ctl_complain("%s", err.text);
 		return CTL_REFUSED;
 	}
-	if (ctl->args.json)
-		printf("{\"ok\":true,\"streams\":%zu}\n", conf->n_streams);
+	int r = conf_check_as_service(conf, &err);
+	if (r < 0)
+		ctl_complain("%s", err.text);
+	else if (ctl->args.json)
+		printf("{\"ok\":true,\"streams\":%zu,\"unseen_secrets\":%zu}\n", conf->n_streams, conf->n_unseen);
 	else
-		printf("%s: good, %zu stream%s\n", path, conf->n_streams, conf->n_streams == 1 ? "" : "s");
+		printf("%s: good, %zu stream%s%s\n", path, conf->n_streams, conf->n_streams == 1 ? "" : "s",
+		       conf->n_unseen > 0 ? "; not every secret could be looked at, see above" : "");
 	conf_free(conf);
-	return CTL_DONE;
+	return r < 0 ? CTL_REFUSED : CTL_DONE;
 }
 
 static enum ctl_exit print_event(void *arg, struct slice line)

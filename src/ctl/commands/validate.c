@@ -53,7 +53,7 @@ static enum ctl_exit open_config(struct validating *v)
 {
 	struct err err;
 
-	if (conf_load(&v->conf, v->ctl->args.config, &err) < 0) {
+	if (conf_load_check(&v->conf, v->ctl->args.config, &err) < 0) {
 		ctl_complain("%s", err.text);
 		return CTL_REFUSED;
 	}

@@ -2,20 +2,12 @@
 #include "ctl/doctor/doctor.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/fd.h"
 #include "base/log.h"
 #include "ctl/output/terminal_text.h"
 
-#define DAEMON_USER "ga4relay"
 enum {
 	CONSTANT_ID_EVENTS = 100 /* recent events needed before a share is meaningful */
 };
@@ -118,40 +110,16 @@ static enum ctl_exit look_at_streams(void *arg, struct slice line)
 
 /* ---- the configuration ---- */
 
-/* Loads the configuration in a child process as the daemon's user, because root can read files that the daemon
- * cannot. Returns 0, or -EACCES with the loader's message in err. */
-static int load_as_daemon(const char *path, struct err *err)
+static void check_placeholders(struct doctor *d)
 {
-	const struct passwd *user = geteuid() == 0 ? getpwnam(DAEMON_USER) : NULL;
-	int pipe_fds[2], status = 0;
-	ssize_t n;
-	pid_t pid;
+	for (size_t i = 0; i < d->conf->n_streams; i++) {
+		const char *what = conf_placeholder(&d->conf->streams[i]);
 
-	if (!user || pipe2(pipe_fds, O_CLOEXEC) < 0)
-		return 0;
-	pid = fork();
-	if (pid == 0) {
-		struct conf *conf;
-
-		if (initgroups(user->pw_name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0 ||
-		    setuid(user->pw_uid) < 0)
-			_exit(0); /* without that right, in some containers, this check is skipped */
-		if (conf_load(&conf, path, err) == 0)
-			_exit(0);
-		_exit(fd_write_all(pipe_fds[1], err->text, strlen(err->text)) == 0 ? 1 : 0);
+		if (what)
+			doctor_say(d, DOCTOR_WARNING, "stream",
+			           "put in what GA4 shows under Admin, Data streams: its answer is 204 to any",
+			           "%s: %s", d->conf->streams[i].name, what);
 	}
-	fd_close(pipe_fds[1]);
-	n = pid > 0 ? read(pipe_fds[0], err->text, sizeof(err->text) - 1) : 0;
-	err->text[n > 0 ? n : 0] = '\0';
-	fd_close(pipe_fds[0]);
-	if (pid > 0)
-		(void)waitpid(pid, &status, 0);
-	return WIFEXITED(status) && WEXITSTATUS(status) == 1 ? -EACCES : 0;
-}
-
-static bool wants_credentials(const struct err *err)
-{
-	return strstr(err->text, "credential") || strstr(err->text, "CREDENTIALS_DIRECTORY");
 }
 
 static void check_config(struct doctor *d)
@@ -162,22 +130,22 @@ static void check_config(struct doctor *d)
 		doctor_say(d, DOCTOR_OK, "configuration", NULL, "built in (sandbox)");
 		return;
 	}
-	if (conf_load(&d->conf, d->config, &err) < 0) {
-		if (wants_credentials(&err) && !getenv("CREDENTIALS_DIRECTORY"))
-			doctor_say(d, DOCTOR_NOTE, "configuration", NULL,
-			           "not judged here: it takes a secret from systemd (LoadCredential=)");
-		else
-			doctor_say(d, DOCTOR_FAILED, "configuration", "correct it, then: ga4relay-ctl check-config",
-			           "%s", err.text);
+	if (conf_load_check(&d->conf, d->config, &err) < 0) {
+		doctor_say(d, DOCTOR_FAILED, "configuration", "correct it, then: ga4relay-ctl check-config", "%s",
+		           err.text);
 		return;
 	}
-	if (load_as_daemon(d->config, &err) < 0 && !wants_credentials(&err))
+	if (conf_check_as_service(d->conf, &err) < 0)
 		doctor_say(d, DOCTOR_FAILED, "configuration",
-		           "let the daemon read it: chgrp " DAEMON_USER " FILE && chmod 0640 FILE",
-		           "good, but not for the user " DAEMON_USER ": %s", err.text);
+		           "let the service read it: chgrp ga4relay FILE && chmod 0640 FILE", "%s", err.text);
 	else
 		doctor_say(d, DOCTOR_OK, "configuration", NULL, "%s: %zu stream%s", d->config, d->conf->n_streams,
 		           d->conf->n_streams == 1 ? "" : "s");
+	if (d->conf->n_unseen > 0)
+		doctor_say(d, DOCTOR_NOTE, "configuration", NULL,
+		           "%zu secret%s not looked at: systemd hands credentials to the service alone",
+		           d->conf->n_unseen, d->conf->n_unseen == 1 ? "" : "s");
+	check_placeholders(d);
 }
 
 static void say_what_ga4_cannot(struct doctor *d)
