@@ -207,6 +207,7 @@ void delivery_give_back(struct delivery *d)
 void delivery_abort(struct delivery *d)
 {
 	clock_now(&d->now);
+	http_client_catch_up(d->http);
 	for (size_t i = 0; i < d->n_streams; i++)
 		requests_cancel(d->streams[i]);
 	http_client_reap(d->http);

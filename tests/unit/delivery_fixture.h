@@ -418,6 +418,11 @@ void http_client_reap(struct http_client *c UNUSED)
 	}
 }
 
+void http_client_catch_up(struct http_client *c)
+{
+	http_client_reap(c);
+}
+
 int http_client_new(struct http_client **ret, struct loop *loop UNUSED, const struct http_client_config *c UNUSED,
                     struct err *err UNUSED)
 {

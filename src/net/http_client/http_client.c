@@ -5,10 +5,12 @@
 #include "net/http_client/http_client.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/parse.h"
 #include "net/http_client/http_client_private.h"
 
 /* ---- configuration ---- */
@@ -267,6 +269,14 @@ static void request_recycle(struct http_request *r, bool clean)
 	c->n_idle++;
 }
 
+/* Returns when a request must be looked at although libcurl reports nothing about it. */
+static int64_t next_look_us(const struct http_request *r, int64_t now_us)
+{
+	int64_t soon = now_us + HTTP_LOOK_US;
+
+	return r->begun == 0 && soon < r->deadline_mono_us ? soon : r->deadline_mono_us;
+}
+
 int http_post(struct http_client *c, const char *url, struct slice body, bool fresh, size_t answer_max,
               http_done_fn *done, void *arg, struct http_request **ret)
 {
@@ -289,6 +299,7 @@ int http_post(struct http_client *c, const char *url, struct slice body, bool fr
 	r->answer_max = answer_max < ANSWER_GATHER_MAX ? answer_max : ANSWER_GATHER_MAX;
 	r->started_wall_us = clock_wall_us();
 	r->started_mono_us = clock_mono_us();
+	r->deadline_mono_us = r->started_mono_us + c->config.timeout_us;
 	result = http_options_request(r, url, body, fresh);
 	if (result == 0 && curl_multi_add_handle(c->multi, r->easy) != CURLM_OK)
 		result = -ENOMEM;
@@ -298,6 +309,7 @@ int http_post(struct http_client *c, const char *url, struct slice body, bool fr
 	}
 	r->added = true;
 	TAILQ_INSERT_TAIL(&c->active, r, link);
+	http_events_look_at(c, next_look_us(r, r->started_mono_us));
 	c->in_flight++;
 	*ret = r;
 	return 0;
@@ -349,7 +361,9 @@ static void add_again(struct http_request *r)
 	r->error[0] = '\0';
 	r->added = curl_multi_add_handle(c->multi, r->easy) == CURLM_OK;
 	TAILQ_INSERT_TAIL(r->added ? &c->active : &c->cancelled, r, link);
-	if (!r->added)
+	if (r->added)
+		http_events_look_at(c, next_look_us(r, clock_mono_us()));
+	else
 		loop_again(c->loop);
 }
 
@@ -426,6 +440,65 @@ static void reap_late(struct http_client *c)
 	}
 }
 
+/* A request that is still unanswered has timed out. Once its head is there, reap_late() limits the rest. */
+static bool has_timed_out(const struct http_request *r, int64_t now_us)
+{
+	return r->deadline_mono_us <= now_us && (r->answered_mono_us == 0 || r->answer_max > 0);
+}
+
+static bool wants_drive(const struct http_client *c, int64_t now_us)
+{
+	const struct http_request *r;
+
+	TAILQ_FOREACH(r, &c->active, link)
+	if (has_timed_out(r, now_us) || (r->begun == 0 && r->started_mono_us + HTTP_LOOK_US <= now_us))
+		return true;
+	return false;
+}
+
+static void time_out(struct http_request *r)
+{
+	char limit[32];
+
+	take_out(r, &r->client->active);
+	snprintf(r->error, sizeof(r->error), "no answer within %s",
+	         format_duration(r->deadline_mono_us - r->started_mono_us, limit));
+	TAILQ_INSERT_TAIL(&r->client->cancelled, r, link);
+}
+
+/* Ends requests that have timed out, after reading what has arrived: if this process was stopped
+ * or starved, the answers are in the sockets, and an answer that is there is no time-out.
+ * Reading continues all transfers; libcurl 7.88 needs that to connect to the next address of a
+ * name (src/README.md, trap 28). Visits all active requests, but only when look_timer has fired. */
+static void reap_timed_out(struct http_client *c)
+{
+	int64_t now_us = clock_mono_us();
+	struct http_request *r, *next;
+
+	if (!c->look_due)
+		return;
+	c->look_due = false;
+	if (wants_drive(c, now_us)) {
+		http_events_drive_all(c);
+		reap_finished(c);
+	}
+	for (r = TAILQ_FIRST(&c->active); r; r = next) {
+		next = TAILQ_NEXT(r, link);
+		if (has_timed_out(r, now_us))
+			time_out(r);
+		else if (r->deadline_mono_us > now_us)
+			http_events_look_at(c, next_look_us(r, now_us));
+	}
+}
+
+void http_client_catch_up(struct http_client *c)
+{
+	if (!c->multi)
+		return;
+	http_events_drive_all(c);
+	http_client_reap(c);
+}
+
 void http_client_reap(struct http_client *c)
 {
 	struct http_request *r;
@@ -433,6 +506,7 @@ void http_client_reap(struct http_client *c)
 	if (!c->multi)
 		return;
 	reap_finished(c);
+	reap_timed_out(c);
 	reap_late(c);
 	while ((r = TAILQ_FIRST(&c->cancelled))) {
 		TAILQ_REMOVE(&c->cancelled, r, link);

@@ -53,6 +53,8 @@ int http_post(struct http_client *c, const char *url, struct slice body, bool fr
 void http_cancel(struct http_request *r);
 /* Calls done() for finished requests. Call it once in the loop's tail. */
 void http_client_reap(struct http_client *c);
+/* Reads what has arrived and then reaps, so that a request is not cancelled while its answer waits. */
+void http_client_catch_up(struct http_client *c);
 unsigned http_client_in_flight(const struct http_client *c);
 
 #endif

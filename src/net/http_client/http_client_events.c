@@ -52,6 +52,35 @@ static void on_rest_timer(void *arg)
 	c->rest_due = true;
 }
 
+static void on_look_timer(void *arg)
+{
+	struct http_client *c = arg;
+
+	c->look_due = true;
+}
+
+void http_events_look_at(struct http_client *c, int64_t at_us)
+{
+	if (loop_timer_is_set(c->look_timer) && c->look_at_us <= at_us)
+		return;
+	c->look_at_us = at_us;
+	loop_timer_set(c->look_timer, at_us - clock_mono_us());
+}
+
+/* curl_multi_socket_all() is deprecated because it is slow if called for every event. But nothing
+ * else runs all transfers and then reports their new sockets to socket_wanted(), which
+ * curl_multi_perform() does not do in 7.88. */
+void http_events_drive_all(struct http_client *c)
+{
+	int running;
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+	if (curl_multi_socket_all(c->multi, &running) != CURLM_OK)
+		loop_timer_set(c->timer, AGAIN_US);
+#pragma GCC diagnostic pop
+}
+
 static void on_hold_timer(void *arg)
 {
 	http_conns_enough(arg);
@@ -149,7 +178,8 @@ int http_events_init(struct http_client *c)
 	c->timer = loop_timer_new(c->loop, on_timer, c);
 	c->rest_timer = loop_timer_new(c->loop, on_rest_timer, c);
 	c->hold_timer = loop_timer_new(c->loop, on_hold_timer, c);
-	if (!c->timer || !c->rest_timer || !c->hold_timer)
+	c->look_timer = loop_timer_new(c->loop, on_look_timer, c);
+	if (!c->timer || !c->rest_timer || !c->hold_timer || !c->look_timer)
 		return -ENOMEM;
 	return set_multi_callbacks(c);
 }
@@ -167,4 +197,5 @@ void http_events_free(struct http_client *c)
 	c->timer = loop_timer_free(c->timer);
 	c->rest_timer = loop_timer_free(c->rest_timer);
 	c->hold_timer = loop_timer_free(c->hold_timer);
+	c->look_timer = loop_timer_free(c->look_timer);
 }

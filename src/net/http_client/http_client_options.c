@@ -173,7 +173,9 @@ static int set_configured(CURL *easy, const struct http_client_config *config, s
 	        {CURLOPT_VERBOSE, config->http2 ? 1 : 0}, /* enables http_conns_hear() */
 	        {CURLOPT_HTTP_VERSION, config->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1},
 	        {CURLOPT_CONNECTTIMEOUT_MS, option_ms(config->connect_timeout_us)},
-	        {CURLOPT_TIMEOUT_MS, option_ms(config->timeout_us)},
+	        /* None: libcurl checks it before it reads an answer that has arrived while this process
+	         * was stopped. http_client_reap() reads first. */
+	        {CURLOPT_TIMEOUT_MS, 0},
 	};
 	const struct string_option strings[] = {
 	        {CURLOPT_USERAGENT, config->user_agent},

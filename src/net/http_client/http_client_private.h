@@ -28,7 +28,7 @@ struct http_request {
 	http_done_fn *done;
 	void *arg;
 	size_t body_size, answer_max;
-	int64_t started_wall_us, started_mono_us;
+	int64_t started_wall_us, started_mono_us, deadline_mono_us;
 
 	/* Recorded by the callbacks. */
 	unsigned begun;      /* number of times that libcurl was about to send the request */
@@ -79,6 +79,9 @@ int http_options_request(struct http_request *r, const char *url, struct slice b
  * use it too. */
 #define HTTP_HOLD_US (250 * US_PER_MS)
 
+/* How often transfers that have no connection yet are looked at. */
+#define HTTP_LOOK_US (200 * US_PER_MS)
+
 struct http_conn; /* the state of a connection */
 SLIST_HEAD(http_conn_list, http_conn);
 struct http_socket; /* a descriptor that libcurl wants watched */
@@ -100,6 +103,9 @@ struct http_client {
 	struct http_request_list cancelled; /* taken back, done() is due */
 	struct http_request_list idle;      /* kept for reuse, with their handles */
 	unsigned in_flight, n_idle;
+	struct loop_timer *look_timer;
+	int64_t look_at_us; /* when look_timer fires, if it is set */
+	bool look_due;      /* look_timer fired: http_client_reap() looks at all active requests */
 	struct loop_timer *hold_timer;
 	bool held_may_go;
 	struct http_conn_list conns;
@@ -111,6 +117,10 @@ struct http_client {
 int http_events_init(struct http_client *c) MUST_CHECK;
 /* Call after curl_multi_cleanup(), which still calls socket callbacks. */
 void http_events_free(struct http_client *c);
+/* Makes http_client_reap() look at all active requests at that time (monotonic) or earlier. */
+void http_events_look_at(struct http_client *c, int64_t at_us);
+/* Lets libcurl continue every transfer, whether or not an event or a timer of its own is due. */
+void http_events_drive_all(struct http_client *c);
 /* An answer's head is complete: starts the timer that limits the rest of the answer. */
 void http_client_answered(struct http_client *c);
 int64_t http_client_rest_us(const struct http_client *c);

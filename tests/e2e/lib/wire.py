@@ -146,16 +146,16 @@ class RawServer:
 class FullBacklog:
     """A listening socket whose queue is full: a further connect gets no answer at all."""
 
-    def __init__(self):
+    def __init__(self, host="127.0.0.1", port=0):
         self.s = socket.socket()
-        self.s.bind(("127.0.0.1", 0))
+        self.s.bind((host, port))
         self.s.listen(0)
         self.port = self.s.getsockname()[1]
         self.fill = []
         for _ in range(8):
             c = socket.socket()
             c.setblocking(False)
-            c.connect_ex(("127.0.0.1", self.port))
+            c.connect_ex((host, self.port))
             self.fill.append(c)
         time.sleep(0.05)
 
