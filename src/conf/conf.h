@@ -42,7 +42,7 @@ struct conf {
 		mode_t mode;
 		unsigned max_connections;
 		size_t max_line, max_unread_replies, max_memory; /* bytes */
-		int64_t idle_timeout_us;
+		int64_t reply_patience_us, idle_timeout_us;
 	} listen;
 	struct {
 		char *socket, *group;

@@ -274,6 +274,7 @@ static int open_listener(struct control *c, const char *path, const char *group,
 	        .max_unread = CONTROL_UNREAD_MAX,
 	        .max_memory = CONTROL_UNREAD_MAX,
 	        .idle_timeout_us = 5 * US_PER_MIN,
+	        .reply_patience_us = US_PER_S,
 	};
 
 	return listener_open(&c->listener, c->context->loop, &config, &ops, err);

@@ -37,6 +37,7 @@ void listener_config_of(const struct conf *conf, struct listener_config *ret)
 	        .max_unread = conf->listen.max_unread_replies,
 	        .max_memory = conf->listen.max_memory,
 	        .idle_timeout_us = conf->listen.idle_timeout_us,
+	        .reply_patience_us = conf->listen.reply_patience_us,
 	};
 }
 

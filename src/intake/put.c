@@ -104,6 +104,15 @@ static void keep_refused(struct ingest *in, const struct put *p, const struct fi
 	}
 }
 
+/* The warnings will make the reply longer: announces them, or, just before the reply, takes that back. */
+static void expect_warnings(const struct put *p, bool coming)
+{
+	ptrdiff_t n = (ptrdiff_t)p->warnings_len;
+
+	if (n != 0 && p->conn)
+		listener_expect(p->in->listener, p->conn, coming ? n : -n);
+}
+
 static void refused_late(struct ingest *in, struct put *p, const struct finding *refusal)
 {
 	in->context.counters->rejected[refusal->code]++;
@@ -132,6 +141,7 @@ static void on_put_done(struct job *job)
 	struct ingest *in = p->in;
 	struct finding refusal;
 
+	expect_warnings(p, false);
 	if (job->result < 0) {
 		explain(&p->job, &refusal);
 		refused_late(in, p, &refusal);
@@ -163,6 +173,7 @@ static int keep_warnings(struct put *p, struct slice warnings)
 {
 	p->warnings = NULL;
 	p->warnings_len = warnings.n;
+	p->size += warnings.n;
 	if (warnings.n == 0)
 		return 0;
 	p->warnings = malloc(warnings.n);
@@ -201,6 +212,7 @@ int put_line(struct ingest *in, struct slice line, const struct line_context *co
 	if (result->sub->dedup_key.n)
 		p->job.boot_us = clock_boot_us();
 	count_warnings(in->context.counters, result);
+	expect_warnings(p, true);
 	in->pending_events += result->sub->n_events;
 	in->pending_bytes += p->size;
 	STAILQ_INSERT_TAIL(&in->puts, &p->job.job, link);
@@ -221,6 +233,7 @@ void put_fail_unsubmitted(struct ingest *in)
 			continue;
 		}
 		struct put *p = CONTAINER_OF(job, struct put, job.job);
+		expect_warnings(p, false);
 		refused_late(in, p, &refusal);
 		release(p);
 	}

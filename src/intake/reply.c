@@ -99,6 +99,7 @@ static void send_waiting(struct ingest *in, uint64_t conn, struct client *c)
 	struct waiting *w = STAILQ_FIRST(&c->waiting);
 
 	while (w && w->after <= c->completed) {
+		listener_expect(in->listener, conn, -(ptrdiff_t)w->n);
 		send_text(in, conn, &c->peer, (struct slice){w->text, w->n});
 		w = drop_first_waiting(in, c);
 	}
@@ -143,6 +144,7 @@ static void wait_in_line(struct ingest *in, uint64_t conn, struct client *c, str
 	w->n = text.n;
 	memcpy(w->text, text.p, text.n);
 	in->pending_bytes += text.n;
+	listener_expect(in->listener, conn, (ptrdiff_t)text.n);
 	STAILQ_INSERT_TAIL(&c->waiting, w, link);
 }
 

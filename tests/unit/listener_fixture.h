@@ -62,6 +62,7 @@ struct fixture {
 	struct seen_line *lines;
 	size_t n_lines, n_long, closes, unsent_calls, unsent_lines, unread, fds;
 	size_t pause_at;        /* lines; 0: never */
+	size_t expect;          /* announced of each line's reply */
 	unsigned line_costs_us; /* what each takes its reader */
 	int last_fd;
 	bool keep_lines, answer; /* answer: every line at once with `reply` */
@@ -83,6 +84,8 @@ static void on_line(void *arg, uint64_t conn, enum line_kind kind, struct slice 
 	f->peer = *peer;
 	if (f->pause_at && f->n_lines >= f->pause_at)
 		listener_pause(f->l, true);
+	if (f->expect)
+		listener_expect(f->l, conn, (ptrdiff_t)f->expect);
 	if (f->answer && !listener_reply(f->l, conn, f->reply))
 		f->unread++;
 }
@@ -145,7 +148,8 @@ static int setup(void **state)
 	                                     .max_line = 64 * 1024,
 	                                     .max_unread = 256 * 1024,
 	                                     .max_memory = 64 * 1024 * 1024,
-	                                     .idle_timeout_us = 5 * US_PER_MIN};
+	                                     .idle_timeout_us = 5 * US_PER_MIN,
+	                                     .reply_patience_us = US_PER_S};
 	f->ops = (struct listener_ops){.on_line = on_line, .on_close = on_close, .on_unsent = on_unsent, .arg = f};
 	f->keep_lines = f->answer = true;
 	f->reply = SLICE_LIT("ok\n");

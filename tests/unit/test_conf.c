@@ -130,6 +130,7 @@ static void defaults_are_the_specification_s(void **state)
 	assert_int_equal(c->listen.max_connections, 1024);
 	assert_int_equal(c->listen.max_line, 1 << 20);
 	assert_int_equal(c->listen.max_unread_replies, 256 << 10);
+	assert_true(c->listen.reply_patience_us == US_PER_S);
 	assert_int_equal(c->listen.max_memory, 64 << 20);
 	assert_true(c->listen.idle_timeout_us == 5 * US_PER_MIN);
 	assert_string_equal(c->control.socket, "/run/ga4relay/control.sock");
@@ -177,7 +178,8 @@ static void every_option_can_be_set(void **state)
 	        "default_stream = \"b.-_9\";\n"
 	        "listen: { socket = \"/a\"; mode = \"0777\"; group = \"root\"; max_connections = 65536; "
 	        "max_line = \"16M\";\n"
-	        "  max_unread_replies = \"1K\"; max_memory = \"3G\"; idle_timeout = \"100ms\"; };\n"
+	        "  max_unread_replies = \"1K\"; reply_patience = \"1h\"; max_memory = \"3G\"; "
+	        "idle_timeout = \"100ms\"; };\n"
 	        "control = { socket = \"/b\"; group = \"root\"; };\n"
 	        "outbox = { path = \"/c\"; sync = \"normal\"; max_events = 1000000000; max_bytes = \"65536G\";\n"
 	        "  min_free_disk = \"0\"; ballast = \"0\"; dedup_window = \"30d\"; keep_delivered = \"1h\"; "

@@ -198,6 +198,152 @@ static void who_reads_is_never_quiet(void **state)
 	close(fd);
 }
 
+enum { HELD_REPLY = 512 };
+static char held_reply[HELD_REPLY];
+
+/* Writes lines without reading until the relay stops reading them: its replies are long, and 8 KiB may wait. */
+static int held_client(struct fixture *f)
+{
+	size_t before;
+	int fd;
+
+	f->config.max_unread = 8192;
+	f->keep_lines = false;
+	memset(held_reply, 'r', HELD_REPLY - 1);
+	held_reply[HELD_REPLY - 1] = '\n';
+	f->reply = (struct slice){held_reply, HELD_REPLY};
+	listener_set_limits(f->l, &f->config);
+	fd = client(f);
+	do {
+		before = f->n_lines;
+		puts_to(f, fd, "x\nx\nx\nx\n");
+		settle(f);
+	} while (f->n_lines > before);
+	assert_int_equal(f->unread, 0);
+	return fd;
+}
+
+/* One piece of 3.5 KiB within reply_patience is enough; none for as long is the end of the replies. */
+static void who_takes_a_piece_in_time_is_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	static char sink[1 << 20];
+	int fd = held_client(f);
+	size_t held = f->n_lines, read = 0;
+
+	for (int i = 0; i < 100; i++) {
+		read += (size_t)get(fd, sink, 4096);
+		clock_ahead_us += 9 * US_PER_S / 10;
+		settle(f);
+		puts_to(f, fd, "x\nx\nx\nx\nx\nx\nx\nx\nx\nx\n");
+	}
+	assert_int_equal(f->unread, 0);
+	assert_true(f->n_lines > held);
+	clock_ahead_us += 9 * US_PER_S / 10;
+	settle(f);
+	assert_int_equal(f->unread, 0);
+	clock_ahead_us += 2 * US_PER_S / 10;
+	UNTIL(f, f->unread > 0);
+	shutdown(fd, SHUT_WR);
+	settle(f);
+	read += read_to_end(f, fd, sink, sizeof(sink));
+	assert_int_equal(read, (f->n_lines - f->unread) * HELD_REPLY);
+	close(fd);
+}
+
+/* A connection that became quiet is read at once, however much is written to it. */
+static void a_quiet_connection_is_not_held_again(void **state)
+{
+	struct fixture *f = *state;
+	int fd = held_client(f);
+	char *lines = calloc(20000, 2);
+
+	clock_ahead_us += 11 * US_PER_S / 10;
+	UNTIL(f, f->unread > 0);
+	settle(f);
+	size_t before = f->n_lines;
+	int64_t ahead = clock_ahead_us;
+	for (int i = 0; i < 20000; i++)
+		memcpy(lines + 2 * i, "x\n", 2);
+	put(f, fd, lines, 40000);
+	UNTIL(f, f->n_lines == before + 20000);
+	assert_int_equal(clock_ahead_us, ahead);
+	free(lines);
+	close(fd);
+}
+
+/* The time in which the storage, not the client, holds up the replies does not count. */
+static void patience_begins_with_the_first_reply_that_waits(void **state)
+{
+	struct fixture *f = *state;
+	static char lines[2000 * 2];
+	int fd;
+
+	f->config.max_unread = 4096;
+	f->keep_lines = f->answer = false;
+	f->reply = SLICE_LIT("01234567890123456789012\n");
+	listener_set_limits(f->l, &f->config);
+	fd = client(f);
+	for (int i = 0; i < 2000; i++)
+		memcpy(lines + 2 * i, "x\n", 2);
+	put(f, fd, lines, sizeof(lines));
+	settle(f);
+	assert_true(f->n_lines < 2000);
+	clock_ahead_us += 10 * US_PER_S;
+	settle(f);
+	f->answer = true;
+	for (size_t n = f->n_lines; n > 0; n--)
+		assert_true(listener_reply(f->l, 1, f->reply));
+	settle(f);
+	assert_int_equal(f->unread, 0);
+	close(fd);
+}
+
+/* What is announced counts: a turn hands over no more lines than may be answered, and takes them back exactly. */
+static void announced_replies_are_waiting_replies(void **state)
+{
+	struct fixture *f = *state;
+	int fd;
+
+	f->config.max_unread = 16384;
+	f->expect = 1000;
+	f->keep_lines = f->answer = false;
+	listener_set_limits(f->l, &f->config);
+	fd = client(f);
+	for (int i = 0; i < 100; i++)
+		puts_to(f, fd, "x\n");
+	settle(f);
+	assert_in_range(f->n_lines, 12, 13); /* (16384 - 4096) / 1048, and one more */
+	for (size_t done = 0; done < 100; done++) {
+		UNTIL(f, f->n_lines > done);
+		listener_expect(f->l, 1, -1000);
+		assert_true(listener_reply(f->l, 1, SLICE_LIT("ok\n")));
+	}
+	f->expect = 0;
+	for (int i = 0; i < 200; i++)
+		puts_to(f, fd, "x\n");
+	settle(f);
+	assert_int_equal(f->n_lines, 300);
+	close(fd);
+}
+
+/* A shutdown waits a second, not an hour. */
+static void patience_is_short_in_a_drain(void **state)
+{
+	struct fixture *f = *state;
+	int fd;
+
+	f->config.reply_patience_us = US_PER_H;
+	fd = held_client(f);
+	listener_drain(f->l);
+	for (int i = 0; i < 30 && !listener_drained(f->l); i++) {
+		clock_ahead_us += US_PER_S / 10;
+		settle(f);
+	}
+	assert_true(listener_drained(f->l));
+	close(fd);
+}
+
 /* Trap 15: a reply to a client that has gone fails while its input is still unread. */
 static void who_wrote_and_closed_loses_nothing(void **state)
 {
@@ -707,6 +853,11 @@ int main(void)
 	        OPEN(half_close_gets_every_reply),
 	        OPEN(who_does_not_read_turns_quiet),
 	        OPEN(who_reads_is_never_quiet),
+	        OPEN(who_takes_a_piece_in_time_is_waited_for),
+	        OPEN(a_quiet_connection_is_not_held_again),
+	        OPEN(patience_begins_with_the_first_reply_that_waits),
+	        OPEN(announced_replies_are_waiting_replies),
+	        OPEN(patience_is_short_in_a_drain),
 	        OPEN(who_wrote_and_closed_loses_nothing),
 	        OPEN(reset_is_an_end_of_file),
 	        OPEN(pause_stops_reading_and_nothing_is_lost),

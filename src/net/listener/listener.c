@@ -69,13 +69,28 @@ void conn_update(struct conn *c)
 	}
 }
 
+/* How long a client may take no reply while its connection is not read because of them. */
+static int64_t patience_us(const struct listener *l)
+{
+	int64_t us = l->config.reply_patience_us;
+
+	return l->draining && us > LAST_WORDS_US ? LAST_WORDS_US : us;
+}
+
+static int64_t tick_interval_us(const struct listener *l)
+{
+	return patience_us(l) < TICK_US ? patience_us(l) : TICK_US;
+}
+
 void conn_hold(struct conn *c, enum hold why)
 {
 	if (!c->holds)
 		TAILQ_INSERT_TAIL(&c->l->held, c, by_hold);
+	if (why == HOLD_REPLIES && !(c->holds & HOLD_REPLIES))
+		c->write_progress_us = clock_mono_us();
 	c->holds |= why;
 	if (why != HOLD_PAUSE && !loop_timer_is_set(c->l->tick))
-		loop_timer_set(c->l->tick, TICK_US);
+		loop_timer_set(c->l->tick, tick_interval_us(c->l));
 	conn_update(c);
 }
 
@@ -280,9 +295,12 @@ static void recheck_held(struct conn *c, int64_t mono_us)
 		conn_release(c, HOLD_MEMORY);
 	if (!(c->holds & HOLD_REPLIES))
 		return;
-	if (c->blocked && mono_us - c->write_progress_us >= PATIENCE_US)
-		c->impatient = true;
-	if (conn_is_light(c))
+	/* The kernel reports room only once most of the socket's buffer is free */
+	if (c->blocked)
+		conn_write(c);
+	if (c->blocked && mono_us - c->write_progress_us >= patience_us(c->l))
+		conn_turn_quiet(c);
+	else if (conn_is_light(c))
 		conn_release(c, HOLD_REPLIES);
 }
 
@@ -308,7 +326,7 @@ static void on_tick(void *arg)
 		}
 	}
 	if (again)
-		loop_timer_set(l->tick, TICK_US);
+		loop_timer_set(l->tick, tick_interval_us(l));
 }
 
 static int copy_config(struct listener *l, const struct listener_config *config)
@@ -480,5 +498,6 @@ void listener_set_limits(struct listener *l, const struct listener_config *confi
 	l->config.max_unread = config->max_unread;
 	l->config.max_memory = config->max_memory;
 	l->config.idle_timeout_us = config->idle_timeout_us;
+	l->config.reply_patience_us = config->reply_patience_us;
 	listener_room_again(l);
 }

@@ -25,6 +25,8 @@ struct listener_config {
 	unsigned max_connections;
 	size_t max_line, max_unread, max_memory; /* bytes */
 	int64_t idle_timeout_us;
+	/* A connection with max_unread waiting that takes no reply for this long turns quiet */
+	int64_t reply_patience_us;
 };
 
 struct peer {
@@ -69,6 +71,10 @@ int listener_open(struct listener **ret, struct loop *loop, const struct listene
 /* Closes every connection; unlinks the socket's path if it still is our socket. Accepts NULL. */
 struct listener *listener_free(struct listener *l);
 
+/* Announces that the reply to the line just passed to on_line() will be this many bytes longer
+ * than a typical ok, or, with a negative number and before that reply, takes the announcement
+ * back. It counts as waiting meanwhile, so that no more lines are read than can be answered. */
+void listener_expect(struct listener *l, uint64_t conn, ptrdiff_t bytes);
 /* Appends the reply to one line of conn. Returns false if it could not be queued or will never
  * be read (the connection is gone or quiet). */
 bool listener_reply(struct listener *l, uint64_t conn, struct slice text);

@@ -35,8 +35,6 @@ enum {
  * The rest is read in the next turn. */
 #define READ_US (500)
 #define STALL_US (30 * US_PER_S) /* time limit for a long partial line without progress while memory is short */
-/* How long replies wait for a client that does not read before its connection may turn quiet */
-#define PATIENCE_US (250 * US_PER_MS)
 /* How long a drain waits for a client that does not read its replies */
 #define LAST_WORDS_US (1 * US_PER_S)
 #define TICK_US (100 * US_PER_MS)
@@ -66,7 +64,11 @@ struct conn {
 	size_t seen, sent, accounted /* its share of l->memory */;
 	/* Lines handed over that have no reply yet */
 	uint64_t unanswered;
-	int64_t active_us, progress_us, write_progress_us; /* monotonic; progress: of the partial line */
+	/* Bytes by which their replies will be longer than REPLY_TYPICAL each, as far as known */
+	size_t expected;
+	int64_t active_us, progress_us; /* monotonic; progress: of the partial line */
+	/* When the client last took replies, or when we began to wait for it to take some */
+	int64_t write_progress_us;
 	void (*drained_fn)(void *arg, uint64_t conn);
 	void *drained_arg;
 	size_t drained_low;
@@ -75,14 +77,13 @@ struct conn {
 	bool is_big : 1, is_dirty : 1, is_waiting : 1;
 	/* Had more input than one turn reads, and was not read to its end since */
 	bool is_busy : 1;
-	bool begun : 1;     /* its first line has ended or was given up */
-	bool skipping : 1;  /* skips the rest of a line that was already answered, up to its LF */
-	bool eof : 1;       /* no more input will be read */
-	bool shut : 1;      /* we shut down the reading side */
-	bool blocked : 1;   /* the socket accepts no more replies for now */
-	bool impatient : 1; /* was waited for once and did not read: do not wait again */
-	bool quiet : 1;     /* gets no more replies */
-	bool dead : 1;      /* the peer no longer reads: a write failed */
+	bool begun : 1;    /* its first line has ended or was given up */
+	bool skipping : 1; /* skips the rest of a line that was already answered, up to its LF */
+	bool eof : 1;      /* no more input will be read */
+	bool shut : 1;     /* we shut down the reading side */
+	bool blocked : 1;  /* the socket accepts no more replies for now */
+	bool quiet : 1;    /* gets no more replies */
+	bool dead : 1;     /* the peer no longer reads: a write failed */
 	/* Will be closed once `out` is written, whether or not all lines are answered */
 	bool closing : 1;
 	bool gone : 1; /* closed; the struct stays valid until the end of the turn */

@@ -268,20 +268,26 @@ static ssize_t receive(struct conn *c, size_t want)
 	return n;
 }
 
-/* Returns the bytes of pending and expected replies, or 0 if this client is no longer waited
- * for. */
+/* Returns the bytes of pending and expected replies, or 0 for a connection that gets no more. */
 static size_t load(const struct conn *c)
 {
-	/* A client that does not read its replies must not block itself by writing: reading goes
-	 * on, and it turns quiet. */
-	if (c->quiet || c->dead || c->impatient)
+	if (c->quiet || c->dead)
 		return 0;
-	return conn_unwritten(c) + c->unanswered * REPLY_TYPICAL;
+	return conn_unwritten(c) + c->unanswered * REPLY_TYPICAL + c->expected;
+}
+
+/* Returns the limit of replies that may wait for c, which is lower while all connections together
+ * use too much memory. */
+static size_t unread_limit(const struct conn *c)
+{
+	size_t limit = c->l->config.max_unread;
+
+	return listener_memory_short(c->l) && limit > LINE_SMALL ? LINE_SMALL : limit;
 }
 
 bool conn_is_congested(const struct conn *c)
 {
-	size_t max = c->l->config.max_unread;
+	size_t max = unread_limit(c);
 	size_t headroom = max / 4 < REPLY_HEADROOM ? max / 4 : REPLY_HEADROOM;
 
 	return load(c) > max - headroom;
@@ -289,7 +295,7 @@ bool conn_is_congested(const struct conn *c)
 
 bool conn_is_light(const struct conn *c)
 {
-	return load(c) <= c->l->config.max_unread / 2;
+	return load(c) <= unread_limit(c) / 2;
 }
 
 /* Returns the number of bytes to read now; 0 means none, and c is held. */

@@ -5,7 +5,12 @@
 
 #include "net/listener/listener_private.h"
 
-enum { OUT_KEPT = 4096 /* bytes of buffer that a connection keeps for its next replies */ };
+enum {
+	OUT_KEPT = 4096, /* bytes of buffer that a connection keeps for its next replies */
+	/* Bytes per send(). A socket's buffer has room again only when a whole piece was read, and
+	 * that is how a slow reader differs from a client that does not read. */
+	SEND_PIECE = 3584
+};
 
 void conn_mark_dirty(struct conn *c)
 {
@@ -54,47 +59,52 @@ void conn_write_failed(struct conn *c)
 	conn_update(c);
 }
 
+/* Sends until the socket is full; 0 or negative errno. */
+static int send_pieces(struct conn *c)
+{
+	ssize_t n = 0;
+
+	for (; n >= 0 && conn_unwritten(c) > 0; c->sent += n > 0 ? (size_t)n : 0) {
+		size_t left = conn_unwritten(c);
+		n = send(c->fd, c->out.data + c->sent, left < SEND_PIECE ? left : SEND_PIECE,
+		         MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
+	return n < 0 && errno != EAGAIN && errno != EINTR ? -errno : 0;
+}
+
 void conn_write(struct conn *c)
 {
-	ssize_t n;
+	size_t before = conn_unwritten(c);
 
-	if (c->dead || conn_unwritten(c) == 0)
+	if (c->dead || before == 0)
 		return;
-	n = send(c->fd, c->out.data + c->sent, conn_unwritten(c), MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+	if (send_pieces(c) < 0) {
 		conn_write_failed(c);
 		return;
 	}
-	if (n > 0) {
-		c->sent += (size_t)n;
+	if (conn_unwritten(c) < before) {
 		conn_touch(c);
 		c->write_progress_us = c->active_us;
 		drop_written(c);
+	} else if (!c->blocked) {
+		c->write_progress_us = clock_mono_us();
 	}
 	c->blocked = conn_unwritten(c) > 0;
-	c->impatient = c->impatient && c->blocked;
 	if (conn_is_light(c))
 		conn_release(c, HOLD_REPLIES);
 	conn_update(c);
 }
 
-/* Returns the limit for unread replies of c, which is lower while all connections together use
- * too much memory. */
-static size_t unread_limit(const struct conn *c)
+void listener_expect(struct listener *l, uint64_t conn, ptrdiff_t bytes)
 {
-	const struct listener_config *config = &c->l->config;
-	size_t limit = config->max_unread;
+	struct conn *c = idmap_get(&l->by_id, conn);
 
-	return listener_memory_short(c->l) && limit > LINE_SMALL ? LINE_SMALL : limit;
+	if (c)
+		c->expected += (size_t)bytes;
 }
 
-static bool fits(const struct conn *c, size_t n)
-{
-	size_t limit = unread_limit(c), unwritten = conn_unwritten(c);
-
-	return n <= limit && unwritten <= limit - n;
-}
-
+/* No reply is refused for its size: a connection with too many waiting ones is not read
+ * (conn_is_congested()), so what is answered here are the lines that were read before. */
 bool conn_reply(struct conn *c, struct slice text)
 {
 	if (c->unanswered > 0)
@@ -102,12 +112,12 @@ bool conn_reply(struct conn *c, struct slice text)
 	conn_mark_dirty(c);
 	if (c->quiet || c->dead || c->closing)
 		return false;
-	if (!fits(c, text.n) && !c->blocked)
+	if (!c->blocked && conn_is_congested(c))
 		conn_write(c); /* the client may be reading, so this turn's replies can go out now */
 	if (c->dead)
 		return false;
 	c->out.max = SIZE_MAX / 2;
-	if (!fits(c, text.n) || buf_append_slice(&c->out, text) < 0) {
+	if (buf_append_slice(&c->out, text) < 0) {
 		conn_turn_quiet(c);
 		return false;
 	}

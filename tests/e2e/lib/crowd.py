@@ -20,6 +20,10 @@ def event(**more):
     return json.dumps({"client_id": "1.2", "name": "x", "params": {"session_id": 1, "engagement_time_msec": 1, **more}})
 
 
+def warned():
+    return (json.dumps({"client_id": "1.2", "name": "refund", "params": {"value": 1}}) + "\n").encode() * 500
+
+
 def payload(name, n, **beside):
     return json.dumps({"client_id": "1.2", **beside, "events": [{"name": name, "params": {}}] * n})
 
@@ -37,9 +41,11 @@ FLOODS = {  # what each connection writes without end
     "large envelopes": (payload("x", 1000, user_properties=PROPERTIES) + "\n").encode(),
     "skipped lines": b"x" * SIZE,
     "unread replies": b"no JSON\n" * (8 << 10),
+    "warned lines": warned(),
+    "unread warnings": warned(),
     "connect and close": b"",
 }
-REREADS = {"refused lines", "good lines", "fat refused lines", "fat good lines", "fat payloads", "large envelopes"}
+REREADS = {"refused lines", "good lines", "fat refused lines", "fat good lines", "fat payloads", "large envelopes", "warned lines"}
 
 
 class Crowd:
