@@ -19,6 +19,11 @@ static void make_one_line(char *text, size_t size, size_t wanted)
 			text[i] = '?';
 }
 
+const char *err_text(int code)
+{
+	return code == -E_DAMAGED ? "the file is damaged" : strerror(-code);
+}
+
 int err_set(struct err *err, int code, const char *fmt, ...)
 {
 	va_list ap;

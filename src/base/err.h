@@ -4,6 +4,13 @@
 
 #include "base/macros.h"
 
+/* A file is not as its own program writes it. No errno has this value (the kernel's end at 4095):
+ * EUCLEAN, for one, is the file system's own damage, and says nothing of the file. */
+enum { E_DAMAGED = 4096 };
+
+/* What a returned code means, as strerror(-code) would say it. */
+const char *err_text(int code);
+
 struct err {
 	/* What happened, where, and what to do next; no newline; never contains a secret */
 	char text[512];

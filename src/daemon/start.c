@@ -132,7 +132,7 @@ static int open_store(struct daemon *d, struct store **ret, struct err *err)
 	r = store_open(ret, &config, clock_wall_us(), err);
 	if (r == 0)
 		remember_asides(d, config.path);
-	if (r != -EUCLEAN)
+	if (r != -E_DAMAGED)
 		return r;
 	log_error("%s", err->text);
 	r = store_set_aside(&config, clock_wall_us(), d->set_aside, sizeof(d->set_aside), err);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "base/log.h"
 #include "ga4/limits.h"
 
@@ -34,7 +35,7 @@ static void mark_done(struct job *job)
 	if (job->result < 0)
 		log_warning("the number of events in flight could not be noted (%s): after a crash more may be sent "
 		            "twice",
-		            strerror(-job->result));
+		            err_text(job->result));
 	if (j->job.bound == m->asked)
 		m->known = m->asked;
 	free(j);

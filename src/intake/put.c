@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "event/payload.h"
 #include "intake/intake_private.h"
 
@@ -84,7 +85,7 @@ static void explain(const struct job_put *job, struct finding *ret)
 		       "the outbox could not be written (%s): whether the line is stored is unknown; send it again "
 		       "with "
 		       "its dedup_key",
-		       strerror(-job->job.result));
+		       err_text(job->job.result));
 }
 
 /* The line's text no longer exists, so it is composed again from the parsed events, one line per event. Each repeats

@@ -107,13 +107,13 @@ needs_strace = pytest.mark.skipif(not shutil.which("strace") or "tsan" in str(BU
 @needs_strace
 @pytest.mark.parametrize("suffix", ["", "-wal", ".lock", ".ballast"])
 @pytest.mark.parametrize("fault", ["openat:error=EMFILE:when=1", "openat:error=EIO:when=1", "openat:error=ENFILE:when=1",
-                                   "pread64:error=EIO:when=1",
+                                   "openat:error=EUCLEAN:when=1", "pread64:error=EIO:when=1", "pread64:error=EUCLEAN:when=1",
                                    "lstat,newfstatat,statx:error=EIO:when=1", "lstat,newfstatat,statx:error=ENOMEM:when=2",
                                    "fstat,newfstatat,statx:error=EACCES:when=3"])
 def test_a_look_that_fails_once(killed, suffix, fault):
     """At the first look, or a later one. It may be tried again inside; if not, it is an error, and the next start finds all."""
     path = f"{killed.db}{suffix}"
-    killed.allow(r"outbox.*(Too many open files|Input/output|Cannot allocate|Permission denied|cannot be read|SQLite error)")
+    killed.allow(r"outbox.*(Too many open files|Input/output|Cannot allocate|Permission denied|needs cleaning|cannot be read|SQLite error)")
     injected(killed, path, fault)
     killed.write_config()
     killed.spawn()

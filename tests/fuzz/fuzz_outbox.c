@@ -362,7 +362,7 @@ static void read_write(void)
 	char aside[200];
 	int r = store_open(&st, &config, T0, &err);
 
-	if (r == -EUCLEAN) {
+	if (r == -E_DAMAGED) {
 		CHECK(store_set_aside(&config, T0, aside, sizeof(aside), &err) == 0);
 		CHECK(store_open(&st, &config, T0, &err) == 0);
 		r = 0;

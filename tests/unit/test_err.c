@@ -22,6 +22,14 @@ static void set_writes_and_returns_the_code(void **state)
 	assert_int_equal(err_set(NULL, -ENOMEM, "nobody hears"), -ENOMEM);
 }
 
+static void each_code_has_a_text(void **state)
+{
+	(void)state;
+	assert_string_equal(err_text(-EINVAL), strerror(EINVAL));
+	assert_string_equal(err_text(-EUCLEAN), strerror(EUCLEAN));
+	assert_string_equal(err_text(-E_DAMAGED), "the file is damaged");
+}
+
 static void prefix_comes_before(void **state)
 {
 	struct err e;
@@ -78,6 +86,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(set_writes_and_returns_the_code),
+	        cmocka_unit_test(each_code_has_a_text),
 	        cmocka_unit_test(prefix_comes_before),
 	        cmocka_unit_test(no_control_character_survives),
 	        cmocka_unit_test(long_text_is_cut_on_a_character),

@@ -401,7 +401,7 @@ static void damaged_header_is_set_aside(void **state)
 
 	fixture_close(f);
 	destroy(f->path, 0, 100);
-	assert_int_equal(store_open(&f->st, &f->config, T0, &f->err), -EUCLEAN);
+	assert_int_equal(store_open(&f->st, &f->config, T0, &f->err), -E_DAMAGED);
 	assert_int_equal(store_set_aside(&f->config, T0, aside, sizeof(aside), &f->err), 0);
 	assert_non_null(strstr(aside, "outbox.db.corrupt-20231114T221320Z"));
 	assert_true(file_size(aside) > 0);
@@ -451,7 +451,7 @@ static void damaged_schema_is_set_aside(void **state)
 	put(f, f->web, "1.2", "refund");
 	fixture_close(f);
 	destroy(f->path, 100, 3000); /* the header stays ours */
-	assert_int_equal(store_open(&f->st, &f->config, T0, &f->err), -EUCLEAN);
+	assert_int_equal(store_open(&f->st, &f->config, T0, &f->err), -E_DAMAGED);
 }
 
 static void set_aside_without_a_mark_goes_by_the_clock(void **state)
@@ -508,11 +508,11 @@ static void damage_met_later_is_found_at_the_next_start(void **state)
 	assert_int_equal(fixture_open(f), 0);
 	job_list_init(&j, no_done);
 	j.max_rows = 1000;
-	assert_int_equal(run_read(f->st, &j.job), -EUCLEAN);
+	assert_int_equal(run_read(f->st, &j.job), -E_DAMAGED);
 	job_list_clear(&j);
 	assert_true(f->st->fatal);
 	fixture_close(f);
-	assert_int_equal(store_open(&f->st, &f->config, T0, &f->err), -EUCLEAN);
+	assert_int_equal(store_open(&f->st, &f->config, T0, &f->err), -E_DAMAGED);
 	/* By looking at the pages, not because the look itself failed. */
 	assert_non_null(strstr(f->err.text, "the file is damaged"));
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/log.h"
 
 enum {
@@ -73,7 +74,7 @@ static void settle_done(struct job *job)
 		if (!s->commit_failing)
 			log_warning("outcomes of requests could not be committed (%s): trying again every second; "
 			            "with %d waiting, sending stops",
-			            strerror(-job->result), UNCOMMITTED_MAX);
+			            err_text(job->result), UNCOMMITTED_MAX);
 		s->commit_failing = true;
 		TAILQ_INSERT_TAIL(&s->failed, j, link);
 		return;

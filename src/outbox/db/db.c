@@ -76,7 +76,7 @@ int trouble_errno(enum trouble t)
 	case TROUBLE_FULL:
 		return -ENOSPC;
 	case TROUBLE_CORRUPT:
-		return -EUCLEAN;
+		return -E_DAMAGED;
 	case TROUBLE_FAILED:
 	case TROUBLE_UNKNOWN:
 		return -EIO;
@@ -158,7 +158,7 @@ int db_check_pages(struct db *db, enum db_check how, struct err *err)
 		if (has_failed_reads(db)) /* the text then reports each unread page as damaged */
 			r = err_set(err, -EIO, "not all of the file can be read: Input/output error");
 		else if (!text || strcmp(text, "ok") != 0)
-			r = err_set(err, -EUCLEAN, "%s", text ? text : "SQLite's check gave no answer");
+			r = err_set(err, -E_DAMAGED, "%s", text ? text : "SQLite's check gave no answer");
 	}
 	sqlite3_finalize(stmt);
 	return r;

@@ -42,7 +42,7 @@ struct db {
  * later. */
 void db_init_sqlite(void);
 /* Opens path (or a URI) with the relay's settings; flags are SQLite's. Returns 0, -EIO, -ENOSPC,
- * -EUCLEAN, … */
+ * -E_DAMAGED, … */
 int db_open(struct db *db, const char *path, int flags, const char *vfs, struct err *err) MUST_CHECK;
 /* Prepares all statements of sql.h; the schema must exist. */
 int db_prepare(struct db *db, struct err *err) MUST_CHECK;
@@ -57,7 +57,7 @@ enum db_check {
 	DB_CHECK_QUICK, /* does not compare indexes with their tables */
 	DB_CHECK_WHOLE,
 };
-/* Reads every page. Returns 0 if the file is sound; -EUCLEAN with SQLite's first problem in err,
+/* Reads every page. Returns 0 if the file is sound; -E_DAMAGED with SQLite's first problem in err,
  * which may be several lines; -EIO if not all pages could be read. */
 int db_check_pages(struct db *db, enum db_check how, struct err *err) MUST_CHECK;
 
@@ -104,7 +104,7 @@ int db_checkpoint(struct db *db, bool truncate) MUST_CHECK;
  * db_checkpoint() some commits later has little to sync. The WAL is not restarted. Returns 1 if
  * done, 0 if not supported for this database, or -EIO with trouble set. */
 int db_copy_ahead(struct db *db) MUST_CHECK;
-/* Returns the trouble as a negative errno: -ENOSPC, -EIO or -EUCLEAN. */
+/* Returns the trouble as a negative errno: -ENOSPC, -EIO or -E_DAMAGED. */
 int trouble_errno(enum trouble t);
 
 #endif

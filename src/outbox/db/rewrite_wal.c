@@ -45,9 +45,7 @@ struct wal {
 
 static int failed(const struct wal *w, const char *what, int rc, int saved_errno, struct err *err)
 {
-	/* EUCLEAN here would come from the file system, but for our callers it means an outbox
-	 * to be set aside. */
-	int r = rc == SQLITE_FULL ? -ENOSPC : saved_errno && saved_errno != EUCLEAN ? -saved_errno : -EIO;
+	int r = rc == SQLITE_FULL ? -ENOSPC : saved_errno ? -saved_errno : -EIO;
 
 	return err_set(err, r, "%s cannot be %s: %s (SQLite error %d)", w->name, what,
 	               saved_errno ? strerror(saved_errno) : sqlite3_errstr(rc), rc);

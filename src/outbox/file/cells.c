@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "base/err.h"
 #include "base/utf8.h"
 
 enum { LEAF_OF_TABLE = 13, LEAF_HEADER = 8, FILE_HEADER = 100 };
@@ -95,7 +96,7 @@ static int read_chain(struct cells *c, uint32_t number, size_t left)
 		size_t n = left < p->usable - 4 ? left : p->usable - 4;
 
 		if (c->chained_left == 0 || pages_read(p, number, page) < 0) {
-			r = -EUCLEAN;
+			r = -E_DAMAGED;
 			break;
 		}
 		c->chained_left--;
@@ -141,15 +142,15 @@ static int read_record(struct slice record, struct cell *ret)
 	uint64_t header_size, type;
 
 	if (!take_varint(record, &at, &header_size) || header_size > record.n)
-		return -EUCLEAN;
+		return -E_DAMAGED;
 	value_at = (size_t)header_size;
 	for (ret->n = 0; at < header_size; ret->n++) {
 		if (ret->n == CELL_VALUES_MAX || !take_varint(record, &at, &type) || at > header_size ||
 		    !take_value(record, value_at, type, &ret->values[ret->n]))
-			return -EUCLEAN;
+			return -E_DAMAGED;
 		value_at += width_of(type);
 	}
-	return value_at == record.n ? 0 : -EUCLEAN;
+	return value_at == record.n ? 0 : -E_DAMAGED;
 }
 
 static int read_spilled(struct cells *c, struct slice local, uint32_t first, uint64_t total, struct cell *ret)
@@ -157,7 +158,7 @@ static int read_spilled(struct cells *c, struct slice local, uint32_t first, uin
 	int r;
 
 	if (total > c->spill.max)
-		return -EUCLEAN;
+		return -E_DAMAGED;
 	buf_clear(&c->spill);
 	r = buf_append_slice(&c->spill, local);
 	if (r == 0)
@@ -172,14 +173,14 @@ int cells_read(struct cells *c, const unsigned char *page, uint32_t number, uint
 	uint64_t total;
 
 	if (!take_varint(whole, &at, &total) || !take_varint(whole, &at, &ret->id))
-		return -EUCLEAN;
+		return -E_DAMAGED;
 	local = local_part(total, c->pages->usable);
 	if (local > whole.n - at || local > c->local_left)
-		return -EUCLEAN;
+		return -E_DAMAGED;
 	c->local_left -= local;
 	if (local == total)
 		return read_record((struct slice){whole.p + at, local}, ret);
 	if (local + 4 > whole.n - at)
-		return -EUCLEAN;
+		return -E_DAMAGED;
 	return read_spilled(c, (struct slice){whole.p + at, local}, pages_be32(page + at + local), total, ret);
 }

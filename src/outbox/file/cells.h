@@ -39,7 +39,7 @@ void cells_free(struct cells *c);
 /* Starts a page. Returns its number of cells, or 0 if it is not a leaf page of a table. */
 uint32_t cells_begin(struct cells *c, const unsigned char *page, uint32_t number);
 /* Reads the cell with that index. Texts point into page or into c and are valid until the next
- * call. Returns 0, -EUCLEAN (not a valid row) or -ENOMEM. */
+ * call. Returns 0, -E_DAMAGED (not a valid row) or -ENOMEM. */
 int cells_read(struct cells *c, const unsigned char *page, uint32_t number, uint32_t index,
                struct cell *ret) MUST_CHECK;
 

@@ -146,7 +146,7 @@ static int copy_rows(struct salvage *s, struct err *err)
 	if (r == 0)
 		r = db_exec(s->db, "COMMIT", err);
 	if (r == 0 && s->rows == 0)
-		r = err_set(err, -EUCLEAN, "nothing in it is of ga4relay, or can be read");
+		r = err_set(err, -E_DAMAGED, "nothing in it is of ga4relay, or can be read");
 	return r;
 }
 

@@ -16,7 +16,7 @@ struct salvaged {
 };
 
 /* Copies every row in the file's pages (including its WAL) into ret, a temporary SQLite database
- * with our schema, which is private and deleted when it is closed. Returns -EUCLEAN if no row
+ * with our schema, which is private and deleted when it is closed. Returns -E_DAMAGED if no row
  * was found. */
 int salvage(struct db *ret, const char *path, bool with_wal, struct salvaged *ret_what, struct err *err) MUST_CHECK;
 

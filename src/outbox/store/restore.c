@@ -207,13 +207,13 @@ static int check_backup(struct store *st, struct store_restored *ret, struct err
 
 	if (store_lacks_wal(st))
 		return err_set(
-		        err, -EUCLEAN,
+		        err, -E_DAMAGED,
 		        "%s was copied without its -wal file, which may hold what was written last: copy both, "
 		        "or bring back what is in it: ga4relay-ctl --offline %s export | ga4relay-ctl send -",
 		        st->path, st->path);
 	store_check(st, &check);
 	if (!check.sound)
-		return err_set(err, -EUCLEAN,
+		return err_set(err, -E_DAMAGED,
 		               "%s is damaged (%.200s); bring back what is readable instead: ga4relay-ctl --offline "
 		               "%s export | ga4relay-ctl send -",
 		               st->path, check.problem, st->path);

@@ -189,7 +189,7 @@ static int check_suspect(struct store *st, struct err *err)
 		return 0;
 	st->check = true;
 	r = db_check_pages(&st->db, DB_CHECK_QUICK, err);
-	return r == -EUCLEAN ? err_set(err, r, "the file is damaged") : r;
+	return r == -E_DAMAGED ? err_set(err, r, "the file is damaged") : r;
 }
 
 static int set_modes(struct store *st, struct err *err)
@@ -235,7 +235,7 @@ static int try_database(struct store *st, struct err *err)
 	if (st->db.trouble != TROUBLE_NONE)
 		r = err_set(err, trouble_errno(st->db.trouble), "%s", st->db.trouble_text);
 	else if (r < 0)
-		err_set(err, r, "%s", strerror(-r));
+		err_set(err, r, "%s", err_text(r));
 	return r;
 }
 
@@ -244,7 +244,7 @@ static int open_database(struct store *st, struct err *err)
 {
 	int r = try_database(st, err);
 
-	if (r != -EUCLEAN || st->config.read_only || st->check)
+	if (r != -E_DAMAGED || st->config.read_only || st->check)
 		return r;
 	log_warning("outbox %s: %s; reading it again to be sure", st->path, err->text);
 	db_close(&st->db, false);
@@ -304,7 +304,7 @@ static int settle_file(struct store *st, int64_t wall_us, struct err *err)
 	if (r < 0)
 		return r;
 	if (file == OUTBOX_DAMAGED || file == OUTBOX_STRANGE)
-		return err_set(err, -EUCLEAN, "outbox %s: its header is damaged", st->path);
+		return err_set(err, -E_DAMAGED, "outbox %s: its header is damaged", st->path);
 	if (!st->config.read_only)
 		r = settle_wal(st, wall_us, err);
 	return r == 0 && file == OUTBOX_MISSING ? make_file(st, err) : r;
@@ -393,7 +393,7 @@ static int open_all(struct store *st, int64_t wall_us, struct err *err)
 		r = space_prepare(st, err);
 	if (found && r == 0)
 		r = open_database(st, err);
-	if (r == -EUCLEAN && st->config.read_only) {
+	if (r == -E_DAMAGED && st->config.read_only) {
 		snprintf(st->damage, sizeof(st->damage), "%s", err->text);
 		return take_salvaged(st, err);
 	}
@@ -413,7 +413,7 @@ static int open_all(struct store *st, int64_t wall_us, struct err *err)
 		r = start_writing(st);
 	if (r < 0)
 		err_set(err, r, "outbox %s: cannot be written: %s", st->path,
-		        st->db.trouble != TROUBLE_NONE ? st->db.trouble_text : strerror(-r));
+		        st->db.trouble != TROUBLE_NONE ? st->db.trouble_text : err_text(r));
 	return r;
 }
 
@@ -602,7 +602,7 @@ int store_stream_id(struct store *st, struct slice name, uint32_t *ret, struct e
 		return err_set(err, r, "outbox %s: stream %.*s cannot be numbered: %s", st->path, SLICE_ARG(name),
 		               r == -ENOSPC && st->db.trouble == TROUBLE_NONE
 		                       ? "255 names were used already; a removed one cannot be used again"
-		                       : strerror(-r));
+		                       : err_text(r));
 	*ret = wish.sid;
 	return 0;
 }

@@ -23,7 +23,7 @@ enum pause_word { PAUSE_UNSET, PAUSE_PAUSED, PAUSE_RESUMED };
 enum { STORE_NAME_MAX = 64, STORE_STREAMS_MAX = 256, STORE_PATH_MAX = 4096 };
 
 /* Opens or creates the outbox. Errors: -EBUSY another process holds it (exit 75); -EPROTO not an
- * outbox of ga4relay, or of a newer version (exit 78); -EUCLEAN a damaged outbox (the daemon
+ * outbox of ga4relay, or of a newer version (exit 78); -E_DAMAGED a damaged outbox (the daemon
  * calls store_set_aside()); -ENOSPC, -EACCES, -EIO, … The file is unchanged on -EPROTO and
  * -EBUSY. */
 int store_open(struct store **ret, const struct store_config *config, int64_t wall_us, struct err *err) MUST_CHECK;
@@ -70,7 +70,7 @@ int store_find_asides(const char *path, struct store_asides *ret, struct err *er
 int store_remove_aside(const char *path, void (*said)(const char *name), struct err *err) MUST_CHECK;
 /* Restores a backup in place of the outbox of a stopped relay. The existing outbox is set aside
  * with its WAL. Ids continue above those of both. If interrupted, nothing has changed, or the
- * next start completes it. Returns -EBUSY if a process uses one of the two, -EUCLEAN if the
+ * next start completes it. Returns -EBUSY if a process uses one of the two, -E_DAMAGED if the
  * backup is damaged, -EPROTO if one is not an outbox of ga4relay, or of a newer version. */
 struct store_restored {
 	uint64_t events, next_id;
