@@ -195,7 +195,7 @@ def chunk(size, data=GOOD, end=b"\r\n", last=b"0\r\n\r\n"):
     head(CHUNKED, CHUNKED) + IN_CHUNKS, head(CHUNKED + ", chunked") + IN_CHUNKS, head("Transfer-Encoding: gzip") + IN_CHUNKS,
     head("Transfer-Encoding: identity", LENGTH) + GOOD, head("Transfer_Encoding: chunked", LENGTH) + GOOD,
     head("Transfer-Encoding: chunked;x=1") + IN_CHUNKS, head("Transfer-Encoding:", LENGTH) + GOOD,
-    chunk(b"0x%x" % len(GOOD)), chunk(b"+%x" % len(GOOD)), chunk(b" %x" % len(GOOD)), chunk(b""), chunk(b";x"),
+    chunk(b"0x%x" % len(GOOD)), chunk(b"+%x" % len(GOOD)), chunk(b" %x" % len(GOOD)), chunk(b"%x zz" % len(GOOD)), chunk(b""), chunk(b";x"),
     chunk(b"%x\n" % len(GOOD)), chunk(b"%x" % len(GOOD), end=b"\n"), chunk(b"%x" % len(GOOD), end=b""),
     chunk(b"%x" % (len(GOOD) - 1)), chunk(b"%x;a\0b" % len(GOOD)), chunk(b"%x;a\nb" % len(GOOD)),
     chunk(b"%x" % len(GOOD), last=b"0\n\n"), chunk(b"%x" % len(GOOD), last=b"0\r\nContent-Length: 5\r\n\r\n"),

@@ -13,12 +13,13 @@
 enum { LENGTH_DIGITS = 18, SIZE_DIGITS = 15, EXTENSION_MAX = 1024 };
 
 enum framing_state {
-	AT_START, /* before a request; empty lines are allowed here */
-	IN_LINE,  /* the request line */
-	IN_NAME,  /* in a header's name, or at the empty line */
-	IN_VALUE, /* in a header's value */
-	IN_BODY,  /* in a body of known length */
-	IN_SIZE,  /* in a chunk's size */
+	AT_START,   /* before a request; empty lines are allowed here */
+	IN_LINE,    /* the request line */
+	IN_NAME,    /* in a header's name, or at the empty line */
+	IN_VALUE,   /* in a header's value */
+	IN_BODY,    /* in a body of known length */
+	IN_SIZE,    /* in a chunk's size */
+	AFTER_SIZE, /* in blanks behind it, which end it or an extension follows */
 	IN_EXTENSION,
 	IN_CHUNK,
 	AFTER_CHUNK, /* at the CR LF that ends the chunk */
@@ -237,10 +238,23 @@ static void on_size_byte(struct http_framing *f, char *c)
 	} else if (f->n > 0 && *c == '\r') {
 		go(f, SIZE_LF);
 	} else if (f->n > 0 && (*c == ';' || *c == ' ' || *c == '\t')) {
-		go(f, IN_EXTENSION);
+		go(f, *c == ';' ? IN_EXTENSION : AFTER_SIZE);
 		*c = ' ';
 	} else {
 		fail(f, "a chunk's size that is none");
+	}
+}
+
+static void on_byte_after_size(struct http_framing *f, char *c)
+{
+	if (*c == '\r') {
+		go(f, SIZE_LF);
+	} else if ((*c != ';' && *c != ' ' && *c != '\t') || ++f->n > EXTENSION_MAX) {
+		fail(f, "a chunk's size that is none");
+	} else {
+		if (*c == ';')
+			go(f, IN_EXTENSION);
+		*c = ' ';
 	}
 }
 
@@ -289,6 +303,7 @@ static void on_lf(struct http_framing *f, char c)
 	case IN_VALUE:
 	case IN_BODY:
 	case IN_SIZE:
+	case AFTER_SIZE:
 	case IN_EXTENSION:
 	case IN_CHUNK:
 	case AFTER_CHUNK:
@@ -313,6 +328,9 @@ static void on_byte(struct http_framing *f, char *c)
 		break;
 	case IN_SIZE:
 		on_size_byte(f, c);
+		break;
+	case AFTER_SIZE:
+		on_byte_after_size(f, c);
 		break;
 	case IN_EXTENSION:
 		on_extension_byte(f, c);
