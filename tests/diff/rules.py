@@ -468,7 +468,7 @@ class Judge:
     def on_timestamp_micros(self, node):
         when = self.time(node, node.written)
         if self.shape == 'event':
-            self.events[0][2] = when
+            self.events[0][2] = when or self.events[0][2]
         else:
             self.payload_time = when
 
@@ -527,7 +527,7 @@ class Judge:
     def emptied(self, parent, node):
         """What the rules emptied is left out."""
         left = node.value if node.kind == 'array' else node.members
-        if self.drops() and node.kind in ('array', 'object') and node.filled and not left:
+        if node.kind in ('array', 'object') and node.filled and not left:
             self.drop(parent, node)
             return True
         return False
@@ -550,7 +550,8 @@ class Judge:
                 self.hashed(node, member, where)
             elif key not in ADDRESS_PLAIN or member.kind != 'string':
                 self.say(member.start, 'E', 'VALUE_INVALID', where)
-        self.emptied(parent, node)
+        if self.drops():
+            self.emptied(parent, node)
 
     def on_user_data(self, node):
         one_of = {'sha256_email_address': self.hashed, 'sha256_phone_number': self.hashed, 'address': self.address}
@@ -669,7 +670,7 @@ class Judge:
             elif key == 'params':
                 self.event_params(event, node, where)
             elif key == 'timestamp_micros':
-                entry[2] = self.time(node, where)
+                entry[2] = self.time(node, where) or entry[2]
             else:
                 self.say(node.start, 'E', 'VALUE_INVALID', where)
         self.event_end(event, path)
