@@ -15,6 +15,9 @@ void log_init(enum log_level level, bool journald);
 /* True if stderr is connected to the journal (compares $JOURNAL_STREAM with fstat). */
 bool log_stderr_is_journal(void);
 void log_set_level(enum log_level level);
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+/* json: each line is an object with the members time, level and message; the fields of a batch are members too. */
+void log_set_format(enum log_format format);
 enum log_level log_get_level(void);
 /* Parses "error", "warning", "info" or "debug". Returns 0 or -EINVAL. */
 int log_level_parse(const char *name, enum log_level *ret) MUST_CHECK;

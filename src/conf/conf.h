@@ -30,6 +30,9 @@ struct conf_stream {
 	bool paused; /* the file's value; ga4relay-ctl overrides it */
 };
 
+/* Behind control.socket: the socket of control.read_group. */
+#define CONTROL_READ_SUFFIX ".read"
+
 struct conf {
 	char *path; /* file it was read from; NULL: built in (sandbox) */
 	struct conf_stream *streams;
@@ -45,7 +48,7 @@ struct conf {
 		int64_t reply_patience_us, idle_timeout_us;
 	} listen;
 	struct {
-		char *socket, *group;
+		char *socket, *group, *read_group;
 	} control;
 	struct {
 		char *path;
@@ -68,11 +71,12 @@ struct conf {
 		bool allow_plaintext;
 	} delivery;
 	struct {
-		char *listen;
+		char *listen, *metrics;
 		char **hosts; /* NULL-terminated */
 	} http;
 	struct {
 		enum log_level level;
+		enum log_format format;
 	} log;
 };
 

@@ -8,6 +8,8 @@
 #include "conf/reader.h"
 #include "conf/url.h"
 
+enum { SOCKET_PATH_MAX = 107 };
+
 static unsigned line_of(const struct reader *rd, const char *option)
 {
 	size_t n;
@@ -115,6 +117,12 @@ static int check_pairs(const struct reader *rd)
 	if (strcmp(c->listen.socket, c->control.socket) == 0)
 		return reader_fail(rd, line_of_either(rd, "control.socket", "listen.socket"), "control.socket",
 		                   "must not be listen.socket");
+	if (c->http.metrics[0] && strcmp(c->http.metrics, c->http.listen) == 0)
+		return reader_fail(rd, line_of(rd, "http.metrics"), "http.metrics",
+		                   "must not be http.listen, which serves /metrics and /healthz too");
+	if (c->control.read_group[0] && strlen(c->control.socket) + strlen(CONTROL_READ_SUFFIX) > SOCKET_PATH_MAX)
+		return reader_fail(rd, line_of_either(rd, "control.socket", "control.read_group"), "control.socket",
+		                   "is too long: with read_group a second socket has .read behind this name");
 	return 0;
 }
 

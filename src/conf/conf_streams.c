@@ -173,6 +173,7 @@ static int read_secret(const struct group *g, struct conf_stream *s)
 	} sources[] = {
 	        {"api_secret_file", &source.file},
 	        {"api_secret_credential", &source.credential},
+	        {"api_secret_env", &source.variable},
 	        {"api_secret", &source.text},
 	};
 	const char *chosen = "api_secret_file";
@@ -191,10 +192,11 @@ static int read_secret(const struct group *g, struct conf_stream *s)
 	}
 	source.option = member_name(g, chosen, shown);
 	if (n != 1)
-		return reader_fail(
-		        g->rd, source.line, source.option,
-		        "stream \"%s\" needs exactly one of api_secret_file, api_secret_credential and api_secret",
-		        s->name);
+		return reader_fail(g->rd, source.line, source.option,
+		                   "stream \"%s\" needs exactly one of api_secret_file, api_secret_credential, "
+		                   "api_secret_env and "
+		                   "api_secret",
+		                   s->name);
 	if (source.file)
 		s->secret_file = strdup(source.file);
 	if (source.credential)

@@ -45,6 +45,8 @@ static const struct option_word level_words[] = {
         {NULL, 0},
 };
 
+static const struct option_word format_words[] = {{"text", LOG_FORMAT_TEXT}, {"json", LOG_FORMAT_JSON}, {NULL, 0}};
+
 #define VALIDATION_RANGE .range = "standard, strict, off"
 #define AMBIGUOUS_RANGE .range = "retry, park"
 
@@ -78,6 +80,8 @@ static const struct conf_option_info rows[] = {
          HELP("socket for ga4relay-ctl")},
         {GROUP("control.group", ""), MEMBER(control.group), FIXED,
          HELP("group that may use ga4relay-ctl (mode 0660); empty: the owner alone (0600)")},
+        {GROUP("control.read_group", ""), MEMBER(control.read_group), FIXED,
+         HELP("group that may use the commands that change nothing, by control.socket with .read behind it")},
 
         {PATH("outbox.path", "/var/lib/ga4relay/outbox.db"), MEMBER(outbox.path), FIXED,
          HELP("the database that holds events until they are delivered")},
@@ -146,10 +150,16 @@ static const struct conf_option_info rows[] = {
          .how.may_be_empty = true, .range = "address:port, [address]:port or unix:path",
          HELP("the HTTP door, such as 127.0.0.1:8125; empty: off")},
         {NAMED("http.hosts", "list of strings", "localhost 127.0.0.1 [::1]"), .how.type = OPTION_NAMES,
-         MEMBER(http.hosts), FIXED, .range = "1 to 64 names, without a port", HELP("accepted Host headers")},
+         MEMBER(http.hosts), FIXED, .range = "1 to 64 names, without a port",
+         HELP("accepted Host headers; an IP address is always accepted")},
+        {NAMED("http.metrics", "address", ""), .how.type = OPTION_LISTEN, MEMBER(http.metrics), FIXED,
+         .how.may_be_empty = true, .range = "address:port, [address]:port or unix:path",
+         HELP("serves /metrics and /healthz alone, for scrapers and probes; empty: off")},
 
         {WORD("log.level", "info", level_words), MEMBER(log.level), RELOADABLE,
          .range = "error, warning, info, debug", HELP("how much is logged")},
+        {WORD("log.format", "text", format_words), MEMBER(log.format), RELOADABLE, .range = "text, json",
+         HELP("json: one object a line")},
 };
 
 static const struct conf_option_info stream_rows[] = {
@@ -160,6 +170,8 @@ static const struct conf_option_info stream_rows[] = {
         {PATH("api_secret_file", ""), RELOADABLE, HELP("a file that holds the API secret")},
         {TEXT("api_secret_credential", ""), RELOADABLE, .range = "a file's name in $CREDENTIALS_DIRECTORY",
          HELP("the API secret from systemd's LoadCredential=")},
+        {TEXT("api_secret_env", ""), RELOADABLE, .range = "a variable's name: letters, digits and _",
+         HELP("the API secret from the environment, for containers; removed from there once read")},
         {NAMED("api_secret", "string", ""), .how.type = OPTION_SECRET, RELOADABLE,
          .range = "1 to 512 printable characters", HELP("the API secret itself, in a file that others cannot read")},
         {URL("endpoint", ""), STREAM_MEMBER(endpoint), RELOADABLE, HELP("instead of delivery.endpoint")},

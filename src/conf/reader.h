@@ -31,10 +31,10 @@ int streams_read(const struct reader *rd) MUST_CHECK;
 /* Checks across options, then fills in derived values. Call after streams_read(). */
 int conf_check(const struct reader *rd) MUST_CHECK;
 
-/* Exactly one of file, credential and text is set. *ret is malloc'd; free it with secret_free(). No message contains
- * any of it. */
+/* Exactly one of file, credential, variable and text is set. *ret is malloc'd; free it with secret_free(). No message
+ * contains any of it. */
 struct secret_source {
-	const char *file, *credential, *text;
+	const char *file, *credential, *variable, *text;
 	unsigned line;
 	const char *option; /* its name in messages */
 };

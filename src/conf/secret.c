@@ -1,4 +1,5 @@
-/* secret.c - a stream's API secret: from a file, a systemd credential, or the configuration itself */
+/* secret.c - a stream's API secret: from a file, a systemd credential, the environment, or the configuration itself
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,12 +103,74 @@ static int read_credential(const struct reader *rd, const struct secret_source *
 	return read_secret_file(rd, source, path, ret);
 }
 
+/* ---- the environment ---- */
+
+/* What was taken from the environment: read once, and needed again at each reload. */
+struct taken {
+	struct taken *next;
+	char *secret;
+	char name[];
+};
+static struct taken *taken;
+
+static const char *find_taken(const char *name)
+{
+	for (const struct taken *t = taken; t; t = t->next)
+		if (strcmp(t->name, name) == 0)
+			return t->secret;
+	return NULL;
+}
+
+/* Overwrites the value where it lies, because /proc/PID/environ shows that memory. The name stays: unsetenv() would
+ * move entries that the resolver's threads may be reading. */
+static int take_variable(const char *name, char *value, const char **ret)
+{
+	size_t n = strlen(name) + 1;
+	struct taken *t = malloc(sizeof(*t) + n);
+
+	if (!t)
+		return -ENOMEM;
+	t->secret = strdup(value);
+	if (!t->secret) {
+		free(t);
+		return -ENOMEM;
+	}
+	memcpy(t->name, name, n);
+	t->next = taken;
+	taken = t;
+	explicit_bzero(value, strlen(value));
+	*ret = t->secret;
+	return 0;
+}
+
+static int read_variable(const struct reader *rd, const struct secret_source *source, char **ret)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+	const char *name = source->variable, *secret = find_taken(name);
+	char *value = getenv(name);
+
+	if (name[0] == '\0' || name[strspn(name, letters)] || (name[0] >= '0' && name[0] <= '9'))
+		return reader_fail(rd, source->line, source->option, "\"%.80s\" is no variable's name", name);
+	if (!secret && !value && rd->only_check) {
+		reader_warn(rd, source->line, source->option, "not looked at: $%.80s is not set here", name);
+		rd->conf->n_unseen++;
+		return 0;
+	}
+	if (!secret && !value)
+		return reader_fail(rd, source->line, source->option, "$%.80s is not set", name);
+	if (!secret && take_variable(name, value, &secret) < 0)
+		return reader_no_memory(rd);
+	return take_secret(rd, source, slice_of(secret), "", ret);
+}
+
 int secret_read(const struct reader *rd, const struct secret_source *source, char **ret)
 {
 	if (source->file)
 		return read_secret_file(rd, source, source->file, ret);
 	if (source->credential)
 		return read_credential(rd, source, ret);
+	if (source->variable)
+		return read_variable(rd, source, ret);
 	if (rd->others_can_read)
 		return reader_fail(
 		        rd, source->line, source->option,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -14,15 +15,20 @@
 static const struct command {
 	const char *name;
 	command_fn *run;
+	bool changes; /* not for control.read_group */
 } commands[] = {
-        {"status", control_status}, {"list", control_list},       {"show", control_show},
-        {"count", control_count},   {"export", control_export},   {"retry", control_retry},
-        {"hold", control_hold},     {"release", control_release}, {"drop", control_drop},
-        {"pause", control_pause},   {"resume", control_resume},   {"flush", control_flush_waiting},
-        {"tap", control_tap},       {"metrics", control_metrics}, {"version", control_version},
-        {"paths", control_paths},   {"reload", control_reload},   {"log-level", control_log_level},
-        {"backup", control_backup}, {"check", control_check},     {"validate", control_validate},
-        {"doctor", control_doctor}, {"probe", control_probe},
+        {"status", control_status, false},     {"list", control_list, false},
+        {"show", control_show, false},         {"count", control_count, false},
+        {"export", control_export, false},     {"retry", control_retry, true},
+        {"hold", control_hold, true},          {"release", control_release, true},
+        {"drop", control_drop, true},          {"pause", control_pause, true},
+        {"resume", control_resume, true},      {"flush", control_flush_waiting, true},
+        {"tap", control_tap, false},           {"metrics", control_metrics, false},
+        {"version", control_version, false},   {"paths", control_paths, false},
+        {"reload", control_reload, true},      {"log-level", control_log_level, true},
+        {"backup", control_backup, false},     {"check", control_check, false},
+        {"validate", control_validate, false}, {"doctor", control_doctor, false},
+        {"probe", control_probe, false},
 };
 
 static const struct command *find_command(struct slice name)
@@ -37,11 +43,11 @@ static const struct command *find_command(struct slice name)
 
 int control_say(struct session *s, const struct buf *text)
 {
-	if (listener_reply(s->control->listener, s->conn, buf_slice(text)))
+	if (listener_reply(s->socket->listener, s->conn, buf_slice(text)))
 		return 0;
 	/* Out of memory, or the client reads far too slowly: close the connection, so that it does not wait for an
 	 * answer that never comes. */
-	listener_close_conn(s->control->listener, s->conn);
+	listener_close_conn(s->socket->listener, s->conn);
 	return -EPIPE;
 }
 
@@ -52,7 +58,7 @@ struct json_out *session_begin_end(struct session *s, bool ok)
 	buf_clear(&s->control->out);
 	j = json_out_begin(&s->control->out);
 	if (!j) {
-		listener_close_conn(s->control->listener, s->conn);
+		listener_close_conn(s->socket->listener, s->conn);
 		return NULL;
 	}
 	json_out_object(j);
@@ -69,7 +75,7 @@ void session_finish_end(struct session *s, struct json_out *j)
 		return;
 	/* Without its last line, an answer would leave ctl waiting; a closed connection is reported. */
 	if (json_out_end(j) < 0 || buf_append_char(out, '\n') < 0 || control_say(s, out) < 0)
-		listener_close_conn(s->control->listener, s->conn);
+		listener_close_conn(s->socket->listener, s->conn);
 }
 
 void session_end_ok(struct session *s)
@@ -146,8 +152,8 @@ bool op_back(struct op *op)
 
 static void on_room(void *arg, uint64_t conn)
 {
-	struct control *c = arg;
-	struct session *s = idmap_get(&c->sessions, conn);
+	struct control_socket *socket = arg;
+	struct session *s = idmap_get(&socket->sessions, conn);
 
 	if (s && s->op && !s->op->job_out && s->op->go_on)
 		s->op->go_on(s->op);
@@ -157,27 +163,28 @@ void op_next(struct op *op)
 {
 	struct session *s = op->session;
 
-	if (listener_unwritten(s->control->listener, s->conn) > CONTROL_HIGH)
-		listener_when_drained(s->control->listener, s->conn, CONTROL_LOW, on_room, s->control);
+	if (listener_unwritten(s->socket->listener, s->conn) > CONTROL_HIGH)
+		listener_when_drained(s->socket->listener, s->conn, CONTROL_LOW, on_room, s->socket);
 	else
 		op->go_on(op);
 }
 
 /* ---- sessions ---- */
 
-static struct session *session_of(struct control *c, uint64_t conn)
+static struct session *session_of(struct control_socket *socket, uint64_t conn)
 {
-	struct session *s = idmap_get(&c->sessions, conn);
+	struct session *s = idmap_get(&socket->sessions, conn);
 
 	if (s)
 		return s;
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return NULL;
-	s->control = c;
+	s->control = socket->control;
+	s->socket = socket;
 	s->conn = conn;
 	s->fd = -1;
-	if (idmap_put(&c->sessions, conn, s) < 0) {
+	if (idmap_put(&socket->sessions, conn, s) < 0) {
 		free(s);
 		return NULL;
 	}
@@ -200,8 +207,8 @@ static void session_free(struct session *s)
 
 static void on_close(void *arg, uint64_t conn)
 {
-	struct control *c = arg;
-	struct session *s = idmap_remove(&c->sessions, conn);
+	struct control_socket *socket = arg;
+	struct session *s = idmap_remove(&socket->sessions, conn);
 
 	if (s)
 		session_free(s);
@@ -240,18 +247,23 @@ static int run_command(struct session *s, enum line_kind kind, struct slice text
 		return err_set(err, -EINVAL,
 		               "this daemon (%s) knows no command \"%.*s\"; is ga4relay-ctl of the same version?",
 		               GA4RELAY_VERSION, name.n > 40 ? 40 : (int)name.n, name.p ? name.p : "");
+	if (command->changes && s->socket->read_only)
+		return err_set(err, -EPERM,
+		               "%s changes something: it is for root, the service's user and control.group, not for "
+		               "control.read_group",
+		               command->name);
 	return command->run(s, &request, err);
 }
 
 static void on_line(void *arg, uint64_t conn, enum line_kind kind, struct slice text, const struct peer *peer UNUSED)
 {
-	struct control *c = arg;
-	struct session *s = session_of(c, conn);
+	struct control_socket *socket = arg;
+	struct session *s = session_of(socket, conn);
 	struct err err;
 	int r;
 
 	if (!s) {
-		listener_close_conn(c->listener, conn);
+		listener_close_conn(socket->listener, conn);
 		return;
 	}
 	r = run_command(s, kind, text, &err);
@@ -261,9 +273,10 @@ static void on_line(void *arg, uint64_t conn, enum line_kind kind, struct slice 
 
 /* ---- the control socket as a whole ---- */
 
-static int open_listener(struct control *c, const char *path, const char *group, struct err *err)
+static int open_socket(struct control_socket *socket, struct control *c, const char *path, const char *group,
+                       struct err *err)
 {
-	const struct listener_ops ops = {.on_line = on_line, .on_close = on_close, .on_fd = on_fd, .arg = c};
+	const struct listener_ops ops = {.on_line = on_line, .on_close = on_close, .on_fd = on_fd, .arg = socket};
 	const struct listener_config config = {
 	        .path = path,
 	        .mode = group[0] ? 0660 : 0600,
@@ -277,10 +290,23 @@ static int open_listener(struct control *c, const char *path, const char *group,
 	        .reply_patience_us = US_PER_S,
 	};
 
-	return listener_open(&c->listener, c->context->loop, &config, &ops, err);
+	return listener_open(&socket->listener, c->context->loop, &config, &ops, err);
 }
 
-int control_open(struct control **ret, const struct control_context *context, const char *path, const char *group,
+/* A file has one group, so the readers' group has a socket of its own. */
+static int open_sockets(struct control *c, const struct conf *conf, struct err *err)
+{
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	int r = open_socket(&c->sockets[0], c, conf->control.socket, conf->control.group, err);
+
+	if (r < 0 || conf->control.read_group[0] == '\0')
+		return r;
+	snprintf(path, sizeof(path), "%s" CONTROL_READ_SUFFIX, conf->control.socket);
+	c->sockets[1].read_only = true;
+	return open_socket(&c->sockets[1], c, path, conf->control.read_group, err);
+}
+
+int control_open(struct control **ret, const struct control_context *context, const struct conf *conf,
                  struct err *err)
 {
 	struct control *c = calloc(1, sizeof(*c));
@@ -291,14 +317,17 @@ int control_open(struct control **ret, const struct control_context *context, co
 	c->context = context;
 	LIST_INIT(&c->taps);
 	STAILQ_INIT(&c->acts);
-	idmap_init(&c->sessions);
+	for (size_t i = 0; i < ARRAY_LEN(c->sockets); i++) {
+		c->sockets[i].control = c;
+		idmap_init(&c->sockets[i].sessions);
+	}
 	buf_init(&c->out, CONTROL_ANSWER_MAX);
 	/* twice max_line, because each byte of a line may be escaped */
-	c->max_request = 2 * context->streams->conf->listen.max_line + CONTROL_REQUEST_MORE;
+	c->max_request = 2 * conf->listen.max_line + CONTROL_REQUEST_MORE;
 	c->json = json_in_new(32);
 	if (c->json)
 		json_in_limit(c->json, CONTROL_VALUES_MAX);
-	r = c->json ? open_listener(c, path, group, err) : err_set(err, -ENOMEM, "control socket: out of memory");
+	r = c->json ? open_sockets(c, conf, err) : err_set(err, -ENOMEM, "control socket: out of memory");
 	if (r < 0) {
 		control_free(c);
 		return r;
@@ -314,25 +343,37 @@ void control_stop(struct control *c)
 		c->stopping = true;
 }
 
-struct control *control_free(struct control *c)
+static void close_listeners(struct control *c)
+{
+	for (size_t i = 0; i < ARRAY_LEN(c->sockets); i++)
+		if (c->sockets[i].listener)
+			c->sockets[i].listener = listener_free(c->sockets[i].listener);
+}
+
+static void free_sessions(struct control_socket *socket)
 {
 	struct session *s;
 	size_t at = 0;
 
-	if (!c)
-		return NULL;
-	c->stopping = true;
-	if (c->listener)
-		c->listener = listener_free(c->listener);
-	/* No job or request completes after this: the writer was stopped, and freeing the HTTP client cancels its
-	 * requests. */
-	c->http = http_client_free(c->http);
-	while ((s = idmap_next(&c->sessions, &at, NULL))) {
+	while ((s = idmap_next(&socket->sessions, &at, NULL))) {
 		if (s->op)
 			s->op->job_out = false;
 		session_free(s);
 	}
-	idmap_free(&c->sessions);
+	idmap_free(&socket->sessions);
+}
+
+struct control *control_free(struct control *c)
+{
+	if (!c)
+		return NULL;
+	c->stopping = true;
+	close_listeners(c);
+	/* No job or request completes after this: the writer was stopped, and freeing the HTTP client cancels its
+	 * requests. */
+	c->http = http_client_free(c->http);
+	for (size_t i = 0; i < ARRAY_LEN(c->sockets); i++)
+		free_sessions(&c->sockets[i]);
 	c->json = json_in_free(c->json);
 	buf_free(&c->out);
 	free(c);
@@ -353,7 +394,9 @@ void control_flush(struct control *c)
 	if (c->http)
 		http_client_reap(c->http);
 	control_submit_acts(c);
-	listener_flush(c->listener);
+	for (size_t i = 0; i < ARRAY_LEN(c->sockets); i++)
+		if (c->sockets[i].listener)
+			listener_flush(c->sockets[i].listener);
 	/* Give back a large buffer between two slices. */
 	if (c->out.cap > (1u << 20)) {
 		buf_clear(&c->out);

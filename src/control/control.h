@@ -36,7 +36,8 @@ struct control_context {
 	void *arg;
 };
 
-int control_open(struct control **ret, const struct control_context *context, const char *path, const char *group,
+/* Opens control.socket and, with control.read_group, the one of the readers. conf is not kept. */
+int control_open(struct control **ret, const struct control_context *context, const struct conf *conf,
                  struct err *err) MUST_CHECK;
 /* Call before writer_stop(): running operations submit no more slices. Accepts NULL. */
 void control_stop(struct control *c);

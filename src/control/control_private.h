@@ -43,8 +43,17 @@ struct op {
 	void (*destroy)(struct op *op);
 };
 
+/* control.socket, or the one of control.read_group, which takes only commands that change nothing. */
+struct control_socket {
+	struct control *control;
+	struct listener *listener; /* NULL: not open */
+	struct idmap sessions;     /* connection id to struct session */
+	bool read_only;
+};
+
 struct session {
 	struct control *control;
+	struct control_socket *socket;
 	uint64_t conn;
 	int fd;        /* descriptor passed with the last request, or -1 */
 	struct op *op; /* NULL: idle */
@@ -58,10 +67,9 @@ STAILQ_HEAD(act_list, act_op);
 
 struct control {
 	const struct control_context *context;
-	struct listener *listener;
+	struct control_socket sockets[2];
 	struct json_in *json;
-	size_t max_request;    /* bytes */
-	struct idmap sessions; /* connection id to struct session */
+	size_t max_request; /* bytes */
 	struct session_list taps;
 	struct buf out;                                    /* the answer being written */
 	struct http_client *http;                          /* for validate --remote and probe; created on first use */

@@ -63,7 +63,7 @@ static void list_failed(struct list_op *l, int r, const char *what)
 	struct err err;
 
 	if (r == -EPIPE) { /* the connection was closed: nobody reads an answer */
-		listener_close_conn(l->op.session->control->listener, l->op.session->conn);
+		listener_close_conn(l->op.session->socket->listener, l->op.session->conn);
 		op_done(&l->op);
 		return;
 	}

@@ -61,7 +61,7 @@ static bool wants(const struct tap_session *t, const struct tap_event *e)
 
 static void tell(struct session *s, const struct buf *text)
 {
-	if (listener_unwritten(s->control->listener, s->conn) > TAP_BACKLOG || control_say(s, text) < 0)
+	if (listener_unwritten(s->socket->listener, s->conn) > TAP_BACKLOG || control_say(s, text) < 0)
 		s->tap->missed++;
 }
 
@@ -111,9 +111,9 @@ void tap_tick(struct control *c)
 	LIST_FOREACH(s, &c->taps, by_tap)
 	{
 		/* Without events nothing is written, so a failing write cannot reveal that the client has left. */
-		if (listener_client_left(c->listener, s->conn))
-			listener_close_conn(c->listener, s->conn);
-		else if (s->tap->missed > 0 && listener_unwritten(c->listener, s->conn) < TAP_BACKLOG / 2)
+		if (listener_client_left(s->socket->listener, s->conn))
+			listener_close_conn(s->socket->listener, s->conn);
+		else if (s->tap->missed > 0 && listener_unwritten(s->socket->listener, s->conn) < TAP_BACKLOG / 2)
 			say_missed(s);
 	}
 }

@@ -11,24 +11,42 @@
 
 #include "base/fd.h"
 #include "base/parse.h"
+#include "conf/conf.h"
 
 enum { READ_CHUNK = 256 << 10, REQUEST_MAX = 16 << 20 };
 
-int client_open_quietly(struct client *c, const char *path)
+static int connect_to(const char *path, const char *suffix)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd, r;
+
+	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s%s", path, suffix) >=
+	    (int)sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	r = -errno;
+	fd_close(fd);
+	return r;
+}
+
+int client_open_quietly(struct client *c, const char *path)
+{
 	int r;
 
 	*c = (struct client){.fd = -1, .in = BUF_INIT(CLIENT_LINE_MAX), .request = BUF_INIT(REQUEST_MAX)};
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
 	c->json = json_in_new(64);
 	if (!c->json)
 		return -ENOMEM;
-	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		r = -errno;
+	c->fd = connect_to(path, "");
+	if (c->fd == -EACCES) { /* the socket of control.read_group */
+		r = connect_to(path, CONTROL_READ_SUFFIX);
+		c->fd = r >= 0 ? r : -EACCES;
+	}
+	if (c->fd < 0) {
+		r = c->fd;
+		c->fd = -1;
 		client_close(c);
 		return r;
 	}

@@ -130,6 +130,7 @@ static void apply(struct daemon *d, struct conf *next, struct streams *streams)
 		door_set_conf(d->door, next);
 	submit_limits(d, next);
 	log_set_level(next->log.level);
+	log_set_format(next->log.format);
 	streams_free(old_streams);
 	free(old_streams);
 	conf_free(old_conf);

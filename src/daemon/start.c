@@ -92,6 +92,7 @@ enum exit_code start_configuration(struct daemon *d, const struct daemon_options
 	if (r < 0)
 		return config_failed(&err);
 	log_set_level(d->conf->log.level);
+	log_set_format(d->conf->log.format);
 	return EXIT_OK;
 }
 
@@ -258,8 +259,8 @@ static int start_control(struct daemon *d, struct err *err)
 	d->context.ingest = d->ingest;
 	d->context.delivery = d->delivery;
 	d->context.streams = d->streams;
-	r = control_open(&d->control, &d->context, d->conf->control.socket, d->conf->control.group, err);
-	if (r < 0 || d->conf->http.listen[0] == '\0')
+	r = control_open(&d->control, &d->context, d->conf, err);
+	if (r < 0 || (d->conf->http.listen[0] == '\0' && d->conf->http.metrics[0] == '\0'))
 		return r;
 	return door_open(&d->door, &d->context, d->conf, err);
 }

@@ -15,6 +15,7 @@
 #include "json/json_write.h"
 
 enum { MAX_HEADERS = 16 * 1024, MAX_CONNECTIONS = 256, METRICS_MAX = 4 * 1024 * 1024, ANSWER_MAX = 16 * 1024 };
+enum { MAX_SCRAPERS = 16, MAX_SCRAPE_BODY = 1024 };
 #define REQUEST_TIMEOUT_US (30 * US_PER_S)
 static const char JSON_TYPE[] = "application/json; charset=utf-8";
 static const char TEXT_TYPE[] = "text/plain; charset=utf-8";
@@ -23,8 +24,9 @@ static const char METRICS_TYPE[] = "text/plain; version=0.0.4; charset=utf-8";
 struct door {
 	const struct control_context *context;
 	const struct conf *conf;
-	struct http_server *server;
-	struct json_in *reader; /* reads the names that a verdict quotes */
+	struct http_server *server;  /* http.listen; NULL: off */
+	struct http_server *metrics; /* http.metrics; NULL: off */
+	struct json_in *reader;      /* reads the names that a verdict quotes */
 };
 
 /* ---- answers ---- */
@@ -196,6 +198,7 @@ struct route {
 	struct slice path, method;
 	const char *const allow[3]; /* Allow header for a 405 answer */
 	void (*handle)(struct door *d, const struct http_request_info *request);
+	bool for_scrapers; /* served at http.metrics too */
 };
 
 /* A path that allows GET also allows HEAD. */
@@ -210,10 +213,10 @@ static bool method_allowed(const struct route *route, struct slice method)
 		(s), sizeof(s) - 1                                                                                   \
 	}
 static const struct route routes[] = {
-        {LITERAL("/mp/collect"), LITERAL("POST"), {"Allow", "POST", NULL}, on_collect},
-        {LITERAL("/debug/mp/collect"), LITERAL("POST"), {"Allow", "POST", NULL}, on_debug},
-        {LITERAL("/metrics"), LITERAL("GET"), {"Allow", "GET, HEAD", NULL}, on_metrics},
-        {LITERAL("/healthz"), LITERAL("GET"), {"Allow", "GET, HEAD", NULL}, on_healthz},
+        {LITERAL("/mp/collect"), LITERAL("POST"), {"Allow", "POST", NULL}, on_collect, false},
+        {LITERAL("/debug/mp/collect"), LITERAL("POST"), {"Allow", "POST", NULL}, on_debug, false},
+        {LITERAL("/metrics"), LITERAL("GET"), {"Allow", "GET, HEAD", NULL}, on_metrics, true},
+        {LITERAL("/healthz"), LITERAL("GET"), {"Allow", "GET, HEAD", NULL}, on_healthz, true},
 };
 
 /* Refuses requests made by a web page open in a browser on this machine. The browser sends Origin with every POST;
@@ -227,9 +230,8 @@ static const char *forbidden(const struct door *d, struct http_exchange *x)
 	return NULL;
 }
 
-static void on_request(void *arg, const struct http_request_info *request)
+static void serve(struct door *d, const struct http_request_info *request, bool to_scraper)
 {
-	struct door *d = arg;
 	const char *why = forbidden(d, request->exchange);
 
 	if (why) {
@@ -237,7 +239,7 @@ static void on_request(void *arg, const struct http_request_info *request)
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-		if (!slice_eq(request->path, routes[i].path))
+		if (!slice_eq(request->path, routes[i].path) || (to_scraper && !routes[i].for_scrapers))
 			continue;
 		if (method_allowed(&routes[i], request->method))
 			routes[i].handle(d, request);
@@ -248,7 +250,35 @@ static void on_request(void *arg, const struct http_request_info *request)
 	answer_message(request->exchange, 404, "there is nothing at this path", no_headers);
 }
 
+static void on_request(void *arg, const struct http_request_info *request)
+{
+	serve(arg, request, false);
+}
+
+static void on_scrape(void *arg, const struct http_request_info *request)
+{
+	serve(arg, request, true);
+}
+
 /* ---- open and close ---- */
+
+static int start_metrics(struct door *d, struct err *err)
+{
+	const struct http_server_config config = {
+	        .listen = d->conf->http.metrics,
+	        .max_body = MAX_SCRAPE_BODY,
+	        .max_headers = MAX_HEADERS,
+	        .max_partial = MAX_SCRAPERS * (MAX_HEADERS + MAX_SCRAPE_BODY),
+	        .max_connections = MAX_SCRAPERS,
+	        .timeout_us = REQUEST_TIMEOUT_US,
+	};
+	int r;
+
+	if (config.listen[0] == '\0')
+		return 0;
+	r = http_server_open(&d->metrics, d->context->loop, &config, on_scrape, d, err);
+	return r < 0 ? err_prefix(err, r, "http.metrics") : 0;
+}
 
 static int start(struct door *d, struct err *err)
 {
@@ -265,8 +295,10 @@ static int start(struct door *d, struct err *err)
 	d->reader = json_in_new(32);
 	if (!d->reader)
 		return err_set(err, -ENOMEM, "no memory for the HTTP door");
+	if (config.listen[0] == '\0')
+		return start_metrics(d, err);
 	r = http_server_open(&d->server, d->context->loop, &config, on_request, d, err);
-	return r < 0 ? err_prefix(err, r, "http.listen") : 0;
+	return r < 0 ? err_prefix(err, r, "http.listen") : start_metrics(d, err);
 }
 
 int door_open(struct door **ret, const struct control_context *context, const struct conf *conf, struct err *err)
@@ -292,6 +324,7 @@ struct door *door_free(struct door *d)
 	if (!d)
 		return NULL;
 	http_server_free(d->server);
+	http_server_free(d->metrics);
 	json_in_free(d->reader);
 	free(d);
 	return NULL;
@@ -299,12 +332,13 @@ struct door *door_free(struct door *d)
 
 void door_drain(struct door *d)
 {
-	http_server_drain(d->server);
+	if (d->server)
+		http_server_drain(d->server);
 }
 
 bool door_drained(const struct door *d)
 {
-	return http_server_drained(d->server);
+	return !d->server || http_server_drained(d->server); /* a probe may ask until the end */
 }
 
 void door_set_conf(struct door *d, const struct conf *conf)

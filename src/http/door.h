@@ -11,8 +11,8 @@
 
 struct door;
 
-/* Listens on conf's http.listen, which must be set. context and conf are borrowed: context must outlive the door,
- * conf must live until door_free() or the next door_set_conf(). 0 or negative errno. */
+/* Listens on conf's http.listen and http.metrics, of which one must be set. context and conf are borrowed: context
+ * must outlive the door, conf must live until door_free() or the next door_set_conf(). 0 or negative errno. */
 int door_open(struct door **ret, const struct control_context *context, const struct conf *conf,
               struct err *err) MUST_CHECK;
 /* Closes all connections. Requests whose events are not committed yet get no answer; their clients must treat the

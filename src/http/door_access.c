@@ -1,6 +1,7 @@
 /* door_access.c - access checks of the HTTP door: Host header, secret, stream */
 #include "http/door_access.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 #include <strings.h>
 
@@ -13,6 +14,21 @@ static size_t name_length(const char *host)
 	return colon ? (size_t)(colon - host) : strlen(host);
 }
 
+/* A page's own name can be rebound to this machine; an address cannot. */
+static bool is_address(const char *host, size_t n)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr address;
+	bool v6 = n > 2 && host[0] == '[' && host[n - 1] == ']';
+
+	n -= v6 ? 2 : 0;
+	if (n >= sizeof(text))
+		return false;
+	memcpy(text, host + v6, n);
+	text[n] = '\0';
+	return inet_pton(v6 ? AF_INET6 : AF_INET, text, &address) == 1;
+}
+
 bool door_host_allowed(const char *host, char *const *hosts)
 {
 	size_t n;
@@ -20,6 +36,8 @@ bool door_host_allowed(const char *host, char *const *hosts)
 	if (!host || !hosts)
 		return false;
 	n = name_length(host);
+	if (is_address(host, n))
+		return true;
 	for (size_t i = 0; hosts[i]; i++)
 		if (n > 0 && strlen(hosts[i]) == n && strncasecmp(hosts[i], host, n) == 0)
 			return true;

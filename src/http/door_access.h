@@ -6,8 +6,8 @@
 
 #include "conf/conf.h"
 
-/* Whether a Host header, less its port, is one of the configured names: "LOCALHOST:8125" matches localhost,
- * "[::1]:8125" matches [::1]. host may be NULL, which matches nothing; hosts is NULL-terminated. */
+/* Whether a Host header, less its port, is an IP address or one of the configured names: "LOCALHOST:8125" matches
+ * localhost. host may be NULL, which matches nothing; hosts is NULL-terminated. */
 bool door_host_allowed(const char *host, char *const *hosts);
 /* Compares secrets in constant time for equal lengths. */
 bool door_secret_equal(const char *given, const char *secret);

@@ -1,4 +1,5 @@
 # test_config.py - a wrong configuration starts nothing and says where; a reload is all or nothing
+import json
 import os
 import subprocess
 
@@ -174,6 +175,21 @@ def test_a_rotated_credential_needs_a_restart_and_says_so(make_relay, collector)
     assert relay.ask(event())["ok"]
     relay.wait_empty()
     assert collector.requests[0].query["api_secret"] == "second-one"
+
+
+def test_a_log_of_objects(make_relay, collector):
+    """log.format = "json": every line from the configuration on is an object; a reload changes it."""
+    relay = make_relay(log={"format": "json", "level": "debug"}).start()
+    assert relay.ask(event())["ok"]
+    relay.wait_empty()
+    wait_until(lambda: '"outcome"' in relay.log, "the batch's line")
+    lines = [json.loads(x) for x in relay.log.splitlines()]
+    assert all(list(x)[:3] == ["time", "level", "message"] for x in lines)
+    assert any(x["level"] == "info" and x["message"].startswith("ready: events on ") for x in lines)
+    batch, = (x for x in lines if x["message"] == "batch")
+    assert (batch["events"], batch["stream"], batch["status"], batch["outcome"], batch["ids"]) == (1, "web", 204, "delivered", 1)
+    relay.change(log={"format": "text"})
+    assert " info: configuration reloaded" in relay.reload()
 
 
 def test_reload(relay, collector):

@@ -403,6 +403,32 @@ def test_health_and_metrics(door):
     assert "ga4relay_build_info" in text and SECRET not in text
 
 
+def test_an_address_for_scrapers_alone(make_relay):
+    """http.metrics serves /metrics and /healthz, and nothing that takes an event; http.listen may be off."""
+    port = free_port()
+    relay = make_relay(http={"metrics": f"0.0.0.0:{port}", "hosts": ["relay.example"]}).start()
+    door = Door(relay, lambda: http.client.HTTPConnection("127.0.0.1", port, timeout=20))
+    assert door.ask("/healthz")[:2] == (200, "ok\n")
+    got, text, answer = door.ask("/metrics")
+    assert got == 200 and "ga4relay_build_info" in text and SECRET not in text
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    for path in (COLLECT, f"/debug{COLLECT}", "/", "/api/events"):
+        assert door.ask(path, payload("T-1"))[0] == door.ask(path)[0] == 404, path
+    assert door.ask("/metrics", payload("T-1"))[0] == 405
+    assert relay.states() == {}
+    # probes name an address; a name may be a page's own, rebound to this machine
+    assert door.ask("/healthz", Host="10.1.2.3:9125")[0] == door.ask("/healthz", Host="[2001:db8::1]")[0] == 200
+    assert door.ask("/healthz", Host="relay.example")[0] == 200
+    assert door.ask("/healthz", Host="evil.example")[0] == door.ask("/healthz", Origin="http://x")[0] == 403
+
+
+def test_a_host_that_is_an_address(door):
+    """As a client in another container names it; only names can be rebound."""
+    assert door.ask(COLLECT, payload("T-1"), Host="172.17.0.2:8125")[0] == 204
+    assert door.ask(COLLECT, payload("T-1"), Host="[fd00::2]:8125")[0] == 204
+    assert door.ask(COLLECT, payload("T-1"), Host="172.17.0.2.evil.example")[0] == 403
+
+
 def test_health_tells_of_a_full_outbox_and_of_a_stop(make_relay, collector):
     port = free_port()
     relay = make_relay(http={"listen": f"127.0.0.1:{port}"}, outbox={"max_events": 1},

@@ -25,6 +25,49 @@ def under_umask(number):
     return ["sh", "-c", f'umask {number:04o}; exec "$@"', "sh"]
 
 
+# ---- control.read_group ----
+
+CHANGES = [["retry", "1"], ["hold", "1"], ["release", "1"], ["drop", "1"], ["drop", "ALL", "--yes"], ["pause"], ["resume"],
+           ["flush"], ["reload"], ["log-level", "debug"]]
+READS = [["status"], ["list"], ["show", "1"], ["count"], ["export"], ["metrics"], ["version"], ["check"], ["--json", "status"]]
+
+
+@ROOT
+def test_the_readers_group_changes_nothing(make_relay):
+    """A member reads by control.sock.read, which ga4relay-ctl finds; a stranger reaches neither; root does everything."""
+    if SANITIZED:
+        pytest.skip("a sanitized program writes where a stranger cannot")
+    relay = make_relay()
+    group = grp.getgrgid(65534).gr_name
+    relay.change(control={"read_group": group})
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    assert relay.ask(event())["ok"]
+    relay.dir.chmod(0o755)
+    program = relay.dir / "ctl"
+    shutil.copy(BUILD / "ga4relay-ctl", program)
+    program.chmod(0o755)
+    readers = Path(f"{relay.control}.read")
+    assert (mode(relay.control), mode(readers)) == (0o600, 0o660) and readers.stat().st_gid == grp.getgrnam(group).gr_gid
+
+    def run(who, *args):
+        return subprocess.run(["setpriv", *who, "--clear-groups", program, "-s", relay.control, *args], capture_output=True,
+                              text=True)
+
+    member = ["--reuid", "65533", "--regid", str(readers.stat().st_gid)]
+    for args in READS:
+        r = run(member, *args)
+        assert r.returncode == 0 and r.stdout, (args, r)
+    for args in CHANGES:
+        r = run(member, *args)
+        assert r.returncode == 1 and "not for control.read_group" in r.stderr, (args, r)
+    for args in (READS[0], CHANGES[0]):
+        assert run(["--reuid", "65533", "--regid", "65533"], *args).returncode == 3
+    assert relay.states() == {"queued": 1}
+    assert relay.ctl_raw("drop", "1").returncode == 0
+    assert relay.stop() == 0 and not readers.exists() and not relay.control.exists()
+
+
 # ---- modes ----
 
 @pytest.mark.parametrize("umask", [0o000, 0o077, 0o277])

@@ -84,6 +84,30 @@ def test_canary(make_relay, collector):
     assert {r.query.get("api_secret", SECRET) for r in collector.requests} == {SECRET}
 
 
+def test_a_secret_from_the_environment(make_relay, collector):
+    """Read once and overwritten: not in /proc/PID/environ, not after a reload, and a reload still knows it."""
+    relay = make_relay(log={"level": "debug"})
+    relay.config["streams"] = [{"name": "web", "measurement_id": "G-TEST000001", "api_secret_env": "GA4_SECRET"}]
+    relay.env = {"GA4_SECRET": SECRET, "GA4_OTHER": "seen"}
+    relay.start()
+    proc = Path(f"/proc/{relay.pid}")
+    for _ in range(2):
+        environ = (proc / "environ").read_bytes()
+        assert SECRET.encode() not in environ and b"GA4_OTHER=seen" in environ
+        assert relay.ask(event())["ok"]
+        relay.wait_empty()
+        assert relay.ctl_raw("reload").returncode == 0
+    assert {r.query["api_secret"] for r in collector.requests} == {SECRET} and collector.count() == 2
+    assert SECRET not in relay.log
+    r = relay.ctl_raw("check-config", relay.conf)        # which has no such variable
+    assert r.returncode == 0 and "not looked at: $GA4_SECRET" in r.stderr
+    assert relay.stop() == 0
+    relay.env = {}
+    relay.allow("GA4_SECRET")
+    relay.spawn()
+    assert relay.wait_exit() == 78 and "api_secret_env: $GA4_SECRET is not set" in relay.log
+
+
 def test_no_parameter_in_the_log(make_relay, collector):
     """No log line holds a parameter's value, a user_id or user_data."""
     relay = make_relay(log={"level": "debug"}).allow("refused", "dead", "destination").start()

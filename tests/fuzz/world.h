@@ -126,7 +126,7 @@ static inline int world_open_service(struct daemon *d, struct err *err)
 	                                      .reload = world_reload,
 	                                      .arg = d};
 	if (r == 0)
-		r = control_open(&d->control, &d->context, d->conf->control.socket, "", err);
+		r = control_open(&d->control, &d->context, d->conf, err);
 	return r == 0 ? door_open(&d->door, &d->context, d->conf, err) : r;
 }
 

@@ -41,7 +41,7 @@ for name in "${names[@]}"; do
 done
 
 # Fail on names that the table does not have, so that a renamed option cannot linger in the documents.
-stream_members=' name measurement_id firebase_app_id api_secret api_secret_file api_secret_credential endpoint validation ambiguous paused '
+stream_members=' name measurement_id firebase_app_id api_secret api_secret_file api_secret_credential api_secret_env endpoint validation ambiguous paused '
 while read -r name; do
 	if [ -z "$name" ] || [[ $stream_members == *" ${name#streams.} "* ]]; then continue; fi
 	# Do not use a pipe: grep -q exits early, and pipefail would treat the writer's SIGPIPE as a missing name.

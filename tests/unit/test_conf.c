@@ -164,7 +164,10 @@ static void defaults_are_the_specification_s(void **state)
 	assert_string_equal(c->http.hosts[0], "localhost");
 	assert_string_equal(c->http.hosts[2], "[::1]");
 	assert_null(c->http.hosts[3]);
+	assert_string_equal(c->control.read_group, "");
+	assert_string_equal(c->http.metrics, "");
 	assert_int_equal(c->log.level, LOG_LEVEL_INFO);
+	assert_int_equal(c->log.format, LOG_FORMAT_TEXT);
 	conf_free(c);
 }
 
@@ -180,7 +183,7 @@ static void every_option_can_be_set(void **state)
 	        "max_line = \"16M\";\n"
 	        "  max_unread_replies = \"1K\"; reply_patience = \"1h\"; max_memory = \"3G\"; "
 	        "idle_timeout = \"100ms\"; };\n"
-	        "control = { socket = \"/b\"; group = \"root\"; };\n"
+	        "control = { socket = \"/b\"; group = \"root\"; read_group = \"root\"; };\n"
 	        "outbox = { path = \"/c\"; sync = \"normal\"; max_events = 1000000000; max_bytes = \"65536G\";\n"
 	        "  min_free_disk = \"0\"; ballast = \"0\"; dedup_window = \"30d\"; keep_delivered = \"1h\"; "
 	        "keep_dead = \"1s\";\n"
@@ -193,8 +196,8 @@ static void every_option_can_be_set(void **state)
 	        "  retry_min = \"10ms\"; retry_max = \"10ms\"; max_age = \"30d\"; ambiguous = \"park\"; "
 	        "drain_timeout = \"0\";\n"
 	        "  proxy = \"http://u:p@proxy.example:3128\"; ca_file = \"/dev/null\"; allow_plaintext = true; };\n"
-	        "http = { listen = \"[::1]:8125\"; hosts = [ \"relay.example\" ]; };\n"
-	        "log = { level = \"debug\"; };\n");
+	        "http = { listen = \"[::1]:8125\"; hosts = [ \"relay.example\" ]; metrics = \"0.0.0.0:9125\"; };\n"
+	        "log = { level = \"debug\"; format = \"json\"; };\n");
 
 	(void)state;
 	assert_int_equal(c->default_stream, 1);
@@ -214,7 +217,10 @@ static void every_option_can_be_set(void **state)
 	assert_string_equal(c->delivery.proxy, "http://u:p@proxy.example:3128");
 	assert_string_equal(c->http.hosts[0], "relay.example");
 	assert_null(c->http.hosts[1]);
+	assert_string_equal(c->http.metrics, "0.0.0.0:9125");
+	assert_string_equal(c->control.read_group, "root");
 	assert_int_equal(c->log.level, LOG_LEVEL_DEBUG);
+	assert_int_equal(c->log.format, LOG_FORMAT_JSON);
 	conf_free(c);
 }
 
@@ -650,12 +656,10 @@ static void streams_are_checked(void **state)
 	    "t.conf:2: streams[0].firebase_app_id: \"1:1:ios:a:\" does not look like 1:123:android:abc");
 	bad(GROUP("name = \"a\"; measurement_id = \"G-1\";"),
 	    "t.conf:2: streams[0].api_secret_file: stream \"a\" needs exactly one of api_secret_file, "
-	    "api_secret_credential and "
-	    "api_secret");
+	    "api_secret_credential, api_secret_env and api_secret");
 	bad(GROUP("name = \"a\"; measurement_id = \"G-1\"; api_secret = \"CANARY\"; api_secret_file = \"/x\";"),
 	    "t.conf:2: streams[0].api_secret: stream \"a\" needs exactly one of api_secret_file, "
-	    "api_secret_credential and "
-	    "api_secret");
+	    "api_secret_credential, api_secret_env and api_secret");
 	bad("streams = ( { name = \"a\"; measurement_id = \"G-1\"; api_secret = \"CANARY\"; },\n"
 	    "{ name = \"a\"; measurement_id = \"G-2\"; api_secret = \"CANARY\"; } );",
 	    "t.conf:2: streams[1].name: \"a\" is streams[0]'s name already");
@@ -836,6 +840,46 @@ static void credentials(void **state)
 	bad(GROUP("name = \"a\"; measurement_id = \"G-1\"; api_secret_credential = \"../secret\";"),
 	    "t.conf:2: streams[0].api_secret_credential: a credential's name has no / and does not begin with a dot");
 	unsetenv("CREDENTIALS_DIRECTORY");
+}
+
+static void secrets_from_the_environment(void **state)
+{
+	char *value;
+
+	(void)state;
+	bad(GROUP("name = \"a\"; measurement_id = \"G-1\"; api_secret_env = \"GA4RELAY_TEST\";"),
+	    "t.conf:2: streams[0].api_secret_env: $GA4RELAY_TEST is not set");
+	bad(GROUP("name = \"a\"; measurement_id = \"G-1\"; api_secret_env = \"GA4=TEST\";"),
+	    "t.conf:2: streams[0].api_secret_env: \"GA4=TEST\" is no variable's name");
+	bad(GROUP("name = \"a\"; measurement_id = \"G-1\"; api_secret_env = \"4GA\";"),
+	    "t.conf:2: streams[0].api_secret_env: \"4GA\" is no variable's name");
+	setenv("GA4RELAY_TEST", "CANARY", 1);
+	value = getenv("GA4RELAY_TEST");
+	for (int i = 0; i < 2; i++) { /* read once, known at the next reload */
+		struct conf *c =
+		        good(GROUP("name = \"a\"; measurement_id = \"G-1\"; api_secret_env = \"GA4RELAY_TEST\";"));
+
+		assert_string_equal(c->streams[0].secret, "CANARY");
+		conf_free(c);
+		assert_memory_equal(value, "\0\0\0\0\0\0", 6);
+	}
+	bad(GROUP("name = \"a\"; measurement_id = \"G-1\"; api_secret_env = \"X\"; api_secret = \"x\";"),
+	    "t.conf:2: streams[0].api_secret: stream \"a\" needs exactly one of api_secret_file, "
+	    "api_secret_credential, api_secret_env and api_secret");
+}
+
+static void second_addresses(void **state)
+{
+	char text[400];
+
+	(void)state;
+	bad(STREAM "http = { listen = \"127.0.0.1:1\";\n metrics = \"127.0.0.1:1\"; };",
+	    "t.conf:3: http.metrics: must not be http.listen, which serves /metrics and /healthz too");
+	snprintf(text, sizeof(text), STREAM "control = { read_group = \"root\"; socket = \"/%0102d\"; };", 0);
+	bad(text,
+	    "t.conf:2: control.socket: is too long: with read_group a second socket has .read behind this name");
+	snprintf(text, sizeof(text), STREAM "control = { read_group = \"root\"; socket = \"/%0101d\"; };", 0);
+	conf_free(good(text));
 }
 
 static void placeholders_are_known(void **state)
@@ -1051,6 +1095,8 @@ int main(void)
 	        cmocka_unit_test(a_comment_may_be_the_last_line_and_not_end),
 	        cmocka_unit_test(a_secret_in_a_file_that_others_read),
 	        cmocka_unit_test(credentials),
+	        cmocka_unit_test(secrets_from_the_environment),
+	        cmocka_unit_test(second_addresses),
 	        cmocka_unit_test(placeholders_are_known),
 	        cmocka_unit_test(what_needs_a_restart_is_kept),
 	        cmocka_unit_test(the_same_file_warns_of_nothing),

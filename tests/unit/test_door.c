@@ -19,8 +19,9 @@ static char *const loopback[] = {name, ipv4, ipv6, NULL};
 
 static void hosts_allowed(void **state)
 {
-	static const char *const good[] = {"localhost",    "localhost:8125", "LocalHost", "127.0.0.1",
-	                                   "127.0.0.1:80", "[::1]",          "[::1]:8125"};
+	static const char *const good[] = {
+	        "localhost", "localhost:8125", "LocalHost",     "127.0.0.1",     "127.0.0.1:80",
+	        "[::1]",     "[::1]:8125",     "10.1.2.3:9125", "[2001:db8::1]", "[::ffff:10.1.2.3]:80"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
@@ -30,11 +31,28 @@ static void hosts_allowed(void **state)
 
 static void hosts_refused(void **state)
 {
-	static const char *const bad[] = {
-	        "",           ":8125",          "evil.example", "localhost.evil.example:8125",
-	        "localhost.", "localhos",       "localhostx",   "::1",
-	        "[::1",       "[::2]:8125",     "127.0.0.2",    "127.0.0.1.x",
-	        " localhost", "localhost evil", "[::1]x"};
+	static const char *const bad[] = {"",
+	                                  ":8125",
+	                                  "evil.example",
+	                                  "localhost.evil.example:8125",
+	                                  "localhost.",
+	                                  "localhos",
+	                                  "localhostx",
+	                                  "::1",
+	                                  "[::1",
+	                                  "[::g]:8125",
+	                                  "127.0.0.256",
+	                                  "127.0.0.1.x",
+	                                  "127.1",
+	                                  "0x7f.0.0.1",
+	                                  "[127.0.0.1]",
+	                                  "[]",
+	                                  "2130706433",
+	                                  "[::1%eth0]",
+	                                  "1.2.3.4.",
+	                                  " localhost",
+	                                  "localhost evil",
+	                                  "[::1]x"};
 
 	(void)state;
 	assert_false(door_host_allowed(NULL, loopback));

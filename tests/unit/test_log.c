@@ -79,6 +79,47 @@ static void nobody_forges_a_line(void **state)
 	assert_string_equal(end(), "<6>name?<3>forged?[2J?\xc3\xa9\n");
 }
 
+/* Logs under the journal as JSON, and compares what follows the time. */
+static void as_json(const char *message, const char *expected)
+{
+	const char *rest;
+
+	begin();
+	log_init(LOG_LEVEL_INFO, true);
+	log_set_format(LOG_FORMAT_JSON);
+	log_info("%s", message);
+	log_set_format(LOG_FORMAT_TEXT);
+	end();
+	assert_memory_equal(text, "<6>{\"time\":\"20", 14);
+	rest = strstr(text, "\",\"level\":\"info\",");
+	assert_non_null(rest);
+	assert_string_equal(rest + 17, expected);
+}
+
+static void json_is_an_object_a_line(void **state)
+{
+	static char longest[5000];
+
+	(void)state;
+	as_json("two\nlines", "\"message\":\"two?lines\"}\n");
+	as_json("a \"b\" \\c \xc3\xa9 \xff.", "\"message\":\"a \\\"b\\\" \\\\c \xc3\xa9 ?.\"}\n");
+	as_json("", "\"message\":\"\"}\n");
+	as_json("batch events=25 stream=web status=204 attempt=1 ms=41 outcome=delivered ids=101-125",
+	        "\"message\":\"batch\",\"events\":25,\"stream\":\"web\",\"status\":204,\"attempt\":1,\"ms\":41,"
+	        "\"outcome\":\"delivered\",\"ids\":\"101-125\"}\n");
+	as_json("batch ms=1 ids=7 maybe-sent error=no \"route\" to x=y suppressed=3",
+	        "\"message\":\"batch\",\"ms\":1,\"ids\":7,\"maybe_sent\":true,"
+	        "\"error\":\"no \\\"route\\\" to x=y\",\"suppressed\":3}\n");
+	memset(longest, '"', sizeof(longest) - 1);
+	begin();
+	log_init(LOG_LEVEL_INFO, false);
+	log_set_format(LOG_FORMAT_JSON);
+	log_info("%s", longest);
+	log_set_format(LOG_FORMAT_TEXT);
+	end();
+	assert_string_equal(text + strlen(text) - 5, "\\\"\"}\n");
+}
+
 static void long_line_is_cut_and_ends(void **state)
 {
 	char big[4000];
@@ -156,6 +197,7 @@ int main(void)
 	        cmocka_unit_test(journal_prefix_and_levels),
 	        cmocka_unit_test(terminal_prefix_is_a_time_and_a_word),
 	        cmocka_unit_test(nobody_forges_a_line),
+	        cmocka_unit_test(json_is_an_object_a_line),
 	        cmocka_unit_test(long_line_is_cut_and_ends),
 	        cmocka_unit_test(levels_have_names),
 	        cmocka_unit_test(journal_is_recognized_by_device_and_inode),
