@@ -268,7 +268,7 @@ def test_check_config(make_relay):
     relay = make_relay()
     relay.write_config()
     assert relay_ctl(relay, "check-config", relay.conf)[:2] == (0, f"{relay.conf}: good, 1 stream\n")
-    assert relay.ctl("check-config", relay.conf) == [{"ok": True, "streams": 1}]
+    assert relay.ctl("check-config", relay.conf) == [{"ok": True, "streams": 1, "unseen_secrets": 0}]
     relay.write_config("nonsense")
     code, _, err = relay_ctl(relay, "check-config", relay.conf)
     assert code == 1 and str(relay.conf) in err
