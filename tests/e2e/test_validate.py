@@ -136,12 +136,18 @@ def test_both_verdicts_side_by_side(relay, collector):
 
 
 def test_personal_data_is_not_asked_about(relay, collector):
-    for members in ({"name": "ad_click"}, {"name": "x"}):
-        text = line({"client_id": "1.2", "user_id": "u", **members,
+    def with_address(name):
+        return line({"client_id": "1.2", "user_id": "u", "name": name,
                      "user_data": {"sha256_email_address": "jo@example.org"}}).decode()
-        code, out, _ = validate(relay, "--remote", text=text)
-        assert code == 1 and "remote  not asked" in out
+
+    code, out, _ = validate(relay, "--remote", text=with_address("ad_click"))
+    assert code == 1 and "remote  not asked" in out
     assert collector.requests == []
+    collector.next(CLEAN)
+    code, out, _ = validate(relay, "--remote", text=with_address("x"))
+    assert code == 0 and "was left out" in out
+    (asked,) = collector.requests
+    assert "user_data" not in asked.body and "example" not in json.dumps(asked.body)
 
 
 def test_relaxed_json_and_failures(relay, collector):
