@@ -1,8 +1,10 @@
 # test_hostile_endpoint.py - what an endpoint, or who sits in its place, may answer; where its words may come out again
+import json
 import os
 import pty
 import re
 import subprocess
+import time
 from urllib.parse import quote
 
 import pytest
@@ -204,3 +206,32 @@ def test_a_compressed_bomb_is_not_unpacked(loud, collector):
     assert "accept-encoding" not in {k for r in collector.requests for k in r.headers}
     assert SANITIZED or loud.rss_kib() - before < 8 << 10
     assert loud.ctl("show", one)[0]["reason"] == "refused"
+
+
+# ---- answers that nobody asked for ----
+
+@pytest.mark.parametrize("http2", [False, True])
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_second_answer_counts_for_no_later_request(make_relay, certs, begin, tls, http2):
+    """Each connection's first request is answered twice, the second time while it idles, and its second request is never
+    answered. An event is delivered only by an answer to it."""
+    answered, unasked = [], []
+
+    def on_conn(conn):
+        first = conn.head()
+        answered.append(json.loads(conn.body(first))["events"][0]["params"]["n"])
+        conn.answer()
+        time.sleep(0.02)
+        conn.answer()
+        unasked.append(1)
+        conn.request()
+
+    server = begin(RawServer, on_conn, tls=certs.context() if tls else None)
+    relay = make_relay(server.tls_url if tls else server.url, delivery={"ca_file": certs.ca, "http2": http2}).start()
+    for i in range(4):
+        assert relay.ask(event(n=i))["ok"]
+        relay.wait_empty()
+        assert answered == list(range(i + 1))
+        wait_until(lambda: len(unasked) == i + 1, "the second answer")
+    assert len(server.bodies) == 4
+    assert "maybe-sent" not in relay.log

@@ -72,6 +72,8 @@ size_t http_answer_head(char *data, size_t size, size_t n, void *arg)
 	if (code >= 200) {
 		r->status = code;
 		r->retry_after_us = -1;
+		if (slice_starts(line, SLICE_LIT("HTTP/1.")))
+			http_conns_speaks_http1(r);
 	} else if (r->status && header_value(line, SLICE_LIT("Retry-After"), &value)) {
 		r->retry_after_us = http_retry_after(value, clock_wall_us());
 	} else if (r->answer_max > 0 && header_value(line, SLICE_LIT("Date"), &value)) {

@@ -2,7 +2,8 @@
  *
  * libcurl checks a kept connection before it uses it again and drops it if the peer has closed
  * it. But 8.22 does so only if its last check is more than a second old, and 7.88 misses a
- * reset. Data written to such a connection counts as sent.
+ * reset. Data written to such a connection counts as sent. 7.88 also uses a connection again on
+ * which an answer arrived that no request asked for.
  *
  * With HTTP/2, a new connection carries one request until that is answered. By then the server's
  * limit of concurrent streams is known, which a burst of requests would exceed; and if the
@@ -35,6 +36,7 @@ struct http_conn {
 	curl_socket_t fd;
 	int port;              /* our port, by which libcurl identifies it; 0: not looked up yet */
 	bool used;             /* a request was sent over it */
+	bool http1;            /* its first answer was HTTP/1 */
 	enum conn_state state; /* used with HTTP/2 only */
 };
 
@@ -103,10 +105,12 @@ int http_conns_close(void *arg, curl_socket_t fd)
 }
 
 /* True if the peer closed or reset the connection, even if unread bytes precede that (such as
- * TLS's close notification). */
-static bool is_hung_up(curl_socket_t fd)
+ * TLS's close notification). Over HTTP/1, unread bytes alone also make it unusable: they may be a
+ * second answer to the previous request, and libcurl 7.88 would take it for the answer to the
+ * next one. Over HTTP/2 they are frames of the connection. */
+static bool is_unusable(const struct http_conn *conn)
 {
-	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+	struct pollfd p = {.fd = conn->fd, .events = (short)(POLLRDHUP | (conn->http1 ? POLLIN : 0))};
 
 	return poll(&p, 1, 0) > 0;
 }
@@ -117,7 +121,7 @@ enum http_admission http_conns_admit(struct http_request *r, int port)
 
 	if (!conn)
 		return HTTP_ADMITTED;
-	if (conn->used && is_hung_up(conn->fd))
+	if (conn->used && is_unusable(conn))
 		return HTTP_HUNG_UP;
 	if (r->http2 && conn->state == CONN_TRIED)
 		return HTTP_HELD;
@@ -128,6 +132,14 @@ enum http_admission http_conns_admit(struct http_request *r, int port)
 	if (r->proves)
 		conn->state = CONN_TRIED;
 	return HTTP_ADMITTED;
+}
+
+void http_conns_speaks_http1(const struct http_request *r)
+{
+	struct http_conn *conn = r->opened ? find(r->client, r->port) : NULL;
+
+	if (conn)
+		conn->http1 = true;
 }
 
 void http_conns_settled(struct http_request *r)

@@ -41,7 +41,7 @@ struct http_request {
 	/* We stopped reading because the answer was too long or too slow */
 	bool cut;
 	/* Used by http_client_conns.c. */
-	/* Taken back before it was sent, because the peer had closed the kept connection */
+	/* Taken back before it was sent, because the kept connection was unusable */
 	bool hung_up;
 	bool opened; /* it was the first request on its connection */
 	int port;    /* our port of its connection; 0: not known */
@@ -130,12 +130,14 @@ int64_t http_client_rest_us(const struct http_client *c);
 enum http_admission {
 	HTTP_ADMITTED,
 	HTTP_HELD,    /* wait: the connection has not answered its first request yet */
-	HTTP_HUNG_UP, /* use another connection: the peer has closed this kept one */
+	HTTP_HUNG_UP, /* use another connection: the peer has closed this kept one, or sent something unasked */
 };
 enum http_admission http_conns_admit(struct http_request *r, int local_port);
 /* Registers a socket that libcurl opened; libcurl closes it with http_conns_close(). */
 void http_conns_open(struct http_client *c, curl_socket_t fd);
 int http_conns_close(void *arg, curl_socket_t fd);
+/* Call when the request's answer has an HTTP/1 status line. */
+void http_conns_speaks_http1(const struct http_request *r);
 /* Call when the head of the request's answer arrived, or the request ended. */
 void http_conns_settled(struct http_request *r);
 /* Releases the requests that wait for a connection's first answer, because it takes too long. */
