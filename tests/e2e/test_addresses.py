@@ -7,8 +7,11 @@ import warnings
 import pytest
 
 from lib.client import event
+from lib.clock import SHIM, Clock
+from lib.collector import Answer
+from lib.daemons import Nginx2
 from lib.relay import wait_until
-from lib.wire import FullBacklog, RawServer
+from lib.wire import FullBacklog, RawServer, fine
 
 
 def named(relay, *addresses, name="field.test"):
@@ -45,3 +48,63 @@ def test_the_first_address_drops_what_it_gets(make_relay, begin, silent):
         assert time.monotonic() - began > 0.15  # the silent one was tried first
     relay.wait_empty()
     assert "destination web" not in relay.log
+
+
+# ---- connections have an end, so that a new address is found ----
+
+STEPS, STEP_S = 7, 40    # shorter than the time after which an idle connection is closed
+
+
+def aged(relay):
+    if not SHIM.exists():
+        warnings.warn(f"{SHIM} IS MISSING: no test with a stepped clock was run (make e2e builds it)")
+        pytest.skip("the clock cannot be stepped")
+    return Clock(relay)
+
+
+def test_an_address_that_moved_while_the_old_one_answers(make_relay, begin):
+    """Both servers answer, and the connection is in use all the time. The new address is used within five minutes."""
+    old = begin(RawServer, fine, host="127.0.0.2")
+    new = begin(RawServer, fine, host="127.0.0.3", port=old.port)
+    relay = make_relay(f"http://field.test:{old.port}/mp/collect", delivery={"allow_plaintext": True})
+    clock = aged(named(relay, "127.0.0.2"))
+    relay.start()
+    assert relay.ask(event())["ok"]
+    relay.wait_empty()
+    assert old.answered == 1
+    (relay.dir / "hosts").write_text("127.0.0.3 field.test\n")
+    for i in range(STEPS):
+        clock.passes(STEP_S)
+        assert relay.ask(event(n=i))["ok"]
+        relay.wait_empty()
+    assert new.answered > 0
+    assert old.n_conns == 1
+
+
+def test_a_connection_that_always_has_requests_in_flight(make_relay, begin, certs, collector):
+    """Over HTTP/2 a busy connection is never idle, and libcurl closes only idle ones for their age."""
+    collector.rule = lambda r: Answer(delay=0.3)
+    server = begin(Nginx2, certs, collector.port)
+    relay = make_relay(server.url, delivery={"http2": True, "ca_file": certs.ca, "timeout": "10m"})
+    clock = aged(relay)
+    relay.start()
+    n = 0
+
+    def pour(seconds):
+        nonlocal n
+        until = time.monotonic() + seconds
+        with relay.client() as c:
+            while time.monotonic() < until:
+                assert c.ask(event(client=f"{n}.1"))["ok"]
+                n += 1
+                time.sleep(0.03)
+
+    pour(0.5)
+    for _ in range(STEPS):
+        clock.passes(STEP_S)
+        pour(0.2)
+    pour(1)
+    relay.wait_empty()
+    assert collector.count() == n
+    assert len({x[1] for x in server.access}) == 2
+    assert "maybe-sent" not in relay.log

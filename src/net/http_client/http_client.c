@@ -345,7 +345,7 @@ static void finish(struct http_request *r, CURLcode code)
 	struct slice body;
 
 	http_answer_attempt(r, code, &attempt);
-	http_conns_settled(r);
+	http_conns_left(r);
 	body = buf_slice(&r->gathered);
 	c->in_flight--;
 	r->done(r->arg, &attempt, body);

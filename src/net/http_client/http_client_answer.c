@@ -18,7 +18,7 @@ void http_answer_reset(struct http_request *r)
 	r->date_us = 0;
 	r->answered_mono_us = 0;
 	r->cut = false;
-	r->held = r->hung_up = r->opened = r->proves = r->refused = false;
+	r->held = r->hung_up = r->opened = r->proves = r->counted = r->refused = false;
 	r->port = 0;
 	r->stream = 0;
 	r->answer[0] = '\0';

@@ -7,7 +7,8 @@
  *
  * With HTTP/2, a new connection carries one request until that is answered. By then the server's
  * limit of concurrent streams is known, which a burst of requests would exceed; and if the
- * connection is unusable, only one attempt fails.
+ * connection is unusable, only one attempt fails. A connection that has reached its lifetime gets
+ * no further requests for a moment, so that it becomes idle and libcurl closes it.
  *
  * A server that refuses a stream, or sends a GOAWAY with the last stream it processed, thereby
  * says that later streams can be repeated safely. libcurl reports this only in its debug text,
@@ -37,8 +38,17 @@ struct http_conn {
 	int port;              /* our port, by which libcurl identifies it; 0: not looked up yet */
 	bool used;             /* a request was sent over it */
 	bool http1;            /* its first answer was HTTP/1 */
-	enum conn_state state; /* used with HTTP/2 only */
+	/* With HTTP/2 only: */
+	enum conn_state state;
+	unsigned in_flight;
+	int64_t opened_us;
+	int64_t drain_us; /* start of the latest attempt to drain it; 0: none yet */
 };
+
+/* A drain attempt holds new requests for at most DRAIN_US, and the next one comes no sooner than
+ * DRAIN_AGAIN_US later: a stream that hangs must not stop all others. */
+#define DRAIN_US (1 * US_PER_S)
+#define DRAIN_AGAIN_US (10 * US_PER_S)
 
 static int socket_port(curl_socket_t fd)
 {
@@ -95,6 +105,7 @@ void http_conns_open(struct http_client *c, curl_socket_t fd)
 	if (!conn)
 		return;
 	conn->fd = fd;
+	conn->opened_us = clock_mono_us();
 	SLIST_INSERT_HEAD(&c->conns, conn, link);
 }
 
@@ -115,6 +126,19 @@ static bool is_unusable(const struct http_conn *conn)
 	return poll(&p, 1, 0) > 0;
 }
 
+/* True if new requests must wait until those in flight on the connection have ended. libcurl
+ * closes a connection that is too old when it is idle, which with HTTP/2 may never be the case. */
+static bool is_draining(struct http_conn *conn)
+{
+	int64_t now_us = clock_mono_us();
+
+	if (conn->in_flight == 0 || now_us - conn->opened_us <= HTTP_LIFE_US)
+		return false;
+	if (conn->drain_us == 0 || now_us - conn->drain_us >= DRAIN_AGAIN_US)
+		conn->drain_us = now_us;
+	return now_us - conn->drain_us < DRAIN_US;
+}
+
 enum http_admission http_conns_admit(struct http_request *r, int port)
 {
 	struct http_conn *conn = find(r->client, port);
@@ -123,11 +147,13 @@ enum http_admission http_conns_admit(struct http_request *r, int port)
 		return HTTP_ADMITTED;
 	if (conn->used && is_unusable(conn))
 		return HTTP_HUNG_UP;
-	if (r->http2 && conn->state == CONN_TRIED)
+	if (r->http2 && (conn->state == CONN_TRIED || is_draining(conn)))
 		return HTTP_HELD;
 	r->port = port;
 	r->opened = !conn->used;
 	conn->used = true;
+	r->counted = r->http2;
+	conn->in_flight += r->counted;
 	r->proves = r->http2 && conn->state == CONN_UNTRIED;
 	if (r->proves)
 		conn->state = CONN_TRIED;
@@ -152,6 +178,19 @@ void http_conns_settled(struct http_request *r)
 	if (conn)
 		conn->state = r->status ? CONN_PROVEN : CONN_UNTRIED;
 	r->client->held_may_go = true;
+}
+
+void http_conns_left(struct http_request *r)
+{
+	struct http_conn *conn = r->counted ? find(r->client, r->port) : NULL;
+
+	http_conns_settled(r);
+	r->counted = false;
+	if (!conn || conn->in_flight == 0)
+		return;
+	conn->in_flight--;
+	if (conn->in_flight == 0 && conn->drain_us)
+		r->client->held_may_go = true;
 }
 
 /* Stops waiting for first answers: a slow endpoint must not be limited to one request at a time. */

@@ -10,10 +10,11 @@
 #include "base/clock.h"
 #include "net/http_client/http_client_private.h"
 
-/* Google's front end closes connections after about an hour (curl issue 5389). A connection that
- * was idle for longer than this is likely to be dead (src/README.md, trap 14). */
+/* A connection that was idle for longer than MAX_IDLE_S is likely to be dead (src/README.md, trap
+ * 14). The lifetime and the DNS cache time together are the time within which an endpoint's new
+ * address is used although the old one still answers: five minutes at most. */
 enum {
-	MAX_LIFETIME_S = 50 * 60,
+	MAX_LIFETIME_S = HTTP_LIFE_US / US_PER_S,
 	MAX_IDLE_S = 45,
 	DNS_CACHE_S = 30,
 	KEEPALIVE_IDLE_S = 30,

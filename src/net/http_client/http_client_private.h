@@ -50,6 +50,7 @@ struct http_request {
 	/* Taken back before it was sent, because its connection has not answered yet */
 	bool held;
 	bool proves;     /* other requests wait until this one is answered */
+	bool counted;    /* it is in flight on its connection */
 	bool refused;    /* the server said that it did not process it */
 	uint32_t stream; /* 0: not known, or HTTP/1.1 */
 	char answer[sizeof(((struct attempt *)0)->answer)];
@@ -81,6 +82,9 @@ int http_options_request(struct http_request *r, const char *url, struct slice b
 
 /* How often transfers that have no connection yet are looked at. */
 #define HTTP_LOOK_US (200 * US_PER_MS)
+
+/* Lifetime of a kept connection. Older ones are not used for further requests. */
+#define HTTP_LIFE_US (4 * 60 * US_PER_S)
 
 struct http_conn; /* the state of a connection */
 SLIST_HEAD(http_conn_list, http_conn);
@@ -138,8 +142,10 @@ void http_conns_open(struct http_client *c, curl_socket_t fd);
 int http_conns_close(void *arg, curl_socket_t fd);
 /* Call when the request's answer has an HTTP/1 status line. */
 void http_conns_speaks_http1(const struct http_request *r);
-/* Call when the head of the request's answer arrived, or the request ended. */
+/* Call when the head of the request's answer arrived. */
 void http_conns_settled(struct http_request *r);
+/* Call when the request ended. */
+void http_conns_left(struct http_request *r);
 /* Releases the requests that wait for a connection's first answer, because it takes too long. */
 void http_conns_enough(struct http_client *c);
 void http_conns_free(struct http_client *c);
