@@ -35,9 +35,9 @@ enum conn_state {
 struct http_conn {
 	SLIST_ENTRY(http_conn) link;
 	curl_socket_t fd;
-	int port;              /* our port, by which libcurl identifies it; 0: not looked up yet */
-	bool used;             /* a request was sent over it */
-	bool http1;            /* its first answer was HTTP/1 */
+	int port;   /* our port, by which libcurl identifies it; 0: not looked up yet */
+	bool used;  /* a request was sent over it */
+	bool http1; /* its first answer was HTTP/1 */
 	/* With HTTP/2 only: */
 	enum conn_state state;
 	unsigned in_flight;
