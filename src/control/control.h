@@ -29,7 +29,10 @@ struct control_context {
 	struct counters *counters;
 	struct tap *tap; /* filled in by the control while a client runs `tap` */
 	const enum phase *phase;
-	int64_t started_mono_us;
+	int64_t started_mono_us, started_wall_us;
+	/* The last start or reload that was taken, and whether the last reload was. */
+	int64_t configured_wall_us;
+	bool reload_refused;
 	const char *set_aside; /* name under which a corrupt outbox was set aside; "" if none */
 	/* Same effect as SIGHUP; 0 or negative errno. On success err holds what the reload could not do, or "". */
 	int (*reload)(void *arg, struct err *err);

@@ -241,7 +241,9 @@ enum exit_code daemon_run(const struct daemon_options *options)
 	                                     .reload = control_reload,
 	                                     .arg = &d,
 	                                     .set_aside = d.set_aside,
-	                                     .started_mono_us = clock_mono_us()};
+	                                     .started_mono_us = clock_mono_us(),
+	                                     .started_wall_us = clock_wall_us()};
+	d.context.configured_wall_us = d.context.started_wall_us;
 	d.notify_fd = notify_open();
 	code = prepare_loop(&d);
 	if (code == EXIT_OK)

@@ -1,8 +1,11 @@
 /* metrics.c - the metrics listed in ga4relay-ctl(8) as Prometheus text, for `ga4relay-ctl metrics` and GET
  * /metrics */
 #include <errno.h>
+#include <libgen.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
 #include "base/clock.h"
 #include "control/control.h"
@@ -38,6 +41,21 @@ static void events(struct metrics_text *m, const struct figures *f)
 	metric_head(m, "events_dead_total", "counter", "Events that became dead letters, by reason.");
 	for (int reason = DEAD_NONE + 1; reason < DEAD_COUNT; reason++)
 		metric_u64(m, "reason", dead_reason_name((enum dead_reason)reason), counters->dead[reason]);
+	metric_head(m, "stream_events_dead_total", "counter",
+	            "Events that became dead letters, by stream and reason.");
+	for (size_t i = 0; i < streams->conf->n_streams; i++)
+		for (int reason = DEAD_NONE + 1; reason < DEAD_COUNT; reason++)
+			metric_u64_2(m, "stream", streams->conf->streams[i].name, "reason",
+			             dead_reason_name((enum dead_reason)reason),
+			             counters->by_sid[streams->rules[i].sid].dead[reason]);
+	metric_head(m, "last_delivered_timestamp_seconds", "gauge",
+	            "When the stream's last delivery was; absent until the first one since the start.");
+	for (size_t i = 0; i < streams->conf->n_streams; i++) {
+		int64_t last_us = counters->by_sid[streams->rules[i].sid].last_delivered_us;
+
+		if (last_us > 0)
+			metric_time(m, "stream", streams->conf->streams[i].name, last_us);
+	}
 }
 
 static void requests(struct metrics_text *m, const struct figures *f)
@@ -85,6 +103,21 @@ static void commits(struct metrics_text *m, const struct figures *f)
 	powers(m, f->writer.commit_rows_buckets, 1, (double)f->writer.rows);
 }
 
+/* Asked now: what the outbox knows of the disk is as of its last commit. */
+static void disk(struct metrics_text *m, const struct conf *conf)
+{
+	char dir[STORE_PATH_MAX];
+	struct statvfs fs;
+
+	snprintf(dir, sizeof(dir), "%s", conf->outbox.path);
+	dirname(dir);
+	metric_head(m, "disk_free_bytes", "gauge", "Free on the file system of the outbox.");
+	if (statvfs(dir, &fs) == 0)
+		metric_u64(m, NULL, NULL, (uint64_t)fs.f_bavail * fs.f_frsize);
+	metric_head(m, "disk_min_free_bytes", "gauge", "outbox.min_free_disk.");
+	metric_u64(m, NULL, NULL, conf->outbox.min_free_disk);
+}
+
 static void outbox(struct metrics_text *m, const struct figures *f)
 {
 	const struct store_stats *store = &f->writer.store;
@@ -103,25 +136,47 @@ static void outbox(struct metrics_text *m, const struct figures *f)
 	metric_u64(m, "state", "rejected", store->rejected);
 	metric_head(m, "outbox_bytes", "gauge", "Pages in use and WAL not yet copied.");
 	metric_u64(m, NULL, NULL, store->bytes_used);
+	metric_head(m, "outbox_limit_events", "gauge", "outbox.max_events; delivered ones do not count.");
+	metric_u64(m, NULL, NULL, f->context->streams->conf->outbox.max_events);
 	metric_head(m, "outbox_limit_bytes", "gauge", "outbox.max_bytes.");
 	metric_u64(m, NULL, NULL, f->context->streams->conf->outbox.max_bytes);
 	metric_head(m, "outbox_set_aside", "gauge",
 	            "1: a damaged outbox was set aside and is still beside the present one.");
 	metric_u64(m, NULL, NULL, f->context->set_aside && f->context->set_aside[0]);
-	metric_head(m, "oldest_event_age_seconds", "gauge", "Age of the oldest event that waits; 0 without any.");
-	metric_double(m, NULL, NULL,
-	              f->delivery.expiry.oldest_age_us > 0
-	                      ? (double)f->delivery.expiry.oldest_age_us / (double)US_PER_S
-	                      : 0);
+	disk(m, f->context->streams->conf);
+}
+
+static double age_s(int64_t us)
+{
+	return us > 0 ? (double)us / (double)US_PER_S : 0;
+}
+
+static void waiting(struct metrics_text *m, const struct figures *f)
+{
+	const struct delivery_status *d = &f->delivery;
+
+	metric_head(m, "oldest_event_age_seconds", "gauge",
+	            "Age of the oldest event that waits, of all and by stream; 0 without any.");
+	metric_double(m, NULL, NULL, age_s(d->expiry.oldest_age_us));
+	for (size_t i = 0; i < d->n_streams; i++)
+		metric_double(m, "stream", d->streams[i].name, age_s(d->streams[i].oldest_age_us));
+	metric_head(m, "events_queued", "gauge", "Events that wait for delivery, those in flight included.");
+	for (size_t i = 0; i < d->n_streams; i++)
+		metric_u64(m, "stream", d->streams[i].name, f->events.n[d->streams[i].sid][STATE_QUEUED]);
 }
 
 static void destinations(struct metrics_text *m, const struct figures *f)
 {
 	const struct delivery_status *d = &f->delivery;
 
-	metric_head(m, "destination_up", "gauge", "1: the stream's endpoint takes requests; 0: backing off.");
+	metric_head(m, "destination_up", "gauge",
+	            "1: the stream's endpoint takes requests, or the stream is paused; 0: backing off.");
 	for (size_t i = 0; i < d->n_streams; i++)
-		metric_u64(m, "stream", d->streams[i].name, d->streams[i].state == DESTINATION_UP);
+		metric_u64(m, "stream", d->streams[i].name,
+		           d->streams[i].state == DESTINATION_UP || d->streams[i].state == DESTINATION_PAUSED);
+	metric_head(m, "destination_paused", "gauge", "1: the stream is paused; its events wait.");
+	for (size_t i = 0; i < d->n_streams; i++)
+		metric_u64(m, "stream", d->streams[i].name, d->streams[i].state == DESTINATION_PAUSED);
 	metric_head(m, "requests_in_flight", "gauge", "Requests waiting for an answer.");
 	for (size_t i = 0; i < d->n_streams; i++)
 		metric_u64(m, "stream", d->streams[i].name, d->streams[i].in_flight);
@@ -147,6 +202,13 @@ static void process(struct metrics_text *m, const struct figures *f)
 	        m, "starved_loops_total", "counter",
 	        "Turns of more than 10 ms because the processor was given to others: too few, or a throttled host.");
 	metric_u64(m, NULL, NULL, turns.starved);
+	metric_head(m, "start_time_seconds", "gauge", "When the process started.");
+	metric_time(m, NULL, NULL, f->context->started_wall_us);
+	metric_head(m, "config_last_reload_successful", "gauge", "0: the last reload was refused.");
+	metric_u64(m, NULL, NULL, !f->context->reload_refused);
+	metric_head(m, "config_last_reload_timestamp_seconds", "gauge",
+	            "When the configuration in force was read: the last reload that was not refused, or the start.");
+	metric_time(m, NULL, NULL, f->context->configured_wall_us);
 	metric_head(m, "build_info", "gauge", "Always 1; the version is the label.");
 	metric_u64(m, "version", GA4RELAY_VERSION, 1);
 }
@@ -167,6 +229,7 @@ int metrics_write(const struct control_context *context, const struct now *now, 
 	requests(&m, f);
 	commits(&m, f);
 	outbox(&m, f);
+	waiting(&m, f);
 	destinations(&m, f);
 	process(&m, f);
 	free(f);

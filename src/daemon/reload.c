@@ -239,6 +239,9 @@ int daemon_reload(struct daemon *d, struct err *err)
 	snprintf(ready, sizeof(ready), "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_mono_us());
 	notify_send(d->notify_fd, ready);
 	r = reload(d, err);
+	d->context.reload_refused = r < 0;
+	if (r == 0)
+		d->context.configured_wall_us = clock_wall_us();
 	notify_send(d->notify_fd, "READY=1");
 	return r;
 }

@@ -10,9 +10,9 @@
 /* The turn's tail decides; the timer only makes the turn come. */
 static void on_timer(void *arg UNUSED) {}
 
-static void on_expired(void *arg, uint64_t id)
+static void on_expired(void *arg, uint64_t id, uint32_t sid)
 {
-	leave_by_id(arg, id, &(struct departure){.as = LEAVE_DEAD, .reason = DEAD_EXPIRED});
+	leave_by_id(arg, id, sid, &(struct departure){.as = LEAVE_DEAD, .reason = DEAD_EXPIRED});
 }
 
 static int make_parts(struct delivery *d, const struct now *now)
@@ -170,7 +170,7 @@ void delivery_forget(struct delivery *d, const uint64_t *ids, size_t n)
 {
 	static const struct departure dropped = {.as = LEAVE_DROPPED};
 	for (size_t i = 0; i < n; i++)
-		leave_by_id(d, ids[i], &dropped);
+		leave_by_id(d, ids[i], 0, &dropped);
 	for (size_t i = 0; n > 0 && i < d->n_streams; i++)
 		queue_forget_pending(&d->streams[i]->queue);
 	loop_again(d->loop);

@@ -72,7 +72,8 @@ struct delivery_stream_status {
 	int64_t retry_in_us;        /* while backing off; else 0 */
 	unsigned window, in_flight; /* requests */
 	uint64_t in_flight_events, in_memory;
-	char last_error[192]; /* "": none since the last success */
+	int64_t oldest_age_us; /* of its events; 0: none */
+	char last_error[192];  /* "": none since the last success */
 	int64_t down_since_wall_us;
 };
 struct expiry_status {

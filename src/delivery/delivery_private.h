@@ -145,8 +145,9 @@ struct departure {
 /* The one way out: counts, taps, logs, settles, and lets memory go. The events are of one stream, in flight or taken
  * out of their batch. */
 void leave(struct delivery *d, struct queued_event *const events[], unsigned n, const struct departure *how);
-/* The same of one event that has left the outbox already: whatever it does at present, in memory or not. */
-void leave_by_id(struct delivery *d, uint64_t id, const struct departure *how);
+/* The same of one event that has left the outbox already: whatever it does at present, in memory or not. sid may be 0
+ * for a departure that is not counted. */
+void leave_by_id(struct delivery *d, uint64_t id, uint32_t sid, const struct departure *how);
 /* Shows a step of a batch in flight to whoever follows. */
 void tap_batch(const struct delivery *d, enum tap_what what, const struct batch *b, const struct attempt *a);
 

@@ -44,9 +44,15 @@ static void stream_status(const struct stream *s, int64_t mono_us, struct delive
 
 void delivery_get_status(const struct delivery *d, const struct now *now, struct delivery_status *ret)
 {
+	int64_t ages_us[STORE_STREAMS_MAX];
 	*ret = (struct delivery_status){.in_flight_events = d->in_flight_events};
-	expiry_get_status(d->expiry, now, &ret->expiry);
-	for (size_t i = 0; i < d->n_streams; i++)
-		if (!d->streams[i]->removed)
-			stream_status(d->streams[i], now->mono_us, &ret->streams[ret->n_streams++]);
+	expiry_get_status(d->expiry, now, &ret->expiry, ages_us);
+	for (size_t i = 0; i < d->n_streams; i++) {
+		struct delivery_stream_status *of = &ret->streams[ret->n_streams];
+		if (d->streams[i]->removed)
+			continue;
+		stream_status(d->streams[i], now->mono_us, of);
+		of->oldest_age_us = ages_us[of->sid];
+		ret->n_streams++;
+	}
 }

@@ -197,7 +197,7 @@ static void take_slice(struct expiry *e, const struct job_expire *job)
 		e->scan_oldest_us = job->oldest_time_us;
 	e->next_slice_us = e->now.mono_us + (small ? SMALL_GAP_US : SLICE_GAP_US);
 	for (size_t i = 0; i < job->n_expired && !job->dry_run; i++)
-		e->found(e->arg, job->expired_ids[i]);
+		e->found(e->arg, job->expired_ids[i], job->expired_sids[i]);
 	if (job->end)
 		end_scan(e);
 }
@@ -271,7 +271,8 @@ struct oldest {
 	int64_t any_us, expirable_us;
 };
 
-static struct oldest find_oldest(const struct expiry *e)
+/* by_sid_us[STORE_STREAMS_MAX] or NULL: of each stream in memory, INT64_MAX where there is none. */
+static struct oldest find_oldest(const struct expiry *e, int64_t by_sid_us[])
 {
 	struct oldest oldest = {INT64_MAX, INT64_MAX};
 	size_t at = 0;
@@ -282,6 +283,9 @@ static struct oldest find_oldest(const struct expiry *e)
 		if (event->state == EVENT_SETTLING)
 			continue;
 		int64_t t = event_time_us(e, event);
+		int64_t *of_stream = by_sid_us ? &by_sid_us[queued_event_sub(event)->sid] : NULL;
+		if (of_stream && t < *of_stream)
+			*of_stream = t;
 		oldest.any_us = t < oldest.any_us ? t : oldest.any_us;
 		if (!event->no_expiry && t < oldest.expirable_us)
 			oldest.expirable_us = t;
@@ -296,9 +300,12 @@ static struct oldest find_oldest(const struct expiry *e)
 	return oldest;
 }
 
-void expiry_get_status(const struct expiry *e, const struct now *now, struct expiry_status *ret)
+void expiry_get_status(const struct expiry *e, const struct now *now, struct expiry_status *ret,
+                       int64_t age_by_sid_us[])
 {
-	struct oldest oldest = find_oldest(e);
+	for (size_t sid = 0; sid < STORE_STREAMS_MAX; sid++)
+		age_by_sid_us[sid] = INT64_MAX;
+	struct oldest oldest = find_oldest(e, age_by_sid_us);
 	int64_t now_us = now_in_line_us(e, now), left_us = oldest.expirable_us - now_us + e->max_age_us;
 	*ret = (struct expiry_status){
 	        .oldest_time_us = oldest.any_us,
@@ -308,6 +315,8 @@ void expiry_get_status(const struct expiry *e, const struct now *now, struct exp
 	                                                            : 0,
 	        .suspended = e->mode == EXPIRY_SUSPENDED,
 	};
+	for (size_t sid = 0; sid < STORE_STREAMS_MAX; sid++)
+		age_by_sid_us[sid] = age_by_sid_us[sid] < now_us ? now_us - age_by_sid_us[sid] : 0;
 }
 
 static void check_age(struct expiry *e)
@@ -317,7 +326,7 @@ static void check_age(struct expiry *e)
 	if (e->now.mono_us < e->next_check_us || e->first_us == INT64_MIN || (e->first_us > limit_us && !e->warned))
 		return;
 	e->next_check_us = e->now.mono_us + CHECK_GAP_US;
-	struct oldest oldest = find_oldest(e);
+	struct oldest oldest = find_oldest(e, NULL);
 	bool late = oldest.expirable_us <= limit_us;
 	if (late && !e->warned) {
 		int64_t us = now_us - oldest.expirable_us;

@@ -16,7 +16,7 @@
 struct expiry;
 
 /* The search made a dead letter of that event. */
-typedef void expiry_found_fn(void *arg, uint64_t id);
+typedef void expiry_found_fn(void *arg, uint64_t id, uint32_t sid);
 
 /* jobs and queues outlive it. NULL: no memory. */
 struct expiry *expiry_new(struct outbox_jobs *jobs, const struct queues *queues, const struct now *now,
@@ -41,6 +41,9 @@ void expiry_pump(struct expiry *e, const struct now *now);
 /* Monotonic time at which expiry_pump() has something to do; INT64_MAX: never. */
 int64_t expiry_next_us(const struct expiry *e, const struct now *now);
 
-void expiry_get_status(const struct expiry *e, const struct now *now, struct expiry_status *ret);
+/* age_by_sid_us[STORE_STREAMS_MAX] gets the age of each stream's oldest event in memory, where its oldest ids are; 0:
+ * none. */
+void expiry_get_status(const struct expiry *e, const struct now *now, struct expiry_status *ret,
+                       int64_t age_by_sid_us[]);
 
 #endif

@@ -6,10 +6,12 @@ static void count(struct delivery *d, uint32_t sid, unsigned n, const struct dep
 	switch (how->as) {
 	case LEAVE_DELIVERED:
 		d->counters->by_sid[sid].delivered += n;
+		d->counters->by_sid[sid].last_delivered_us = d->now.wall_us;
 		rate_add(&d->counters->out, n);
 		return;
 	case LEAVE_DEAD:
 		d->counters->dead[how->reason] += n;
+		d->counters->by_sid[sid].dead[how->reason] += n;
 		if (how->reason == DEAD_EXPIRED)
 			expiry_report(d->expiry, n);
 		return;
@@ -79,12 +81,12 @@ void leave(struct delivery *d, struct queued_event *const events[], unsigned n, 
 		queued_event_release(events[i]);
 }
 
-void leave_by_id(struct delivery *d, uint64_t id, const struct departure *how)
+void leave_by_id(struct delivery *d, uint64_t id, uint32_t sid, const struct departure *how)
 {
 	struct queued_event *e = queues_find(d->queues, id);
 	if (e && e->state == EVENT_SETTLING)
 		return; /* left already */
-	count(d, 0, 1, how);
+	count(d, sid, 1, how);
 	if (!e)
 		return;
 	tap_departure(d, e, how);

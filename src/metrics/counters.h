@@ -33,6 +33,8 @@ void rate_tick(struct rate *r, double elapsed_s);
 
 struct stream_counters {
 	uint64_t accepted, delivered;
+	int64_t last_delivered_us; /* wall clock; 0: none since start */
+	uint64_t dead[DEAD_COUNT];
 	uint64_t requests[OUTCOME_COUNT];
 };
 

@@ -69,6 +69,12 @@ void metric_double(struct metrics_text *m, const char *label, const char *value,
 	TRY(m, buf_printf(m->out, " %.9g\n", v));
 }
 
+void metric_time(struct metrics_text *m, const char *label, const char *value, int64_t wall_us)
+{
+	begin(m, "", label, value);
+	TRY(m, buf_printf(m->out, " %.3f\n", (double)wall_us / 1e6));
+}
+
 void metric_histogram(struct metrics_text *m, const struct histogram *h)
 {
 	uint64_t below = 0;

@@ -22,6 +22,8 @@ void metric_u64(struct metrics_text *m, const char *label, const char *value, ui
 void metric_u64_2(struct metrics_text *m, const char *label1, const char *value1, const char *label2,
                   const char *value2, uint64_t v);
 void metric_double(struct metrics_text *m, const char *label, const char *value, double v);
+/* Wall clock in microseconds, written as seconds. */
+void metric_time(struct metrics_text *m, const char *label, const char *value, int64_t wall_us);
 /* Writes cumulative buckets, sum and count. */
 void metric_histogram(struct metrics_text *m, const struct histogram *h);
 
