@@ -139,12 +139,15 @@ model-coverage:
 	@$(PYTHON) tests/lib/coverage.py build/cov --model
 
 # PYTEST_ARGS='-k refund -x' selects tests.
-# E2E_AGAIN=1 repeats failed tests once, with a message: a machine that stalls for seconds is not a defect.
+# Most tests wait most of the time: with pytest-xdist, E2E_JOBS run at once (0: one after another, as pdb and -s need).
+# E2E_AGAIN=1 repeats failed tests once, one by one, with a message: a machine that stalls for seconds is not a defect.
+E2E_JOBS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
+E2E_AT_ONCE = $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo '-n $(E2E_JOBS)')
 PYTEST = VARIANT=$(VARIANT) BUILD_DIR=$(CURDIR)/$B PYTHONDONTWRITEBYTECODE=1 \
   $(PYTHON) -m pytest -o cache_dir=$(CURDIR)/$B/pytest-cache -ra
 E2E_HELPERS := $B/tests/judge $B/tests/clock_shim.so $B/tests/heap_shim.so $B/tests/fault_shim.so $B/proof/killat $B/bench/load $B/bench/sink
 e2e: $(PROGRAMS) $(E2E_HELPERS)
-	@$(PYTEST) $(PYTEST_ARGS) tests/e2e || { test -n "$(E2E_AGAIN)" && \
+	@$(PYTEST) $(E2E_AT_ONCE) $(PYTEST_ARGS) tests/e2e || { test -n "$(E2E_AGAIN)" && \
 	  echo "==> SOME FAILED: these once more" && $(PYTEST) --last-failed --last-failed-no-failures none tests/e2e; }
 PYTHON ?= /usr/bin/python3
 
@@ -237,7 +240,7 @@ FILE_SYSTEMS ?= none tmpfs ext4 xfs btrfs
 proof-faults: $(PROGRAMS) $B/tests/fault_shim.so
 	for fs in $(FILE_SYSTEMS); do $(PROOF)/faults.py -n $(LIVES) -f $$fs || exit 1; done
 proof-memory: $(PROGRAMS)
-	FAULTS=$(POINTS) $(MAKE) --no-print-directory e2e PYTEST_ARGS='-s -k test_memory'
+	FAULTS=$(POINTS) $(MAKE) --no-print-directory e2e E2E_JOBS=0 PYTEST_ARGS='-s -k test_memory'
 proof-mutants: $(PROGRAMS) $(PROOF_BIN)
 	tests/proof/mutants.sh
 proof-soak: $(PROGRAMS) $B/tests/clock_shim.so $B/tests/heap_shim.so

@@ -15,6 +15,14 @@ def pytest_sessionstart(session):
             pytest.exit(f"{BUILD / name} is missing: run make e2e", 2)
 
 
+# Minutes each, so they begin first: where several tests run at once, none of these is left over at the end.
+LONG = ("test_soak", "test_kill_at_random_moments", "test_full_at_start[btrfs]", "test_both_readings_agree")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.name not in LONG)
+
+
 @pytest.fixture
 def collector():
     c = Collector()

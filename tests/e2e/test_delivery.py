@@ -31,14 +31,14 @@ def test_request(relay, collector):
 
 def test_app_stream(make_relay, collector):
     relay = make_relay()
-    relay.config["streams"] = [relay.stream(), {"name": "ios", "firebase_app_id": "1:123:ios:abc",
+    relay.config["streams"] = [relay.stream(), {"name": "ios", "firebase_app_id": "1:4321:ios:abc",
                                                 "api_secret_file": relay.secret_file}]
     relay.start()
     assert relay.ask({"stream": "ios", "app_instance_id": "0123456789abcdef0123456789abcdef", "name": "x",
                       "params": {"session_id": 1, "engagement_time_msec": 1}})["ok"]
     relay.wait_empty()
     r, = collector.requests
-    assert r.query == {"firebase_app_id": "1:123:ios:abc", "api_secret": SECRET}
+    assert r.query == {"firebase_app_id": "1:4321:ios:abc", "api_secret": SECRET}
     assert r.body["app_instance_id"] == "0123456789abcdef0123456789abcdef"
     assert "client_id" not in r.body
 
