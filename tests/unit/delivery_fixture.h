@@ -263,7 +263,9 @@ static void run_expire(struct world *w, struct job_expire *j)
 	uint64_t id = settled_to(w) >= j->from ? w->settled_to + 1 : j->from;
 	j->oldest_time_us = INT64_MAX;
 	j->expired_ids = calloc(j->max_examined, sizeof(*j->expired_ids));
+	j->expired_sids = calloc(j->max_examined, sizeof(*j->expired_sids));
 	assert_non_null(j->expired_ids);
+	assert_non_null(j->expired_sids);
 	for (; id <= w->n_rows && examined < j->max_examined; id++) {
 		struct row *row = world_row(w, id);
 		if (row->state == STATE_DELIVERED)
@@ -283,6 +285,7 @@ static void run_expire(struct world *w, struct job_expire *j)
 		j->expired++;
 		if (j->dry_run)
 			continue;
+		j->expired_sids[j->n_expired] = row->sub->sid;
 		j->expired_ids[j->n_expired++] = id;
 		leave_queue(w, row, STATE_DEAD, DEAD_EXPIRED);
 	}
