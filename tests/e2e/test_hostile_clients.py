@@ -15,7 +15,7 @@ import pytest
 
 from lib.client import event, line
 from lib.collector import Answer
-from lib.crowd import FLOODS, Crowd
+from lib.crowd import DOOR_FLOODS, FLOODS, Crowd
 from lib.relay import SANITIZED, wait_until
 
 
@@ -162,7 +162,7 @@ def waits(relay, n=60):
 
 
 @pytest.mark.skipif(SANITIZED, reason="figures of a program that is ten times as slow say nothing")
-@pytest.mark.parametrize("kind,n", [(k, 20 if k == "large envelopes" else 300) for k in FLOODS if k != "quiet"])
+@pytest.mark.parametrize("kind,n", [(k, 20 if k == "large envelopes" else 300) for k in FLOODS if k != "quiet" and k not in DOOR_FLOODS])
 def test_a_crowd_holds_up_nobody(make_relay, kind, n):
     """A client with one line in flight beside connections that write without end waits little longer than beside as many
     that are quiet. The limit leaves room for a busy machine."""
@@ -176,6 +176,22 @@ def test_a_crowd_holds_up_nobody(make_relay, kind, n):
     print(f"quiet {quiet[len(quiet) // 2]:.2f} ms, {kind} {crowded[len(crowded) // 2]:.2f} ms, most {crowded[-1]:.0f} ms")
     relay.kill9()  # a stop would read all that the crowd wrote
     assert crowded[len(crowded) // 2] < 10 * quiet[len(quiet) // 2] + 100
+
+
+@pytest.mark.skipif(SANITIZED, reason="figures of a program that is ten times as slow say nothing")
+@pytest.mark.parametrize("kind", [*DOOR_FLOODS, "connect and close"])
+def test_a_crowd_at_the_door_holds_up_nobody(make_relay, tmp_path, kind):
+    """The same for as many connections as the HTTP door takes, with requests one behind the other."""
+    door = tmp_path / "door"
+    relay = make_relay(http={"listen": f"unix:{door}"}, outbox={"max_bytes": "2G"})
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    quiet = waits(relay)
+    with Crowd(door, kind, 250):
+        crowded = waits(relay)
+    print(f"quiet {quiet[len(quiet) // 2]:.2f} ms, {kind} {crowded[len(crowded) // 2]:.2f} ms, most {crowded[-1]:.0f} ms")
+    relay.kill9()
+    assert crowded[len(crowded) // 2] < 10 * quiet[len(quiet) // 2] + (1000 if kind == "tiny chunks" else 100)
 
 
 # ---- who it was, and what it wrote ----

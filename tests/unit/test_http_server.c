@@ -32,6 +32,7 @@ static struct {
 	char method[16], path[64], body[2000], query[64], header[64];
 	size_t body_n;
 	bool over_unix, defer;
+	int64_t takes_us;
 	struct http_exchange *exchange;
 } seen;
 
@@ -56,9 +57,13 @@ static void handler(void *arg, const struct http_request_info *request)
 	copy(seen.header, sizeof(seen.header), http_header(request->exchange, "X-Mine"));
 	seen.over_unix = request->over_unix;
 	seen.exchange = request->exchange;
+	for (int64_t end = clock_mono_us() + seen.takes_us; clock_mono_us() < end;)
+		;
 	if (!seen.defer)
 		http_answer(request->exchange, 200, "text/plain", SLICE_LIT("hello"), headers);
 }
+
+static size_t max_partial;
 
 static void open_server(const char *listen_at, int64_t timeout_us)
 {
@@ -66,6 +71,7 @@ static void open_server(const char *listen_at, int64_t timeout_us)
 	        .listen = listen_at,
 	        .max_body = MAX_BODY,
 	        .max_headers = MAX_HEADERS,
+	        .max_partial = max_partial,
 	        .max_connections = MAX_CONNECTIONS,
 	        .timeout_us = timeout_us,
 	};
@@ -554,6 +560,199 @@ static void version_6(void **state)
 	http_server_free(s);
 }
 
+/* ---- crowds ---- */
+
+/* What a client on a Unix socket, whose buffers are small, has sent and got so far. */
+struct pipeliner {
+	int fd;
+	bool reads;
+	size_t sent;
+};
+
+static void reopen_as_unix(struct pipeliner *p)
+{
+	char path[64], listen_at[80];
+
+	server = http_server_free(server);
+	memcpy(dir + sizeof(dir) - 7, "XXXXXX", 6);
+	assert_non_null(mkdtemp(dir));
+	unix_path(path, sizeof(path));
+	snprintf(listen_at, sizeof(listen_at), "unix:%s", path);
+	open_server(listen_at, 30 * US_PER_S);
+	*p = (struct pipeliner){.fd = connect_unix(path)};
+}
+
+static void close_unix(struct pipeliner *p)
+{
+	close(p->fd);
+	server = http_server_free(server);
+	rmdir(dir);
+}
+
+static const char one_request[] = "GET /pipelined HTTP/1.1\r\n\r\n";
+
+/* As much as the kernel takes. */
+static void pipeline(struct pipeliner *p)
+{
+	static char requests[1000 * (sizeof(one_request) - 1)], answers[64 << 10];
+	ssize_t n;
+
+	for (size_t at = 0; at < sizeof(requests); at += sizeof(one_request) - 1)
+		memcpy(requests + at, one_request, sizeof(one_request) - 1);
+	do {
+		size_t at = p->sent % sizeof(requests);
+
+		n = send(p->fd, requests + at, sizeof(requests) - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+		p->sent += n > 0 ? (size_t)n : 0;
+	} while (n > 0);
+	while (p->reads && recv(p->fd, answers, sizeof(answers), MSG_DONTWAIT) > 0)
+		;
+}
+
+/* Requests behind the one that is being answered stay in the kernel, and their client stops writing. */
+static void pipelined_requests_are_not_hoarded(void **state)
+{
+	struct pipeliner p;
+
+	(void)state;
+	for (int reads = 0; reads < 2; reads++) {
+		reopen_as_unix(&p);
+		p.reads = reads;
+		for (int i = 0; i < 2000; i++) {
+			pipeline(&p);
+			turns(1);
+			assert_true(p.sent - seen.n * (sizeof(one_request) - 1) < 1 << 20);
+		}
+		/* And they are answered when it reads. */
+		for (unsigned n = seen.n; seen.n < n + 2000;) {
+			char answers[4096];
+
+			(void)!recv(p.fd, answers, sizeof(answers), MSG_DONTWAIT);
+			turns(1);
+		}
+		close_unix(&p);
+	}
+}
+
+static void send_all(struct pipeliner *p, const char *text, unsigned times)
+{
+	for (unsigned i = 0; i < times; i++) {
+		ssize_t n;
+
+		while ((n = send(p->fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT)) < 0)
+			turns(1);
+		assert_int_equal(n, strlen(text));
+	}
+}
+
+/* An error that evhttp finds by itself, behind as many answers as the kernel takes. */
+static void nothing_is_hoarded_behind_an_error(void **state)
+{
+	struct pipeliner p;
+	unsigned taken;
+
+	(void)state;
+	reopen_as_unix(&p);
+	for (int i = 0; i < 2000; i++) {
+		pipeline(&p);
+		turns(1);
+	}
+	taken = seen.n;
+	close_unix(&p);
+	reopen_as_unix(&p);
+	send_all(&p, one_request, taken - 1);
+	send_all(&p, "STRANGE / HTTP/1.1\r\n\r\n", 1);
+	for (int i = 0; i < 2000; i++) {
+		pipeline(&p);
+		turns(1);
+		assert_true(p.sent < 1 << 20);
+	}
+	assert_int_equal(seen.n, taken - 1);
+	close_unix(&p);
+}
+
+/* What comes at once is handled over several turns, in the order in which it came. */
+static void a_turn_has_a_budget(void **state)
+{
+	int fds[MAX_CONNECTIONS];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		fds[i] = connect_tcp();
+		put(fds[i], "GET /some HTTP/1.1\r\n");
+		turns(5);
+	}
+	seen.takes_us = 5 * US_PER_MS;
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		put(fds[i], "\r\n");
+	for (unsigned n = 0; n < MAX_CONNECTIONS; n = seen.n) {
+		turns(1);
+		assert_true(seen.n <= n + 1);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		get(fds[i], "hello");
+		close(fds[i]);
+	}
+}
+
+/* Their memory is taken until the handler has seen them: somebody whose request is not complete gives way. */
+static void bodies_that_wait_count(void **state)
+{
+	int fds[MAX_CONNECTIONS];
+	char head[64], body[MAX_BODY];
+
+	(void)state;
+	server = http_server_free(server);
+	max_partial = 2 * MAX_BODY;
+	open_server("127.0.0.1:0", 30 * US_PER_S);
+	max_partial = 0;
+	memset(body, 'x', sizeof(body));
+	snprintf(head, sizeof(head), "POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n", MAX_BODY);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		fds[i] = connect_tcp();
+		turns(5);
+	}
+	seen.takes_us = 5 * US_PER_MS;
+	for (size_t i = 0; i < 3; i++) {
+		put(fds[i], head);
+		assert_int_equal(send(fds[i], body, sizeof(body), MSG_NOSIGNAL), sizeof(body));
+	}
+	while (seen.n == 0)
+		turns(1);
+	put(fds[3], head);
+	assert_int_equal(send(fds[3], body, sizeof(body) - 1, MSG_NOSIGNAL), sizeof(body) - 1);
+	assert_true(closed(fds[3]));
+	for (size_t i = 0; i < 3; i++)
+		get(fds[i], "hello");
+	assert_int_equal(seen.n, 3);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		close(fds[i]);
+}
+
+static void server_gone_while_requests_wait(void **state)
+{
+	int fds[MAX_CONNECTIONS];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		fds[i] = connect_tcp();
+		put(fds[i], "POST /some HTTP/1.1\r\nContent-Length: 2\r\n\r\no");
+		turns(5);
+	}
+	seen.takes_us = 5 * US_PER_MS;
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		put(fds[i], "k");
+	while (seen.n == 0)
+		turns(1);
+	assert_false(http_server_drained(server));
+	close(fds[1]);
+	server = http_server_free(server);
+	assert_int_equal(seen.n, 1);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		if (i != 1)
+			close(fds[i]);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -576,6 +775,11 @@ int main(void)
 	        T(unix_socket_in_the_way),
 	        T(bad_addresses),
 	        T(version_6),
+	        T(pipelined_requests_are_not_hoarded),
+	        T(nothing_is_hoarded_behind_an_error),
+	        T(a_turn_has_a_budget),
+	        T(bodies_that_wait_count),
+	        T(server_gone_while_requests_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

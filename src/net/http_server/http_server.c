@@ -1,7 +1,8 @@
 /* http_server.c - a small bounded HTTP/1.1 server on evhttp
  *
  * evhttp can limit the size of head and body (src/README.md, trap 18), but neither the number of
- * connections nor the time that a request takes to arrive. Both are limited here: every
+ * connections, nor the time that a request takes to arrive, nor what a client sends before its
+ * answer is written, nor the time that requests take of a turn. All are limited here: every
  * connection has a struct http_conn from accept to close. */
 #include "net/http_server/http_server.h"
 #include "net/event_time.h"
@@ -46,23 +47,26 @@ struct http_exchange {
 	struct http_server *server;
 	struct http_conn *conn; /* NULL: the client is gone */
 	LIST_ENTRY(http_exchange) link;
-	struct evhttp_request *req; /* NULL: the server is gone */
+	STAILQ_ENTRY(http_exchange) by_turn; /* s->waiting, until the handler is called */
+	struct evhttp_request *req;          /* NULL: the server is gone */
 	struct evkeyvalq query;
 	bool query_parsed, orphan;
 };
 LIST_HEAD(http_exchange_list, http_exchange);
+STAILQ_HEAD(http_exchange_queue, http_exchange);
 
 struct http_server {
 	struct loop *loop;
 	struct evhttp *http;
 	struct evconnlistener *listener; /* owned by evhttp; NULL while closing */
-	struct loop_timer *resume, *sweep;
+	struct loop_timer *resume, *sweep, *serve;
 	struct event *meet, *trim, *refuse;
 	struct bound bound;
 	http_handler_fn *handler;
 	void *arg;
 	struct http_conn_list conns;
 	struct http_exchange_list exchanges;
+	struct http_exchange_queue waiting; /* those of them that the handler has not seen */
 	unsigned n_conns, n_orphans,
 	        max_connections;     /* orphan: an exchange without a connection still holds memory */
 	size_t partial, max_partial; /* bytes of incomplete requests on all connections */
@@ -72,6 +76,11 @@ struct http_server {
 };
 
 enum { RESUME_AFTER_US = 100000 };
+/* Time budget per turn for handling requests, and what is charged for each beside its handler's
+ * time: evhttp reads its head and writes its answer. */
+enum { TURN_US = 1000, REQUEST_US = 50 };
+/* Beyond a whole request, what one read may bring. */
+enum { READ_MARGIN = 64 << 10 };
 /* How long a stopping server waits for a client that does not read its answer. */
 #define DRAIN_US US_PER_S
 
@@ -156,6 +165,9 @@ static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *inf
 
 	if (info->n_added > 0)
 		check_framing(conn, buffer, info->n_added);
+	/* evhttp does not look at it before it has written an error, and then closes. */
+	if (evbuffer_get_length(buffer) > s->max_request + READ_MARGIN)
+		bufferevent_disable(conn->bev, EV_READ);
 	if (info->n_added == 0 || conn->exchange)
 		return;
 	if (conn->first_byte_us == 0)
@@ -266,7 +278,7 @@ static struct http_conn *holds_most(const struct http_server *s)
 	struct http_conn *conn, *most = NULL;
 
 	LIST_FOREACH(conn, &s->conns, link)
-	if (conn->evcon && conn->partial > (most ? most->partial : 0))
+	if (conn->evcon && !conn->exchange && conn->partial > (most ? most->partial : 0))
 		most = conn;
 	return most;
 }
@@ -380,7 +392,7 @@ static struct http_exchange *exchange_new(struct http_server *s, struct evhttp_r
 	x->conn = conn_of(s, evhttp_request_get_connection(req));
 	if (x->conn) {
 		x->conn->exchange = x;
-		forget_partial(x->conn);
+		x->conn->first_byte_us = 0;
 	}
 	return x;
 }
@@ -394,27 +406,64 @@ static struct slice request_path(struct evhttp_request *req)
 	return slice_of(path ? path : "");
 }
 
+static void handle(struct http_server *s, struct http_exchange *x)
+{
+	struct evbuffer *input = evhttp_request_get_input_buffer(x->req);
+	size_t n = evbuffer_get_length(input);
+	const unsigned char *body = n ? evbuffer_pullup(input, -1) : NULL;
+	const struct http_request_info info = {
+	        .method = method_name(evhttp_request_get_command(x->req)),
+	        .path = request_path(x->req),
+	        .body = {(const char *)body, n},
+	        .over_unix = s->bound.is_unix,
+	        .exchange = x,
+	};
+
+	if (x->conn)
+		forget_partial(x->conn);
+	if (n && !body)
+		http_answer(x, HTTP_SERVUNAVAIL, NULL, SLICE_LIT(""), NULL);
+	else
+		s->handler(s->arg, &info);
+}
+
+static struct http_exchange *take_waiting(struct http_server *s)
+{
+	struct http_exchange *x = STAILQ_FIRST(&s->waiting);
+
+	if (x)
+		STAILQ_REMOVE_HEAD(&s->waiting, by_turn);
+	return x;
+}
+
+/* However many requests come at once: the lines of the event socket wait behind a few of them. */
+static void on_serve(void *arg)
+{
+	struct http_server *s = arg;
+	struct http_exchange *x;
+
+	for (int64_t end_us = clock_mono_us() + TURN_US; clock_mono_us() < end_us; end_us -= REQUEST_US) {
+		x = take_waiting(s);
+		if (!x)
+			return;
+		handle(s, x);
+	}
+	if (!STAILQ_EMPTY(&s->waiting))
+		loop_timer_set(s->serve, 0);
+}
+
 static void on_request(struct evhttp_request *req, void *arg)
 {
 	struct http_server *s = arg;
-	struct evbuffer *input = evhttp_request_get_input_buffer(req);
-	size_t n = evbuffer_get_length(input);
-	const unsigned char *body = n ? evbuffer_pullup(input, -1) : NULL;
-	struct http_exchange *x = n && !body ? NULL : exchange_new(s, req);
-	struct http_request_info info;
+	struct http_exchange *x = exchange_new(s, req);
 
 	if (!x) {
 		evhttp_send_error(req, HTTP_SERVUNAVAIL, NULL);
 		return;
 	}
-	info = (struct http_request_info){
-	        .method = method_name(evhttp_request_get_command(req)),
-	        .path = request_path(req),
-	        .body = {(const char *)body, n},
-	        .over_unix = s->bound.is_unix,
-	        .exchange = x,
-	};
-	s->handler(s->arg, &info);
+	STAILQ_INSERT_TAIL(&s->waiting, x, by_turn);
+	if (!loop_timer_is_set(s->serve))
+		loop_timer_set(s->serve, 0);
 }
 
 const char *http_query(struct http_exchange *x, const char *name)
@@ -514,10 +563,25 @@ static int add_headers(struct evhttp_request *req, const char *content_type, con
 	return 0;
 }
 
+/* While evhttp writes it reads, to notice when the client closes, and keeps what it reads without
+ * a limit. Until the answer is written, further requests stay in the kernel instead; evhttp
+ * enables reading for the next one. */
+static void send_reply(struct evhttp_request *req, int status, struct bufferevent *bev)
+{
+	if (bev)
+		bufferevent_incref(bev);
+	evhttp_send_reply(req, status, NULL, NULL);
+	if (!bev)
+		return;
+	bufferevent_disable(bev, EV_READ);
+	(void)bufferevent_decref(bev);
+}
+
 void http_answer(struct http_exchange *x, int status, const char *content_type, struct slice body,
                  const char *const *headers)
 {
 	struct evhttp_request *req = x->req;
+	struct bufferevent *bev = x->conn ? x->conn->bev : NULL;
 	bool last = x->conn && x->conn->framing.problem;
 
 	/* Must precede the send, which may free the connection. */
@@ -535,7 +599,7 @@ void http_answer(struct http_exchange *x, int status, const char *content_type, 
 		evhttp_send_error(req, HTTP_SERVUNAVAIL, NULL);
 		return;
 	}
-	evhttp_send_reply(req, status, NULL, NULL);
+	send_reply(req, status, bev);
 }
 
 /* ---- opening and closing ---- */
@@ -564,12 +628,13 @@ static int start(struct http_server *s, const struct http_server_config *config,
 	s->http = evhttp_new(base);
 	s->resume = loop_timer_new(s->loop, on_resume, s);
 	s->sweep = loop_timer_new(s->loop, on_sweep, s);
+	s->serve = loop_timer_new(s->loop, on_serve, s);
 	s->meet = event_new(base, -1, 0, on_meet, s);
 	s->trim = event_new(base, -1, 0, on_trim, s);
 	s->refuse = event_new(base, -1, 0, on_refuse, s);
 	s->listener =
 	        evconnlistener_new(base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, s->bound.fd);
-	if (!s->http || !s->resume || !s->sweep || !s->meet || !s->trim || !s->refuse || !s->listener ||
+	if (!s->http || !s->resume || !s->sweep || !s->serve || !s->meet || !s->trim || !s->refuse || !s->listener ||
 	    configure(s, config) < 0 || !evhttp_bind_listener(s->http, s->listener))
 		return err_set(err, -ENOMEM, "no memory for the HTTP server");
 	s->bound.fd = -1; /* the listener, which evhttp owns, has it now */
@@ -596,6 +661,7 @@ int http_server_open(struct http_server **ret, struct loop *loop, const struct h
 	s->max_partial = config->max_partial ? config->max_partial : SIZE_MAX;
 	LIST_INIT(&s->conns);
 	LIST_INIT(&s->exchanges);
+	STAILQ_INIT(&s->waiting);
 	r = start(s, config, err);
 	if (r < 0) {
 		http_server_free(s);
@@ -624,8 +690,12 @@ static void abandon_exchanges(struct http_server *s)
 
 struct http_server *http_server_free(struct http_server *s)
 {
+	struct http_exchange *x;
+
 	if (!s)
 		return NULL;
+	while ((x = take_waiting(s)))
+		http_answer(x, HTTP_SERVUNAVAIL, NULL, SLICE_LIT(""), NULL);
 	abandon_exchanges(s);
 	http_server_unbind(&s->bound);
 	if (s->meet)
@@ -645,6 +715,7 @@ struct http_server *http_server_free(struct http_server *s)
 		event_free(s->refuse);
 	loop_timer_free(s->resume);
 	loop_timer_free(s->sweep);
+	loop_timer_free(s->serve);
 	free(s);
 	return NULL;
 }

@@ -28,7 +28,12 @@ def payload(name, n, **beside):
     return json.dumps({"client_id": "1.2", **beside, "events": [{"name": name, "params": {}}] * n})
 
 
+def request(method, path, body=b""):
+    return f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
 PROPERTIES = {f"p{i:04}": {"value": "gold"} for i in range(1000)}
+
 FLOODS = {  # what each connection writes without end
     "quiet": b"",
     "blank lines": b"\n" * (64 << 10),
@@ -45,7 +50,21 @@ FLOODS = {  # what each connection writes without end
     "unread warnings": warned(),
     "connect and close": b"",
 }
-REREADS = {"refused lines", "good lines", "fat refused lines", "fat good lines", "fat payloads", "large envelopes", "warned lines"}
+DOOR_FLOODS = {  # the same, to the HTTP door
+    "healthz": request("GET", "/healthz") * 500,
+    "nowhere": request("GET", "/") * 500,
+    "metrics": request("GET", "/metrics") * 100,
+    "unknown streams": request("POST", "/mp/collect?measurement_id=G-NO", b"x") * 500,
+    "no JSON": request("POST", "/mp/collect?measurement_id=G-TEST000001", b"x") * 500,
+    "good payloads": request("POST", "/mp/collect?measurement_id=G-TEST000001", payload("x", 1).encode()) * 100,
+    "fat debug payloads": request("POST", "/debug/mp/collect", payload("x" * 40, 1000, user_id="u" * 200).encode()) * 10,
+    "fat bodies": request("POST", "/nowhere", b"x" * (SIZE // 8)),
+    "tiny chunks": b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 40_000 + b"0\r\n\r\n",
+    "deaf": request("GET", "/metrics") * 100,
+}
+FLOODS.update(DOOR_FLOODS)
+REREADS = {"refused lines", "good lines", "fat refused lines", "fat good lines", "fat payloads", "large envelopes", "warned lines",
+           *DOOR_FLOODS.keys() - {"deaf"}}
 
 
 class Crowd:
@@ -79,14 +98,14 @@ def connect(path):
 def write_some(s, state, flood):
     try:
         state[0] = (state[0] + s.send(flood[state[0]:])) % len(flood)
-    except BlockingIOError:
+    except (BlockingIOError, BrokenPipeError, ConnectionResetError):
         pass
 
 
 def read_some(s):
     try:
         s.recv(1 << 16)
-    except BlockingIOError:
+    except (BlockingIOError, ConnectionResetError):
         pass
 
 
