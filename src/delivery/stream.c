@@ -50,7 +50,8 @@ static struct stream *stream_new(struct delivery *d, uint32_t sid, unsigned max_
 	return s;
 }
 
-/* A new secret or endpoint is a new destination: what was learnt of the old one says nothing about it. */
+/* A new secret, endpoint, proxy or CA file makes a new destination: what was learnt of the old one says nothing about
+ * it. */
 static void renew_destination(struct stream *s, const char *name, unsigned max)
 {
 	if (s->destination.state != DESTINATION_UP)
@@ -63,9 +64,9 @@ static void renew_destination(struct stream *s, const char *name, unsigned max)
 }
 
 static void stream_set(struct stream *s, const struct conf_stream *conf, char *take_name, char *take_url,
-                       unsigned max)
+                       unsigned max, bool new_way)
 {
-	if (s->url && strcmp(s->url, take_url) != 0)
+	if (s->url && (new_way || strcmp(s->url, take_url) != 0))
 		renew_destination(s, take_name, max);
 	window_set_max(&s->destination.window, max);
 	wipe(s->url);
@@ -78,8 +79,9 @@ static void stream_set(struct stream *s, const struct conf_stream *conf, char *t
 	queue_restart(&s->queue);
 }
 
-static int stream_apply(struct delivery *d, const struct conf_stream *conf, uint32_t sid, unsigned max)
+static int stream_apply(struct delivery *d, const struct conf_stream *conf, uint32_t sid, bool new_way)
 {
+	unsigned max = d->max_per_stream;
 	struct stream *s = d->by_sid[sid];
 	char *name = strdup(conf->name), *url = conf_endpoint_url(conf->endpoint, conf, true);
 	if (name && url && !s)
@@ -89,7 +91,7 @@ static int stream_apply(struct delivery *d, const struct conf_stream *conf, uint
 		wipe(url);
 		return -ENOMEM;
 	}
-	stream_set(s, conf, name, url, max);
+	stream_set(s, conf, name, url, max, new_way);
 	return 0;
 }
 
@@ -148,13 +150,15 @@ int streams_apply(struct delivery *d, const struct conf *conf, const struct stre
 	if (conf->n_streams == 0 || conf->n_streams >= STORE_STREAMS_MAX)
 		return err_set(err, -EINVAL, "streams: %zu configured, 1 to %d are possible", conf->n_streams,
 		               STORE_STREAMS_MAX - 1);
+	unsigned way = d->http ? http_client_way(d->http) : 0;
 	int r = http_apply(d, conf, err);
 	if (r < 0)
 		return r;
+	bool new_way = http_client_way(d->http) != way;
 	policy_apply(d, conf);
 	remove_missing(d, conf, rules);
 	for (size_t i = 0; i < conf->n_streams; i++) {
-		r = stream_apply(d, &conf->streams[i], rules[i].sid, d->max_per_stream);
+		r = stream_apply(d, &conf->streams[i], rules[i].sid, new_way);
 		if (r < 0)
 			return err_set(err, r, "stream %s: no memory", conf->streams[i].name);
 	}

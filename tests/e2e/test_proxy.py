@@ -4,7 +4,7 @@ import re
 import pytest
 
 from lib.client import event
-from lib.collector import Collector
+from lib.collector import Answer, Collector
 from lib.daemons import Squid, Tinyproxy
 from lib.relay import SECRET, wait_until
 from lib.tls import free_port
@@ -135,3 +135,50 @@ def test_a_hostile_environment_changes_nothing(make_relay, certs, begin, tls):
     assert evil.n_conns == 0
     assert not (relay.dir / "keys").exists()
     evil.down()
+
+
+# ---- a reload that mends it ----
+
+SLOW = {"retry_min": "1h", "retry_max": "1h"}    # whoever waits for it, waits for ever
+
+
+def backing_off(relay):
+    assert relay.ask(event())["ok"]
+    wait_until(lambda: relay.status()["streams"][0]["state"] == "backing-off", "the backoff")
+
+
+def test_a_reload_of_the_proxy_ends_the_backoff(make_relay, collector):
+    relay = make_relay(delivery={"proxy": f"http://127.0.0.1:{free_port()}", **SLOW}).allow("destination web").start()
+    backing_off(relay)
+    relay.change(delivery={"proxy": ""}).reload()
+    relay.wait_empty()
+    assert collector.count() == 1
+
+
+@pytest.mark.parametrize("how", ["another file", "the same file"])
+def test_a_reload_of_the_ca_file_ends_the_backoff(make_relay, certs, begin, how):
+    server = begin(RawServer, fine, tls=certs.context())
+    relay = make_relay(server.tls_url)
+    file = relay.dir / "ca.pem"
+    file.write_bytes((certs.dir / "unknown-ca.pem").read_bytes())
+    relay.change(delivery={"ca_file": file, **SLOW}).allow("destination web").start()
+    backing_off(relay)
+    if how == "the same file":
+        file.write_bytes(certs.ca.read_bytes())
+    else:
+        relay.change(delivery={"ca_file": certs.ca})
+    relay.reload()
+    relay.wait_empty()
+    assert server.answered == 1
+
+
+def test_a_reload_that_changes_nothing_of_the_way_keeps_the_backoff(make_relay, collector, begin):
+    """What is waited for may be the endpoint's own wish."""
+    collector.rule = lambda r: Answer(503)
+    relay = make_relay(delivery=SLOW).allow("destination web").start()
+    backing_off(relay)
+    collector.rule = None
+    relay.change(delivery={"linger": "11ms"}).reload()
+    assert relay.status()["streams"][0]["state"] == "backing-off"
+    relay.ctl("flush")
+    relay.wait_empty()

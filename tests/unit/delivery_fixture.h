@@ -439,6 +439,11 @@ int http_client_set(struct http_client *c UNUSED, const struct http_client_confi
 	return 0;
 }
 
+unsigned http_client_way(const struct http_client *c UNUSED)
+{
+	return 0;
+}
+
 struct http_client *http_client_free(struct http_client *c UNUSED)
 {
 	return NULL;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/parse.h"
@@ -123,6 +124,40 @@ void http_client_give_back(struct http_client *c)
 		idle_clear(c);
 }
 
+static struct http_ca_stamp ca_stamp(const char *path)
+{
+	struct stat sb;
+
+	if (path[0] == '\0' || stat(path, &sb) < 0)
+		return (struct http_ca_stamp){0};
+	return (struct http_ca_stamp){sb.st_dev, sb.st_ino, sb.st_size, sb.st_mtim.tv_sec, sb.st_mtim.tv_nsec};
+}
+
+static bool stamps_equal(const struct http_ca_stamp *a, const struct http_ca_stamp *b)
+{
+	return a->device == b->device && a->inode == b->inode && a->size == b->size && a->seconds == b->seconds &&
+	       a->nanoseconds == b->nanoseconds;
+}
+
+static void note_way(struct http_client *c, const struct http_client_config *previous)
+{
+	struct http_ca_stamp stamp = ca_stamp(c->config.ca_file);
+	bool is_first = !previous->proxy;
+	bool ca_changed = !is_first &&
+	                  (strcmp(previous->ca_file, c->config.ca_file) != 0 || !stamps_equal(&stamp, &c->ca_stamp));
+
+	c->ca_stamp = stamp;
+	if (ca_changed)
+		c->ca_since_us = clock_mono_us();
+	if (ca_changed || is_first || strcmp(previous->proxy, c->config.proxy) != 0)
+		c->way++;
+}
+
+unsigned http_client_way(const struct http_client *c)
+{
+	return c->way;
+}
+
 int http_client_set(struct http_client *c, const struct http_client_config *config, struct err *err)
 {
 	struct http_client_config next, previous = c->config;
@@ -138,6 +173,7 @@ int http_client_set(struct http_client *c, const struct http_client_config *conf
 		config_clear(&next);
 		return r;
 	}
+	note_way(c, &previous);
 	config_clear(&previous);
 	return 0;
 }

@@ -38,6 +38,9 @@ void http_client_give_back(struct http_client *c);
 /* Replaces the configuration of later requests (for a reload). Open connections keep their HTTP
  * version until they are closed. */
 int http_client_set(struct http_client *c, const struct http_client_config *config, struct err *err) MUST_CHECK;
+/* A number that changes when http_client_set() is called with another proxy, another ca_file or
+ * another content of the same ca_file: earlier failures then say nothing about the present. */
+unsigned http_client_way(const struct http_client *c);
 
 struct http_request;
 /* Starts a POST request. url holds the secret and is copied; body must stay valid until done();

@@ -274,10 +274,24 @@ static CURLcode set_url(struct http_request *r, const char *url)
 
 int http_options_request(struct http_request *r, const char *url, struct slice body, bool fresh)
 {
+/* libcurl keeps the certificates that it has read from a file for a day, whatever happens to the
+ * file. With this option, those that were read before the file changed are too old. */
+static CURLcode set_ca_age(struct http_request *r)
+{
+	int64_t since_us = r->client->ca_since_us;
+
+	if (since_us == 0)
+		return CURLE_OK;
+	return curl_easy_setopt(r->easy, CURLOPT_CA_CACHE_TIMEOUT,
+	                        (long)((r->started_mono_us - since_us) / US_PER_S));
+}
+
 	CURLcode code = set_url(r, url);
 
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
+	if (code == CURLE_OK)
+		code = set_ca_age(r);
 	if (code == CURLE_OK) /* libcurl does not copy the body */
 		code = curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, body.n ? body.p : "");
 	if (code == CURLE_OK)

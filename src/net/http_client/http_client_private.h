@@ -92,6 +92,12 @@ struct http_socket; /* a descriptor that libcurl wants watched */
 SLIST_HEAD(http_socket_list, http_socket);
 
 struct http_client {
+/* Tells whether a file was replaced or written; all 0 without one. */
+struct http_ca_stamp {
+	uint64_t device, inode;
+	int64_t size, seconds, nanoseconds;
+};
+
 	struct loop *loop;
 	bool initialized; /* http_options_global() succeeded */
 	CURLM *multi;     /* NULL until the first request */
@@ -102,6 +108,9 @@ struct http_client {
 	bool rest_due;
 	struct http_client_config config; /* the strings are copies */
 	uint64_t config_version;
+	struct http_ca_stamp ca_stamp;
+	int64_t ca_since_us; /* when the certificates of ca_file changed last; 0: not since the start */
+	unsigned way;        /* for http_client_way() */
 	struct http_request_list active;    /* libcurl has them */
 	struct http_request_list held;      /* taken back, to be restarted */
 	struct http_request_list cancelled; /* taken back, done() is due */
