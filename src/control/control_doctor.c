@@ -17,6 +17,14 @@ static void write_endpoints(struct json_out *j, const struct conf *conf)
 	json_out_close(j);
 }
 
+static void write_proxy(struct json_out *j, const struct conf *conf)
+{
+	const char *proxy = conf->delivery.proxy;
+	char shown[512];
+
+	json_out_kv_str(j, "proxy", proxy && proxy[0] ? conf_redact_url(proxy, shown, sizeof(shown)) : NULL);
+}
+
 int control_doctor(struct session *s, const struct request *request UNUSED, struct err *err UNUSED)
 {
 	const struct control_context *context = s->control->context;
@@ -37,6 +45,7 @@ int control_doctor(struct session *s, const struct request *request UNUSED, stru
 		json_out_kv_i64(j, "recent_events", (int64_t)ingest.top_client_share[1]);
 		json_out_kv_str(j, "set_aside",
 		                context->set_aside && context->set_aside[0] ? context->set_aside : NULL);
+		write_proxy(j, context->streams->conf);
 		write_endpoints(j, context->streams->conf);
 		session_finish_end(s, j);
 	}

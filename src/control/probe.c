@@ -31,6 +31,7 @@ static void on_answer(void *arg, const struct attempt *attempt, struct slice bod
 	if (j) {
 		json_out_kv_str(j, "transport", transport_name(attempt->transport));
 		json_out_kv_i64(j, "status", attempt->status);
+		json_out_kv_i64(j, "proxy_status", attempt->proxy_status);
 		json_out_kv_str(j, "error", attempt->error[0] ? attempt->error : NULL);
 		json_out_kv_i64(j, "ms", attempt->duration_us / US_PER_MS);
 		if (attempt->date_us)

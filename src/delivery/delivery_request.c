@@ -77,6 +77,8 @@ static void remember_error(struct stream *s, const struct attempt *a, enum outco
 		s->last_error[0] = '\0';
 	else if (outcome == OUTCOME_RETRY_NOW)
 		return;
+	else if (a->status != 0 && a->transport == TRANSPORT_OK && a->error[0])
+		snprintf(s->last_error, sizeof(s->last_error), "status %d: %s", a->status, a->error);
 	else if (a->status != 0)
 		snprintf(s->last_error, sizeof(s->last_error), "status %d", a->status);
 	else

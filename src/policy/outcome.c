@@ -110,8 +110,16 @@ static enum outcome unanswered(const struct attempt *attempt, const struct desti
 	return recent->others_succeed ? OUTCOME_RETRY_BATCH : OUTCOME_RETRY_DESTINATION;
 }
 
+/* Whatever a proxy refuses to connect to, it has seen no event. */
+static enum outcome proxy_refused(int status)
+{
+	return outcome_status_denies(status) ? OUTCOME_DESTINATION_WRONG : OUTCOME_RETRY_DESTINATION;
+}
+
 enum outcome outcome_decide(const struct attempt *attempt, const struct destination_recent *recent)
 {
+	if (attempt->proxy_status)
+		return proxy_refused(attempt->proxy_status);
 	switch (status_meaning(attempt->status)) {
 	case MEANS_DELIVERED:
 		return OUTCOME_DELIVERED;

@@ -20,6 +20,7 @@ enum transport {
 struct attempt {
 	enum transport transport;
 	int status;             /* last status that is not 1xx; 0: none received */
+	int proxy_status;       /* the proxy's refusal of CONNECT, so that status is 0; 0: none */
 	int64_t retry_after_us; /* from Retry-After, clamped to 0..1h; -1: none or absurd */
 	bool body_sent;         /* the whole body was written: the server may have counted the events */
 	bool reused_connection;

@@ -17,7 +17,9 @@ import pytest
 
 from lib.client import Client, event, line
 from lib.collector import Answer, status
+from lib.daemons import Squid, Tinyproxy
 from lib.relay import BUILD, SANITIZED, SECRET, TOP, wait_until
+from lib.tls import free_port
 from lib.wire import RawServer, fine
 
 LIST = ["id", "state", "reason", "stream", "client", "name", "accepted_micros", "event_micros", "attempts",
@@ -762,6 +764,59 @@ def test_doctor_finds_a_bad_certificate(make_relay, certs, begin, name, words):
     assert code == 1, out
     found, = re.findall("FAILED +TLS .*", out)
     assert re.search(words, found) and "ca_file" in found, out
+
+
+@pytest.mark.parametrize("kind", [Tinyproxy, Squid])
+def test_doctor_goes_through_the_proxy(make_relay, certs, begin, kind):
+    server = begin(RawServer, fine, tls=certs.context())
+    proxy = begin(kind)
+    relay = make_relay(server.tls_url, delivery={"proxy": f"http://127.0.0.1:{proxy.port}", "ca_file": certs.ca}).start()
+    code, out, _ = doctor(relay)
+    assert code == 0, out
+    assert re.search("ok +DNS +proxy: 127.0.0.1 resolves", out), out
+    assert re.search(f"ok +endpoint +answered 204 .*through http://127.0.0.1:{proxy.port}", out), out
+    assert server.answered == 1
+    relay.stop()                          # squid logs a tunnel when it ends
+    wait_until(lambda: "CONNECT" in proxy.log, "the proxy's own log")
+
+
+def test_doctor_needs_no_resolver_that_the_relay_does_not_need(make_relay, begin):
+    """The proxy resolves the endpoint's name."""
+    proxy = begin(RawServer, fine)
+    relay = make_relay("http://nowhere.invalid/mp/collect",
+                       delivery={"proxy": f"http://127.0.0.1:{proxy.port}", "allow_plaintext": True}).start()
+    code, out, _ = doctor(relay)
+    assert code == 0 and "does not resolve" not in out, out
+    relay.stop()
+    code, out, _ = doctor(relay)
+    assert code == 3 and "nowhere.invalid" not in out, out
+    relay.change(delivery={"proxy": f"socks5://127.0.0.1:{proxy.port}"}).write_config()
+    code, out, _ = doctor(relay)
+    assert re.search("FAILED +DNS .*nowhere.invalid does not resolve", out), out
+
+
+@pytest.mark.parametrize("status, advice", [(407, "USER:PASSWORD"), (403, "allow this machine to CONNECT"), (503, "its log")])
+def test_doctor_names_a_proxy_that_refuses(make_relay, begin, status, advice):
+    def refuse(conn):
+        while conn.head():
+            conn.answer(status)
+
+    proxy = begin(RawServer, refuse)
+    relay = make_relay("https://nowhere.invalid/mp/collect",
+                       delivery={"proxy": f"http://me:CANARY-pw@127.0.0.1:{proxy.port}"}).start()
+    code, out, _ = doctor(relay)
+    assert code == 1 and re.search(f"FAILED +proxy .*127.0.0.1:{proxy.port} answered CONNECT with status {status}.*{advice}",
+                                   out), out
+    assert "CANARY-pw" not in out and "FAILED   endpoint" not in out and "FAILED   DNS" not in out, out
+
+
+@pytest.mark.parametrize("url, says", [("http://127.0.0.1:%d", "FAILED +proxy .*127.0.0.1.*is delivery.proxy right"),
+                                       ("http://proxy.invalid:%d", "FAILED +DNS +proxy: proxy.invalid does not resolve")])
+def test_doctor_finds_a_proxy_that_is_not_there(make_relay, url, says):
+    relay = make_relay("https://nowhere.invalid/mp/collect", delivery={"proxy": url % free_port()}).start()
+    code, out, _ = doctor(relay)
+    assert code == 1 and re.search(says, out), out
+    assert out.count("FAILED") == 1, out
 
 
 @pytest.mark.parametrize("off, says", [(7200, "behind"), (-7200, "ahead of")])

@@ -1,5 +1,6 @@
 # test_proxy.py - delivery.proxy against real ones, and an environment that wants another
 import re
+import time
 
 import pytest
 
@@ -135,6 +136,45 @@ def test_a_hostile_environment_changes_nothing(make_relay, certs, begin, tls):
     assert evil.n_conns == 0
     assert not (relay.dir / "keys").exists()
     evil.down()
+
+
+# ---- a proxy that refuses CONNECT ----
+
+def refusing(status, headers=b""):
+    """A proxy that notes when it was asked, and refuses."""
+    def on_conn(conn):
+        while conn.head():
+            conn.server.note("bodies", time.monotonic())
+            conn.answer(status, headers)
+    return on_conn
+
+
+@pytest.mark.parametrize("status, level", [(407, "error"), (403, "error"), (302, "error"), (503, "warning"), (429, "warning")])
+def test_a_refused_connect_names_the_proxy_and_its_wish_is_obeyed(make_relay, begin, status, level):
+    """The destination or the proxy is wrong, or busy; no event is blamed. Retry-After is the proxy's."""
+    proxy = begin(RawServer, refusing(status, b"Retry-After: 2\r\n"))
+    relay = make_relay("https://ga4.invalid/mp/collect",
+                       delivery={"proxy": f"http://relay:{PASSWORD}@127.0.0.1:{proxy.port}"}).allow("destination web")
+    relay.start()
+    assert relay.ask(event())["ok"]
+    wait_until(lambda: len(proxy.bodies) >= 2, "another try")
+    assert proxy.bodies[1] - proxy.bodies[0] > 1.9   # retry_max is a second
+    assert all(x[""].startswith("CONNECT ga4.invalid:443") for x in proxy.heads)
+    found = re.search(rf" (error|warning): destination web: .*the proxy 127.0.0.1:{proxy.port} .*CONNECT.* {status}", relay.log)
+    assert found and found[1] == level, relay.log
+    assert str(status) in relay.status()["streams"][0]["last_error"]
+    assert "dead" not in relay.states() and not any(e["maybe_sent"] for e in relay.list())
+    assert PASSWORD not in everything_said(relay)
+
+
+def test_a_407_over_plain_http_names_the_proxy(make_relay, collector, begin):
+    proxy = begin(RawServer, refusing(407))
+    relay = make_relay(delivery={"proxy": f"http://127.0.0.1:{proxy.port}"}).allow("destination web").start()
+    assert relay.ask(event())["ok"]
+    wait_until(lambda: f"error: destination web: status 407: the proxy 127.0.0.1:{proxy.port} " in relay.log, "the proxy's name")
+    relay.change(delivery={"proxy": ""}).reload()
+    relay.wait_empty()
+    assert collector.count() == 1
 
 
 # ---- a reload that mends it ----

@@ -691,17 +691,17 @@ static void hostile_environment(void **state)
 static void configured_proxy(void **state)
 {
 	struct http_client_config config = default_config();
-	char proxy[64];
+	char proxy[64], named[96];
 	struct http_request *request;
 	struct result r = {0};
 
 	(void)state;
-	snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", server.port);
+	snprintf(proxy, sizeof(proxy), "http://me:s3cret@127.0.0.1:%u", server.port);
 	config.proxy = proxy;
 	setenv("no_proxy", "*", 1);
 	start_client(&config);
 	SCRIPT(&server, {.reply = NO_CONTENT},
-	       {.reply = "HTTP/1.1 407 Auth\r\nContent-Length: 0\r\n\r\n", .then = THEN_CLOSE});
+	       {.reply = "HTTP/1.1 407 Auth\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", .then = THEN_CLOSE});
 	assert_int_equal(
 	        http_post(client, "http://ga4.example/mp/collect", SLICE_LIT(BODY), false, 0, on_done, &r, &request),
 	        0);
@@ -717,7 +717,10 @@ static void configured_proxy(void **state)
 	assert_int_equal(r.attempt.status, 0);
 	assert_int_equal(r.attempt.transport, TRANSPORT_CONNECT);
 	assert_false(r.attempt.body_sent);
-	assert_non_null(strstr(r.attempt.error, "407"));
+	assert_int_equal(r.attempt.proxy_status, 407);
+	assert_int_equal(r.attempt.retry_after_us, 7 * US_PER_S);
+	snprintf(named, sizeof(named), "the proxy 127.0.0.1:%u answered CONNECT with status 407", server.port);
+	assert_string_equal(r.attempt.error, named);
 }
 
 static void reconfigured(void **state)

@@ -174,6 +174,27 @@ static void a_wrong_destination_kills_nothing(void **state UNUSED)
 	}
 }
 
+/* A proxy's refusal concerns no batch, whatever others get. */
+static void a_proxy_that_refuses_kills_nothing(void **state UNUSED)
+{
+	static const int wrong[] = {302, 401, 403, 404, 405, 407}, busy[] = {400, 413, 429, 500, 502, 503, 504};
+	struct destination_recent r = {.batch_events = 1,
+	                               .others_succeed = true,
+	                               .failed_before = true,
+	                               .own_denials = OUTCOME_OWN_DENIALS_MAX,
+	                               .success_since_last_refusal = true};
+	struct attempt a = unanswered(TRANSPORT_CONNECT, false);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		a.proxy_status = wrong[i];
+		assert_int_equal(decide(a, r), OUTCOME_DESTINATION_WRONG);
+		assert_int_equal(decide(a, many), OUTCOME_DESTINATION_WRONG);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(busy); i++) {
+		a.proxy_status = busy[i];
+		assert_int_equal(decide(a, r), OUTCOME_RETRY_DESTINATION);
+	}
+}
+
 static void everything_has_a_name(void **state UNUSED)
 {
 	for (int i = 0; i < OUTCOME_COUNT; i++)
@@ -198,6 +219,7 @@ int main(void)
 	        cmocka_unit_test(too_large_is_split_down_to_one),
 	        cmocka_unit_test(refusals_are_cut_and_kill_only_when_others_pass),
 	        cmocka_unit_test(a_wrong_destination_kills_nothing),
+	        cmocka_unit_test(a_proxy_that_refuses_kills_nothing),
 	        cmocka_unit_test(everything_has_a_name),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,25 +34,41 @@ static void host_of(const char *url, char *host, size_t size)
 	snprintf(host, size, "%.*s", (int)(end - start), start);
 }
 
-static bool resolves(struct doctor *d, const char *stream, const char *url)
+/* owner: the name of a stream, or NULL if the URL is that of the proxy. */
+static bool resolves(struct doctor *d, const char *owner, const char *url)
 {
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
 	struct addrinfo *found = NULL;
-	char host[256];
+	char host[256], whose[80];
 	int r;
 
 	host_of(url, host, sizeof(host));
+	snprintf(whose, sizeof(whose), "%s%s", owner ? "stream " : "proxy", owner ? owner : "");
 	r = getaddrinfo(host, NULL, &hints, &found);
 	if (r != 0) {
 		doctor_say(d, DOCTOR_FAILED, "DNS",
-		           "correct the endpoint's name, or this machine's resolver (/etc/resolv.conf)",
-		           "stream %s: %s does not resolve: %s", stream, host,
+		           owner ? "correct the endpoint's name, or this machine's resolver (/etc/resolv.conf)"
+		                 : "correct delivery.proxy, or this machine's resolver (/etc/resolv.conf)",
+		           "%s: %s does not resolve: %s", whose, host,
 		           r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
 		return false;
 	}
 	freeaddrinfo(found);
-	doctor_say(d, DOCTOR_OK, "DNS", NULL, "stream %s: %s resolves", stream, host);
+	doctor_say(d, DOCTOR_OK, "DNS", NULL, "%s: %s resolves", whose, host);
 	return true;
+}
+
+/* True if the endpoints' names are resolved on this machine. These two kinds of proxy take addresses only; all others
+ * resolve the names themselves. */
+static bool needs_resolver(const char *proxy)
+{
+	return proxy[0] == '\0' || strncmp(proxy, "socks4:", 7) == 0 || strncmp(proxy, "socks5:", 7) == 0;
+}
+
+/* Checks the names that this machine must resolve for a stream. */
+static bool names_resolve(struct doctor *d, const char *proxy, const char *stream, const char *endpoint)
+{
+	return !needs_resolver(proxy) || resolves(d, stream, endpoint);
 }
 
 static const char *advice_for(struct slice transport)
@@ -85,11 +101,45 @@ static void compare_clocks(struct doctor *d, const struct json_doc *end)
 	d->clock_compared = true;
 }
 
-static void probe(struct doctor *d, struct slice stream)
+enum { STATUS_FORBIDDEN = 403, STATUS_NOT_ALLOWED = 405, STATUS_PROXY_AUTHENTICATION = 407 };
+
+static const char *proxy_advice_for(int64_t status)
+{
+	switch (status) {
+	case 0:
+		return "is delivery.proxy right, does the proxy run, and does it answer?";
+	case STATUS_PROXY_AUTHENTICATION:
+		return "give user and password: delivery.proxy = \"http://USER:PASSWORD@HOST:PORT\"";
+	case STATUS_FORBIDDEN:
+	case STATUS_NOT_ALLOWED:
+		return "the proxy's rules must allow this machine to CONNECT to the endpoint";
+	default:
+		return "the proxy runs, but it does not reach the endpoint: its log says why";
+	}
+}
+
+/* No answer of the endpoint: what failed on the way to it. */
+static void say_unreached(struct doctor *d, const char *proxy, const struct json_doc *end)
+{
+	struct slice transport = answer_text(end, end->nodes, "transport"),
+	             error = answer_text(end, end->nodes, "error");
+	int64_t proxy_status = answer_i64(end, end->nodes, "proxy_status", 0);
+
+	if (slice_eq(transport, SLICE_LIT("tls")))
+		doctor_say(d, DOCTOR_FAILED, "TLS", advice_for(transport), "%.*s: %.*s", SLICE_ARG(transport),
+		           SLICE_ARG(error));
+	else if (proxy[0] != '\0')
+		doctor_say(d, DOCTOR_FAILED, "proxy", proxy_advice_for(proxy_status), "%s: %.*s", proxy,
+		           SLICE_ARG(error));
+	else
+		doctor_say(d, DOCTOR_FAILED, "endpoint", advice_for(transport), "%.*s: %.*s", SLICE_ARG(transport),
+		           SLICE_ARG(error));
+}
+
+static void probe(struct doctor *d, const char *proxy, struct slice stream)
 {
 	struct json_out *j = client_begin(&d->client, "probe");
 	const struct json_doc *end;
-	struct slice transport, error;
 	int64_t status;
 
 	if (j) {
@@ -98,20 +148,20 @@ static void probe(struct doctor *d, struct slice stream)
 	}
 	if (client_call(&d->client, j, -1, NULL, NULL, &end) != CTL_DONE)
 		return;
-	transport = answer_text(end, end->nodes, "transport");
-	error = answer_text(end, end->nodes, "error");
 	status = answer_i64(end, end->nodes, "status", 0);
 	if (status == 0)
-		doctor_say(d, DOCTOR_FAILED, slice_eq(transport, SLICE_LIT("tls")) ? "TLS" : "endpoint",
-		           advice_for(transport), "%.*s: %.*s", SLICE_ARG(transport), SLICE_ARG(error));
+		say_unreached(d, proxy, end);
+	else if (status == STATUS_PROXY_AUTHENTICATION && proxy[0] != '\0')
+		doctor_say(d, DOCTOR_FAILED, "proxy", proxy_advice_for(status), "%s answered %lld", proxy,
+		           (long long)status);
 	else if (status >= 400)
 		doctor_say(d, DOCTOR_WARNING, "endpoint",
 		           "a wrong path or proxy? Validation endpoints are missing on some servers: then it is "
 		           "harmless",
 		           "its validation endpoint answered %lld", (long long)status);
 	else
-		doctor_say(d, DOCTOR_OK, "endpoint", NULL, "answered %lld after %lld ms", (long long)status,
-		           (long long)answer_i64(end, end->nodes, "ms", 0));
+		doctor_say(d, DOCTOR_OK, "endpoint", NULL, "answered %lld after %lld ms%s%s", (long long)status,
+		           (long long)answer_i64(end, end->nodes, "ms", 0), proxy[0] ? " through " : "", proxy);
 	compare_clocks(d, end);
 }
 
@@ -120,13 +170,14 @@ enum { STREAMS_MAX = 16 /* streams checked at most; they usually share one endpo
 /* Checks the daemon's streams over its own connections. Names are copied because the next answer overwrites them. */
 static void ask_daemon(struct doctor *d)
 {
-	char names[STREAMS_MAX][72], endpoints[STREAMS_MAX][512];
+	char names[STREAMS_MAX][72], endpoints[STREAMS_MAX][512], proxy[512];
 	const struct json_node *list;
 	const struct json_doc *end;
 	size_t n = 0;
 
 	if (client_call(&d->client, client_begin(&d->client, "doctor"), -1, NULL, NULL, &end) != CTL_DONE)
 		return;
+	snprintf(proxy, sizeof(proxy), "%.*s", SLICE_ARG(answer_text(end, end->nodes, "proxy")));
 	list = json_member(end, end->nodes, "streams");
 	for (const struct json_node *s = list ? json_first(end, list) : NULL; s && n < STREAMS_MAX;
 	     s = json_next(end, list, s)) {
@@ -136,9 +187,11 @@ static void ask_daemon(struct doctor *d)
 		snprintf(endpoints[n], sizeof(endpoints[n]), "%.*s", SLICE_ARG(endpoint));
 		n++;
 	}
+	if (proxy[0] != '\0' && !resolves(d, NULL, proxy))
+		return;
 	for (size_t i = 0; i < n; i++)
-		if (resolves(d, names[i], endpoints[i]))
-			probe(d, slice_of(names[i]));
+		if (names_resolve(d, proxy, names[i], endpoints[i]))
+			probe(d, proxy, slice_of(names[i]));
 }
 
 static void check_clock(struct doctor *d)
@@ -159,6 +212,17 @@ static void check_clock(struct doctor *d)
 		doctor_say(d, DOCTOR_OK, "clock", NULL, "%s", shown);
 }
 
+/* Without a daemon, only the names of the configuration can be checked. */
+static void check_names(struct doctor *d)
+{
+	const char *proxy = d->conf->delivery.proxy ? d->conf->delivery.proxy : "";
+
+	if (proxy[0] != '\0')
+		(void)resolves(d, NULL, proxy);
+	for (size_t i = 0; i < d->conf->n_streams && i < STREAMS_MAX; i++)
+		(void)names_resolve(d, proxy, d->conf->streams[i].name, d->conf->streams[i].endpoint);
+}
+
 void doctor_network(struct doctor *d)
 {
 	check_clock(d);
@@ -166,8 +230,8 @@ void doctor_network(struct doctor *d)
 		ask_daemon(d);
 		return;
 	}
-	for (size_t i = 0; d->conf && i < d->conf->n_streams && i < STREAMS_MAX; i++)
-		(void)resolves(d, d->conf->streams[i].name, d->conf->streams[i].endpoint);
+	if (d->conf)
+		check_names(d);
 	doctor_say(d, DOCTOR_NOTE, "TLS", "start the daemon and run doctor again",
 	           "connections are tried by the daemon, with its proxy and its CA bundle");
 }

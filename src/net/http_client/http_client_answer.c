@@ -8,12 +8,14 @@
 #include "net/http_client/http_client_private.h"
 #include "net/http_client/retry_after_header.h"
 
+enum { HTTP_PROXY_AUTHENTICATION = 407 };
+
 void http_answer_reset(struct http_request *r)
 {
 	r->begun = 0;
 	r->uploaded = 0;
 	r->head_bytes = r->body_bytes = 0;
-	r->status = 0;
+	r->status = r->proxy_status = 0;
 	r->retry_after_us = -1;
 	r->date_us = 0;
 	r->answered_mono_us = 0;
@@ -57,18 +59,25 @@ static bool is_end_of_head(struct slice line)
 	return slice_eq(line, SLICE_LIT("\r\n")) || slice_eq(line, SLICE_LIT("\n"));
 }
 
-/* libcurl calls this once per line of the head, including its line end. */
-size_t http_answer_head(char *data, size_t size, size_t n, void *arg)
+/* Before the request is sent, the only answers are those of a proxy to CONNECT. */
+static void proxy_head_line(struct http_request *r, struct slice line)
 {
-	struct http_request *r = arg;
-	struct slice line = {data, size * n}, value;
+	struct slice value;
 	int code = status_code(line);
 
-	r->head_bytes += line.n;
-	if (r->head_bytes > ANSWER_HEAD_MAX) {
-		r->cut = true;
-		return 0;
+	if (code) {
+		r->proxy_status = code;
+		r->retry_after_us = -1;
+	} else if (header_value(line, SLICE_LIT("Retry-After"), &value)) {
+		r->retry_after_us = http_retry_after(value, clock_wall_us());
 	}
+}
+
+static void head_line(struct http_request *r, struct slice line)
+{
+	struct slice value;
+	int code = status_code(line);
+
 	if (code >= 200) {
 		r->status = code;
 		r->retry_after_us = -1;
@@ -83,6 +92,23 @@ size_t http_answer_head(char *data, size_t size, size_t n, void *arg)
 		http_client_answered(r->client);
 		http_conns_settled(r);
 	}
+}
+
+/* libcurl calls this once per line of the head, including its line end. */
+size_t http_answer_head(char *data, size_t size, size_t n, void *arg)
+{
+	struct http_request *r = arg;
+	struct slice line = {data, size * n};
+
+	r->head_bytes += line.n;
+	if (r->head_bytes > ANSWER_HEAD_MAX) {
+		r->cut = true;
+		return 0;
+	}
+	if (r->begun == 0)
+		proxy_head_line(r, line);
+	else
+		head_line(r, line);
 	return line.n;
 }
 
@@ -240,6 +266,18 @@ static const char *tls_reason(const char *text)
 	return *reason ? reason : text;
 }
 
+/* Writes the host and port of the proxy, without user and password. */
+static void name_proxy(const struct http_request *r, const char *what, int status, char *out, size_t size)
+{
+	const char *url = r->client->config.proxy, *start = strstr(url, "://"), *end, *at;
+
+	start = start ? start + 3 : url;
+	end = start + strcspn(start, "/?#");
+	at = memrchr(start, '@', (size_t)(end - start));
+	start = at ? at + 1 : start;
+	snprintf(out, size, "the proxy %.*s answered %s with status %d", (int)(end - start), start, what, status);
+}
+
 /* Returns the text for the log. libcurl's messages may quote the URL, whose query contains the
  * secret. */
 static const char *error_text(const struct http_request *r, enum transport t, CURLcode code)
@@ -260,11 +298,13 @@ static const char *error_text(const struct http_request *r, enum transport t, CU
 void http_answer_attempt(struct http_request *r, CURLcode code, struct attempt *ret)
 {
 	bool reused = was_reused(r);
+	bool refused = r->begun == 0 && r->proxy_status >= 300;
 
 	find_forgotten_status(r);
 	*ret = (struct attempt){
 	        .transport = judge(r, code, reused),
 	        .status = r->status,
+	        .proxy_status = refused ? r->proxy_status : 0,
 	        .retry_after_us = r->retry_after_us,
 	        .body_sent = was_body_sent(r),
 	        .reused_connection = reused,
@@ -275,5 +315,9 @@ void http_answer_attempt(struct http_request *r, CURLcode code, struct attempt *
 	};
 	snprintf(ret->error, sizeof(ret->error), "%.*s", (int)sizeof(ret->error) - 1,
 	         error_text(r, ret->transport, code));
+	if (refused)
+		name_proxy(r, "CONNECT", r->proxy_status, ret->error, sizeof(ret->error));
+	else if (r->status == HTTP_PROXY_AUTHENTICATION && r->client->config.proxy[0] != '\0')
+		name_proxy(r, "the request", r->status, ret->error, sizeof(ret->error));
 	memcpy(ret->answer, r->answer, sizeof(ret->answer));
 }

@@ -50,6 +50,10 @@ static int before_sending(void *arg, char *peer_ip, char *local_ip, int peer_por
 	r->hung_up = admission == HTTP_HUNG_UP;
 	if (r->held || r->hung_up)
 		return CURL_PREREQFUNC_ABORT;
+	if (r->begun == 0) { /* a proxy's answers to CONNECT are over */
+		r->head_bytes = 0;
+		r->retry_after_us = -1;
+	}
 	return ++r->begun > 1 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
@@ -101,8 +105,6 @@ static const struct long_option fixed_longs[] = {
         {CURLOPT_FOLLOWLOCATION, 0}, /* because the URL contains the secret */
         {CURLOPT_NETRC, CURL_NETRC_IGNORED},
         {CURLOPT_HTTP09_ALLOWED, 0},
-        /* The head of a proxy's answer to CONNECT is not the answer */
-        {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1},
         {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
         {CURLOPT_SSL_VERIFYPEER, 1},
         {CURLOPT_SSL_VERIFYHOST, 2},
@@ -272,8 +274,6 @@ static CURLcode set_url(struct http_request *r, const char *url)
 	return code;
 }
 
-int http_options_request(struct http_request *r, const char *url, struct slice body, bool fresh)
-{
 /* libcurl keeps the certificates that it has read from a file for a day, whatever happens to the
  * file. With this option, those that were read before the file changed are too old. */
 static CURLcode set_ca_age(struct http_request *r)
@@ -286,12 +286,14 @@ static CURLcode set_ca_age(struct http_request *r)
 	                        (long)((r->started_mono_us - since_us) / US_PER_S));
 }
 
+int http_options_request(struct http_request *r, const char *url, struct slice body, bool fresh)
+{
 	CURLcode code = set_url(r, url);
 
 	if (code == CURLE_OK)
-		code = curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
-	if (code == CURLE_OK)
 		code = set_ca_age(r);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
 	if (code == CURLE_OK) /* libcurl does not copy the body */
 		code = curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, body.n ? body.p : "");
 	if (code == CURLE_OK)

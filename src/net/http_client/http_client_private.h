@@ -35,7 +35,8 @@ struct http_request {
 	curl_off_t uploaded; /* maximum of the body bytes sent on one connection */
 	size_t head_bytes, body_bytes;
 	int status;               /* last status that is not 1xx */
-	int64_t retry_after_us;   /* from the head of that answer */
+	int proxy_status;         /* likewise, of a proxy's answer to CONNECT */
+	int64_t retry_after_us;   /* from the head of the last answer, a proxy's included */
 	int64_t date_us;          /* likewise, if the answer is wanted */
 	int64_t answered_mono_us; /* when that answer's head was complete; 0: not yet */
 	/* We stopped reading because the answer was too long or too slow */
@@ -91,13 +92,13 @@ SLIST_HEAD(http_conn_list, http_conn);
 struct http_socket; /* a descriptor that libcurl wants watched */
 SLIST_HEAD(http_socket_list, http_socket);
 
-struct http_client {
 /* Tells whether a file was replaced or written; all 0 without one. */
 struct http_ca_stamp {
 	uint64_t device, inode;
 	int64_t size, seconds, nanoseconds;
 };
 
+struct http_client {
 	struct loop *loop;
 	bool initialized; /* http_options_global() succeeded */
 	CURLM *multi;     /* NULL until the first request */
@@ -107,10 +108,10 @@ struct http_ca_stamp {
 	/* rest_timer fired: http_client_reap() looks for late answers */
 	bool rest_due;
 	struct http_client_config config; /* the strings are copies */
-	uint64_t config_version;
 	struct http_ca_stamp ca_stamp;
 	int64_t ca_since_us; /* when the certificates of ca_file changed last; 0: not since the start */
 	unsigned way;        /* for http_client_way() */
+	uint64_t config_version;
 	struct http_request_list active;    /* libcurl has them */
 	struct http_request_list held;      /* taken back, to be restarted */
 	struct http_request_list cancelled; /* taken back, done() is due */
