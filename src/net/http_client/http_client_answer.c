@@ -20,6 +20,7 @@ void http_answer_reset(struct http_request *r)
 	r->date_us = 0;
 	r->answered_mono_us = 0;
 	r->cut = false;
+	r->connected = r->multiplexed = false;
 	r->held = r->hung_up = r->opened = r->proves = r->counted = r->refused = false;
 	r->port = 0;
 	r->stream = 0;
@@ -308,7 +309,7 @@ void http_answer_attempt(struct http_request *r, CURLcode code, struct attempt *
 	        .retry_after_us = r->retry_after_us,
 	        .body_sent = was_body_sent(r),
 	        .reused_connection = reused,
-	        .multiplexed = r->stream != 0,
+	        .multiplexed = r->multiplexed,
 	        .started_wall_us = r->started_wall_us,
 	        .duration_us = clock_mono_us() - r->started_mono_us,
 	        .date_us = r->date_us,

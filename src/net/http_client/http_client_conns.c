@@ -10,12 +10,15 @@
  * connection is unusable, only one attempt fails. A connection that has reached its lifetime gets
  * no further requests for a moment, so that it becomes idle and libcurl closes it.
  *
- * A server that refuses a stream, or sends a GOAWAY with the last stream it processed, thereby
- * says that later streams can be repeated safely. libcurl reports this only in its debug text,
- * and for a refused stream only if its connection carried no other request. Without that text
- * the events are marked maybe-sent, which is correct as well. When libcurl wants to repeat a
- * request, the connection is gone before the request ends, so these facts are stored in the
- * request. */
+ * A server that refuses a stream says that it did not process it. libcurl then repeats the
+ * request, which it does otherwise only on a kept connection; so a repetition of a request that
+ * opened its connection tells. On a kept one a refusal and a dead connection look the same, and
+ * the events are marked maybe-sent.
+ *
+ * A GOAWAY names the last stream that the server processed. libcurl reports it in its debug text
+ * only. Nothing else depends on that text: without it, the events of later streams are marked
+ * maybe-sent, which is correct as well. When libcurl wants to repeat a request, the connection is
+ * gone before the request ends, so these facts are stored in the request. */
 #include <ctype.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -139,10 +142,26 @@ static bool is_draining(struct http_conn *conn)
 	return now_us - conn->drain_us < DRAIN_US;
 }
 
+static bool has_connected(const struct http_request *r)
+{
+	long connects = 0;
+
+	return curl_easy_getinfo(r->easy, CURLINFO_NUM_CONNECTS, &connects) == CURLE_OK && connects > 0;
+}
+
+/* libcurl repeats a request by itself: on a kept connection because that seems to be dead, else
+ * only if the server refused the stream (or HTTP/2 altogether). */
+void http_conns_repeated(struct http_request *r)
+{
+	if (r->http2 && r->connected)
+		r->refused = true;
+}
+
 enum http_admission http_conns_admit(struct http_request *r, int port)
 {
 	struct http_conn *conn = find(r->client, port);
 
+	r->multiplexed = r->http2;
 	if (!conn)
 		return HTTP_ADMITTED;
 	if (conn->used && is_unusable(conn))
@@ -150,7 +169,9 @@ enum http_admission http_conns_admit(struct http_request *r, int port)
 	if (r->http2 && (conn->state == CONN_TRIED || is_draining(conn)))
 		return HTTP_HELD;
 	r->port = port;
+	r->multiplexed = r->http2 && !conn->http1;
 	r->opened = !conn->used;
+	r->connected = r->opened && has_connected(r);
 	conn->used = true;
 	r->counted = r->http2;
 	conn->in_flight += r->counted;
@@ -246,8 +267,6 @@ int http_conns_hear(CURL *easy, curl_infotype type, char *data, size_t n, void *
 	/* libcurl 8.x: … OPENED stream for … */
 	else if (slice_starts(text, SLICE_LIT("[HTTP/2] [")))
 		(void)number_after(text, SLICE_LIT("[HTTP/2] ["), &r->stream);
-	else if (slice_starts(text, SLICE_LIT("REFUSED_STREAM, retrying")))
-		r->refused = true;
 	else if (number_after(text, SLICE_LIT("ved GOAWAY, error="), &last) &&
 	         number_after(text, SLICE_LIT(", last_stream="), &last))
 		go_away(r->client, r->port, last);

@@ -54,7 +54,10 @@ static int before_sending(void *arg, char *peer_ip, char *local_ip, int peer_por
 		r->head_bytes = 0;
 		r->retry_after_us = -1;
 	}
-	return ++r->begun > 1 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+	if (++r->begun == 1)
+		return CURL_PREREQFUNC_OK;
+	http_conns_repeated(r);
+	return CURL_PREREQFUNC_ABORT;
 }
 
 static int record_upload(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow)

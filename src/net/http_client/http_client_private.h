@@ -44,16 +44,18 @@ struct http_request {
 	/* Used by http_client_conns.c. */
 	/* Taken back before it was sent, because the kept connection was unusable */
 	bool hung_up;
-	bool opened; /* it was the first request on its connection */
-	int port;    /* our port of its connection; 0: not known */
+	bool opened;    /* it was the first request on its connection */
+	bool connected; /* likewise, and libcurl opened the connection for it */
+	int port;       /* our port of its connection; 0: not known */
 	/* With HTTP/2 only: */
 	bool http2;
 	/* Taken back before it was sent, because its connection has not answered yet */
 	bool held;
-	bool proves;     /* other requests wait until this one is answered */
-	bool counted;    /* it is in flight on its connection */
-	bool refused;    /* the server said that it did not process it */
-	uint32_t stream; /* 0: not known, or HTTP/1.1 */
+	bool proves;      /* other requests wait until this one is answered */
+	bool counted;     /* it is in flight on its connection */
+	bool refused;     /* the server said that it did not process it */
+	uint32_t stream;  /* 0: not known, or HTTP/1.1; used for GOAWAY only */
+	bool multiplexed; /* its connection is not known to be HTTP/1 */
 	char answer[sizeof(((struct attempt *)0)->answer)];
 	size_t answer_len;
 	struct buf gathered;
@@ -147,6 +149,8 @@ enum http_admission {
 	HTTP_HUNG_UP, /* use another connection: the peer has closed this kept one, or sent something unasked */
 };
 enum http_admission http_conns_admit(struct http_request *r, int local_port);
+/* Call when libcurl is about to send an admitted request again. */
+void http_conns_repeated(struct http_request *r);
 /* Registers a socket that libcurl opened; libcurl closes it with http_conns_close(). */
 void http_conns_open(struct http_client *c, curl_socket_t fd);
 int http_conns_close(void *arg, curl_socket_t fd);
