@@ -140,9 +140,8 @@ static void say(struct google_message *m, const struct finding *f, const struct 
 	snprintf(m->description, sizeof(m->description), "%s", f->message);
 }
 
-int google_verdict_write(struct buf *out, const struct finding *refusal, const struct json_doc *payload)
+int google_verdict_write(struct buf *out, const struct finding *findings, size_t n, const struct json_doc *payload)
 {
-	struct google_message m = {0};
 	struct json_out *j = json_out_begin(out);
 
 	if (!j)
@@ -150,13 +149,15 @@ int google_verdict_write(struct buf *out, const struct finding *refusal, const s
 	json_out_object(j);
 	json_out_key(j, "validationMessages");
 	json_out_array(j);
-	if (refusal) {
-		say(&m, refusal, payload);
+	for (size_t i = 0; i < n; i++) {
+		struct google_message m = {0};
+
+		say(&m, &findings[i], payload);
 		json_out_object(j);
 		if (m.path)
 			json_out_kv_str(j, "fieldPath", m.path);
 		json_out_kv_str(j, "description", m.description);
-		json_out_kv_str(j, "validationCode", google_code(refusal->code));
+		json_out_kv_str(j, "validationCode", google_code(findings[i].code));
 		json_out_close(j);
 	}
 	return json_out_end(j);

@@ -7,8 +7,9 @@
 #include "ga4/verdict.h"
 #include "json/json_tree.h"
 
-/* Appends {"validationMessages":[…]}; refusal NULL: an empty list. payload shows the offending names where Google's
+/* Appends {"validationMessages":[…]} with n findings. payload shows the offending names where Google's
  * own sentences quote them; NULL when it could not be parsed. 0, -ENOBUFS, -ENOMEM. */
-int google_verdict_write(struct buf *out, const struct finding *refusal, const struct json_doc *payload) MUST_CHECK;
+int google_verdict_write(struct buf *out, const struct finding *findings, size_t n,
+                         const struct json_doc *payload) MUST_CHECK;
 
 #endif

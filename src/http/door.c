@@ -8,13 +8,13 @@
 #include <stdlib.h>
 
 #include "event/reply.h"
-#include "ga4/google_verdict.h"
+#include "http/debug_verdict.h"
 #include "http/door_access.h"
 #include "net/http_server/http_server.h"
 #include "json/json_read.h"
 #include "json/json_write.h"
 
-enum { MAX_HEADERS = 16 * 1024, MAX_CONNECTIONS = 256, METRICS_MAX = 4 * 1024 * 1024, ANSWER_MAX = 16 * 1024 };
+enum { MAX_HEADERS = 16 * 1024, MAX_CONNECTIONS = 256, METRICS_MAX = 4 * 1024 * 1024, ANSWER_MAX = 64 * 1024 };
 enum { MAX_SCRAPERS = 16, MAX_SCRAPE_BODY = 1024 };
 #define REQUEST_TIMEOUT_US (30 * US_PER_S)
 static const char JSON_TYPE[] = "application/json; charset=utf-8";
@@ -26,7 +26,7 @@ struct door {
 	const struct conf *conf;
 	struct http_server *server;  /* http.listen; NULL: off */
 	struct http_server *metrics; /* http.metrics; NULL: off */
-	struct json_in *reader;      /* reads the names that a verdict quotes */
+	struct json_in *reader;      /* reads what a verdict quotes */
 };
 
 /* ---- answers ---- */
@@ -154,17 +154,14 @@ static void on_debug(struct door *d, const struct http_request_info *request)
 {
 	_cleanup_(buf_free) struct buf out = BUF_INIT(ANSWER_MAX);
 	struct http_exchange *x = request->exchange;
-	const struct json_doc *payload = NULL;
 	struct line_result result;
 	size_t stream = d->conf->default_stream;
 	int r;
 
 	(void)door_find_stream(d->conf, http_query(x, "measurement_id"), http_query(x, "firebase_app_id"), &stream);
-	if (json_in_read(d->reader, request->body, &payload, NULL) < 0)
-		payload = NULL;
 	r = ingest_judge(d->context->ingest, request->body, (int)stream, &result);
 	if (r == 0)
-		r = google_verdict_write(&out, result.sub ? NULL : &result.refusal, payload);
+		r = debug_verdict_write(&out, d->reader, request->body, &result);
 	if (r < 0)
 		answer_message(x, 503, "out of memory", retry_later);
 	else

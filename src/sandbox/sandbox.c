@@ -205,7 +205,7 @@ static void on_debug(struct collector *c, const struct http_request_info *reques
 	int r = judge(c, request->exchange, request->body, d, &finding);
 
 	if (r == 0)
-		r = google_verdict_write(&out, finding.code == CODE_NONE ? NULL : &finding, d);
+		r = google_verdict_write(&out, &finding, finding.code == CODE_NONE ? 0 : 1, d);
 	if (r < 0)
 		answer_status(request->exchange, 503);
 	else

@@ -396,6 +396,85 @@ def test_debug_stores_nothing(door, collector):
     assert 'accepted_total{stream="web"} 0' in door.ask("/metrics")[1]
 
 
+ENFORCED = {"client_id": "no-number", "validation_behavior": "ENFORCE_RECOMMENDATIONS", "events": [
+    {"name": "purchase", "params": {"value": 1, "Bad name": 1, "session_id": 1, "engagement_time_msec": 1}}]}
+
+
+def verdict_on(door, body):
+    got, text, _ = door.ask("/debug/mp/collect", json.dumps(body))
+    assert got == 200
+    return [(m["validationCode"], m.get("fieldPath")) for m in json.loads(text)["validationMessages"]]
+
+
+def test_debug_lists_what_recommendations_say(door):
+    """As Google's does: with ENFORCE_RECOMMENDATIONS everything that is worth a warning, otherwise nothing."""
+    said = verdict_on(door, ENFORCED)
+    assert {("VALUE_INVALID", "client_id"), ("VALUE_REQUIRED", "events[0].params.currency"),
+            ("VALUE_REQUIRED", "events[0].params.transaction_id"), ("VALUE_REQUIRED", "events[0].params.items"),
+            ("NAME_INVALID", "events[0].params.Bad name")} <= set(said)
+    camel = {k.replace("validation_behavior", "validationBehavior"): v for k, v in ENFORCED.items()}
+    assert verdict_on(door, camel) == said
+    assert verdict_on(door, {**ENFORCED, "validation_behavior": "RELAXED"}) == []
+    assert verdict_on(door, {k: v for k, v in ENFORCED.items() if k != "validation_behavior"}) == []
+    bad = {**ENFORCED, "events": [{"name": "session_start"}]}
+    assert verdict_on(door, bad) == [("NAME_RESERVED", "events[0].name")]
+    many = {**ENFORCED, "events": [ENFORCED["events"][0]] * 25}
+    assert len(verdict_on(door, many)) == 20
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/metrics"])
+def test_head_on_a_kept_connection(door, path):
+    """It has the head of a GET and no body, and what comes next on the connection is the next answer."""
+    c = door.connection()
+    for _ in range(3):
+        c.request("HEAD", path)
+        answer = c.getresponse()
+        assert (answer.status, answer.read()) == (200, b"")
+        assert int(answer.headers["Content-Length"]) > 0
+    c.request("GET", "/healthz")
+    assert c.getresponse().read() == b"ok\n"
+    c.close()
+
+
+@pytest.mark.parametrize("query", ["debug&{}", "{}&debug", "{}&", "&{}", "a=1&&{}", "{}&&b=", "=&{}", "{}&%zz"])
+def test_a_query_with_flags_and_gaps(door, query):
+    path, rest = COLLECT.split("?")
+    assert door.ask(path + "?" + query.format(rest), payload("T-1"))[0] == 204
+    assert door.ask(path + "?" + query.format("measurement_id=" + ID), payload("T-1"))[0] == 401
+
+
+@pytest.mark.parametrize("data,status", [
+    (b"nonsense\r\n\r\n", 400), (head("Content-Length : 5"), 400), (head("Content-Length: 10") + b"short", 400),
+    (head("Content-Length: 2000000"), 413), (head(CHUNKED) + b"200000\r\n", 413), (head("X: " + "y" * 20000), 431),
+    (head("Expect: 200-maybe", LENGTH), 417), (head(host="evil.example"), 403), (head(first="BREW / HTTP/1.1"), 404),
+    (head(first="BREW /metrics HTTP/1.1"), 405), (head(first="POST /healthz HTTP/1.1"), 405),
+])
+def test_every_refusal_is_json(door, data, status):
+    got = raw(door, data, refused=True)
+    top, _, body = got.partition(b"\r\n\r\n")
+    assert top.startswith(b"HTTP/1.1 %d " % status) and b"\r\nContent-Type: application/json" in top, got
+    said = json.loads(body)
+    assert said["ok"] is False and said["message"]
+
+
+def test_too_large_for_a_client_that_writes_first(make_relay):
+    """http.client writes all of the body before it reads: it gets the 413 all the same."""
+    port = free_port()
+    relay = make_relay(http={"listen": f"127.0.0.1:{port}"}, listen={"max_line": "64K"}).start()
+    door = Door(relay, lambda: http.client.HTTPConnection("127.0.0.1", port, timeout=20))
+    got, text, _ = door.ask(COLLECT, "x" * 8_000_000)
+    assert got == 413 and json.loads(text)["message"] == "the body is longer than 65536 bytes"
+
+
+def test_half_close_behind_pipelined_requests(door, collector):
+    """Each is answered, in order, and stored."""
+    request = head(LENGTH) + GOOD
+    got = raw(door, request * 30 + head(first="GET /healthz HTTP/1.1"), shut=True)
+    assert got.count(b"HTTP/1.1 204 ") == 30
+    assert got.endswith(b"\r\n\r\nok\n")
+    wait_until(lambda: collector.count() == 30, "each once")
+
+
 def test_health_and_metrics(door):
     assert door.ask("/healthz")[:2] == (200, "ok\n")
     got, text, answer = door.ask("/metrics")

@@ -111,7 +111,7 @@ static void expect_verdict(const char *payload, enum code code, const char *fiel
 		d = NULL;
 	snprintf(f.field, sizeof(f.field), "%s", field);
 	snprintf(f.message, sizeof(f.message), "%s", message);
-	assert_int_equal(google_verdict_write(&out, &f, d), 0);
+	assert_int_equal(google_verdict_write(&out, &f, 1, d), 0);
 	assert_int_equal(buf_append_char(&out, '\0'), 0);
 	assert_string_equal(out.data, wanted);
 	json_in_free(in);
@@ -126,7 +126,7 @@ static void nothing_wrong(void **state)
 	_cleanup_(buf_free) struct buf out = BUF_INIT(100);
 
 	(void)state;
-	assert_int_equal(google_verdict_write(&out, NULL, NULL), 0);
+	assert_int_equal(google_verdict_write(&out, NULL, 0, NULL), 0);
 	assert_int_equal(out.len, strlen("{\"validationMessages\":[]}"));
 	assert_memory_equal(out.data, "{\"validationMessages\":[]}", out.len);
 }

@@ -98,18 +98,36 @@ static const struct framing refused[] = {
         {"a host in the trailer", CHUNKED "0\r\nHost: a\r\n\r\n"},
 };
 
-/* In pieces of that size, each byte fed once. Whether the bytes stop between two requests: *ret_whole. */
-static const char *feed(const char *bytes, size_t piece, bool *ret_whole)
+struct told {
+	bool whole; /* the bytes stop between two requests */
+	unsigned heads, ends;
+	char head[1 << 12], body[1 << 12];
+};
+
+/* In pieces of that size, each byte fed once. */
+static const char *feed(const char *bytes, size_t cut, struct told *ret)
 {
 	struct http_framing f = {0};
-	char copy[1 << 12];
-	size_t n = strlen(bytes);
+	size_t n = strlen(bytes), end = 0, heads = 0, bodies = 0;
 
-	assert_true(n < sizeof(copy));
-	memcpy(copy, bytes, n);
-	for (size_t at = 0; at < n; at += piece)
-		http_framing_feed(&f, copy + at, n - at < piece ? n - at : piece);
-	*ret_whole = f.state == 0;
+	memset(ret, 0, sizeof(*ret));
+	assert_true(n < sizeof(ret->body));
+	for (size_t at = 0; at < n && !f.problem;) {
+		struct http_piece piece;
+
+		end = at < end ? end : n - at < cut ? n : at + cut;
+		piece = http_framing_next(&f, bytes + at, end - at);
+		if (piece.kind == HTTP_PIECE_HEAD)
+			memcpy(ret->head + heads, bytes + at, piece.n);
+		if (piece.kind == HTTP_PIECE_BODY)
+			memcpy(ret->body + bodies, bytes + at, piece.n);
+		heads += piece.kind == HTTP_PIECE_HEAD ? piece.n : 0;
+		bodies += piece.kind == HTTP_PIECE_BODY ? piece.n : 0;
+		ret->heads += f.head_ended;
+		ret->ends += f.ended;
+		at += piece.n;
+	}
+	ret->whole = http_framing_between(&f);
 	return f.problem;
 }
 
@@ -117,30 +135,30 @@ static const size_t pieces[] = {1, 2, 3, 7, 1 << 12};
 
 static void takes_what_is_clear(void **state)
 {
-	bool whole;
+	struct told told;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
 		for (size_t k = 0; k < ARRAY_LEN(pieces); k++) {
-			const char *problem = feed(good[i].bytes, pieces[k], &whole);
+			const char *problem = feed(good[i].bytes, pieces[k], &told);
 
-			if (problem || !whole)
+			if (problem || !told.whole)
 				fail_msg("%s: %s", good[i].name, problem ? problem : "does not end where it should");
 		}
 }
 
 static void refuses_what_can_be_read_in_two_ways(void **state)
 {
-	bool whole;
+	struct told told;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
-		const char *problem = feed(refused[i].bytes, 1 << 12, &whole);
+		const char *problem = feed(refused[i].bytes, 1 << 12, &told);
 
 		if (!problem)
 			fail_msg("%s is taken", refused[i].name);
 		for (size_t k = 0; k < ARRAY_LEN(pieces); k++)
-			assert_string_equal(feed(refused[i].bytes, pieces[k], &whole), problem);
+			assert_string_equal(feed(refused[i].bytes, pieces[k], &told), problem);
 	}
 }
 
@@ -148,27 +166,33 @@ static void refuses_what_can_be_read_in_two_ways(void **state)
 static void bounds_what_is_behind_a_size(void **state)
 {
 	char bytes[1 << 12];
-	bool whole;
+	struct told told;
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
 		snprintf(bytes, sizeof(bytes), CHUNKED "5%s%1000s\r\nhello\r\n0\r\n\r\n", i ? ";" : "", "");
-		assert_null(feed(bytes, 1 << 12, &whole));
-		assert_true(whole);
+		assert_null(feed(bytes, 1 << 12, &told));
+		assert_true(told.whole);
 		snprintf(bytes, sizeof(bytes), CHUNKED "5%s%1100s\r\nhello\r\n0\r\n\r\n", i ? ";" : "", "");
-		assert_non_null(feed(bytes, 1 << 12, &whole));
+		assert_non_null(feed(bytes, 1 << 12, &told));
 	}
 }
 
-/* evhttp knows no extension: it sees blanks, and nothing else is changed. */
-static void blanks_out_extensions(void **state)
+/* Sizes, extensions and trailers are neither head nor body. */
+static void tells_heads_from_bodies(void **state)
 {
-	char bytes[] = CHUNKED "5\t;a=b\r\nhe;lo\r\n0\r\nA: b;c\r\n\r\n";
-	struct http_framing f = {0};
+	static const char bytes[] =
+	        "\r\n" CHUNKED "5\t;a=b\r\nhe;lo\r\n1\r\n!\r\n0\r\nA: b;c\r\n\r\n" LENGTH("3") "\r\nx" NEXT;
+	struct told told;
 
 	(void)state;
-	assert_null(http_framing_feed(&f, bytes, strlen(bytes)));
-	assert_string_equal(bytes, CHUNKED "5     \r\nhe;lo\r\n0\r\nA: b;c\r\n\r\n");
+	for (size_t k = 0; k < ARRAY_LEN(pieces); k++) {
+		assert_null(feed(bytes, pieces[k], &told));
+		assert_string_equal(told.head, "\r\n" CHUNKED LENGTH("3") NEXT);
+		assert_string_equal(told.body, "he;lo!\r\nx");
+		assert_int_equal(told.heads, 3);
+		assert_int_equal(told.ends, 3);
+	}
 }
 
 int main(void)
@@ -177,7 +201,7 @@ int main(void)
 	        cmocka_unit_test(takes_what_is_clear),
 	        cmocka_unit_test(refuses_what_can_be_read_in_two_ways),
 	        cmocka_unit_test(bounds_what_is_behind_a_size),
-	        cmocka_unit_test(blanks_out_extensions),
+	        cmocka_unit_test(tells_heads_from_bodies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

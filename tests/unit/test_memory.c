@@ -299,12 +299,8 @@ static void at_work(void **state UNUSED)
 		n += every_failure("event.sock", lines[i]);
 	for (size_t i = 0; i < ARRAY_LEN(requests); i++)
 		n += every_failure("control.sock", requests[i]);
-	/* libevent 2.1 takes a connection apart that it has not put together, and crashes (evhttp_connection_free).
-	 */
-	malloc_spares = "libevent";
 	for (size_t i = 0; i < ARRAY_LEN(http); i++)
 		n += every_failure("door.sock", http[i]);
-	malloc_spares = NULL;
 	world_close(&world);
 	print_message("%ld allocations at work failed once\n", n);
 }

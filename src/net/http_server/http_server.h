@@ -1,4 +1,4 @@
-/* http_server.h - a small bounded HTTP/1.1 server on evhttp; loop thread only */
+/* http_server.h - a small bounded HTTP/1.1 server for the HTTP door; loop thread only */
 #ifndef NET_HTTP_SERVER_HTTP_SERVER_H
 #define NET_HTTP_SERVER_HTTP_SERVER_H
 

@@ -1,10 +1,9 @@
 /* http_server_framing.c - a strict parser for the boundaries of HTTP requests (RFC 9112)
  *
- * evhttp accepts a space before a header's colon as part of the name, +48 and 0x30 as numbers
- * and a bare LF as a line end. It uses the first of several Content-Length headers and prefers
- * Transfer-Encoding to Content-Length. If a proxy in front of it reads these differently, one
- * client can write the head of another client's request. So every byte is parsed here before
- * evhttp sees it, and anything ambiguous ends the connection. */
+ * Where a request ends must not be a matter of opinion: a space before a header's colon, +48 or
+ * 0x30 as a number, a bare LF as a line end, two Content-Length headers, or one beside a
+ * Transfer-Encoding. If a proxy in front of the door reads these differently, one client can
+ * write the head of another client's request. So anything ambiguous ends the connection. */
 #include "net/http_server/http_server_framing.h"
 
 #include <string.h>
@@ -142,7 +141,7 @@ static void on_encoding(struct http_framing *f)
 	if (f->is_old)
 		fail(f, "a Transfer-Encoding in HTTP/1.0");
 	if (f->n_value != 7 || strncasecmp(f->value, "chunked", 7) != 0)
-		fail(f, "a Transfer-Encoding that is not \"chunked\"");
+		fail(f, "a Transfer-Encoding other than chunked");
 }
 
 static void on_host(struct http_framing *f)
@@ -212,60 +211,69 @@ static void on_value_byte(struct http_framing *f, char c)
 	}
 }
 
+static void end_request(struct http_framing *f)
+{
+	go(f, AT_START);
+	f->ended = true;
+	f->past_head = false;
+}
+
 static void end_head(struct http_framing *f)
 {
-	if (f->in_trailer)
-		go(f, AT_START);
-	else if (f->chunked && f->has_length)
+	if (f->in_trailer) {
+		end_request(f);
+		return;
+	}
+	f->head_ended = f->past_head = true;
+	if (f->chunked && f->has_length)
 		fail(f, "Content-Length beside Transfer-Encoding");
 	else if (!f->may_have_body && (f->chunked || f->left > 0))
 		fail(f, "a body where the method has none");
+	else if (f->chunked)
+		go(f, IN_SIZE);
+	else if (f->left > 0)
+		go(f, IN_BODY);
 	else
-		go(f, f->chunked ? IN_SIZE : f->left > 0 ? IN_BODY : AT_START);
-	if (f->state == IN_SIZE)
-		f->left = 0;
+		end_request(f);
 }
 
 /* ---- chunks ---- */
 
-static void on_size_byte(struct http_framing *f, char *c)
+static void on_size_byte(struct http_framing *f, char c)
 {
-	int digit = hex(*c);
+	int digit = hex(c);
 
 	if (digit >= 0 && f->n < SIZE_DIGITS) {
+		if (f->n == 0)
+			f->left = 0;
 		f->left = f->left << 4 | (uint64_t)digit;
 		f->n++;
-	} else if (f->n > 0 && *c == '\r') {
+	} else if (f->n > 0 && c == '\r') {
 		go(f, SIZE_LF);
-	} else if (f->n > 0 && (*c == ';' || *c == ' ' || *c == '\t')) {
-		go(f, *c == ';' ? IN_EXTENSION : AFTER_SIZE);
-		*c = ' ';
+	} else if (f->n > 0 && (c == ';' || c == ' ' || c == '\t')) {
+		go(f, c == ';' ? IN_EXTENSION : AFTER_SIZE);
 	} else {
 		fail(f, "a chunk's size that is none");
 	}
 }
 
-static void on_byte_after_size(struct http_framing *f, char *c)
+static void on_byte_after_size(struct http_framing *f, char c)
 {
-	if (*c == '\r') {
+	if (c == '\r')
 		go(f, SIZE_LF);
-	} else if ((*c != ';' && *c != ' ' && *c != '\t') || ++f->n > EXTENSION_MAX) {
+	else if ((c != ';' && c != ' ' && c != '\t') || ++f->n > EXTENSION_MAX)
 		fail(f, "a chunk's size that is none");
-	} else {
-		if (*c == ';')
-			go(f, IN_EXTENSION);
-		*c = ' ';
-	}
+	else if (c == ';')
+		go(f, IN_EXTENSION);
 }
 
-static void on_extension_byte(struct http_framing *f, char *c)
+/* An extension (";name=value") means nothing to us. */
+static void on_extension_byte(struct http_framing *f, char c)
 {
-	if (*c == '\r')
+	if (c == '\r')
 		go(f, SIZE_LF);
-	else if (is_control(*c) || ++f->n > EXTENSION_MAX)
-		fail(f, *c == '\n' ? "a line that ends without CR" : "a chunk's extension that is none");
-	else
-		*c = ' ';
+	else if (is_control(c) || ++f->n > EXTENSION_MAX)
+		fail(f, c == '\n' ? "a line that ends without CR" : "a chunk's extension that is none");
 }
 
 static void end_size(struct http_framing *f)
@@ -311,20 +319,20 @@ static void on_lf(struct http_framing *f, char c)
 	}
 }
 
-static void on_byte(struct http_framing *f, char *c)
+static void on_byte(struct http_framing *f, char c)
 {
 	switch ((enum framing_state)f->state) {
 	case AT_START:
-		on_start_byte(f, *c);
+		on_start_byte(f, c);
 		break;
 	case IN_LINE:
-		on_line_byte(f, *c);
+		on_line_byte(f, c);
 		break;
 	case IN_NAME:
-		on_name_byte(f, *c);
+		on_name_byte(f, c);
 		break;
 	case IN_VALUE:
-		on_value_byte(f, *c);
+		on_value_byte(f, c);
 		break;
 	case IN_SIZE:
 		on_size_byte(f, c);
@@ -336,7 +344,7 @@ static void on_byte(struct http_framing *f, char *c)
 		on_extension_byte(f, c);
 		break;
 	case AFTER_CHUNK:
-		if (*c == '\r')
+		if (c == '\r')
 			go(f, CHUNK_LF);
 		else
 			fail(f, "a chunk that is longer than its size");
@@ -347,38 +355,49 @@ static void on_byte(struct http_framing *f, char *c)
 	case HEAD_LF:
 	case SIZE_LF:
 	case CHUNK_LF:
-		on_lf(f, *c);
+		on_lf(f, c);
 		break;
 	case IN_BODY:
 	case IN_CHUNK:
-		break; /* handled by http_framing_feed() */
+		break; /* handled by http_framing_next() */
 	}
 }
 
-/* Skips body or chunk content; returns the number of bytes skipped. */
-static size_t skip_contents(struct http_framing *f, size_t n)
+static bool in_contents(const struct http_framing *f)
 {
-	if (f->state != IN_BODY && f->state != IN_CHUNK)
-		return 0;
+	return f->state == IN_BODY || f->state == IN_CHUNK;
+}
+
+static size_t take_contents(struct http_framing *f, size_t n)
+{
 	if (n > f->left)
 		n = (size_t)f->left;
 	f->left -= n;
-	if (f->left == 0)
-		go(f, f->state == IN_BODY ? AT_START : AFTER_CHUNK);
+	if (f->left == 0 && f->state == IN_BODY)
+		end_request(f);
+	else if (f->left == 0)
+		go(f, AFTER_CHUNK);
 	return n;
 }
 
-const char *http_framing_feed(struct http_framing *f, char *p, size_t n)
+uint64_t http_framing_announced(const struct http_framing *f)
 {
-	while (!f->problem && n > 0) {
-		size_t used = skip_contents(f, n);
+	return in_contents(f) ? f->left : 0;
+}
 
-		if (used == 0) {
-			on_byte(f, p);
-			used = 1;
-		}
-		p += used;
-		n -= used;
-	}
-	return f->problem;
+bool http_framing_between(const struct http_framing *f)
+{
+	return f->state == AT_START || f->state == START_LF;
+}
+
+struct http_piece http_framing_next(struct http_framing *f, const char *p, size_t n)
+{
+	struct http_piece piece = {f->past_head ? HTTP_PIECE_FRAME : HTTP_PIECE_HEAD, 0};
+
+	f->head_ended = f->ended = false;
+	if (in_contents(f))
+		return (struct http_piece){HTTP_PIECE_BODY, take_contents(f, n)};
+	while (piece.n < n && !f->problem && !f->head_ended && !f->ended && !in_contents(f))
+		on_byte(f, p[piece.n++]);
+	return piece;
 }
