@@ -56,6 +56,7 @@ struct conf {
 		uint64_t max_events, max_bytes, min_free_disk, ballast;
 		int64_t dedup_window_us, keep_delivered_us, keep_dead_us;
 		uint64_t keep_rejected;
+		unsigned remember_delivered;
 	} outbox;
 	enum validation_mode validation;
 	bool limits_360;

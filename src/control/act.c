@@ -73,6 +73,7 @@ static void act_end(struct act_op *a)
 	if (j) {
 		json_out_kv_i64(j, "changed", (int64_t)a->changed);
 		json_out_kv_i64(j, "refused", (int64_t)a->refused);
+		session_next_id(a->op.session, j);
 		say_ids_of(a, j, "unknown", ACT_UNKNOWN);
 		say_ids_of(a, j, "in_flight", ACT_IN_FLIGHT);
 		session_finish_end(a->op.session, j);

@@ -78,6 +78,14 @@ void session_finish_end(struct session *s, struct json_out *j)
 		listener_close_conn(s->socket->listener, s->conn);
 }
 
+void session_next_id(struct session *s, struct json_out *j)
+{
+	struct writer_stats stats;
+
+	writer_get_stats(s->control->context->writer, &stats);
+	json_out_kv_i64(j, "next_id", (int64_t)stats.store.next_id);
+}
+
 void session_end_ok(struct session *s)
 {
 	session_finish_end(s, session_begin_end(s, true));

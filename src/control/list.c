@@ -147,6 +147,32 @@ int control_list(struct session *s, const struct request *request, struct err *e
 
 static void show_next(struct op *op);
 
+/* A delivered event that left the outbox and is remembered. Returns 0, -ENOENT if it is not, or another negative
+ * errno. */
+static int say_delivered(struct list_op *l, uint64_t id)
+{
+	struct control *c = l->op.session->control;
+	struct delivered_event e;
+
+	if (l->selection.by_filter || !delivery_find_delivered(c->context->delivery, id, &e))
+		return -ENOENT;
+	const struct row_view view = {
+	        .id = id,
+	        .state = event_state_name(STATE_DELIVERED),
+	        .stream = slice_of(c->names[e.sid]),
+	        .attempts = e.attempts,
+	        .last_status = e.status,
+	        .next_attempt_ms = -1,
+	        .delivered_us = e.when_us,
+	        .request_events = e.n_events,
+	        .request_first = e.first_id,
+	        .request_last = e.last_id,
+	};
+	buf_clear(&c->out);
+	int r = row_write(&c->out, &view);
+	return r < 0 ? r : control_say(l->op.session, &c->out);
+}
+
 static void on_shown(struct job *job)
 {
 	struct list_op *l = CONTAINER_OF(job, struct list_op, job.job);
@@ -158,11 +184,13 @@ static void on_shown(struct job *job)
 		return;
 	}
 	(void)op_back(&l->op);
+	if (r == -ENOENT)
+		r = say_delivered(l, l->ids[l->at_id]);
+	else if (r == 0)
+		r = say_rows(l, !l->selection.by_filter);
 	if (r == -ENOENT) {
 		l->unknown[l->n_unknown++] = l->ids[l->at_id];
 		r = 0;
-	} else if (r == 0) {
-		r = say_rows(l, !l->selection.by_filter);
 	}
 	job_list_clear(&l->job);
 	l->at_id++;
@@ -177,6 +205,7 @@ static void show_end(struct list_op *l)
 	struct json_out *j = session_begin_end(l->op.session, true);
 
 	if (j) {
+		session_next_id(l->op.session, j);
 		json_out_key(j, "unknown");
 		json_out_array(j);
 		for (size_t i = 0; i < l->n_unknown; i++)

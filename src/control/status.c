@@ -13,6 +13,7 @@ struct picture {
 	struct delivery_status delivery;
 	struct ingest_stats ingest;
 	struct now now;
+	const struct counters *counters;
 	uint64_t states[STATE_COUNT];
 };
 
@@ -23,6 +24,7 @@ static struct picture *picture_take(const struct control_context *context)
 	if (!p)
 		return NULL;
 	clock_now(&p->now);
+	p->counters = context->counters;
 	writer_get_stats(context->writer, &p->writer);
 	writer_get_events(context->writer, &p->events);
 	delivery_get_status(context->delivery, &p->now, &p->delivery);
@@ -69,6 +71,8 @@ static void write_seconds(struct json_out *j, const char *key, int64_t us, bool 
 static void write_stream(struct json_out *j, const struct picture *p, const struct delivery_stream_status *s,
                          bool detail)
 {
+	const struct stream_counters *of = &p->counters->by_sid[s->sid];
+
 	json_out_object(j);
 	json_out_kv_str(j, "name", s->name);
 	json_out_kv_str(j, "state", destination_state_name(s->state));
@@ -76,6 +80,12 @@ static void write_stream(struct json_out *j, const struct picture *p, const stru
 	json_out_kv_i64(j, "window", s->window);
 	json_out_kv_i64(j, "in_flight", s->in_flight);
 	json_out_kv_str(j, "last_error", s->last_error[0] ? s->last_error : NULL);
+	json_out_kv_i64(j, "delivered", (int64_t)of->delivered);
+	json_out_key(j, "last_delivered_micros");
+	if (of->last_delivered_us > 0)
+		json_out_i64(j, of->last_delivered_us);
+	else
+		json_out_null(j);
 	if (detail && s->sid < STORE_STREAMS_MAX) {
 		json_out_key(j, "events");
 		json_out_object(j);
@@ -129,6 +139,20 @@ static void write_dead(struct json_out *j, const struct picture *p)
 	json_out_close(j);
 }
 
+static void write_delivered(struct json_out *j, const struct picture *p)
+{
+	uint64_t since_start = 0;
+
+	for (size_t sid = 0; sid < ARRAY_LEN(p->counters->by_sid); sid++)
+		since_start += p->counters->by_sid[sid].delivered;
+	json_out_key(j, "delivered");
+	json_out_object(j);
+	json_out_kv_i64(j, "total", (int64_t)p->writer.store.delivered_total);
+	json_out_kv_i64(j, "since_start", (int64_t)since_start);
+	json_out_kv_i64(j, "last_hour", (int64_t)hour_sum(&p->counters->delivered_lately, p->now.mono_us));
+	json_out_close(j);
+}
+
 static void write_rates(struct json_out *j, const struct counters *counters)
 {
 	json_out_key(j, "rates");
@@ -163,6 +187,7 @@ static void write_status(struct json_out *j, const struct control *c, const stru
 	json_out_close(j);
 	json_out_kv_i64(j, "connections", p->ingest.connections);
 	json_out_kv_i64(j, "maybe_twice", store->unclean_start ? (int64_t)store->maybe_twice : 0);
+	write_delivered(j, p);
 	if (store->full)
 		json_out_kv_str(j, "full", store->full_why);
 	if (context->set_aside && context->set_aside[0])

@@ -334,3 +334,21 @@ uint64_t answer_complain_each(const struct json_doc *d, const char *name, const 
 		ctl_complain("event %.*s: %s", SLICE_ARG(json_value(d, m)), why);
 	return list->count;
 }
+
+uint64_t answer_complain_unknown(const struct json_doc *d)
+{
+	const struct json_node *list = member(d, d->nodes, "unknown", JSON_ARRAY);
+	int64_t next_id = answer_i64(d, d->nodes, "next_id", 0);
+
+	if (!list)
+		return 0;
+	for (const struct json_node *m = json_first(d, list); m; m = json_next(d, list, m)) {
+		struct slice text = json_value(d, m);
+		uint64_t id;
+		bool was_given = parse_u64(text, &id) == 0 && id > 0 && id < (uint64_t)next_id;
+
+		ctl_complain("event %.*s: %s", SLICE_ARG(text),
+		             was_given ? "left the outbox: delivered, or dropped by an operator" : "unknown id");
+	}
+	return list->count;
+}

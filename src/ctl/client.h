@@ -52,5 +52,7 @@ bool answer_flag(const struct json_doc *d, const struct json_node *object, const
 /* Prints to standard error, for each id that the answer lists under name, why nothing was done. Returns the number of
  * ids. */
 uint64_t answer_complain_each(const struct json_doc *d, const char *name, const char *why);
+/* The same of the ids that the outbox does not have: whether each was never given, or left it. */
+uint64_t answer_complain_unknown(const struct json_doc *d);
 
 #endif

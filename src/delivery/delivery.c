@@ -15,14 +15,15 @@ static void on_expired(void *arg, uint64_t id, uint32_t sid)
 	leave_by_id(arg, id, sid, &(struct departure){.as = LEAVE_DEAD, .reason = DEAD_EXPIRED});
 }
 
-static int make_parts(struct delivery *d, const struct now *now)
+static int make_parts(struct delivery *d, const struct conf *conf, const struct now *now)
 {
 	d->timer = loop_timer_new(d->loop, on_timer, d);
 	d->queues = queues_new(&d->jobs, d->phase);
 	d->settler = settler_new(&d->jobs, d->queues);
 	in_flight_mark_init(&d->mark, &d->jobs);
 	d->expiry = expiry_new(&d->jobs, d->queues, now, on_expired, d);
-	return d->timer && d->queues && d->settler && d->expiry ? 0 : -ENOMEM;
+	d->delivered = delivered_log_new(conf->outbox.remember_delivered);
+	return d->timer && d->queues && d->settler && d->expiry && d->delivered ? 0 : -ENOMEM;
 }
 
 int delivery_new(struct delivery **ret, const struct delivery_context *context, const struct conf *conf,
@@ -40,7 +41,7 @@ int delivery_new(struct delivery **ret, const struct delivery_context *context, 
 	d->dead_log = (struct log_limit){.interval_us = 10 * US_PER_S, .burst = 20};
 	LIST_INIT(&d->spare);
 	outbox_jobs_init(&d->jobs, context->writer);
-	int r = make_parts(d, now);
+	int r = make_parts(d, conf, now);
 	if (r < 0)
 		err_set(err, r, "delivery: no memory");
 	else
@@ -62,6 +63,7 @@ struct delivery *delivery_free(struct delivery *d)
 	http_client_free(d->http);
 	requests_give_back(d);
 	expiry_free(d->expiry);
+	delivered_log_free(d->delivered);
 	settler_free(d->settler);
 	queues_free(d->queues);
 	loop_timer_free(d->timer);

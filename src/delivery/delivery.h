@@ -62,6 +62,18 @@ void delivery_requeued(struct delivery *d, uint64_t lowest_id);
 int delivery_in_flight_ids(const struct delivery *d, uint64_t **ret, size_t *ret_n) MUST_CHECK;
 /* In flight for an operator: also while the outcome is not committed yet. */
 bool delivery_is_in_flight(const struct delivery *d, uint64_t id);
+/* A delivered event that is still remembered (outbox.remember_delivered). */
+struct delivered_event {
+	uint64_t id;
+	uint32_t sid;
+	int64_t when_us; /* wall clock: when the answer came */
+	unsigned attempts;
+	int status;
+	/* Its request: how many events it carried, and the first and the last of them that are remembered. */
+	unsigned n_events;
+	uint64_t first_id, last_id;
+};
+bool delivery_find_delivered(const struct delivery *d, uint64_t id, struct delivered_event *ret);
 /* Milliseconds until the event may be tried again (0: now); -1: not in memory, or in flight. */
 int64_t delivery_next_attempt_ms(const struct delivery *d, uint64_t id, int64_t mono_us);
 

@@ -5,6 +5,7 @@
 #define DELIVERY_DELIVERY_PRIVATE_H
 
 #include "base/log.h"
+#include "delivery/delivered.h"
 #include "delivery/delivery.h"
 #include "delivery/expiry.h"
 #include "delivery/in_flight_mark.h"
@@ -62,6 +63,7 @@ struct delivery {
 	struct settler *settler;
 	struct in_flight_mark mark;
 	struct expiry *expiry;
+	struct delivered_log *delivered;
 	struct http_client *http;
 	double (*chance)(void); /* [0, 1) */
 	struct loop_timer *timer;

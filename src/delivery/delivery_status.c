@@ -14,6 +14,11 @@ bool delivery_is_in_flight(const struct delivery *d, uint64_t id)
 	return e && queued_event_is_out(e);
 }
 
+bool delivery_find_delivered(const struct delivery *d, uint64_t id, struct delivered_event *ret)
+{
+	return delivered_log_find(d->delivered, id, ret);
+}
+
 int64_t delivery_next_attempt_ms(const struct delivery *d, uint64_t id, int64_t mono_us)
 {
 	const struct queued_event *e = queues_find(d->queues, id);

@@ -7,6 +7,7 @@ static void count(struct delivery *d, uint32_t sid, unsigned n, const struct dep
 	case LEAVE_DELIVERED:
 		d->counters->by_sid[sid].delivered += n;
 		d->counters->by_sid[sid].last_delivered_us = d->now.wall_us;
+		hour_add(&d->counters->delivered_lately, n, d->now.mono_us);
 		rate_add(&d->counters->out, n);
 		return;
 	case LEAVE_DEAD:
@@ -66,6 +67,20 @@ static void record(struct delivery *d, struct queued_event *const events[], unsi
 		queued_event_settle(events[i]);
 }
 
+static void remember(struct delivery *d, struct queued_event *const events[], unsigned n, const struct departure *how)
+{
+	if (how->as != LEAVE_DELIVERED)
+		return;
+	delivered_log_begin(d->delivered, &(struct delivered_request){
+	                                          .sid = queued_event_sub(events[0])->sid,
+	                                          .when_us = d->now.wall_us,
+	                                          .status = how->attempt ? how->attempt->status : 0,
+	                                          .n_events = n,
+	                                  });
+	for (unsigned i = 0; i < n; i++)
+		delivered_log_add(d->delivered, events[i]->id, events[i]->attempts);
+}
+
 void leave(struct delivery *d, struct queued_event *const events[], unsigned n, const struct departure *how)
 {
 	count(d, queued_event_sub(events[0])->sid, n, how);
@@ -73,6 +88,7 @@ void leave(struct delivery *d, struct queued_event *const events[], unsigned n, 
 		log_batch(d, how->batch, how->attempt, how->outcome);
 	for (unsigned i = 0; i < n; i++)
 		tap_departure(d, events[i], how);
+	remember(d, events, n, how);
 	if (how->as != LEAVE_DROPPED) {
 		record(d, events, n, how);
 		return;

@@ -36,7 +36,7 @@ static void write_public(struct json_out *j, const struct row_view *row)
 	kv_slice(j, "stream", row->stream);
 	kv_slice(j, "client", row->client);
 	kv_slice(j, "name", row->name);
-	json_out_kv_i64(j, "accepted_micros", row->accepted_us);
+	kv_number(j, "accepted_micros", row->accepted_us, row->delivered_us > 0);
 	kv_number(j, "event_micros", row->event_us, row->event_us == 0);
 	json_out_kv_i64(j, "attempts", row->attempts);
 	kv_number(j, "last_status", row->last_status, row->last_status == 0);
@@ -69,6 +69,17 @@ static void write_shown(struct json_out *j, const struct row_view *row)
 	json_out_raw(j, row->tries.n ? row->tries : SLICE_LIT("[]"));
 	if (row->answer.n)
 		kv_slice(j, "answer", row->answer);
+}
+
+static void write_delivered(struct json_out *j, const struct row_view *row)
+{
+	json_out_kv_i64(j, "delivered_micros", row->delivered_us);
+	json_out_key(j, "request");
+	json_out_object(j);
+	json_out_kv_i64(j, "events", row->request_events);
+	json_out_kv_i64(j, "first_id", (int64_t)row->request_first);
+	json_out_kv_i64(j, "last_id", (int64_t)row->request_last);
+	json_out_close(j);
 }
 
 static void write_rejected(struct json_out *j, const struct row_view *row)
@@ -106,6 +117,8 @@ int row_write(struct buf *out, const struct row_view *row)
 		return -ENOMEM;
 	json_out_object(j);
 	write_public(j, row);
+	if (row->delivered_us > 0)
+		write_delivered(j, row);
 	if (row->with_line)
 		kv_slice(j, "line", line);
 	if (row->with_tries)

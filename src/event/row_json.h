@@ -23,6 +23,11 @@ struct row_view {
 	bool maybe_sent;
 	uint32_t bytes;
 
+	/* of a delivered event that left the outbox and is remembered; 0: none of this */
+	int64_t delivered_us;
+	unsigned request_events;
+	uint64_t request_first, request_last; /* ids of its request that are remembered */
+
 	/* show and export */
 	bool with_line;
 	struct slice envelope, body; /* an event's: its line is made of them */

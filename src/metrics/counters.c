@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/macros.h"
 
 static const double request_bounds[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30};
@@ -46,6 +47,29 @@ void rate_tick(struct rate *r, double elapsed_s)
 	decay_towards(&r->per_s_1m, per_s, elapsed_s, 60);
 	decay_towards(&r->per_s_5m, per_s, elapsed_s, 300);
 	r->since_tick = 0;
+}
+
+void hour_add(struct hour *h, uint64_t n, int64_t mono_us)
+{
+	int64_t minute = mono_us / US_PER_MIN;
+
+	if (minute - h->minute >= HOUR_MINUTES) {
+		memset(h->counts, 0, sizeof(h->counts));
+		h->minute = minute;
+	}
+	while (h->minute < minute)
+		h->counts[++h->minute % HOUR_MINUTES] = 0;
+	h->counts[minute % HOUR_MINUTES] += n;
+}
+
+uint64_t hour_sum(const struct hour *h, int64_t mono_us)
+{
+	uint64_t sum = 0;
+
+	for (int64_t minute = mono_us / US_PER_MIN - HOUR_MINUTES + 1; minute <= h->minute; minute++)
+		if (minute > h->minute - HOUR_MINUTES && minute >= 0)
+			sum += h->counts[minute % HOUR_MINUTES];
+	return sum;
 }
 
 void counters_init(struct counters *c)

@@ -31,6 +31,15 @@ struct rate {
 void rate_add(struct rate *r, uint64_t n);
 void rate_tick(struct rate *r, double elapsed_s);
 
+/* Counts of the last hour, by minute. Times are monotonic; hours that were slept through count as empty. */
+enum { HOUR_MINUTES = 60 };
+struct hour {
+	uint64_t counts[HOUR_MINUTES];
+	int64_t minute; /* of the newest count */
+};
+void hour_add(struct hour *h, uint64_t n, int64_t mono_us);
+uint64_t hour_sum(const struct hour *h, int64_t mono_us);
+
 struct stream_counters {
 	uint64_t accepted, delivered;
 	int64_t last_delivered_us; /* wall clock; 0: none since start */
@@ -46,6 +55,7 @@ struct counters {
 	uint64_t replies_unsent, rejected_unseen;
 	struct histogram request_seconds, batch_events;
 	struct rate in, out;
+	struct hour delivered_lately;
 };
 void counters_init(struct counters *c);
 

@@ -25,7 +25,7 @@ from lib.wire import RawServer, fine
 LIST = ["id", "state", "reason", "stream", "client", "name", "accepted_micros", "event_micros", "attempts",
         "last_status", "last_error", "next_attempt_ms", "maybe_sent", "bytes"]
 STATUS = ["version", "uptime_s", "events", "oldest_age_s", "first_expiry_s", "streams", "dead", "rates", "outbox",
-          "connections", "maybe_twice"]
+          "connections", "maybe_twice", "delivered"]
 
 
 def put(relay, n, **kw):
@@ -45,7 +45,8 @@ def test_status_fields(paused):
     s = paused.status()
     assert list(s) == STATUS
     assert s["events"] == {"queued": 3, "inflight": 0, "held": 0, "dead": 0, "delivered": 0, "rejected": 0}
-    assert list(s["streams"][0]) == ["name", "state", "retry_in_ms", "window", "in_flight", "last_error"]
+    assert list(s["streams"][0]) == ["name", "state", "retry_in_ms", "window", "in_flight", "last_error", "delivered",
+                                     "last_delivered_micros"]
     assert s["streams"][0]["state"] == "paused"
     assert s["dead"] == {"refused": 0, "too-large": 0, "expired": 0, "ambiguous": 0, "corrupt": 0}
     assert set(s["outbox"]) == {"bytes", "limit"} and s["outbox"]["bytes"] > 0
@@ -163,6 +164,80 @@ def test_show(relay, collector):
     assert json.loads(r["line"])["name"] == "refund"
     code, out, _ = run(relay, "show", i)
     assert code == 0 and "delivered" in out and "503" in out and "ago)" in out
+
+
+def test_show_knows_what_was_delivered(relay, collector):
+    """Proof of delivery without a row: when, status, attempts, request; "unknown id" is for what was never given."""
+    collector.next(status(503))
+    relay.allow("destination web")
+    before = time.time()
+    ids = put(relay, 3)
+    relay.wait_empty()
+    wait_until(lambda: relay.ctl_raw("show", ids[0]).returncode == 0, "the delivery")
+    rows = relay.ctl("show", *ids)
+    assert [r["id"] for r in rows] == ids
+    for r in rows:
+        assert list(r)[:len(LIST)] == LIST
+        assert (r["state"], r["stream"], r["last_status"], r["attempts"] >= 1) == ("delivered", "web", 204, True), r
+        assert before - 1 <= r["delivered_micros"] / 1e6 <= time.time() + 1
+        assert r["request"]["first_id"] <= r["id"] <= r["request"]["last_id"] and r["request"]["events"] >= 1
+    assert rows[0]["attempts"] == 2
+    code, out, _ = run(relay, "show", ids[0])
+    assert code == 0 and re.search(r"state +delivered\n.*delivered +20.* ago\)\n +status +204\n +attempts +2\n +request +", out,
+                                   re.S), out
+    left = "left the outbox: delivered, or dropped by an operator"
+    code, out, err = run(relay, "show", ids[0], 999999)
+    assert code == 1 and "event 999999: unknown id" in err and "204" in out
+    for verb in ("retry", "hold", "drop", "export"):          # none of them brings it back
+        code, _, err = run(relay, verb, ids[0])
+        assert code == 1 and f"event {ids[0]}: {left}" in err
+    relay.restart()
+    code, out, err = run(relay, "show", ids[0], 999999)
+    assert (code, out) == (1, "") and f"event {ids[0]}: {left}" in err and "event 999999: unknown id" in err
+    relay.stop()
+    code, _, err = run(relay, "--offline", relay.db, "show", ids[0], 999999)
+    assert code == 1 and f"event {ids[0]}: {left}" in err and "event 999999: unknown id" in err
+
+
+def test_how_many_delivered_events_are_remembered(make_relay):
+    """The last outbox.remember_delivered, whatever their number."""
+    relay = make_relay(outbox={"remember_delivered": 50}).start()
+    ids = put(relay, 200)
+    relay.wait_empty()
+    wait_until(lambda: relay.status()["delivered"]["total"] == 200, "all of them")
+    known = [r["id"] for r in map(json.loads, relay.ctl_raw("--json", "show", *ids).stdout.splitlines())]
+    assert len(known) == 50 and set(known) <= set(ids)
+
+
+def test_status_says_what_was_delivered(make_relay, collector):
+    """Since the outbox was made, since the start, in the last hour; and when last, by stream. Dropped ones do not count."""
+    relay = make_relay()
+    relay.config["streams"] = [relay.stream(), relay.stream(name="ios", measurement_id="G-2", paused=True)]
+    relay.start()
+    assert relay.status()["delivered"] == {"total": 0, "since_start": 0, "last_hour": 0}
+    assert [s["last_delivered_micros"] for s in relay.status()["streams"]] == [None, None]
+    before = time.time()
+    put(relay, 5)
+    assert relay.ask({**event(), "stream": "ios"})["ok"]
+    relay.ctl("drop", "--stream", "ios", "--yes")
+    relay.wait_empty()
+    wait_until(lambda: relay.status()["delivered"]["total"] == 5, "the commit")
+    s = relay.status()
+    assert s["delivered"] == {"total": 5, "since_start": 5, "last_hour": 5}
+    web, ios = s["streams"]
+    assert web["delivered"] == 5 and before - 1 <= web["last_delivered_micros"] / 1e6 <= time.time() + 1
+    assert ios["delivered"] == 0 and ios["last_delivered_micros"] is None
+    _, out, _ = run(relay, "status")
+    assert "delivered 5 since the outbox was made  5 since the start  5 in the last hour\n" in out, out
+    assert re.search(r"\nweb .*\n  delivered 5 since the start, last 20.* ago\)\n", out), out
+    relay.restart()
+    put(relay, 2)
+    wait_until(lambda: relay.status()["delivered"] == {"total": 7, "since_start": 2, "last_hour": 2}, "two more")
+    relay.change(outbox={"keep_delivered": "1h"})
+    relay.restart()
+    put(relay, 1)
+    wait_until(lambda: relay.status()["delivered"]["total"] == 8, "one whose row is kept")
+    assert relay.states() == {"delivered": 1}
 
 
 def test_rejected(paused):

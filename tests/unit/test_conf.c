@@ -144,6 +144,7 @@ static void defaults_are_the_specification_s(void **state)
 	assert_true(c->outbox.keep_delivered_us == 0);
 	assert_true(c->outbox.keep_dead_us == 7 * US_PER_DAY);
 	assert_int_equal(c->outbox.keep_rejected, 1000);
+	assert_int_equal(c->outbox.remember_delivered, 100000);
 	assert_int_equal(c->validation, VALIDATION_STANDARD);
 	assert_false(c->limits_360);
 	assert_true(c->delivery.linger_us == 200 * US_PER_MS);
@@ -187,7 +188,7 @@ static void every_option_can_be_set(void **state)
 	        "outbox = { path = \"/c\"; sync = \"normal\"; max_events = 1000000000; max_bytes = \"65536G\";\n"
 	        "  min_free_disk = \"0\"; ballast = \"0\"; dedup_window = \"30d\"; keep_delivered = \"1h\"; "
 	        "keep_dead = \"1s\";\n"
-	        "  keep_rejected = 0; };\n"
+	        "  keep_rejected = 0; remember_delivered = 0; };\n"
 	        "validation = \"strict\"; limits = \"360\";\n"
 	        "delivery = { endpoint = \"https://tags.example/mp/collect\"; validation_endpoint = "
 	        "\"https://v.example/\";\n"

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/macros.h"
 #include "event/event.h"
 #include "metrics/counters.h"
@@ -53,6 +54,27 @@ static void rate_settles_and_decays(void **state)
 	rate_add(&r, 5);
 	rate_tick(&r, 0); /* no time: nothing to divide by, nothing lost */
 	assert_int_equal(r.since_tick, 5);
+}
+
+static void an_hour_is_sixty_minutes(void **state)
+{
+	const int64_t start = 5 * US_PER_MIN;
+	struct hour h = {.minute = 0};
+
+	(void)state;
+	assert_int_equal(hour_sum(&h, start), 0);
+	for (int minute = 0; minute < 120; minute++) {
+		hour_add(&h, 1, start + minute * US_PER_MIN);
+		hour_add(&h, 1, start + minute * US_PER_MIN + 59 * US_PER_S);
+		assert_int_equal(hour_sum(&h, start + minute * US_PER_MIN), minute < 60 ? 2 * minute + 2 : 120);
+	}
+	/* quiet since then */
+	assert_int_equal(hour_sum(&h, start + 149 * US_PER_MIN), 60);
+	assert_int_equal(hour_sum(&h, start + 178 * US_PER_MIN), 2);
+	assert_int_equal(hour_sum(&h, start + 179 * US_PER_MIN), 0);
+	assert_int_equal(hour_sum(&h, start + 5000 * US_PER_MIN), 0);
+	hour_add(&h, 7, start + 5000 * US_PER_MIN);
+	assert_int_equal(hour_sum(&h, start + 5000 * US_PER_MIN), 7);
 }
 
 static void counters_start_at_zero(void **state)
@@ -133,6 +155,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(histogram_edges),
 	        cmocka_unit_test(rate_settles_and_decays),
+	        cmocka_unit_test(an_hour_is_sixty_minutes),
 	        cmocka_unit_test(counters_start_at_zero),
 	        cmocka_unit_test(names_of_states_and_reasons),
 	        cmocka_unit_test(codes),

@@ -216,6 +216,7 @@ static void settles_of_all_kinds(void **state)
 	settle(f, ids[2], SETTLE_DEAD, DEAD_REFUSED);
 	settle(f, 999, SETTLE_FAILED, DEAD_NONE);
 	assert_books_balance(f);
+	assert_int_equal(f->st->ledger.committed[LEDGER_DELIVERED], 2);
 	assert_int_equal(count_of(f, f->web, STATE_QUEUED), 1);
 	assert_int_equal(count_of(f, f->ios, STATE_QUEUED), 1);
 	assert_int_equal(count_of(f, f->web, STATE_DEAD), 1);
@@ -334,6 +335,7 @@ static void kept_after_delivery(void **state)
 	assert_int_equal(count_of(f, f->web, STATE_DELIVERED), 1);
 	run_upkeep(f, T0 + US_PER_H + 41000, clock_mono_us() + US_PER_H);
 	assert_int_equal(count_of(f, f->web, STATE_DELIVERED), 0);
+	assert_int_equal(f->st->ledger.committed[LEDGER_DELIVERED], 1);
 	assert_int_equal(f->st->upkeep.purged_dead, 0);
 	assert_int_equal(f->st->upkeep.settled_due_us, INT64_MAX);
 	assert_books_balance(f);
@@ -565,6 +567,7 @@ static void actions_by_ids(void **state)
 	assert_memory_equal(results, ((uint8_t[]){ACT_DONE, ACT_DONE, ACT_DONE, ACT_IN_FLIGHT, ACT_UNKNOWN}), 5);
 	job_act_clear(&j);
 	assert_int_equal(f->st->ledger.committed[LEDGER_DROPPED], 3);
+	assert_int_equal(f->st->ledger.committed[LEDGER_DELIVERED], 0);
 	assert_int_equal(f->st->ledger.rows, 1);
 	assert_books_balance(f);
 }

@@ -15,7 +15,7 @@ struct acting {
 
 static enum ctl_exit take_answer(struct acting *a, const struct json_doc *end, bool by_ids)
 {
-	uint64_t unknown = answer_complain_each(end, "unknown", "unknown id");
+	uint64_t unknown = answer_complain_unknown(end);
 	uint64_t in_flight =
 	        answer_complain_each(end, "in_flight", "in flight, left alone; try again when it is settled");
 

@@ -75,7 +75,7 @@ static enum ctl_exit read_ids(void *arg, const uint64_t *ids, size_t n)
 
 	client_add_ids(j, ids, n);
 	code = client_call(&r->client, j, -1, r->print, &r->rows, &end);
-	if (code == CTL_DONE && answer_complain_each(end, "unknown", "unknown id") > 0)
+	if (code == CTL_DONE && answer_complain_unknown(end) > 0)
 		code = CTL_REFUSED;
 	return code;
 }

@@ -18,7 +18,7 @@ struct screen {
 	struct buf out;
 	bool color;
 	int error;
-	size_t column;
+	size_t column, width;
 };
 
 static void add(struct screen *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -60,7 +60,7 @@ static void piece(struct screen *s, const char *text, enum text_color c)
 {
 	size_t n = strlen(text);
 
-	if (s->column > LABEL && s->column + n > TEXT_WIDTH) {
+	if (s->column > LABEL && s->column + n > s->width) {
 		end_line(s);
 		add(s, "%*s", LABEL, "");
 		s->column = LABEL;
@@ -68,7 +68,7 @@ static void piece(struct screen *s, const char *text, enum text_color c)
 	paint(s, c);
 	add(s, "%s", text);
 	paint(s, COLOR_PLAIN);
-	if (s->column + n + 2 <= TEXT_WIDTH)
+	if (s->column + n + 2 <= s->width)
 		add(s, "  ");
 	s->column += n + 2;
 }
@@ -167,6 +167,27 @@ static void rates(struct screen *s, const struct json_doc *d)
 	end_line(s);
 }
 
+static void delivered(struct screen *s, const struct json_doc *d)
+{
+	static const struct {
+		const char *key, *text;
+	} spans[] = {{"total", "since the outbox was made"},
+	             {"since_start", "since the start"},
+	             {"last_hour", "in the last hour"}};
+	const struct json_node *o = object_of(d, "delivered");
+	char text[96], n[32];
+
+	if (!o)
+		return;
+	label(s, "delivered");
+	for (size_t i = 0; i < ARRAY_LEN(spans); i++) {
+		snprintf(text, sizeof(text), "%s %s", text_count((uint64_t)answer_i64(d, o, spans[i].key, 0), n),
+		         spans[i].text);
+		piece(s, text, COLOR_PLAIN);
+	}
+	end_line(s);
+}
+
 static void outbox(struct screen *s, const struct json_doc *d)
 {
 	const struct json_node *o = object_of(d, "outbox");
@@ -242,6 +263,17 @@ static void why(struct screen *s, const struct json_doc *d, const struct json_no
 	end_line(s);
 }
 
+static void last_delivery(struct screen *s, const struct json_doc *d, const struct json_node *stream)
+{
+	int64_t last_us = answer_i64(d, stream, "last_delivered_micros", 0);
+	char count[32], shown[64];
+
+	if (last_us > 0)
+		add(s, "  delivered %s since the start, last %s\n",
+		    text_count((uint64_t)answer_i64(d, stream, "delivered", 0), count),
+		    text_when(last_us, clock_wall_us(), shown));
+}
+
 static void stream(struct screen *s, const struct json_doc *d, const struct json_node *o)
 {
 	struct slice name = answer_text(d, o, "name"), state = answer_text(d, o, "state");
@@ -259,6 +291,7 @@ static void stream(struct screen *s, const struct json_doc *d, const struct json
 	    (long long)count_of(d, o, "dead"), (long long)answer_i64(d, o, "in_flight", 0),
 	    (long long)answer_i64(d, o, "window", 0));
 	why(s, d, o);
+	last_delivery(s, d, o);
 }
 
 static void streams(struct screen *s, const struct json_doc *d)
@@ -287,7 +320,7 @@ static enum ctl_exit print_screen(void *arg, struct slice line)
 {
 	struct status_run *run = arg;
 	_cleanup_(buf_free) struct buf out = BUF_INIT(SCREEN_MAX);
-	struct screen s = {.out = out, .color = run->ctl->color};
+	struct screen s = {.out = out, .color = run->ctl->color, .width = text_screen_width()};
 	const struct json_doc *d;
 	struct err err;
 
@@ -301,6 +334,7 @@ static enum ctl_exit print_screen(void *arg, struct slice line)
 	counts(&s, d, "events", "events", false);
 	oldest(&s, d);
 	rates(&s, d);
+	delivered(&s, d);
 	counts(&s, d, "dead", "dead", false);
 	outbox(&s, d);
 	streams(&s, d);

@@ -319,7 +319,9 @@ static enum ctl_exit show_ids(void *arg, const uint64_t *ids, size_t n)
 	struct offline *o = arg;
 	struct job_list_rows job;
 	enum ctl_exit code = CTL_DONE;
+	struct store_stats stats;
 
+	store_get_stats(o->store, &stats);
 	for (size_t i = 0; i < n && code <= CTL_REFUSED; i++) {
 		int r;
 
@@ -334,6 +336,8 @@ static enum ctl_exit show_ids(void *arg, const uint64_t *ids, size_t n)
 			             r != -ENOENT ? "cannot be read"
 			             : store_is_salvaged(o->store)
 			                     ? "not among what could be read of the damaged file"
+			             : ids[i] > 0 && ids[i] < stats.next_id
+			                     ? "left the outbox: delivered, or dropped by an operator"
 			                     : "unknown id");
 			code = CTL_REFUSED;
 		}

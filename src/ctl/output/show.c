@@ -89,6 +89,22 @@ static void tries(const struct rows *rows, const struct json_doc *d)
 	}
 }
 
+/* Of an event that left the outbox. */
+static void delivered(const struct rows *rows, const struct json_doc *d)
+{
+	const struct json_node *request = json_member(d, d->nodes, "request");
+	int64_t n = answer_i64(d, request, "events", 0);
+
+	when(rows, "delivered", answer_i64(d, d->nodes, "delivered_micros", 0));
+	label(rows, "status");
+	printf("%lld\n", (long long)answer_i64(d, d->nodes, "last_status", 0));
+	label(rows, "attempts");
+	printf("%lld\n", (long long)answer_i64(d, d->nodes, "attempts", 0));
+	label(rows, "request");
+	printf("%lld event%s, ids %lld to %lld\n", (long long)n, n == 1 ? "" : "s",
+	       (long long)answer_i64(d, request, "first_id", 0), (long long)answer_i64(d, request, "last_id", 0));
+}
+
 static void rejected(const struct rows *rows, const struct json_doc *d)
 {
 	int64_t uid = answer_i64(d, d->nodes, "uid", -1);
@@ -118,6 +134,10 @@ enum ctl_exit rows_print_whole(void *arg, struct slice line)
 	       (long long)answer_i64(d, d->nodes, "id", 0), text_color_off(color));
 	state(rows, d);
 	text(rows, "stream", answer_text(d, d->nodes, "stream"));
+	if (json_member(d, d->nodes, "delivered_micros")) {
+		delivered(rows, d);
+		return CTL_DONE;
+	}
 	text(rows, "client", answer_text(d, d->nodes, "client"));
 	text(rows, "name", answer_text(d, d->nodes, "name"));
 	when(rows, "accepted", answer_i64(d, d->nodes, "accepted_micros", 0));

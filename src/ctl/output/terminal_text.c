@@ -3,10 +3,22 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/utf8.h"
+
+size_t text_screen_width(void)
+{
+	enum { LEAST = 40, MOST = 1000 };
+	struct winsize window;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) != 0 || window.ws_col == 0)
+		return TEXT_WIDTH;
+	return window.ws_col < LEAST ? LEAST : window.ws_col < MOST ? window.ws_col : MOST;
+}
 
 const char *text_color_on(bool color, enum text_color c)
 {

@@ -11,7 +11,10 @@
 #include "base/macros.h"
 #include "base/slice.h"
 
+/* Columns of a screen whose width is not known. */
 enum { TEXT_WIDTH = 80 };
+/* Columns of the terminal that standard output is, 40 or more; TEXT_WIDTH if it is none. */
+size_t text_screen_width(void);
 
 enum text_color { COLOR_PLAIN, COLOR_BOLD, COLOR_DIM, COLOR_RED, COLOR_GREEN, COLOR_YELLOW };
 /* The escape sequence that selects c, or "" if color is false. */

@@ -31,8 +31,8 @@ static int compare_gone(const void *a, const void *b)
 }
 
 /* Uses the rows' current streams and states, because an operator may have held or dropped one
- * meanwhile. */
-static int uncount(struct store *st, uint64_t first, uint64_t last)
+ * meanwhile. Adds to *delivered the rows that were not delivered before. */
+static int uncount(struct store *st, uint64_t first, uint64_t last, int64_t *delivered)
 {
 	struct db *db = &st->db;
 	int r;
@@ -44,6 +44,7 @@ static int uncount(struct store *st, uint64_t first, uint64_t last)
 
 		if (sid >= 0 && sid < STORE_STREAMS_MAX && state >= 0 && state < STATE_COUNT)
 			ledger_event(&st->ledger, (uint32_t)sid, (enum event_state)state, -1);
+		*delivered += state != STATE_DELIVERED;
 		st->upkeep.gone_since_sweep++;
 	}
 	return r;
@@ -75,10 +76,10 @@ static int delete_notes(struct store *st, uint64_t first, uint64_t last)
 	return r;
 }
 
-int store_delete_run(struct store *st, uint64_t first, uint64_t last)
+static int delete_run(struct store *st, uint64_t first, uint64_t last, int64_t *delivered)
 {
 	struct db *db = &st->db;
-	int r = uncount(st, first, last);
+	int r = uncount(st, first, last, delivered);
 
 	if (r == 0)
 		r = delete_notes(st, first, last);
@@ -89,9 +90,16 @@ int store_delete_run(struct store *st, uint64_t first, uint64_t last)
 	return db_run(db, SQL_DELETE_EVENTS_IN);
 }
 
+int store_delete_run(struct store *st, uint64_t first, uint64_t last)
+{
+	int64_t others = 0;
+
+	return delete_run(st, first, last, &others);
+}
+
 /* Nearly always all of the run are still queued, so one statement deletes and counts them.
  * Otherwise the rows are read. */
-static int delete_queued_run(struct store *st, uint64_t first, uint64_t last, uint32_t sid)
+static int delete_queued_run(struct store *st, uint64_t first, uint64_t last, uint32_t sid, int64_t *delivered)
 {
 	struct db *db = &st->db;
 	uint64_t done;
@@ -108,12 +116,14 @@ static int delete_queued_run(struct store *st, uint64_t first, uint64_t last, ui
 	done = db_changes(db);
 	ledger_event(&st->ledger, sid, STATE_QUEUED, -(int64_t)done);
 	st->upkeep.gone_since_sweep += done;
-	return done == last - first + 1 ? 0 : store_delete_run(st, first, last);
+	*delivered += (int64_t)done;
+	return done == last - first + 1 ? 0 : delete_run(st, first, last, delivered);
 }
 
 int store_flush_gone(struct store *st)
 {
 	size_t n = st->n_gone, i = 0;
+	int64_t delivered = 0;
 	int r = 0;
 
 	st->n_gone = 0;
@@ -125,9 +135,12 @@ int store_flush_gone(struct store *st)
 
 		while (i < n && st->gone[i].id - last->id <= 1 && st->gone[i].sid == from->sid)
 			last = &st->gone[i++];
-		r = from->sid ? delete_queued_run(st, from->id, last->id, from->sid)
-		              : store_delete_run(st, from->id, last->id);
+		r = from->sid ? delete_queued_run(st, from->id, last->id, from->sid, &delivered)
+		              : delete_run(st, from->id, last->id, &delivered);
 	}
+	/* In a transaction that stores counters anyway, so it costs no write of its own. */
+	if (delivered > 0)
+		ledger_add(&st->ledger, LEDGER_DELIVERED, delivered);
 	return r;
 }
 
@@ -180,8 +193,7 @@ static int settle_noted(struct store *st, const struct settle *s, const struct s
 	r = note_attempt(st, s, attempt);
 	if (r < 0 || s->kind == SETTLE_FAILED)
 		return r;
-	if (s->kind == SETTLE_DEAD)
-		ledger_add(&st->ledger, LEDGER_DEAD + s->reason, 1);
+	ledger_add(&st->ledger, s->kind == SETTLE_DEAD ? LEDGER_DEAD + (int)s->reason : LEDGER_DELIVERED, 1);
 	return store_set_state(st, s->id, sid, state, s->kind == SETTLE_DEAD ? STATE_DEAD : STATE_DELIVERED);
 }
 

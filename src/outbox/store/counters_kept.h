@@ -30,8 +30,9 @@ enum ledger_key {
 	LEDGER_KEY_BOOT = 9, /* … and that clock when the offset was stored */
 	LEDGER_KEY_DOUBT = 10,
 	LEDGER_KEY_OLDER = 11,
-	LEDGER_DEAD = 16,   /* + enum dead_reason */
-	LEDGER_EVENTS = 64, /* + sid * STATE_COUNT + enum event_state */
+	LEDGER_DELIVERED = 12, /* delivered since the outbox was made */
+	LEDGER_DEAD = 16,      /* + enum dead_reason */
+	LEDGER_EVENTS = 64,    /* + sid * STATE_COUNT + enum event_state */
 	LEDGER_COUNT = LEDGER_EVENTS + STORE_STREAMS_MAX * STATE_COUNT
 };
 

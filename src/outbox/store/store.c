@@ -624,6 +624,7 @@ void store_get_stats(struct store *st, struct store_stats *ret)
 	        .bytes_used = st->space.bytes_used,
 	        .disk_free = st->space.disk_free,
 	        .next_id = (uint64_t)st->ledger.now[LEDGER_NEXT_ID],
+	        .delivered_total = (uint64_t)n[LEDGER_DELIVERED],
 	        .dropped_total = (uint64_t)n[LEDGER_DROPPED],
 	        .purged_dead = st->upkeep.purged_dead,
 	        .unclean_start = st->unclean_start,

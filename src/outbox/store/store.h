@@ -94,13 +94,14 @@ struct store_stats {
 	uint64_t bytes_used; /* pages in use and WAL frames not yet copied */
 	uint64_t disk_free;  /* free space of the file system plus free pages of the database */
 	uint64_t next_id;
-	uint64_t dropped_total; /* dropped by operators since the outbox was created */
-	uint64_t purged_dead;   /* deleted after outbox.keep_dead since this process started */
-	bool full;              /* new events are rejected with QUEUE_FULL */
-	char full_why[128];     /* the current reason, or the last one */
-	uint64_t refused;       /* lines rejected with QUEUE_FULL since start */
-	bool unclean_start;     /* the last process did not close the outbox */
-	uint64_t maybe_twice;   /* upper bound of the events in flight when it died */
+	uint64_t delivered_total; /* delivered since the outbox was created */
+	uint64_t dropped_total;   /* dropped by operators since the outbox was created */
+	uint64_t purged_dead;     /* deleted after outbox.keep_dead since this process started */
+	bool full;                /* new events are rejected with QUEUE_FULL */
+	char full_why[128];       /* the current reason, or the last one */
+	uint64_t refused;         /* lines rejected with QUEUE_FULL since start */
+	bool unclean_start;       /* the last process did not close the outbox */
+	uint64_t maybe_twice;     /* upper bound of the events in flight when it died */
 	/* At start the file lacked the latest writes; ids continue above those used */
 	bool is_older;
 };
