@@ -219,7 +219,7 @@ def test_a_link_in_a_socket_s_place(make_relay, which):
     assert str(path) in relay.log
 
 
-@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+@pytest.mark.skipif(SANITIZED or not shutil.which("strace"), reason="needs strace, without sanitizers")
 @pytest.mark.parametrize("which", ["sock", "control", "http"])
 @pytest.mark.parametrize("how", ["symbolic", "hard"])
 def test_a_link_planted_while_a_socket_is_made(make_relay, which, how):
