@@ -124,10 +124,11 @@ static void on_drain_timeout(void *arg)
 
 	if (delivery_drained(d->delivery))
 		return; /* only intake still has lines to read or replies to write */
-	log_warning("requests still in flight after delivery.drain_timeout are cut off; their events stay queued, "
-	            "marked maybe-sent (or are dead as ambiguous, where delivery.ambiguous is \"park\")");
 	d->phase = PHASE_ABORTING;
-	delivery_abort(d->delivery);
+	if (delivery_abort(d->delivery) > 0)
+		log_warning("requests still in flight after delivery.drain_timeout are cut off; their events stay "
+		            "queued, marked maybe-sent (or are dead as ambiguous, where delivery.ambiguous is "
+		            "\"park\")");
 }
 
 static void start_draining(struct daemon *d)

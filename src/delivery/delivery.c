@@ -206,13 +206,17 @@ void delivery_give_back(struct delivery *d)
 	http_client_give_back(d->http);
 }
 
-void delivery_abort(struct delivery *d)
+unsigned delivery_abort(struct delivery *d)
 {
+	unsigned cut = 0;
 	clock_now(&d->now);
 	http_client_catch_up(d->http);
-	for (size_t i = 0; i < d->n_streams; i++)
+	for (size_t i = 0; i < d->n_streams; i++) {
+		cut += d->streams[i]->in_flight;
 		requests_cancel(d->streams[i]);
+	}
 	http_client_reap(d->http);
 	submit(d);
 	loop_again(d->loop);
+	return cut;
 }

@@ -108,8 +108,9 @@ void delivery_get_status(const struct delivery *d, const struct now *now, struct
 void delivery_drain(struct delivery *d, const struct now *now);
 /* Nothing in flight and every outcome committed, or refused by the disk: those events are sent again. */
 bool delivery_drained(const struct delivery *d);
-/* The phase is PHASE_ABORTING from now on: cuts off what is in flight (recorded as maybe sent). */
-void delivery_abort(struct delivery *d);
+/* The phase is PHASE_ABORTING from now on: takes the answers that have arrived and cuts off what else is in flight
+ * (recorded as maybe sent). Returns the number of requests cut off. */
+unsigned delivery_abort(struct delivery *d);
 /* Frees what is kept for the next burst; connections stay. */
 void delivery_give_back(struct delivery *d);
 

@@ -1,6 +1,7 @@
 # test_stopped.py - a relay that did not run for longer than delivery.timeout: a suspended virtual machine, a starved host
 import collections
 import signal
+import threading
 import time
 
 import pytest
@@ -40,3 +41,32 @@ def test_answers_that_wait_are_read_before_time_outs_count(make_relay, certs, be
     assert "timeout" not in relay.log
     assert len(server.bodies) == REQUESTS
     assert max(collections.Counter(server.bodies).values()) == 1
+
+
+def test_answers_that_wait_are_read_before_a_shutdown_cuts_off(make_relay, begin):
+    """The time to drain is over when the process runs again, and the answers are there."""
+    go = threading.Event()
+
+    def on_conn(conn):
+        while conn.request():
+            go.wait(60)
+            conn.answer()
+
+    server = begin(RawServer, on_conn)
+    relay = make_relay(server.url, delivery={"drain_timeout": "1s"})
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    with relay.client() as c:
+        c.send(*[event(client=f"{i}.1", n=i) for i in range(4)]).replies(4)
+    relay.ctl("resume", "web")
+    wait_until(lambda: len(server.bodies) == 4, "requests in flight")
+    relay.signal(signal.SIGTERM)
+    assert relay.notified("STOPPING=1")
+    relay.signal(signal.SIGSTOP)
+    go.set()
+    wait_until(lambda: server.answered == 4, "the answers")
+    time.sleep(1.5)              # longer than drain_timeout
+    relay.signal(signal.SIGCONT)
+    assert relay.wait_exit() == 0
+    assert "maybe-sent" not in relay.log
+    assert relay.sql("select count(*) from event") == [(0,)]
