@@ -29,6 +29,7 @@ struct event_in {
 	struct finding refusal;
 	struct event_text text;
 	struct buf warnings;
+	size_t last_warning_at;
 	int warnings_error;
 	struct judged_event events[LIMIT_EVENTS_PER_LINE];
 };
@@ -78,8 +79,21 @@ static void on_warning(void *arg, const struct finding *w)
 {
 	struct event_in *in = arg;
 
-	if (in->warnings_error == 0)
-		in->warnings_error = append_warning(&in->warnings, w);
+	if (in->warnings_error < 0)
+		return;
+	in->last_warning_at = in->warnings.len;
+	in->warnings_error = append_warning(&in->warnings, w);
+}
+
+/* Where all that may be listed are, omits the last of them for one more. Returns how many are omitted by then. */
+static uint32_t make_room_for_warning(struct event_in *in)
+{
+	uint32_t surplus = in->judge.n_warnings < LIMIT_WARNINGS ? 0 : in->judge.n_warnings - LIMIT_WARNINGS + 1;
+
+	if (surplus > 0 && in->warnings_error == 0)
+		in->warnings.len = in->last_warning_at;
+	in->judge.n_warnings -= surplus;
+	return surplus;
 }
 
 static int end_warnings(struct event_in *in)
@@ -205,7 +219,8 @@ static const struct json_node *largest_member(const struct judge *j)
 static bool is_worth_repeating(struct event_in *in, const struct envelope_size *envelope)
 {
 	size_t events, repeated;
-	uint32_t requests;
+	uint32_t requests, omitted;
+	bool goes_on;
 
 	if (in->text.envelope_len < LARGE_ENVELOPE || in->judge.mode == VALIDATION_OFF)
 		return true;
@@ -213,10 +228,15 @@ static bool is_worth_repeating(struct event_in *in, const struct envelope_size *
 	repeated = (size_t)requests * in->text.envelope_len;
 	if (requests == 1 || repeated <= events)
 		return true;
-	return finding(&in->judge, TIER_W, CODE_VALUE_OUT_OF_BOUNDS, AT(largest_member(&in->judge)),
-	               "each of this payload's %u requests repeats the %u bytes that stand beside its events: %zu "
-	               "bytes for %zu of events; send less beside them",
-	               requests, in->text.envelope_len, repeated, events);
+	/* It concerns all of the line: what its events lack must not crowd it out. */
+	omitted = make_room_for_warning(in);
+	goes_on = finding(
+	        &in->judge, TIER_W, CODE_VALUE_OUT_OF_BOUNDS, AT(largest_member(&in->judge)),
+	        "each of this payload's %u requests repeats the %u bytes that stand beside its events: %zu bytes for "
+	        "%zu of events; send less beside them",
+	        requests, in->text.envelope_len, repeated, events);
+	in->judge.n_warnings += omitted;
+	return goes_on;
 }
 
 static bool judge_requests(struct event_in *in)

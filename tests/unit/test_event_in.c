@@ -461,6 +461,35 @@ static void at_most_20_warnings(void **state)
 	assert_int_equal(f->result.warning_counts[CODE_VALUE_INVALID], 0);
 }
 
+/* That of the requests is found last, and listed all the same: it takes the place of the 20th. */
+static void the_warning_of_a_large_envelope_is_never_omitted(void **state)
+{
+	static const unsigned events[] = {30, 26, 1000}; /* with two warnings each */
+	struct fixture *f = *state;
+	char line[256], omitted[64];
+
+	fixture_set(f, WEB);
+	for (size_t i = 0; i < ARRAY_LEN(events); i++) {
+		const char *verdict, *last;
+
+		snprintf(line, sizeof(line),
+		         "{\"client_id\":\"1.2\",\"user_agent\":\"~9000:y~\",\"events\":[~%u,{\"name\":\"a\"}~]}",
+		         events[i]);
+		verdict = fixture_read(f, line);
+		snprintf(omitted, sizeof(omitted), " VALUE_OUT_OF_BOUNDS:user_agent +%u omitted",
+		         2 * events[i] + 1 - 20);
+		last = strstr(verdict, omitted);
+		assert_non_null(last);
+		assert_string_equal(last, omitted);
+		assert_int_equal(f->result.warning_counts[CODE_VALUE_REQUIRED], 2 * events[i]);
+		assert_int_equal(f->result.warning_counts[CODE_VALUE_OUT_OF_BOUNDS], 1);
+		for (unsigned n = 0; n < 19; n++)
+			verdict = strstr(verdict + 1, "VALUE_REQUIRED");
+		assert_non_null(verdict);
+		assert_null(strstr(verdict + 1, "VALUE_REQUIRED"));
+	}
+}
+
 static void messages_advise(void **state)
 {
 	static const char *const cases[][2] = {
@@ -602,6 +631,7 @@ int main(void)
 	        cmocka_unit_test(requests_without_events_have_a_size_too),
 	        cmocka_unit_test(a_large_envelope_is_worth_a_warning),
 	        cmocka_unit_test(at_most_20_warnings),
+	        cmocka_unit_test(the_warning_of_a_large_envelope_is_never_omitted),
 	        cmocka_unit_test(messages_advise),
 	        cmocka_unit_test(hostile_names),
 	        cmocka_unit_test(memory_runs_out),
