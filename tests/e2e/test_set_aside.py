@@ -317,6 +317,69 @@ def test_restore_from_a_database_without_its_wal(backed, tmp_path):
     assert said["events"] == 400
 
 
+@pytest.mark.parametrize("needed", [False, True])
+def test_restore_from_a_database_beside_another_s_wal(backed, tmp_path, needed):
+    """A complete backup is restored without it; one that lacks its own is refused. Both times it is told, and left where it is."""
+    backed.kill9()
+    copy = tmp_path / "c.db"
+    if not needed:
+        copy.write_bytes(backed.backup.read_bytes())
+    backed.start()
+    fill(backed, 600, 100)
+    backed.kill9()
+    if needed:
+        shutil.copy(backed.db, copy)
+    other = wal_of(backed.db).read_bytes()
+    if needed:
+        backed.start()
+        for i in range(40):
+            fill(backed, 700 + 150 * i, 150)
+        backed.kill9()
+        other = wal_of(backed.db).read_bytes()
+    wal_of(copy).write_bytes(other)
+    before = files(backed)
+    r = backed.ctl_raw("--json", "--offline", backed.db, "restore", copy)
+    assert f"{copy}-wal belongs to another file" in r.stderr, r
+    assert wal_of(copy).read_bytes() == other and not list(tmp_path.glob("*orphan*"))
+    if needed:
+        assert r.returncode == 1 and "without its -wal file" in r.stderr and files(backed) == before, r
+    else:
+        assert r.returncode == 0, r
+        restored(backed, json.loads(r.stdout))
+
+
+def test_another_wal_is_exported(backed, tmp_path):
+    """A backup copied over the outbox of a killed relay. The log that was kept apart gives all back beside its own database, and by
+    itself what it holds: of events from before its beginning neither the stream's name nor what they share."""
+    with backed.client() as c:
+        c.send(*(event(client=f"{i}.1", transaction_id=f"T-{i}") for i in range(600, 700)))
+        for _ in range(100):
+            assert c.reply()["ok"]
+    backed.kill9()
+    log = wal_of(backed.db).read_bytes()
+    shutil.copy(backed.db, tmp_path / "c.db")
+    shutil.copy(backed.backup, backed.db)
+    backed.allow("belongs to another file", "left over").start()
+    orphan = Path(f"{backed.db}-wal.orphan")
+    shutil.copy(orphan, wal_of(tmp_path / "c.db"))
+    assert names(backed, "--offline", tmp_path / "c.db") == wanted(range(300, 700))
+    r = backed.ctl_raw("--offline", orphan, "export")
+    found = re.findall(r'transaction_id\\":\\"(T-\d+)', r.stdout)
+    assert set(wanted(range(600, 700))) <= set(found) <= set(wanted(range(300, 700)))
+    assert f"{len(found)} events could be read" in r.stderr, r
+    backed.ctl_raw("send", "-", stdin=r.stdout.replace(r'\"stream\":\"\"', r'\"stream\":\"web\"'))
+    assert set(wanted(range(400), range(600, 700))) <= set(names(backed))
+    assert orphan.read_bytes() == log
+    # One that is cut: what can be read, and that it is not all.
+    orphan.write_bytes(log[:len(log) // 2])
+    r = backed.ctl_raw("--offline", orphan, "export")
+    assert r.returncode == 1 and "T-699" not in r.stdout, r
+    orphan.write_bytes(log[:31])
+    assert backed.ctl_raw("--offline", orphan, "export").returncode == 1
+    backed.ctl("--offline", orphan, "remove", "--yes")
+    assert not [p.name for p in backed.dir.iterdir() if "orphan" in p.name]
+
+
 def test_restore_over_a_damaged_outbox(backed):
     backed.kill9()
     destroy(backed.db, 1)

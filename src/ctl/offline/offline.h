@@ -12,6 +12,7 @@
 enum ctl_exit offline_read(struct ctl *ctl, const char *command, client_line_fn *print) MUST_CHECK;
 /* Reports a WAL beside path that was not read. */
 void offline_say_passed_over(const struct store *store, const char *path);
+void offline_say_anothers_wal(const char *path);
 enum ctl_exit offline_check(struct ctl *ctl) MUST_CHECK;
 enum offline_say { OFFLINE_SAY_ALL, OFFLINE_SAY_DAMAGE, OFFLINE_SAY_NOTHING };
 /* Opens a file and reads all of it: backup verifies its copy with it, doctor a stopped daemon's outbox. */

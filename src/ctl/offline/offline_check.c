@@ -78,10 +78,15 @@ static void print_text(const struct ctl *ctl, const char *path, const struct sto
 		       (int)word.len, word.data);
 }
 
+void offline_say_anothers_wal(const char *path)
+{
+	ctl_complain("%s-wal belongs to another file, or to another copy of this one: it was not read", path);
+}
+
 void offline_say_passed_over(const struct store *store, const char *path)
 {
 	if (store_passed_over_wal(store))
-		ctl_complain("%s-wal belongs to another file, or to another copy of this one: it was not read", path);
+		offline_say_anothers_wal(path);
 	if (store_lacks_wal(store))
 		ctl_complain("%s needs its -wal file, which is not there: what was written last may be missing",
 		             path);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "ctl/ctl.h"
+#include "ctl/offline/offline.h"
 #include "ctl/output/terminal_text.h"
 #include "outbox/store/store.h"
 #include "json/json_write.h"
@@ -116,6 +117,8 @@ enum ctl_exit ctl_restore(struct ctl *ctl)
 		return CTL_USAGE;
 	}
 	r = store_restore(path, backup, clock_wall_us(), &restored, &err);
+	if (restored.passed_over_wal)
+		offline_say_anothers_wal(backup);
 	if (r < 0)
 		return failed(r, &err);
 	if (ctl->args.json)

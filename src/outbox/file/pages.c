@@ -124,16 +124,16 @@ static uint32_t count_pages(const struct pages *p)
 	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX - 1;
 }
 
-static int read_wal(struct pages *p, const char *path, struct err *err)
+static int read_wal(struct pages *p, const char *path, const char *suffix, struct err *err)
 {
 	struct wal_file w;
 	enum wal_begin begin;
-	int r = wal_file_open(&w, path, &begin, err);
+	int r = wal_file_open(&w, path, suffix, &begin, err);
 
 	if (r < 0 || begin != WAL_BEGINS)
 		return r;
 	p->size = w.page_size;
-	p->in_file = p->last = count_pages(p);
+	p->in_file = p->last = *suffix ? count_pages(p) : 0;
 	r = walk_frames(p, &w, err);
 	p->wal_fd = w.fd;
 	w.fd = -1;
@@ -187,7 +187,9 @@ int pages_open(struct pages *ret, const char *path, bool with_wal, struct err *e
 	p.size = find_page_size(p.fd);
 	p.in_file = p.last = count_pages(&p);
 	if (with_wal)
-		r = read_wal(&p, path, err);
+		r = read_wal(&p, path, "-wal", err);
+	if (r == 0 && p.wal_fd < 0) /* the file may be a WAL that was kept apart from its outbox */
+		r = read_wal(&p, path, "", err);
 	if (r == 0 && find_usable(&p) < 0)
 		r = err_set(err, -ENOMEM, "out of memory");
 	if (r < 0) {
@@ -262,7 +264,7 @@ int pages_read(const struct pages *p, uint32_t number, unsigned char *buf)
 	off_t at;
 	ssize_t n;
 
-	if (number == 0 || number > p->last)
+	if (number == 0 || number > p->last || (!in_wal && number > p->in_file))
 		return -ENOENT;
 	if (in_wal)
 		at = WAL_HEADER + (off_t)(p->frames[i].frame - 1) * (off_t)(WAL_FRAME_HEADER + p->size) +

@@ -32,7 +32,8 @@ struct pages {
 };
 
 /* Opens the file, no part of which needs to be sound, not even its header. An existing WAL that
- * cannot be read is an error; with_wal false reads the file without it. */
+ * cannot be read is an error; with_wal false reads the file without it. The file may also be a WAL
+ * by itself: then only its pages exist. */
 int pages_open(struct pages *ret, const char *path, bool with_wal, struct err *err) MUST_CHECK;
 void pages_close(struct pages *p);
 /* Returns the lowest page after that one that exists and is not a hole, or 0. Start with 0. */

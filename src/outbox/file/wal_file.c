@@ -82,12 +82,12 @@ static int look(struct wal_file *w, enum wal_begin *ret, struct err *err)
 	return 0;
 }
 
-int wal_file_open(struct wal_file *w, const char *path, enum wal_begin *ret, struct err *err)
+int wal_file_open(struct wal_file *w, const char *path, const char *suffix, enum wal_begin *ret, struct err *err)
 {
 	int r;
 
 	*w = (struct wal_file){.fd = -1};
-	r = beside_name(w->name, path, "-wal", err);
+	r = beside_name(w->name, path, suffix, err);
 	if (r < 0)
 		return r;
 	*ret = WAL_MISSING;

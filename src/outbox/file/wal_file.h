@@ -37,9 +37,11 @@ enum wal_begin {
 	WAL_BEGINS
 };
 
-/* Opens the -wal of path. A file that cannot be opened or read is an error that names it.
- * wal_file_close() is required after WAL_BEGINS only. */
-int wal_file_open(struct wal_file *w, const char *path, enum wal_begin *ret, struct err *err) MUST_CHECK;
+/* Opens the file called path and suffix: the "-wal" of an outbox, or "" for a WAL by itself. A file
+ * that cannot be opened or read is an error that names it. wal_file_close() is required after
+ * WAL_BEGINS only. */
+int wal_file_open(struct wal_file *w, const char *path, const char *suffix, enum wal_begin *ret,
+                  struct err *err) MUST_CHECK;
 /* Reads the next frame of the WAL, committed or not. Returns 1 with the frame in w->frame, or 0
  * at the end. */
 int wal_file_next(struct wal_file *w, struct err *err) MUST_CHECK;

@@ -213,7 +213,7 @@ static int look_at_wal(const char *path, struct base *b, struct wal_look *ret, s
 {
 	struct wal_file w;
 	enum wal_begin begin;
-	int r = wal_file_open(&w, path, &begin, err);
+	int r = wal_file_open(&w, path, "-wal", &begin, err);
 
 	if (r < 0)
 		return r;

@@ -239,7 +239,10 @@ static int open_backup(struct restore *x, const char *backup, int64_t wall_us, s
 	if (is_same_file(backup, x->path))
 		return err_set(err, -EINVAL, "%s is the outbox itself", backup);
 	r = store_open(&x->backup, &config, wall_us, err);
-	return r < 0 ? r : check_backup(x->backup, ret, err);
+	if (r < 0)
+		return r;
+	ret->passed_over_wal = store_passed_over_wal(x->backup);
+	return check_backup(x->backup, ret, err);
 }
 
 int store_restore(const char *path, const char *backup, int64_t wall_us, struct store_restored *ret, struct err *err)

@@ -75,6 +75,8 @@ int store_remove_aside(const char *path, void (*said)(const char *name), struct 
 struct store_restored {
 	uint64_t events, next_id;
 	char aside[STORE_PATH_MAX]; /* "": there was none */
+	/* A WAL beside the backup is not its own: it was neither read nor touched. Also set on failure */
+	bool passed_over_wal;
 };
 int store_restore(const char *path, const char *backup, int64_t wall_us, struct store_restored *ret,
                   struct err *err) MUST_CHECK;
