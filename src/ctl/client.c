@@ -53,8 +53,20 @@ int client_open_quietly(struct client *c, const char *path)
 	return 0;
 }
 
+const char *client_explain_access(const char *path, char *out, size_t size)
+{
+	char readers[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	bool is_read = snprintf(readers, sizeof(readers), "%s" CONTROL_READ_SUFFIX, path) < (int)sizeof(readers) &&
+	               access(readers, F_OK) == 0;
+
+	return ctl_explain_access(is_read ? readers : path, ", or set control.group or control.read_group", out,
+	                          size);
+}
+
 static enum ctl_exit explain(int r, const char *path)
 {
+	char why[400];
+
 	switch (-r) {
 	case ENOENT:
 		ctl_complain("no daemon: %s is not there. Start it (systemctl start ga4relay), or name its control "
@@ -69,9 +81,8 @@ static enum ctl_exit explain(int r, const char *path)
 		return CTL_NO_DAEMON;
 	case EACCES:
 	case EPERM:
-		ctl_complain("%s may not be opened by this user: run it as root or as the daemon's user, or set "
-		             "control.group",
-		             path);
+		ctl_complain("%s may not be opened by this user: %s", path,
+		             client_explain_access(path, why, sizeof(why)));
 		return CTL_NO_DAEMON;
 	default:
 		ctl_complain("%s: %s; name the control socket with -s", path, strerror(-r));

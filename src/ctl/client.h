@@ -24,6 +24,8 @@ struct client {
 enum ctl_exit client_open(struct client *c, const struct ctl *ctl) MUST_CHECK;
 /* Same as client_open(), but prints nothing. 0 or negative errno. */
 int client_open_quietly(struct client *c, const char *path) MUST_CHECK;
+/* After client_open_quietly() gave -EACCES: a clause on why this user may not, and what to do. Returns out. */
+const char *client_explain_access(const char *path, char *out, size_t size);
 void client_close(struct client *c);
 
 /* Begins a request; the caller adds members, then passes it to client_call(), which reports memory errors. */

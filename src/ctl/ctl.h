@@ -90,6 +90,10 @@ const struct ctl_command *ctl_commands(size_t *ret_n);
 
 int ctl_main(int argc, char **argv);
 
+/* access.c: after connect() gave EACCES: a clause on why this user may not open the socket and what to do, written to
+ * out; otherwise: what else can be done where only its owner may. Returns out. */
+const char *ctl_explain_access(const char *path, const char *otherwise, char *out, size_t size);
+
 /* help.c */
 void help_print_all(void);
 void help_print(const struct ctl_command *command);

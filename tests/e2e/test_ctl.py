@@ -1,5 +1,6 @@
 # test_ctl.py - ga4relay-ctl against a running relay: every command, its fields, its exit codes, its output on a terminal
 import email.utils
+import grp
 import json
 import os
 import pty
@@ -929,7 +930,46 @@ def test_doctor_finds_a_secret_that_its_user_cannot_read(relay):
                        capture_output=True, text=True)
     out = re.sub(r"\n {22}", " ", r.stdout)
     assert r.returncode == 3 and re.search("FAILED +daemon .*Permission denied", out), out + r.stderr
-    assert re.search("FAILED +configuration .*secret.*Permission denied", out), out
+    assert re.search("note +configuration +not judged: .*secret.*Permission denied .*run doctor as root", out), out
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="another user's eyes need root")
+def test_a_user_who_is_not_in_the_group_is_told_which(make_relay):
+    """By send, status and doctor: the group's name and the command; nothing is said against the configuration."""
+    relay = make_relay(listen={"group": "daemon"}).start()
+    relay.dir.chmod(0o755)
+    program = relay.dir / "ctl"
+    shutil.copy(BUILD / "ga4relay-ctl", program)
+    program.chmod(0o755)
+
+    def run_as_nobody(*args, groups=()):
+        r = subprocess.run([program, "-s", relay.control, *args], user=65534, group=65534, extra_groups=groups,
+                           capture_output=True, text=True, input='{"client_id":"1.2","name":"refund"}\n')
+        return r.returncode, re.sub(r"\n {22}", " ", r.stdout + r.stderr)
+
+    told = "user nobody is not in the group daemon: usermod -a -G daemon nobody, then log in again"
+    code, text = run_as_nobody("send", "--socket", relay.sock)
+    assert code == 3 and told in text and "Is ga4relay running" not in text, text
+    code, text = run_as_nobody("status")
+    assert code == 3 and "only root may open it: run it as root, or set control.group or control.read_group" in text, text
+    code, text = run_as_nobody("doctor", "--config", relay.conf)
+    assert code == 3 and "FAILED  configuration" not in text and "only root may open it" in text, text
+    assert run_as_nobody("send", "--socket", relay.sock, groups=[grp.getgrnam("daemon").gr_gid])[0] == 0
+    # the configuration without secrets can be read by everybody: then the socket's group is named too
+    relay.conf.chmod(0o644)
+    relay.secret_file.chmod(0o644)
+    relay.allow("can be read by everybody")
+    code, text = run_as_nobody("doctor", "--config", relay.conf)
+    assert code == 3 and re.search("FAILED +event socket .*Permission denied → " + told, text), text
+
+
+def test_a_daemon_that_is_away_is_said_to_be(make_relay):
+    relay = make_relay()
+    relay.write_config()
+    r = relay.ctl_raw("send", "--socket", relay.sock, stdin="{}\n")
+    assert r.returncode == 3 and "No such file or directory. Is ga4relay running" in r.stderr
+    r = relay.ctl_raw("status")
+    assert r.returncode == 3 and "no daemon" in r.stderr and "is not there" in r.stderr
 
 
 def test_doctor_finds_a_stale_socket(relay):

@@ -393,7 +393,13 @@ static enum ctl_exit open_both(struct sending *s)
 	path = event_socket(s->ctl);
 	s->json = json_in_new(64);
 	s->sock = path && s->json ? connect_to(path) : -ENOMEM;
-	if (s->sock < 0) {
+	if (s->sock == -EACCES) {
+		char why[400];
+
+		ctl_complain("%s may not be opened by this user: %s", path,
+		             ctl_explain_access(path, ", or set listen.group", why, sizeof(why)));
+		code = CTL_NO_DAEMON;
+	} else if (s->sock < 0) {
 		ctl_complain("%s: %s. Is ga4relay running (systemctl status ga4relay)? --socket names another event "
 		             "socket",
 		             path ? path : "event socket", strerror(-s->sock));

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "ctl/output/terminal_text.h"
@@ -21,10 +22,12 @@ static void check_daemon(struct doctor *d)
 	int r = client_open_quietly(&d->client, path);
 
 	if (r < 0) {
+		char why[400];
 		const char *advice = r == -EACCES
-		                             ? "run doctor as root or as the daemon's user, or set control.group"
+		                             ? client_explain_access(path, why, sizeof(why))
 		                             : "start it: systemctl start ga4relay; then: journalctl -u ga4relay";
 
+		d->no_access = r == -EACCES;
 		doctor_say(d, DOCTOR_FAILED, "daemon", advice, "no answer on %s: %s", path, strerror(-r));
 		return;
 	}
@@ -125,12 +128,20 @@ static void check_placeholders(struct doctor *d)
 static void check_config(struct doctor *d)
 {
 	struct err err;
+	int r;
 
 	if (d->config[0] == '\0' && d->running) {
 		doctor_say(d, DOCTOR_OK, "configuration", NULL, "built in (sandbox)");
 		return;
 	}
-	if (conf_load_check(&d->conf, d->config, &err) < 0) {
+	r = conf_load_check(&d->conf, d->config, &err);
+	if (r == -EACCES && geteuid() != 0) {
+		doctor_say(d, DOCTOR_NOTE, "configuration",
+		           "run doctor as root; the service's user must be able to read it", "not judged: %s",
+		           err.text);
+		return;
+	}
+	if (r < 0) {
 		doctor_say(d, DOCTOR_FAILED, "configuration", "correct it, then: ga4relay-ctl check-config", "%s",
 		           err.text);
 		return;

@@ -11,6 +11,7 @@ enum doctor_result { DOCTOR_OK, DOCTOR_NOTE, DOCTOR_WARNING, DOCTOR_FAILED };
 struct doctor {
 	struct ctl *ctl;
 	struct client client;
+	bool no_access;      /* this user may not open the control socket */
 	bool running;        /* a daemon answers the control socket */
 	struct conf *conf;   /* NULL: could not be read */
 	char config[512];    /* path of the configuration */

@@ -57,6 +57,7 @@ static void check_socket_mode(struct doctor *d, const char *path, const struct s
 static void check_event_socket(struct doctor *d, const char *path)
 {
 	struct stat sb;
+	char why[400];
 	int r;
 
 	if (stat(path, &sb) < 0) {
@@ -73,9 +74,11 @@ static void check_event_socket(struct doctor *d, const char *path)
 	r = try_connect(path);
 	if (r < 0)
 		doctor_say(d, DOCTOR_FAILED, "event socket",
-		           r == -EACCES ? "add this user to the socket's group (usermod -a -G ga4relay USER)"
+		           r == -EACCES ? ctl_explain_access(path, ", or set listen.group", why, sizeof(why))
 		                        : "start the daemon: systemctl start ga4relay",
 		           "%s: %s", path, strerror(-r));
+	else if (!d->conf)
+		doctor_say(d, DOCTOR_OK, "event socket", NULL, "%s: this user may write events", path);
 	else
 		check_socket_mode(d, path, &sb, d->conf->listen.mode, d->conf->listen.group);
 }
@@ -195,8 +198,10 @@ void doctor_files(struct doctor *d)
 		check_outbox_mode(d, d->conf->outbox.path);
 		check_secrets(d);
 	}
+	if (!d->conf && !d->running)
+		check_event_socket(d, CTL_DEFAULT_EVENT_SOCKET);
 	if (d->running)
 		check_rows(d);
-	else if (d->conf)
+	else if (d->conf && !d->no_access)
 		check_file(d, d->conf->outbox.path);
 }
