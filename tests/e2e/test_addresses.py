@@ -10,6 +10,7 @@ from lib.client import event
 from lib.clock import SHIM, Clock
 from lib.collector import Answer
 from lib.daemons import Nginx2
+from lib.net import Net
 from lib.relay import wait_until
 from lib.wire import FullBacklog, RawServer, fine
 
@@ -48,6 +49,55 @@ def test_the_first_address_drops_what_it_gets(make_relay, begin, silent):
         assert time.monotonic() - began > 0.15  # the silent one was tried first
     relay.wait_empty()
     assert "destination web" not in relay.log
+
+
+# ---- the same with a resolver and rules that drop packets ----
+
+PORT = 8080
+
+
+def in_net(make_relay, begin, *addresses, **delivery):
+    """A network, a server on each of the addresses, and a relay in front of them."""
+    net = begin(Net, "field.test", *addresses)
+    servers = [begin(lambda a=a: net.inside(lambda: RawServer(host=a, port=PORT))) for a in addresses]
+    relay = make_relay(f"http://field.test:{PORT}/mp/collect", delivery={"allow_plaintext": True, **delivery})
+    relay.wrapper = net.enter
+    return net, servers, relay
+
+
+def answered(servers):
+    return sum(s.answered for s in servers)
+
+
+@pytest.mark.parametrize("addresses", [("10.71.0.2", "10.71.0.3"), ("fd71::2", "10.71.0.3"), ("fd71::2", "fd71::3")])
+def test_one_of_two_addresses_drops_syns(make_relay, begin, addresses):
+    """The one that is tried first, of one family and of both."""
+    net, servers, relay = in_net(make_relay, begin, *addresses, connect_timeout="3s")
+    silent = net.resolved()[0]
+    net.drop(silent, PORT)
+    relay.start()
+    for i in range(2):
+        dropped = net.dropped
+        assert relay.ask(event(n=i))["ok"]
+        wait_until(lambda: answered(servers) == i + 1, "the delivery", 15)
+        assert net.dropped > dropped
+        for s in servers:
+            s.hang_up()          # each event needs a new connection
+    assert all(s.answered == 0 for s in servers if s.host == silent)
+    assert "destination web" not in relay.log
+
+
+def test_an_address_that_goes_silent_under_a_kept_connection(make_relay, begin):
+    """Nothing comes back on the connection, and nothing on new ones to that address."""
+    net, servers, relay = in_net(make_relay, begin, "10.71.0.2", "10.71.0.3", connect_timeout="2s", timeout="3s")
+    relay.allow("destination web").start()
+    assert relay.ask(event(n=0))["ok"]
+    relay.wait_empty()
+    used = next(s for s in servers if s.answered)
+    net.drop(used.host, PORT, "")
+    assert relay.ask(event(n=1))["ok"]
+    wait_until(lambda: answered(servers) == 2, "the delivery", 15)
+    assert used.answered == 1
 
 
 # ---- connections have an end, so that a new address is found ----

@@ -134,6 +134,10 @@ class RawServer:
         except OSError:
             pass
         self.listener.close()
+        self.hang_up()
+
+    def hang_up(self):
+        """Closes what is open at present."""
         with self.lock:
             left = list(self.open)
         for c in left:
