@@ -198,8 +198,9 @@ static int read_tree(struct reader *rd, config_t *tree, const char *text)
 	r = set_defaults(rd);
 	if (r == 0)
 		r = read_root(rd, config_root_setting(tree));
-	if (r == 0)
-		r = streams_read(rd);
+	if (r < 0 || rd->without_streams)
+		return r;
+	r = streams_read(rd);
 	return r < 0 ? r : conf_check(rd);
 }
 
@@ -233,9 +234,10 @@ int conf_parse(struct conf **ret, const char *text, const char *name, struct err
 	return parse(ret, slice_of(text), &rd);
 }
 
-static int load(struct conf **ret, const char *path, bool only_check, struct err *err)
+static int load(struct conf **ret, struct reader rd)
 {
-	struct reader rd = {.file = path, .err = err, .only_check = only_check};
+	const char *path = rd.file;
+	struct err *err = rd.err;
 	_cleanup_(buf_wipe) struct buf text = BUF_INIT(FILE_MAX);
 	struct conf *conf;
 	struct stat st;
@@ -269,12 +271,17 @@ static int load(struct conf **ret, const char *path, bool only_check, struct err
 
 int conf_load(struct conf **ret, const char *path, struct err *err)
 {
-	return load(ret, path, false, err);
+	return load(ret, (struct reader){.file = path, .err = err});
 }
 
 int conf_load_check(struct conf **ret, const char *path, struct err *err)
 {
-	return load(ret, path, true, err);
+	return load(ret, (struct reader){.file = path, .err = err, .only_check = true});
+}
+
+int conf_load_without_streams(struct conf **ret, const char *path, struct err *err)
+{
+	return load(ret, (struct reader){.file = path, .err = err, .without_streams = true});
 }
 
 struct conf *conf_free(struct conf *conf)

@@ -90,6 +90,8 @@ int conf_parse(struct conf **ret, const char *text, const char *name, struct err
 /* Same as conf_load(), for a program that checks a file of another process: a credential without
  * $CREDENTIALS_DIRECTORY is warned of and counted in n_unseen instead of refused. */
 int conf_load_check(struct conf **ret, const char *path, struct err *err) MUST_CHECK;
+/* Same as conf_load(), but without looking at streams: of a file that conf_load() refused. The result has none. */
+int conf_load_without_streams(struct conf **ret, const char *path, struct err *err) MUST_CHECK;
 struct conf *conf_free(struct conf *conf);
 
 /* Reads conf->path again as the service's user, because root can read what the service cannot. The user is the owner

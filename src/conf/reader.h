@@ -12,6 +12,7 @@ struct reader {
 	const char *file; /* its name in messages */
 	struct err *err;
 	bool only_check;                            /* the file is another process's; see conf_load_check() */
+	bool without_streams;                       /* see conf_load_without_streams() */
 	bool others_can_read;                       /* other users can read the file, so it must not hold a secret */
 	struct conf *conf;                          /* being filled */
 	unsigned lines[CONF_OPTIONS_MAX];           /* line where conf_options()[i] was set; 0: default */

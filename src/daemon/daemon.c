@@ -151,6 +151,10 @@ static void on_stop_signal(void *arg, int signo UNUSED)
 {
 	struct daemon *d = arg;
 
+	if (!d->ingest) { /* no configuration: nothing was taken */
+		finish(d, EXIT_OK);
+		return;
+	}
 	if (d->phase == PHASE_RUNNING) {
 		start_draining(d);
 		return;
@@ -168,6 +172,10 @@ static void on_reload_signal(void *arg, int signo UNUSED)
 
 	if (d->phase != PHASE_RUNNING)
 		return;
+	if (!d->ingest) {
+		loop_stop(d->loop); /* the next start reads it */
+		return;
+	}
 	if (daemon_reload(d, &err) < 0)
 		log_error("configuration not reloaded, the old one stays in force: %s", err.text);
 }
@@ -249,11 +257,15 @@ enum exit_code daemon_run(const struct daemon_options *options)
 	code = prepare_loop(&d);
 	if (code == EXIT_OK)
 		code = start_configuration(&d, options);
-	if (code == EXIT_OK)
+	if (code == EXIT_CONFIG) {
+		unconfigured_wait(&d, options->conf_path);
+		code = d.phase == PHASE_STOPPED ? d.exit_code : EXIT_CONFIG;
+	}
+	if (code == EXIT_OK && d.phase == PHASE_RUNNING)
 		code = start_storage(&d);
-	if (code == EXIT_OK)
+	if (code == EXIT_OK && d.phase == PHASE_RUNNING)
 		code = start_service(&d);
-	if (code == EXIT_OK) {
+	if (code == EXIT_OK && d.phase == PHASE_RUNNING) {
 		run(&d);
 		code = d.exit_code;
 	}

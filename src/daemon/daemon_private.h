@@ -63,6 +63,10 @@ enum exit_code start_service(struct daemon *d);
 /* Frees whatever was created, in dependency order; completes every submitted commit. */
 void stop_everything(struct daemon *d);
 
+/* unconfigured.c: after a wrong configuration. Returns at once unless systemd handed over the event socket; otherwise
+ * when it is time for the next try, or SIGTERM came. */
+void unconfigured_wait(struct daemon *d, const char *conf_path);
+
 /* reload.c: SIGHUP and `ga4relay-ctl reload`. Applies the whole new configuration, or on failure (negative errno)
  * nothing. */
 int daemon_reload(struct daemon *d, struct err *err) MUST_CHECK;

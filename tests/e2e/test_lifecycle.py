@@ -251,6 +251,86 @@ def test_socket_activation_keeps_connects_waiting_across_a_restart(make_relay):
     s.close()
 
 
+INHERIT = ("import os,sys\nos.dup2(int(sys.argv[1]),3)\nos.set_inheritable(3,True)\n"
+           "os.environ.update(LISTEN_PID=str(os.getpid()),LISTEN_FDS='1')\nos.execv(sys.argv[2],sys.argv[2:])")
+
+
+@pytest.fixture
+def activated(make_relay):
+    """A relay whose event socket is somebody else's, as systemd's is, and stays from one start to the next."""
+    relay = make_relay().allow("ga4relay.conf:")
+    relay.sock = relay.dir / "activated.sock"
+    relay.held = socket.socket(socket.AF_UNIX)
+    relay.held.bind(str(relay.sock))
+    relay.held.listen(64)
+
+    def launch(argv, env):
+        with open(relay.log_path, "ab") as log:
+            return subprocess.Popen([sys.executable, "-c", INHERIT, str(relay.held.fileno()), *argv], env=env, stdin=subprocess.DEVNULL,
+                                    pass_fds=[relay.held.fileno()], stdout=log, stderr=log)
+
+    relay.launch = launch
+    yield relay
+    relay.held.close()
+
+
+def test_clients_of_a_relay_that_never_ran_are_refused(activated):
+    """The socket is enabled, the configuration is still the sample's: a client hears so instead of hanging."""
+    activated.secret_file.rename(activated.dir / "later")
+    activated.write_config()
+    activated.spawn()
+    with activated.client() as c:
+        r = c.send(event(), {"client_id": "1"}, b"no JSON\n").replies(3)
+        assert [x["code"] for x in r] == ["SHUTTING_DOWN"] * 3 and r[0]["retry"] is True
+        assert "no valid configuration yet" in r[0]["message"] and "journalctl" in r[0]["message"]
+    assert activated.wait_exit() == 78 and "clients are refused, because this relay has never run" in activated.log
+    (activated.dir / "later").rename(activated.secret_file)
+    activated.start()
+    assert activated.ask(event())["ok"]
+
+
+@pytest.mark.parametrize("wrong", ["nonsense = 1;\n", "secret"])
+def test_clients_of_a_relay_that_ran_wait_for_the_cure(activated, collector, wrong):
+    """What they wrote meanwhile is stored by the next process, also when they have gone."""
+    activated.start()
+    assert activated.stop() == 0
+    if wrong == "secret":
+        activated.secret_file.rename(activated.dir / "later")
+    activated.write_config(None if wrong == "secret" else activated.conf.read_text() + wrong)
+    os.utime(activated.conf, (1, 1))
+    activated.spawn()
+    waiting = activated.client().send(event())
+    with activated.client() as gone:
+        gone.send(event())
+    wait_until(lambda: "clients wait, and are served when the configuration is right" in activated.log, "the pause")
+    assert "next try is in 16 s" in activated.log
+    before = time.monotonic()
+    if wrong == "secret":
+        (activated.dir / "later").rename(activated.secret_file)
+    activated.write_config()                          # ends the pause
+    assert activated.wait_exit() == 78 and time.monotonic() - before < 10
+    activated.start()
+    assert waiting.reply()["ok"]
+    waiting.close()
+    wait_until(lambda: collector.count() == 2, "both events")
+
+
+def test_a_wrong_configuration_waits_the_longer_the_older_it_is(activated):
+    """And a stop ends the wait at once, with exit status 0; without somebody's socket there is no wait."""
+    activated.start()
+    assert activated.stop() == 0
+    activated.write_config("nonsense = 1;\n")
+    activated.spawn()
+    assert activated.wait_exit() == 78 and "next try is in 1 s" in activated.log
+    os.utime(activated.conf, (1, 1))
+    activated.spawn()
+    wait_until(lambda: "next try is in 16 s" in activated.log, "the longest pause")
+    assert activated.stop(10) == 0
+    del activated.launch
+    activated.spawn()
+    assert activated.wait_exit(10) == 78 and activated.log.count("the next try") == 2
+
+
 def test_ready_and_stopping_are_told(make_relay):
     relay = make_relay().start()
     relay.signal(signal.SIGTERM)
