@@ -7,6 +7,8 @@ import time
 import pytest
 
 from lib.client import event
+from lib.collector import Answer
+from lib.daemons import Nginx2
 from lib.relay import wait_until
 from lib.wire import RawServer
 
@@ -70,3 +72,23 @@ def test_answers_that_wait_are_read_before_a_shutdown_cuts_off(make_relay, begin
     assert relay.wait_exit() == 0
     assert "maybe-sent" not in relay.log
     assert relay.sql("select count(*) from event") == [(0,)]
+
+
+def test_answers_over_http2_that_wait_are_read_too(make_relay, begin, certs, collector):
+    """All of them come on one connection."""
+    server = begin(Nginx2, certs, collector.port)
+    relay = make_relay(server.url, delivery={"timeout": "1s", "ca_file": certs.ca, "http2": True}).start()
+    assert relay.ask(event(client="0.1"))["ok"]
+    relay.wait_empty()           # the connection is there
+    collector.rule = lambda r: Answer(delay=0.3)
+    with relay.client() as c:
+        c.send(*[event(client=f"{i}.1") for i in range(1, REQUESTS)]).replies(REQUESTS - 1)
+    wait_until(lambda: len(collector.requests) >= 4, "requests in flight")
+    relay.signal(signal.SIGSTOP)
+    assert len(collector.accepted) < len(collector.requests)
+    time.sleep(2.5)
+    wait_until(lambda: len(collector.accepted) == len(collector.requests), "the answers")
+    relay.signal(signal.SIGCONT)
+    relay.wait_empty()
+    assert "timeout" not in relay.log and "maybe-sent" not in relay.log
+    assert len(collector.requests) == REQUESTS
