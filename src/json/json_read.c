@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 #include "json/json_duplicates.h"
+#include "json/json_problem.h"
 
 enum {
 	MAX_DEPTH = 32,    /* size of the stack below; json_in_new() may allow less */
@@ -39,7 +40,7 @@ struct json_in {
 	jmp_buf no_memory; /* valid while yajl is running */
 
 	/* State of the current line. */
-	const char *problem; /* first violation found in a callback; NULL: none, or out of memory */
+	const char *problem; /* first violation found in a callback; NULL: none, or one of the grammar */
 	int error;           /* 0, -EBADMSG, -ENOMEM */
 	uint32_t at;         /* end offset of the last token */
 	uint32_t problem_at;
@@ -130,7 +131,7 @@ static struct json_node *add_node(struct json_in *in, enum json_type type, struc
 
 	in->at = t.end;
 	if (in->done || (in->depth == 0 && type != JSON_OBJECT)) {
-		stop(in, t.start, in->done ? "something follows the object" : "a line is one JSON object");
+		stop(in, t.start, NULL);
 		return NULL;
 	}
 	if (in->max_values && in->doc.n == in->max_values) {
@@ -382,21 +383,13 @@ static int duplicate_key(const struct json_in *in, struct err *err)
 	               in->problem, (int)utf8_truncate(name, in->key_len, NAME_SHOWN), name);
 }
 
-/* Reports yajl's message ("parse error: …") without the quoted text and the newline. */
-static int yajl_problem(struct json_in *in, struct err *err)
+/* The grammar's problems. yajl has messages of its own, which are for whoever writes a parser. */
+static int grammar_problem(const struct json_in *in, struct err *err)
 {
-	size_t at = yajl_get_bytes_consumed(in->yajl);
-	char *words;
+	char why[JSON_PROBLEM_MAX];
+	size_t at = json_problem_find(in->doc.text, why);
 
-	if (setjmp(in->no_memory))
-		return -ENOMEM;
-	words = (char *)yajl_get_error(in->yajl, 0, NULL, 0);
-	if (!words)
-		return -ENOMEM;
-	words[strcspn(words, "\n")] = '\0';
-	not_json(err, at ? at - 1 : 0, words);
-	yajl_free_error(in->yajl, (unsigned char *)words);
-	return -EBADMSG;
+	return at == SIZE_MAX ? not_json(err, in->at, "JSON does not allow this") : not_json(err, at, why);
 }
 
 static int check_tail(const struct json_in *in, struct err *err)
@@ -404,10 +397,10 @@ static int check_tail(const struct json_in *in, struct err *err)
 	struct slice text = in->doc.text;
 
 	if (!in->done)
-		return not_json(err, text.n, in->doc.n ? "the object is not closed" : "there is no object");
+		return grammar_problem(in, err);
 	for (size_t at = in->at; at < text.n; at++)
 		if (!memchr(" \t\r\n", text.p[at], 4))
-			return not_json(err, at, "something follows the object");
+			return grammar_problem(in, err);
 	return 0;
 }
 
@@ -421,11 +414,11 @@ static int run_parser(struct json_in *in, struct err *err)
 	if (in->error == -EBADMSG && in->problem_is_key)
 		return duplicate_key(in, err);
 	if (in->error == -EBADMSG)
-		return not_json(err, in->problem_at, in->problem);
+		return in->problem ? not_json(err, in->problem_at, in->problem) : grammar_problem(in, err);
 	if (in->error < 0)
 		return in->error;
 	if (status != yajl_status_ok && !in->done)
-		return yajl_problem(in, err);
+		return grammar_problem(in, err);
 	return check_tail(in, err);
 }
 
@@ -444,6 +437,13 @@ static void trim(struct json_in *in)
 	json_dup_clear(&in->dup);
 }
 
+/* A byte order mark of UTF-16, or ASCII in it. A line of it begins with the second byte of the LF before. */
+static bool is_utf16(struct slice text)
+{
+	return text.n >= 2 && (memcmp(text.p, "\xff\xfe", 2) == 0 || memcmp(text.p, "\xfe\xff", 2) == 0 ||
+	                       (text.p[0] == '\0') != (text.p[1] == '\0'));
+}
+
 /* Rejects what yajl does not check: bytes that are not UTF-8, and form feed and vertical tab,
  * which it accepts as white space (inside strings it rejects them itself). */
 static int check_bytes(struct slice text, struct err *err)
@@ -451,12 +451,14 @@ static int check_bytes(struct slice text, struct err *err)
 	size_t valid = utf8_check(text.p, text.n);
 	const char *p;
 
+	if (is_utf16(text))
+		return not_json(err, 0, "this is UTF-16: lines are UTF-8, without a byte order mark");
 	if (valid < text.n)
-		return not_json(err, valid, "this is no UTF-8");
+		return not_json(err, valid, "this is not UTF-8: convert the text (PHP: mb_convert_encoding)");
 	p = memchr(text.p, '\f', text.n);
 	if (!p)
 		p = memchr(text.p, '\v', text.n);
-	return p ? not_json(err, (size_t)(p - text.p), "form feed and vertical tab are no white space in JSON") : 0;
+	return p ? not_json(err, (size_t)(p - text.p), "form feed and vertical tab are not white space in JSON") : 0;
 }
 
 static int parse(struct json_in *in, struct slice text, const struct json_doc **ret, struct err *err)

@@ -28,7 +28,7 @@ def test_line_numbers_are_those_of_the_file(relay, collector):
     assert code == 1 and err == ""
     numbers = [int(x.split()[1]) for x in out.splitlines() if x.startswith("line ")]
     assert numbers == [1, 4, 5, 6, 7], out
-    told = out.split("line ")
+    told = ("\n" + out).split("\nline ")
     assert "local   NAME_RESERVED name: 'ad_click'" in told[2]
     assert "local   JSON_INVALID: " in told[3]
     assert "local   ok\n  warning NAME_RESERVED params.ga_x: " in told[4]

@@ -492,6 +492,122 @@ static void strings_are_escaped_wherever_it_is_needed(void **state UNUSED)
 	}
 }
 
+/* Whatever is refused, the words are ours, and found by our own reading of the grammar. */
+static void problems_are_told_in_our_words(void **state)
+{
+	static const char *const texts[] = {
+	        "{\"a\":[1,-2.5e+3,{\"b\":null},[]],\"c\":\"d\\n\\u00e9\",\"e\":true,\"f\":{}}",
+	        "{ \"a\" : [ 0 , \"x\" , false ] , \"b\" : { \"c\" : 1 } }",
+	};
+	static const char bytes[] = "{}[]\",:'0123-+.eEtfnNIu\\/# \t\x01\x7f\xc2x";
+	uint32_t seed = 1;
+
+	for (size_t i = 0; i < 40000; i++) {
+		char text[128];
+		const char *from = texts[i % 2];
+		size_t n = strlen(from), at;
+		struct err err = {""};
+		const struct json_doc *doc;
+
+		memcpy(text, from, n + 1);
+		for (int changes = 1 + (int)(i % 3); changes > 0; changes--) {
+			seed = seed * 1664525 + 1013904223;
+			at = (seed >> 8) % n;
+			seed = seed * 1664525 + 1013904223;
+			if (seed >> 30 == 0) {
+				n = at + 1;
+			} else if (seed >> 30 == 1) {
+				memmove(text + at, text + at + 1, n - at - 1);
+				n -= n > 1;
+			} else {
+				text[at] = bytes[(seed >> 8) % (sizeof(bytes) - 1)];
+			}
+		}
+		if (json_in_read(*state, (struct slice){text, n}, &doc, &err) == 0)
+			continue;
+		if (strncmp(err.text, "not valid JSON at byte ", 23) != 0 || strstr(err.text, "lexical error") ||
+		    strstr(err.text, "parse error") || strstr(err.text, "JSON does not allow this"))
+			fail_msg("%.*s: %s", (int)n, text, err.text);
+	}
+}
+
+struct problem_case {
+	const char *text, *why;
+	size_t at; /* counted from 1 */
+};
+
+static void problems_are_named_where_they_are(void **state)
+{
+	static const struct problem_case cases[] = {
+	        {"{'a':1}", "double quotes, not in single ones", 2},
+	        {"{\"a\":NaN}", "no NaN", 6},
+	        {"{\"a\":-inf}", "no NaN", 6},
+	        {"{\"a\":-INFINITY}", "no NaN", 6},
+	        {"{\"a\":True}", "lower case", 6},
+	        {"{\"a\":NONE}", "write null", 6},
+	        {"{\"a\":nulls}", "text stands in double quotes", 6},
+	        {"{\"a\":[,1]}", "a comma too many", 7},
+	        {"{\"a\":[1,]}", "a comma too many", 9},
+	        {"{\"a\":1,}", "a comma too many", 8},
+	        {"{\"a\":,}", "a value is missing", 6},
+	        {"{\"a\":}", "a value is missing", 6},
+	        {"{\"a\"}", "a colon is missing", 5},
+	        {"{1:2}", "name stands in double quotes", 2},
+	        {"{\"a\":1 \"b\":2}", "a comma is missing", 8},
+	        {"{\"a\":[1}", "} does not close the list", 8},
+	        {"{\"a\":1]", "] does not close the object", 7},
+	        {"{\"a\":01}", "does not begin with 0", 6},
+	        {"{\"a\":-01}", "does not begin with 0", 6},
+	        {"{\"a\":0x1}", "does not begin with 0", 6},
+	        {"{\"a\":1.e5}", "behind its decimal point", 8},
+	        {"{\"a\":1e+}", "behind its e", 9},
+	        {"{\"a\":-}", "behind its sign", 7},
+	        {"{\"a\":+1}", "begins with a digit or with -", 6},
+	        {"{\"a\":\"b\\x\"}", "a backslash", 8},
+	        {"{\"a\":\"\\u12g4\"}", "four hexadecimal digits", 7},
+	        {"{\"a\":\"b", "no closing quote", 6},
+	        {"{\"a\":\"b\\", "no closing quote", 6},
+	        {"{\"a\":\"\\u12", "no closing quote", 6},
+	        {"{\"a\":1", "the object is not closed", 7},
+	        {"  ", "there is no object", 3},
+	        {"{}{}", "one object a line, ended by \\n", 3},
+	        {"{} // x", "one object a line", 4},
+	        {"[{}]", "not a list", 1},
+	        {"7", "from { to }", 1},
+	        {"# x", "no comments", 1},
+	        {"{\"a\":1/2}", "no comments", 7},
+	        {"{\xe2\x80\x9c"
+	         "a\xe2\x80\x9d:1}",
+	         "typographic", 2},
+	        {"{\"a\":\xe2\x80\xaf"
+	         "1}",
+	         "non-breaking", 6},
+	        {"{\"a\":\xc2\xa0"
+	         "1}",
+	         "non-breaking", 6},
+	        {"{\"a\":\xef\xbb\xbf"
+	         "1}",
+	         "byte order mark", 6},
+	        {"{\"a\":\x7f"
+	         "1}",
+	         "a value is missing", 6},
+	        {"{\"a\":\x02"
+	         "1}",
+	         "a control character", 6},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct json_doc *doc;
+		char wanted[64];
+		struct err err;
+
+		assert_int_equal(json_in_read(*state, slice_of(cases[i].text), &doc, &err), -EBADMSG);
+		snprintf(wanted, sizeof(wanted), "not valid JSON at byte %zu: ", cases[i].at);
+		if (strncmp(err.text, wanted, strlen(wanted)) != 0 || !strstr(err.text, cases[i].why))
+			fail_msg("%s: %s", cases[i].text, err.text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -508,6 +624,8 @@ int main(void)
 	        cmocka_unit_test(large_then_small),
 	        cmocka_unit_test(memory_runs_out),
 	        cmocka_unit_test(errors_say_where),
+	        cmocka_unit_test(problems_are_told_in_our_words),
+	        cmocka_unit_test(problems_are_named_where_they_are),
 	        cmocka_unit_test(json_is_written),
 	        cmocka_unit_test(writing_fails_whole),
 	        cmocka_unit_test(members_are_walked),
