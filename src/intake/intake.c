@@ -142,6 +142,17 @@ static void on_unsent(void *arg, uint64_t conn, struct slice text)
 	replies_unsent(arg, conn, text);
 }
 
+static void on_stalled(void *arg, uint64_t conn UNUSED, size_t n, const struct peer *peer)
+{
+	struct ingest *in = arg;
+
+	if (log_limit_allow(&in->stalled_limit, clock_mono_us(), NULL))
+		log_warning(
+		        "event socket: pid %ld uid %ld began a line a minute ago (%zu bytes) and has neither ended "
+		        "it, by \\n, nor its sending: it is not an event before that",
+		        (long)peer->pid, (long)peer->uid, n);
+}
+
 static int prepare(struct ingest *in, struct err *err)
 {
 	in->reader = event_in_new();
@@ -160,12 +171,16 @@ int ingest_new(struct ingest **ret, const struct ingest_context *context, const 
 
 	if (!in)
 		return err_set(err, -ENOMEM, "event socket: out of memory");
-	const struct listener_ops listener_ops = {
-	        .on_line = on_line, .on_close = on_close, .on_unsent = on_unsent, .arg = in};
+	const struct listener_ops listener_ops = {.on_line = on_line,
+	                                          .on_close = on_close,
+	                                          .on_unsent = on_unsent,
+	                                          .on_stalled = on_stalled,
+	                                          .arg = in};
 	*in = (struct ingest){.context = *context,
 	                      .streams = streams,
 	                      .max_line = config->max_line,
-	                      .unseen_limit = {.interval_us = US_PER_MIN, .burst = 1}};
+	                      .unseen_limit = {.interval_us = US_PER_MIN, .burst = 1},
+	                      .stalled_limit = {.interval_us = US_PER_MIN, .burst = 10}};
 	STAILQ_INIT(&in->puts);
 	idmap_init(&in->clients);
 	rejects_init(&in->rejects, keep_rejected);

@@ -64,7 +64,7 @@ struct ingest {
 	size_t max_line;
 	struct rejects rejects;
 	struct share share;
-	struct log_limit unseen_limit;
+	struct log_limit unseen_limit, stalled_limit;
 	uint64_t unseen_logged;
 	struct peer unseen_peer; /* sender of the latest unread refusal */
 };

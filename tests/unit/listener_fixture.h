@@ -61,7 +61,8 @@ struct fixture {
 	char dir[64], path[96];
 	struct seen_line *lines;
 	size_t n_lines, n_long, closes, unsent_calls, unsent_lines, unread, fds;
-	size_t pause_at;        /* lines; 0: never */
+	size_t pause_at; /* lines; 0: never */
+	size_t stalled, stalled_bytes;
 	size_t expect;          /* announced of each line's reply */
 	unsigned line_costs_us; /* what each takes its reader */
 	int last_fd;
@@ -104,6 +105,16 @@ static void on_unsent(void *arg, uint64_t conn, struct slice text)
 	f->unsent_calls++;
 	for (size_t i = 0; i < text.n; i++)
 		f->unsent_lines += text.p[i] == '\n';
+}
+
+static void on_stalled(void *arg, uint64_t conn, size_t n, const struct peer *peer)
+{
+	struct fixture *f = arg;
+
+	(void)conn;
+	f->stalled++;
+	f->stalled_bytes = n;
+	f->peer = *peer;
 }
 
 UNUSED static void on_fd(void *arg, uint64_t conn, int fd)
@@ -150,7 +161,8 @@ static int setup(void **state)
 	                                     .max_memory = 64 * 1024 * 1024,
 	                                     .idle_timeout_us = 5 * US_PER_MIN,
 	                                     .reply_patience_us = US_PER_S};
-	f->ops = (struct listener_ops){.on_line = on_line, .on_close = on_close, .on_unsent = on_unsent, .arg = f};
+	f->ops = (struct listener_ops){
+	        .on_line = on_line, .on_close = on_close, .on_unsent = on_unsent, .on_stalled = on_stalled, .arg = f};
 	f->keep_lines = f->answer = true;
 	f->reply = SLICE_LIT("ok\n");
 	*state = f;

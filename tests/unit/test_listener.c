@@ -344,6 +344,57 @@ static void patience_is_short_in_a_drain(void **state)
 	close(fd);
 }
 
+static void wait_us(struct fixture *f, int64_t us)
+{
+	clock_ahead_us += us;
+	settle(f);
+}
+
+/* Once per connection, after a minute in which the line was not ended; bytes that come now and then do not end it. */
+static void a_line_that_does_not_end_is_reported(void **state)
+{
+	struct fixture *f = *state;
+	int fd = client(f), other = client(f), idle = client(f), held;
+
+	puts_to(f, idle, "whole\n");
+	puts_to(f, fd, "{\"a\":");
+	settle(f);
+	wait_us(f, 50 * US_PER_S);
+	puts_to(f, fd, "1}");
+	puts_to(f, other, "x");
+	wait_us(f, 5 * US_PER_S);
+	assert_int_equal(f->stalled, 0);
+	wait_us(f, 6 * US_PER_S);
+	assert_int_equal(f->stalled, 1);
+	assert_int_equal(f->stalled_bytes, 7);
+	assert_int_equal(f->peer.pid, getpid());
+	wait_us(f, 60 * US_PER_S);
+	assert_int_equal(f->stalled, 2);
+	assert_int_equal(f->stalled_bytes, 1);
+	wait_us(f, 600 * US_PER_S);
+	puts_to(f, fd, "\nanother");
+	settle(f);
+	wait_us(f, 600 * US_PER_S);
+	assert_int_equal(f->stalled, 2);
+	assert_int_equal(f->n_lines, 2);
+	/* One that is not read, because of others, is not to blame. */
+	held = client(f);
+	puts_to(f, held, "y");
+	settle(f);
+	listener_pause(f->l, true);
+	puts_to(f, held, "\n");
+	wait_us(f, 70 * US_PER_S);
+	assert_int_equal(f->stalled, 2);
+	listener_pause(f->l, false);
+	settle(f);
+	wait_us(f, 70 * US_PER_S);
+	assert_int_equal(f->stalled, 2);
+	close(fd);
+	close(other);
+	close(idle);
+	close(held);
+}
+
 /* Trap 15: a reply to a client that has gone fails while its input is still unread. */
 static void who_wrote_and_closed_loses_nothing(void **state)
 {
@@ -858,6 +909,7 @@ int main(void)
 	        OPEN(patience_begins_with_the_first_reply_that_waits),
 	        OPEN(announced_replies_are_waiting_replies),
 	        OPEN(patience_is_short_in_a_drain),
+	        OPEN(a_line_that_does_not_end_is_reported),
 	        OPEN(who_wrote_and_closed_loses_nothing),
 	        OPEN(reset_is_an_end_of_file),
 	        OPEN(pause_stops_reading_and_nothing_is_lost),

@@ -374,7 +374,8 @@ int listener_open(struct listener **ret, struct loop *loop, const struct listene
 	l->chunk = malloc(READ_MAX);
 	l->tick = loop_timer_new(loop, on_tick, l);
 	l->resume = loop_timer_new(loop, on_resume, l);
-	if (!l->chunk || !l->tick || !l->resume || copy_config(l, config) < 0) {
+	l->stalled = loop_timer_new(loop, listener_report_stalled, l);
+	if (!l->chunk || !l->tick || !l->resume || !l->stalled || copy_config(l, config) < 0) {
 		err_set(err, r, "socket %s: out of memory", config->path);
 	} else {
 		r = open_socket(l, err);
@@ -405,6 +406,7 @@ struct listener *listener_free(struct listener *l)
 	loop_timer_free(l->accept_timer);
 	loop_timer_free(l->tick);
 	loop_timer_free(l->resume);
+	loop_timer_free(l->stalled);
 	/* Unlinks before the close, so that no client finds a path that refuses connections. */
 	if (l->own && l->ino)
 		unix_unbind(l->config.path, l->dev, l->ino);

@@ -60,6 +60,9 @@ struct listener_ops {
 	 * the first one may be incomplete. Called at most once per connection, before on_close.
 	 * May be NULL. */
 	void (*on_unsent)(void *arg, uint64_t conn, struct slice text);
+	/* For a minute a line has been begun and not ended, although it was read on. n: its bytes so
+	 * far. Called once per connection. May be NULL. */
+	void (*on_stalled)(void *arg, uint64_t conn, size_t n, const struct peer *peer);
 	/* A descriptor arrived with the data (SCM_RIGHTS; control socket only); the callee takes
 	 * ownership. If NULL, descriptors are closed. */
 	void (*on_fd)(void *arg, uint64_t conn, int fd);

@@ -38,6 +38,7 @@ enum {
 /* How long a drain waits for a client that does not read its replies */
 #define LAST_WORDS_US (1 * US_PER_S)
 #define TICK_US (100 * US_PER_MS)
+#define UNENDED_US US_PER_MIN             /* when a line that was begun and not ended is reported */
 #define ACCEPT_RETRY_US (100 * US_PER_MS) /* after EMFILE, and at the limit of connections */
 
 /* Reasons not to read from a connection; a bit set. */
@@ -66,7 +67,7 @@ struct conn {
 	uint64_t unanswered;
 	/* Bytes by which their replies will be longer than REPLY_TYPICAL each, as far as known */
 	size_t expected;
-	int64_t active_us, progress_us; /* monotonic; progress: of the partial line */
+	int64_t active_us, progress_us, partial_us; /* monotonic; of the partial line: progress, begin */
 	/* When the client last took replies, or when we began to wait for it to take some */
 	int64_t write_progress_us;
 	void (*drained_fn)(void *arg, uint64_t conn);
@@ -86,7 +87,8 @@ struct conn {
 	bool dead : 1;     /* the peer no longer reads: a write failed */
 	/* Will be closed once `out` is written, whether or not all lines are answered */
 	bool closing : 1;
-	bool gone : 1; /* closed; the struct stays valid until the end of the turn */
+	bool told_stalled : 1; /* on_stalled() was called */
+	bool gone : 1;         /* closed; the struct stays valid until the end of the turn */
 };
 TAILQ_HEAD(conn_list, conn);
 
@@ -99,7 +101,7 @@ struct listener {
 	dev_t dev; /* device of the path of an own socket */
 	ino_t ino;
 	struct loop_watch *watch;
-	struct loop_timer *accept_timer, *tick, *resume;
+	struct loop_timer *accept_timer, *tick, *resume, *stalled;
 	struct idmap by_id;
 	struct conn_list conns, held, big, dirty;
 	/* Connections with input that wait for their turn. Those that were idle (fresh) come
@@ -142,6 +144,8 @@ void listener_begin_turn(struct listener *l);
  * resume. */
 bool conn_is_congested(const struct conn *c);
 bool conn_is_light(const struct conn *c);
+/* Reports lines that were begun a minute ago, as the listener's timer `stalled`. */
+void listener_report_stalled(void *listener);
 /* Answers a partial line of c as LINE_LONG and skips the rest of it. */
 void conn_give_up_line(struct conn *c);
 

@@ -115,6 +115,45 @@ static void note_progress(struct conn *c)
 	TAILQ_INSERT_TAIL(&l->big, c, by_progress);
 }
 
+static void begin_partial(struct conn *c)
+{
+	struct listener *l = c->l;
+
+	c->partial_us = c->active_us;
+	if (l->ops.on_stalled && !c->told_stalled && !loop_timer_is_set(l->stalled))
+		loop_timer_set(l->stalled, UNENDED_US);
+}
+
+/* Returns the time until c has to be reported, 0 if there is nothing to report. */
+static int64_t report_stalled(struct conn *c, int64_t mono_us)
+{
+	int64_t left_us = c->partial_us + UNENDED_US - mono_us;
+
+	if (c->in.len == 0 || c->told_stalled)
+		return 0;
+	if (left_us > 0 || c->holds || c->rest.len > 0)
+		return left_us > US_PER_S ? left_us : US_PER_S; /* what it wrote is not read yet */
+	c->told_stalled = true;
+	c->l->ops.on_stalled(c->l->ops.arg, c->id, c->in.len, &c->peer);
+	return 0;
+}
+
+void listener_report_stalled(void *listener)
+{
+	struct listener *l = listener;
+	int64_t mono_us = clock_mono_us(), next_us = 0;
+	struct conn *c;
+
+	TAILQ_FOREACH(c, &l->conns, by_activity)
+	{
+		int64_t left_us = report_stalled(c, mono_us);
+		if (left_us > 0 && (next_us == 0 || left_us < next_us))
+			next_us = left_us;
+	}
+	if (next_us > 0)
+		loop_timer_set(l->stalled, next_us);
+}
+
 /* Stores a piece of a line. The limit is one byte above the longest line, for the CR, which does
  * not count. */
 static void keep_piece(struct conn *c, const char *p, size_t n)
@@ -125,6 +164,8 @@ static void keep_piece(struct conn *c, const char *p, size_t n)
 
 	if (c->skipping)
 		return;
+	if (c->in.len == 0)
+		begin_partial(c);
 	c->in.max = c->in.len > max ? c->in.len : max;
 	if (buf_append(&c->in, p, whole ? n : room) < 0) {
 		give_up(c, LINE_NO_MEMORY);
