@@ -187,6 +187,56 @@ static bool all_surely_fit(const struct event_text *text)
 	return true;
 }
 
+/* Of two members, the one that takes more of a request. */
+static const struct json_node *larger(const struct json_node *a, const struct json_node *b)
+{
+	return !a || (b && b->raw_len > a->raw_len) ? b : a;
+}
+
+static const struct json_node *largest_child(const struct judge *j, const struct json_node *parent,
+                                             const struct json_node *except)
+{
+	const struct json_node *largest = NULL;
+
+	if (parent->type != JSON_OBJECT && parent->type != JSON_ARRAY)
+		return NULL;
+	for (const struct json_node *m = json_first(j->doc, parent); m; m = json_next(j->doc, parent, m))
+		if (m != except)
+			largest = larger(largest, m);
+	return largest;
+}
+
+/* What to shorten so that a request becomes smaller: a member of the event or beside it or, where most of it is in a
+ * part of that member, the part. */
+static const struct json_node *largest_part(const struct judge *j, const struct json_node *event)
+{
+	const struct json_node *root = &j->doc->nodes[0];
+	const struct json_node *at = larger(largest_child(j, event, NULL),
+	                                    event == root ? NULL : largest_child(j, root, j->root[ROOT_EVENTS]));
+
+	for (const struct json_node *part = at; part; part = largest_child(j, at, NULL)) {
+		if (part->raw_len < at->raw_len / 2)
+			break;
+		at = part;
+		if (part->type != JSON_OBJECT && part->type != JSON_ARRAY)
+			break;
+	}
+	return at;
+}
+
+static bool refuse_size(struct judge *j, const struct json_node *event, size_t size)
+{
+	const struct json_node *part = largest_part(j, event);
+	char path[VERDICT_FIELD_MAX];
+
+	write_place(path, j, AT(part));
+	return finding(
+	        j, TIER_D, CODE_VALUE_OUT_OF_BOUNDS, AT_END(event),
+	        "a request with this event alone has %zu bytes; GA4 takes less than %d. The largest part of it "
+	        "is %s, with %u bytes",
+	        size, LIMIT_REQUEST_BYTES, path, part->raw_len);
+}
+
 /* A request with one event alone must be smaller than GA4's limit, measured by what will write it. */
 static bool each_fits_request(struct event_in *in, const struct envelope_size *envelope)
 {
@@ -197,22 +247,9 @@ static bool each_fits_request(struct event_in *in, const struct envelope_size *e
 		size_t size = event_text_request_size(&in->text, envelope, i);
 
 		if (size >= LIMIT_REQUEST_BYTES)
-			return finding(j, TIER_D, CODE_VALUE_OUT_OF_BOUNDS, AT_END(node),
-			               "a request with this event alone has %zu bytes; GA4 takes less than %d", size,
-			               LIMIT_REQUEST_BYTES);
+			return refuse_size(j, node, size);
 	}
 	return true;
-}
-
-/* The largest member beside the events. */
-static const struct json_node *largest_member(const struct judge *j)
-{
-	const struct json_node *root = &j->doc->nodes[0], *largest = root;
-
-	for (const struct json_node *m = json_first(j->doc, root); m; m = json_next(j->doc, root, m))
-		if (m != j->root[ROOT_EVENTS] && (largest == root || m->raw_len > largest->raw_len))
-			largest = m;
-	return largest;
 }
 
 /* Every request repeats the envelope: a payload of many requests must not be mostly that. */
@@ -231,7 +268,8 @@ static bool is_worth_repeating(struct event_in *in, const struct envelope_size *
 	/* It concerns all of the line: what its events lack must not crowd it out. */
 	omitted = make_room_for_warning(in);
 	goes_on = finding(
-	        &in->judge, TIER_W, CODE_VALUE_OUT_OF_BOUNDS, AT(largest_member(&in->judge)),
+	        &in->judge, TIER_W, CODE_VALUE_OUT_OF_BOUNDS,
+	        AT(largest_child(&in->judge, &in->judge.doc->nodes[0], in->judge.root[ROOT_EVENTS])),
 	        "each of this payload's %u requests repeats the %u bytes that stand beside its events: %zu bytes for "
 	        "%zu of events; send less beside them",
 	        requests, in->text.envelope_len, repeated, events);

@@ -208,7 +208,7 @@ static bool judge_scalar(struct judge *j, const struct json_node *node, unsigned
 	if (!is_scalar(node))
 		return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
 		               "a parameter is a string, a number or true or false (only items is an array): GA4 "
-		               "ignores %s",
+		               "documents nothing else, and may ignore %s",
 		               name_of(name, j, node));
 	if (max_chars == 0)
 		max_chars = j->limits_360 ? LIMIT_PARAM_VALUE_CHARS_360 : LIMIT_PARAM_VALUE_CHARS;
@@ -227,17 +227,17 @@ static bool judge_name(struct judge *j, const struct json_node *node, struct sli
 	char name[QUOTED_MAX];
 
 	if (may_be_reserved && rules_param_is_reserved(key))
-		return finding(
-		        j, TIER_W, CODE_NAME_RESERVED, AT(node),
-		        "names that begin with _, firebase_, ga_, google_ or gtag. are GA4's own: it ignores %s%s",
-		        quoted(name, key),
-		        slice_eq(key, SLICE_LIT("ga_session_id")) ? "; you probably mean session_id" : "");
+		return finding(j, TIER_W, CODE_NAME_RESERVED, AT(node),
+		               "names that begin with _, firebase_, ga_, google_ or gtag. are reserved for GA4: it "
+		               "may ignore %s%s",
+		               quoted(name, key),
+		               slice_eq(key, SLICE_LIT("ga_session_id")) ? "; you probably mean session_id" : "");
 	if (name_is_valid(key, LIMIT_PARAM_NAME_CHARS))
 		return true;
 	return finding(
 	        j, TIER_W, CODE_NAME_INVALID, AT(node),
 	        "a parameter's name is a letter, then letters, digits and _, %d characters at most; %s is not: GA4 "
-	        "ignores it",
+	        "may ignore it",
 	        LIMIT_PARAM_NAME_CHARS, quoted(name, key));
 }
 
@@ -284,7 +284,7 @@ static bool judge_item(struct judge *j, const struct json_node *item)
 
 	if (item->type != JSON_OBJECT)
 		return finding(j, TIER_W, CODE_VALUE_INVALID, AT(item),
-		               "an item must be an object: GA4 ignores this one");
+		               "an item must be an object: GA4 documents nothing else, and may ignore this one");
 	for (const struct json_node *m = json_first(j->doc, item); m; m = json_next(j->doc, item, m)) {
 		struct slice key = json_key(j->doc, m);
 		int row = name_index_find(&j->rules->item, key);
@@ -311,7 +311,7 @@ static bool judge_items(struct judge *j, const struct json_node *node)
 {
 	if (node->type != JSON_ARRAY)
 		return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
-		               "items must be an array of objects: GA4 ignores it");
+		               "items must be an array of objects: GA4 documents nothing else, and may ignore it");
 	if (node->count > LIMIT_ITEMS && !finding(j, TIER_W, CODE_EXCEEDED_MAX_ENTITIES, AT(node),
 	                                          "%u items; GA4 takes %d at most", node->count, LIMIT_ITEMS))
 		return false;
@@ -378,8 +378,9 @@ static bool judge_missing_param(struct judge *j, struct place place, const struc
 		               "reflected in Realtime");
 	if (param == PARAM_CURRENCY)
 		return finding(j, TIER_W, CODE_VALUE_REQUIRED, place,
-		               "value needs a currency beside it, such as \"EUR\": GA4 counts no revenue without");
-	return finding(j, TIER_W, CODE_VALUE_REQUIRED, place, "%s needs %.*s: GA4's reports on it stay empty without",
+		               "value needs a currency beside it, such as \"EUR\": GA4 needs both to count revenue");
+	return finding(j, TIER_W, CODE_VALUE_REQUIRED, place,
+	               "%s needs %.*s, by GA4's event reference: without it its reports may lack the event",
 	               walk->rule->name.p, SLICE_ARG(name));
 }
 
@@ -438,7 +439,7 @@ static bool read_empty_params(struct judge *j, const struct json_node *params)
 {
 	read_empty_object(params);
 	return finding(j, TIER_W, CODE_VALUE_INVALID, AT(params),
-	               "params is an empty array and was taken for the empty object: {}");
+	               "params is an empty array and was taken for the empty object, {} (in PHP: new stdClass)");
 }
 
 /* The session cookie's id is for events without one. */
@@ -463,7 +464,7 @@ static bool judge_param_count(struct judge *j, const struct judged_event *e)
 	for (const struct json_node *m = json_first(j->doc, e->params); m; m = json_next(j->doc, e->params, m))
 		count -= m->type == JSON_NULL; /* left out */
 	return count <= max || finding(j, TIER_W, CODE_EXCEEDED_MAX_ENTITIES, AT(e->params),
-	                               "%u parameters%s; GA4 takes %u at most and ignores the rest", count,
+	                               "%u parameters%s; GA4 takes %u at most and may ignore the rest", count,
 	                               e->add_session ? " with the cookie's session_id" : "", max);
 }
 
@@ -476,7 +477,7 @@ bool judge_event_params(struct judge *j, struct judged_event *e)
 		return false;
 	if (params->type != JSON_OBJECT)
 		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(params),
-		               "params must be an object: {\"name\": value}");
+		               "params must be an object: {\"name\": value}, not a list or a bare value");
 	e->add_session = wants_session(j, params);
 	if (j->mode == VALIDATION_OFF)
 		return true;

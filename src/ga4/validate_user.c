@@ -9,7 +9,8 @@ static bool judge_object(struct judge *j, const struct json_node *node)
 {
 	struct slice name = json_key(j->doc, node);
 
-	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node), "%.*s must be an object", SLICE_ARG(name));
+	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node), "%.*s must be an object, {…}%s", SLICE_ARG(name),
+	               node->type == JSON_ARRAY ? ", not a list" : "");
 }
 
 static bool judge_stranger(struct judge *j, const struct json_node *node, const struct name_index *known)
@@ -30,9 +31,10 @@ static bool judge_property_value(struct judge *j, const struct json_node *proper
 	struct slice value = json_value(j->doc, node);
 
 	if (node->type == JSON_OBJECT || node->type == JSON_ARRAY)
-		return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
-		               "a user property's value must be a string, a number or true or false: GA4 ignores %s",
-		               name_of(name, j, property));
+		return finding(
+		        j, TIER_W, CODE_VALUE_INVALID, AT(node),
+		        "a user property's value must be a string, a number or true or false: GA4 may ignore %s",
+		        name_of(name, j, property));
 	if (node->type == JSON_STRING && longer_than(value, LIMIT_PROPERTY_VALUE_CHARS))
 		return finding(j, TIER_W, CODE_VALUE_OUT_OF_BOUNDS, AT(node),
 		               "the value of %s has %zu characters; GA4 takes %d at most here",
@@ -60,14 +62,14 @@ static bool judge_property_name(struct judge *j, const struct json_node *node)
 		return finding(j, TIER_W, CODE_NAME_RESERVED, AT(node),
 		               "%s is a name that GA4 keeps for itself (also all that begin with _, firebase_, ga_, "
 		               "google_): "
-		               "it ignores this user property",
+		               "it may ignore this user property",
 		               quoted(name, key));
 	if (name_is_valid(key, LIMIT_PROPERTY_NAME_CHARS))
 		return true;
 	return finding(
 	        j, TIER_W, CODE_NAME_INVALID, AT(node),
 	        "a user property's name is a letter, then letters, digits and _, %d characters at most; %s is not: "
-	        "GA4 ignores it",
+	        "GA4 may ignore it",
 	        LIMIT_PROPERTY_NAME_CHARS, quoted(name, key));
 }
 
@@ -208,7 +210,7 @@ static bool judge_address(struct judge *j, const struct json_node *parent, const
 		return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node), "an address is null and was left out");
 	}
 	if (node->type != JSON_OBJECT)
-		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node), "an address must be an object");
+		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node), "an address must be an object, {…}");
 	if (!judge_members(j, node, &j->rules->address))
 		return false;
 	if (was_emptied(j, node))

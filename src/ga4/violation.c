@@ -46,7 +46,7 @@ static void add_step(struct line_text *t, const struct judge *j, const struct js
 	add(t, key.p, key.n);
 }
 
-static void write_path(char field[VERDICT_FIELD_MAX], const struct judge *j, struct place at)
+void write_place(char field[VERDICT_FIELD_MAX], const struct judge *j, struct place at)
 {
 	struct line_text t = {field, 0, VERDICT_FIELD_MAX};
 	uint32_t target = number_of(j, at.node);
@@ -86,7 +86,7 @@ static bool refuse_number(struct judge *j)
 	const struct json_node *node = &j->doc->nodes[j->bad_number];
 
 	j->refusal->code = CODE_VALUE_INVALID;
-	write_path(j->refusal->field, j, AT(node));
+	write_place(j->refusal->field, j, AT(node));
 	snprintf(j->refusal->message, VERDICT_MESSAGE_MAX,
 	         "%s is too large for a double (about 1.8e308 at most): GA4 would refuse the whole request",
 	         name_of(name, j, node));
@@ -109,7 +109,7 @@ bool finding(struct judge *j, enum tier tier, enum code code, struct place at, c
 			return true;
 	}
 	f->code = code;
-	write_path(f->field, j, at);
+	write_place(f->field, j, at);
 	va_start(args, fmt);
 	write_message(f->message, fmt, args);
 	va_end(args);

@@ -26,6 +26,9 @@ static inline bool tier_is_off(const struct judge *j, enum tier tier)
 	return j->mode == VALIDATION_OFF && tier != TIER_D;
 }
 
+/* The path into the line as it was written. */
+void write_place(char field[VERDICT_FIELD_MAX], const struct judge *j, struct place at);
+
 /* A name from the line, fit for a message: cut after 40 characters, control characters as '?'. */
 enum { QUOTED_MAX = 200, QUOTED_CHARS = 40 };
 const char *quoted(char buf[QUOTED_MAX], struct slice name);

@@ -125,13 +125,23 @@ static int check_stream(const struct door *d, const struct http_request_info *re
 	return 403;
 }
 
+/* As at the start of a file: .NET writes a byte order mark. */
+static struct slice body_of(const struct http_request_info *request)
+{
+	static const struct slice mark = {"\xef\xbb\xbf", 3};
+	struct slice body = request->body;
+
+	return slice_starts(body, mark) ? (struct slice){body.p + mark.n, body.n - mark.n} : body;
+}
+
 static void take_payload(struct door *d, const struct http_request_info *request, size_t stream)
 {
 	char address[HTTP_ADDRESS_MAX];
 	struct peer peer;
 
 	http_peer(request->exchange, address, &peer);
-	if (ingest_payload(d->context->ingest, request->body, (int)stream, &peer, on_stored, request->exchange) < 0)
+	if (ingest_payload(d->context->ingest, body_of(request), (int)stream, &peer, on_stored, request->exchange) <
+	    0)
 		answer_message(request->exchange, 503, "out of memory", retry_later);
 }
 
@@ -159,9 +169,9 @@ static void on_debug(struct door *d, const struct http_request_info *request)
 	int r;
 
 	(void)door_find_stream(d->conf, http_query(x, "measurement_id"), http_query(x, "firebase_app_id"), &stream);
-	r = ingest_judge(d->context->ingest, request->body, (int)stream, &result);
+	r = ingest_judge(d->context->ingest, body_of(request), (int)stream, &result);
 	if (r == 0)
-		r = debug_verdict_write(&out, d->reader, request->body, &result);
+		r = debug_verdict_write(&out, d->reader, body_of(request), &result);
 	if (r < 0)
 		answer_message(x, 503, "out of memory", retry_later);
 	else
