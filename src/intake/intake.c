@@ -147,10 +147,9 @@ static void on_stalled(void *arg, uint64_t conn UNUSED, size_t n, const struct p
 	struct ingest *in = arg;
 
 	if (log_limit_allow(&in->stalled_limit, clock_mono_us(), NULL))
-		log_warning(
-		        "event socket: pid %ld uid %ld began a line a minute ago (%zu bytes) and has neither ended "
-		        "it, by \\n, nor its sending: it is not an event before that",
-		        (long)peer->pid, (long)peer->uid, n);
+		log_warning("event socket: pid %ld uid %ld has written %zu bytes of a line and for a minute neither "
+		            "ended it, with a line feed, nor its sending: it is not an event before that",
+		            (long)peer->pid, (long)peer->uid, n);
 }
 
 static int prepare(struct ingest *in, struct err *err)
