@@ -131,6 +131,24 @@ def test_an_address_that_moved_while_the_old_one_answers(make_relay, begin):
     assert old.n_conns == 1
 
 
+def test_a_name_is_resolved_again(make_relay, begin):
+    """The host moves, and nobody is left at its old address: the relay follows once its answer is 30 s old."""
+    first = begin(RawServer, fine, host="127.0.0.2")
+    relay = make_relay(f"http://field.test:{first.port}/mp/collect", delivery={"allow_plaintext": True})
+    clock = aged(named(relay, "127.0.0.2").allow("destination web"))
+    relay.start()
+    assert relay.ask(event())["ok"]
+    relay.wait_empty()
+    assert first.answered == 1
+    first.stop()
+    second = begin(RawServer, fine, host="127.0.0.3", port=first.port)
+    (relay.dir / "hosts").write_text("127.0.0.3 field.test\n")
+    clock.passes(31)
+    assert relay.ask(event())["ok"]
+    relay.wait_empty()
+    assert second.answered == 1
+
+
 def test_a_connection_that_always_has_requests_in_flight(make_relay, begin, certs, collector):
     """Over HTTP/2 a busy connection is never idle, and libcurl closes only idle ones for their age."""
     collector.rule = lambda r: Answer(delay=0.3)

@@ -14,7 +14,6 @@ import pytest
 from lib.client import event
 from lib.collector import Answer, status
 from lib.relay import BUILD, PATIENCE, SANITIZED, wait_until
-from lib.wire import RawServer, fine
 
 BACKLOG = int(os.environ.get("BACKLOG", "10000"))
 QUEUED = int(os.environ.get("QUEUED", "1000000"))  # 10000000: the issue's own number, some minutes
@@ -242,28 +241,7 @@ def test_streams_share(make_relay, collector):
     assert collector.count("refund") == 6000
 
 
-# ---- a name whose address changes ----
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="a resolver of its own needs root")
-@pytest.mark.skipif("LONG" not in os.environ, reason="takes a minute: LONG=1")
-def test_a_name_is_resolved_again(make_relay, begin):
-    """The host moves: the relay follows once its answer is 30 s old."""
-    first = begin(RawServer, fine, host="127.0.0.2")
-    relay = make_relay(f"http://moving.test:{first.port}/mp/collect", delivery={"allow_plaintext": True})
-    file = relay.dir / "hosts"
-    file.write_text("127.0.0.2 moving.test\n")
-    relay.wrapper = ["unshare", "-m", "sh", "-c", f'mount --bind {file} /etc/hosts && exec "$@"', "sh"]
-    relay.allow("destination web").start()
-    assert relay.ask(event())["ok"]
-    relay.wait_empty()
-    assert first.answered == 1
-    first.stop()
-    second = begin(RawServer, fine, host="127.0.0.3", port=first.port)
-    file.write_text("127.0.0.3 moving.test\n")
-    assert relay.ask(event())["ok"]
-    relay.wait_empty(60)
-    assert second.answered == 1
-
+# ---- a resolver that hangs ----
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a resolver of its own needs root")
 def test_a_resolver_that_never_answers_stops_nothing(make_relay, collector):
