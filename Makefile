@@ -145,7 +145,7 @@ E2E_JOBS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 E2E_AT_ONCE = $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo '-n $(E2E_JOBS)')
 PYTEST = VARIANT=$(VARIANT) BUILD_DIR=$(CURDIR)/$B PYTHONDONTWRITEBYTECODE=1 \
   $(PYTHON) -m pytest -o cache_dir=$(CURDIR)/$B/pytest-cache -ra
-E2E_HELPERS := $B/tests/judge $B/tests/clock_shim.so $B/tests/heap_shim.so $B/tests/fault_shim.so $B/proof/killat $B/bench/load $B/bench/sink
+E2E_HELPERS := $B/tests/judge $B/tests/clock_shim.so $B/tests/heap_shim.so $B/tests/fault_shim.so $B/tests/dumpable_shim.so $B/proof/killat $B/bench/load $B/bench/sink
 e2e: $(PROGRAMS) $(E2E_HELPERS)
 	@$(PYTEST) $(E2E_AT_ONCE) $(PYTEST_ARGS) tests/e2e || { test -n "$(E2E_AGAIN)" && \
 	  echo "==> SOME FAILED: these once more" && $(PYTEST) --last-failed --last-failed-no-failures none tests/e2e; }

@@ -3,6 +3,9 @@
  *
  * FAULT_PATH: only files whose path begins so. FAULT_SEED: of the dice. FAULT_RATES: how often in a million calls, as
  * "read_eio=3000 write_enospc=500 …" with the names below. A sync that fails has not synced. */
+/* Stands in for pread and for pread64: the headers must not give one the other's name. */
+#undef _FILE_OFFSET_BITS
+#undef _TIME_BITS
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>

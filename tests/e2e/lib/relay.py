@@ -99,6 +99,8 @@ class Relay:
         env = {"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(self.dir / "notify"), "HOME": str(self.dir),
                "LSAN_OPTIONS": f"suppressions={TOP}/tests/e2e/lsan.supp:print_suppressions=0",
                "TSAN_OPTIONS": "halt_on_error=0:exitcode=66", "UBSAN_OPTIONS": "print_stacktrace=1", **self.env}
+        if os.getuid() != 0 and not SANITIZED:
+            env["LD_PRELOAD"] = ":".join(filter(None, [env.get("LD_PRELOAD"), str(BUILD / "tests" / "dumpable_shim.so")]))
         self.process = self.launch([*self.wrapper, str(BUILD / "ga4relay"), "-c", str(self.conf)], env)
         return self
 
