@@ -1,5 +1,6 @@
 # test_ctl.py - ga4relay-ctl against a running relay: every command, its fields, its exit codes, its output on a terminal
 import email.utils
+import fcntl
 import grp
 import json
 import os
@@ -7,7 +8,9 @@ import pty
 import re
 import shutil
 import socket
+import struct
 import subprocess
+import termios
 import threading
 import time
 import unicodedata
@@ -642,8 +645,9 @@ def test_help_of_every_command(make_relay):
         assert "--json" in r.stdout
 
 
-def on_a_terminal(relay, *args, **env):
+def on_a_terminal(relay, *args, width=0, **env):
     master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
     p = subprocess.Popen([str(BUILD / "ga4relay-ctl"), "-s", str(relay.control), *args], stdout=slave, stderr=slave,
                          stdin=subprocess.DEVNULL, env={"TERM": "xterm", "PATH": os.environ["PATH"], **env})
     os.close(slave)
@@ -703,6 +707,46 @@ def test_columns_fit_whatever_the_names_are(make_relay):
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", out), (args, out)
     heads, *rows = on_a_terminal(relay, "list", NO_COLOR="1").decode().splitlines()
     assert {x.index("n" * 13) for x in rows} == {heads.index("NAME")}
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 91, 92, 100, 132, 200, 300])
+def test_tables_use_the_terminal_s_width(make_relay, width):
+    """No line is longer, the columns are aligned, and from 80 on a browser's id is whole."""
+    relay = make_relay()
+    relay.config["streams"] = [relay.stream(paused=True), relay.stream(name="x" * 63, measurement_id="G-B", paused=True)]
+    relay.start()
+    ids = ["1234567890.1700000000", "\u6771\u4eac" * 100, "5c8a6c1e-7d2f-4a9b-8c3d-1e2f3a4b5c6d"]
+    assert len(ids[0]) == 21
+    for c in ids:
+        assert relay.ask({"stream": "x" * 63, "client_id": c, "name": "n" * 40})["ok"]
+    relay.ask({"client_id": "1.2", "name": "error", "params": {"x": "y" * 500}})
+    for args in (["list"], ["list", "--state", "rejected"], ["status"]):
+        out = on_a_terminal(relay, *args, width=width, NO_COLOR="1").decode().replace("\r\n", "\n")
+        # the figures of status need 80 columns
+        assert all(columns(x) <= max(width, 80 if args == ["status"] else 0) for x in out.split("\n")), (args, out)
+    heads, first, second, third = on_a_terminal(relay, "list", width=width, NO_COLOR="1").decode().splitlines()
+    assert ("ACCEPTED" in heads) == (width >= 92)
+    assert heads.rindex(" ") == first.rindex(" ") and ("\u6771" in second) == (width >= 60)
+    assert (ids[0] in first) == (width >= 80)
+    assert ("n" * 40 in first) == (width >= 132) and (ids[2] in third) == (width >= 132)
+    assert ("x" * 63 in first) == (width >= 200)
+
+
+def test_values_are_whole_in_a_pipe(make_relay):
+    """list, tap's heading excepted, and status: what a script or a pager gets is not cut."""
+    relay = make_relay().allow("destination")
+    name, client = "x" * 63, "c" * 300
+    relay.config["streams"] = [relay.stream(name=name, measurement_id="G-B", endpoint="http://127.0.0.1:9/mp/collect")]
+    relay.start()
+    assert relay.ask({"client_id": client, "name": "n" * 40})["ok"]
+    relay.ask({"client_id": "1.2", "name": "error", "params": {"x": "y" * 500}})
+    row = run(relay, "list")[1].splitlines()[1]
+    assert name in row and client in row and "n" * 40 in row
+    message = wait_until(lambda: relay.list("--state", "rejected"), "the refused line")[0]["message"]
+    assert message in run(relay, "list", "--state", "rejected")[1]
+    error = wait_until(lambda: relay.status()["streams"][0]["last_error"], "an error")
+    out = run(relay, "status")[1]
+    assert name in out and f"last error: {error}\n" in out
 
 
 def test_help_fits_a_screen(make_relay):

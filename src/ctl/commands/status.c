@@ -19,6 +19,7 @@ struct screen {
 	bool color;
 	int error;
 	size_t column, width;
+	bool whole; /* standard output is no terminal */
 };
 
 static void add(struct screen *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -71,6 +72,13 @@ static void piece(struct screen *s, const char *text, enum text_color c)
 	if (s->column + n + 2 <= s->width)
 		add(s, "  ");
 	s->column += n + 2;
+}
+
+/* In a pipe no value is cut. */
+static void cell(struct screen *s, struct slice text, size_t width)
+{
+	if (s->error == 0)
+		s->error = s->whole ? text_cell_whole(&s->out, text, width) : text_cell(&s->out, text, width, false);
 }
 
 static void safe(struct screen *s, struct slice text)
@@ -232,6 +240,15 @@ static void outbox(struct screen *s, const struct json_doc *d)
 	}
 }
 
+/* 16 on 80 columns, and what a wider terminal has more. */
+static size_t name_width(const struct screen *s)
+{
+	enum { NAME = 16, NAME_MOST = 63 };
+	size_t more = s->width > TEXT_WIDTH ? s->width - TEXT_WIDTH : 0;
+
+	return NAME + (more < NAME_MOST - NAME ? more : NAME_MOST - NAME);
+}
+
 static int64_t count_of(const struct json_doc *d, const struct json_node *stream, const char *state)
 {
 	return answer_i64(d, json_member(d, stream, "events"), state, 0);
@@ -257,8 +274,7 @@ static void why(struct screen *s, const struct json_doc *d, const struct json_no
 		add(s, error.n ? "\n  " : "");
 	if (error.n) {
 		add(s, "last error: ");
-		if (s->error == 0)
-			s->error = text_cell(&s->out, error, error.n < 66 ? error.n : 66, false);
+		cell(s, error, error.n < s->width - 14 ? error.n : s->width - 14);
 	}
 	end_line(s);
 }
@@ -279,12 +295,10 @@ static void stream(struct screen *s, const struct json_doc *d, const struct json
 	struct slice name = answer_text(d, o, "name"), state = answer_text(d, o, "state");
 	bool up = slice_eq(state, SLICE_LIT("up")), paused = slice_eq(state, SLICE_LIT("paused"));
 
-	if (s->error == 0)
-		s->error = text_cell(&s->out, name, 16, false);
+	cell(s, name, name_width(s));
 	add(s, " ");
 	paint(s, up ? COLOR_GREEN : paused ? COLOR_YELLOW : COLOR_RED);
-	if (s->error == 0)
-		s->error = text_cell(&s->out, state, 12, false);
+	cell(s, state, 12);
 	paint(s, COLOR_PLAIN);
 	add(s, "%10lld %9lld %9lld %9lld   %lld of %lld\n", (long long)count_of(d, o, "queued"),
 	    (long long)count_of(d, o, "inflight"), (long long)count_of(d, o, "held"),
@@ -302,8 +316,8 @@ static void streams(struct screen *s, const struct json_doc *d)
 		return;
 	add(s, "\n");
 	paint(s, COLOR_BOLD);
-	add(s, "%-16s %-12s%10s %9s %9s %9s   %s", "STREAM", "STATE", "QUEUED", "INFLIGHT", "HELD", "DEAD",
-	    "REQUESTS");
+	add(s, "%-*s %-12s%10s %9s %9s %9s   %s", (int)name_width(s), "STREAM", "STATE", "QUEUED", "INFLIGHT", "HELD",
+	    "DEAD", "REQUESTS");
 	paint(s, COLOR_PLAIN);
 	add(s, "\n");
 	for (const struct json_node *o = json_first(d, list); o; o = json_next(d, list, o))
@@ -320,7 +334,8 @@ static enum ctl_exit print_screen(void *arg, struct slice line)
 {
 	struct status_run *run = arg;
 	_cleanup_(buf_free) struct buf out = BUF_INIT(SCREEN_MAX);
-	struct screen s = {.out = out, .color = run->ctl->color, .width = text_screen_width()};
+	struct screen s = {
+	        .out = out, .color = run->ctl->color, .width = text_screen_width(), .whole = !run->ctl->tty};
 	const struct json_doc *d;
 	struct err err;
 

@@ -38,7 +38,7 @@ static void print_json(enum doctor_result result, const char *what, const char *
 /* Prints words up to the screen's width, with further lines indented. */
 static void print_wrapped(struct slice text)
 {
-	size_t column = INDENT, n, gap;
+	size_t column = INDENT, screen = text_screen_width(), n, gap;
 
 	for (size_t i = 0; i < text.n; i += n + gap) {
 		const char *space = memchr(text.p + i, ' ', text.n - i);
@@ -47,7 +47,7 @@ static void print_wrapped(struct slice text)
 		n = space ? (size_t)(space - (text.p + i)) : text.n - i;
 		gap = space ? 1 : 0;
 		width = utf8_count(text.p + i, n);
-		if (column > INDENT && column + 1 + width > TEXT_WIDTH) {
+		if (column > INDENT && column + 1 + width > screen) {
 			printf("\n%*s", INDENT, "");
 			column = INDENT;
 		} else if (column > INDENT) {

@@ -9,7 +9,11 @@
 
 enum ctl_exit rows_begin(struct rows *rows, const struct ctl *ctl)
 {
-	*rows = (struct rows){.ctl = ctl, .line = BUF_INIT(CLIENT_LINE_MAX), .json = json_in_new(64)};
+	*rows = (struct rows){.ctl = ctl,
+	                      .line = BUF_INIT(CLIENT_LINE_MAX),
+	                      .json = json_in_new(64),
+	                      .whole = !ctl->tty,
+	                      .width = text_screen_width()};
 	if (rows->json)
 		return CTL_DONE;
 	ctl_complain("out of memory");
@@ -61,15 +65,21 @@ static const struct json_doc *parse(struct rows *rows, struct slice line)
 
 /* ---- list ---- */
 
-static int cells(struct buf *out, const struct slice *text, const size_t *widths, size_t n)
+static int cells(struct rows *rows, const struct slice *text, const size_t *widths, size_t n)
 {
+	struct buf *out = &rows->line;
+	bool any = false;
 	int r = 0;
 
 	for (size_t i = 0; i < n && r == 0; i++) {
-		if (i > 0)
+		if (widths[i] == 0)
+			continue;
+		if (any)
 			r = buf_append_char(out, ' ');
 		if (r == 0)
-			r = text_cell(out, text[i], widths[i], false);
+			r = rows->whole ? text_cell_whole(out, text[i], widths[i])
+			                : text_cell(out, text[i], widths[i], false);
+		any = true;
 	}
 	while (out->len > 0 && out->data[out->len - 1] == ' ')
 		out->len--;
@@ -87,9 +97,44 @@ static enum text_color color_of(struct slice state)
 	return COLOR_PLAIN;
 }
 
-/* With spaces in between, the columns take 80 characters. A longer id is never cut, because commands take it as
- * input. */
-static const size_t list_widths[] = {8, 14, 11, 6, 10, 14, 11};
+enum { LIST_ID, LIST_STATE, LIST_ACCEPTED, LIST_AGE, LIST_STREAM, LIST_NAME, LIST_CLIENT, LIST_COLUMNS };
+
+static size_t least_of(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Columns for the width of the terminal; 0: left out. A longer id is never cut, because commands take it as input.
+ * From 80 columns on the ids of browsers (21 characters) fit; more room is for what may be long. */
+static void list_widths(const struct rows *rows, size_t widths[LIST_COLUMNS])
+{
+	enum {
+		ID = 8,
+		STATE = 14,
+		ACCEPTED = 11,
+		AGE = 6,
+		SPACES = 5,
+		NAME_MAX = 40,
+		STREAM_MOST = 63,
+		CLIENT_LEAST = 21,
+		CLIENT_MOST = 36
+	};
+	size_t rest = rows->width - ID - STATE - AGE - SPACES, accepted = rest >= 47 + ACCEPTED + 1 ? ACCEPTED : 0;
+	size_t stream, name, client, more;
+
+	rest -= accepted ? ACCEPTED + 1 : 0;
+	stream = least_of(rest / 5 + 1, 10);
+	client = least_of(rest * 2 / 5, CLIENT_LEAST);
+	client = rest >= 47 ? CLIENT_LEAST : client;
+	name = least_of(rest - stream - client, NAME_MAX);
+	more = rest - stream - client - name;
+	client += least_of(more, CLIENT_MOST - CLIENT_LEAST);
+	more = rest - stream - client - name;
+	stream += least_of(more, STREAM_MOST - stream);
+	client += rest - stream - client - name;
+	memcpy(widths, (size_t[LIST_COLUMNS]){ID, STATE, accepted, AGE, stream, name, client},
+	       LIST_COLUMNS * sizeof(widths[0]));
+}
 
 static int list_heading(struct rows *rows)
 {
@@ -97,10 +142,12 @@ static int list_heading(struct rows *rows)
 	                                     SLICE_LIT("AGE"),   SLICE_LIT("STREAM"), SLICE_LIT("NAME"),
 	                                     SLICE_LIT("CLIENT")};
 	bool color = rows->ctl->color;
+	size_t widths[LIST_COLUMNS];
 	int r = buf_printf(&rows->line, "%s", text_color_on(color, COLOR_BOLD));
 
+	list_widths(rows, widths);
 	if (r == 0)
-		r = cells(&rows->line, heads, list_widths, ARRAY_LEN(heads));
+		r = cells(rows, heads, widths, ARRAY_LEN(heads));
 	return r == 0 ? buf_printf(&rows->line, "%s\n", text_color_off(color)) : r;
 }
 
@@ -115,35 +162,35 @@ static int list_row(struct rows *rows, const struct json_doc *d)
 	int64_t accepted_us = answer_i64(d, o, "accepted_micros", 0);
 	struct slice reason = answer_text(d, o, "reason"), word = answer_text(d, o, "state");
 	struct slice message = answer_text(d, o, "message"), code;
-	size_t widths[ARRAY_LEN(list_widths)];
-	char id[24], state[32], accepted[16], age[16], what[256];
+	size_t widths[LIST_COLUMNS];
+	char id[24], state[32], accepted[16], age[16], what[1024];
 	bool rejected = slice_eq(word, SLICE_LIT("rejected"));
-	struct slice columns[7];
+	struct slice columns[LIST_COLUMNS];
 	int r;
 
-	memcpy(widths, list_widths, sizeof(widths));
+	list_widths(rows, widths);
 	snprintf(id, sizeof(id), "%lld", (long long)answer_i64(d, o, "id", 0));
 	if (strlen(id) > widths[0])
 		widths[0] = strlen(id);
 	snprintf(state, sizeof(state), "%.*s%s%.*s", word.n > 12 ? 12 : (int)word.n, word.p, reason.n ? " " : "",
 	         reason.n > 12 ? 12 : (int)reason.n, reason.p);
-	columns[0] = slice_of(id);
-	columns[1] = slice_of(state);
-	columns[2] = slice_of(text_time_short(accepted_us, accepted));
-	columns[3] = slice_of(text_duration(clock_wall_us() - accepted_us, age));
-	columns[4] = or_dash(answer_text(d, o, "stream"));
-	columns[5] = or_dash(answer_text(d, o, "name"));
-	columns[6] = or_dash(answer_text(d, o, "client"));
+	columns[LIST_ID] = slice_of(id);
+	columns[LIST_STATE] = slice_of(state);
+	columns[LIST_ACCEPTED] = slice_of(text_time_short(accepted_us, accepted));
+	columns[LIST_AGE] = slice_of(text_duration(clock_wall_us() - accepted_us, age));
+	columns[LIST_STREAM] = or_dash(answer_text(d, o, "stream"));
+	columns[LIST_NAME] = or_dash(answer_text(d, o, "name"));
+	columns[LIST_CLIENT] = or_dash(answer_text(d, o, "client"));
 	if (rejected) { /* a rejected line never became an event: only the reason exists */
 		code = answer_text(d, o, "code");
 		snprintf(what, sizeof(what), "%.*s%s%.*s", SLICE_ARG(code), code.n ? ": " : "",
 		         message.n > 200 ? 200 : (int)message.n, message.p);
-		columns[4] = slice_of(what);
+		columns[LIST_STREAM] = slice_of(what);
 		widths[4] = widths[4] + widths[5] + widths[6] + 2;
 	}
 	r = buf_printf(&rows->line, "%s", text_color_on(rows->ctl->color, color_of(slice_of(state))));
 	if (r == 0)
-		r = cells(&rows->line, columns, widths, rejected ? 5 : 7);
+		r = cells(rows, columns, widths, rejected ? LIST_NAME : LIST_COLUMNS);
 	return r == 0 ? buf_printf(&rows->line, "%s", text_color_off(rows->ctl->color)) : r;
 }
 
@@ -194,7 +241,8 @@ static const char *word_of(const struct json_doc *d)
 
 static int event_row(struct rows *rows, const struct json_doc *d)
 {
-	static const size_t widths[] = {8, 9, 8, 10, 18, 22};
+	size_t more = rows->width > TEXT_WIDTH ? rows->width - TEXT_WIDTH : 0, name = least_of(more, 22);
+	size_t widths[] = {8, 9, 8, 10, 18 + name, 22 + more - name};
 	const struct json_node *o = d->nodes;
 	struct slice why = answer_text(d, o, "last_error"), reason = answer_text(d, o, "reason");
 	char time[32], id[24];
@@ -210,9 +258,11 @@ static int event_row(struct rows *rows, const struct json_doc *d)
 
 	snprintf(id, sizeof(id), "%lld", (long long)answer_i64(d, o, "id", 0));
 	columns[2] = slice_of(id);
+	if (rows->width < TEXT_WIDTH)
+		widths[5] -= least_of(TEXT_WIDTH - rows->width, widths[5] - 1);
 	r = buf_printf(&rows->line, "%s", text_color_on(rows->ctl->color, color_of(answer_text(d, o, "state"))));
 	if (r == 0)
-		r = cells(&rows->line, columns, widths, ARRAY_LEN(columns));
+		r = cells(rows, columns, widths, ARRAY_LEN(columns));
 	return r == 0 ? buf_printf(&rows->line, "%s", text_color_off(rows->ctl->color)) : r;
 }
 

@@ -10,6 +10,8 @@ struct rows {
 	const struct ctl *ctl;
 	struct json_in *json;
 	struct buf line; /* the line being composed */
+	bool whole;      /* standard output is no terminal: no value is cut */
+	size_t width;    /* columns of the terminal */
 	uint64_t n;
 };
 /* CTL_DONE, or CTL_REFUSED if out of memory. Call rows_end() afterwards. */

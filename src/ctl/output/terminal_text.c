@@ -200,6 +200,19 @@ int text_cell(struct buf *out, struct slice s, size_t width, bool right)
 	return r == 0 ? pad(out, width - 1 - columns) : r;
 }
 
+int text_cell_whole(struct buf *out, struct slice s, size_t width)
+{
+	_cleanup_(buf_free) struct buf safe = BUF_INIT(16 << 20);
+	size_t columns;
+	int r = text_safe(&safe, s);
+
+	if (r < 0)
+		return r;
+	fitting(buf_slice(&safe), SIZE_MAX / 2, &columns);
+	r = buf_append_slice(out, buf_slice(&safe));
+	return r == 0 && columns < width ? pad(out, width - columns) : r;
+}
+
 /* ---- figures ---- */
 
 const char *text_duration(int64_t us, char buf[16])

@@ -31,6 +31,8 @@ bool text_is_safe(struct slice s);
 int text_safe_json(struct buf *out, struct slice s) MUST_CHECK;
 /* Appends s, made safe, in exactly width columns; what does not fit ends in "…". right: padded on the left. */
 int text_cell(struct buf *out, struct slice s, size_t width, bool right) MUST_CHECK;
+/* Appends s, made safe, whole and padded on the right to at least width columns: for a pipe. */
+int text_cell_whole(struct buf *out, struct slice s, size_t width) MUST_CHECK;
 
 /* "12s" "3m12s" "4h05m" "2d03h" "120d": at most 6 characters. Negative: "0s". buf of 16. Returns buf. */
 const char *text_duration(int64_t us, char buf[16]);
