@@ -180,10 +180,11 @@ def test_a_crowd_holds_up_nobody(make_relay, kind, n):
 
 @pytest.mark.skipif(SANITIZED, reason="figures of a program that is ten times as slow say nothing")
 @pytest.mark.parametrize("kind", [*DOOR_FLOODS, "connect and close"])
-def test_a_crowd_at_the_door_holds_up_nobody(make_relay, tmp_path, kind):
+def test_a_crowd_at_the_door_holds_up_nobody(make_relay, kind):
     """The same for as many connections as the HTTP door takes, with requests one behind the other."""
-    door = tmp_path / "door"
-    relay = make_relay(http={"listen": f"unix:{door}"}, outbox={"max_bytes": "2G"})
+    relay = make_relay(outbox={"max_bytes": "2G"})
+    door = relay.dir / "door"
+    relay.config["http"] = {"listen": f"unix:{door}"}
     relay.config["streams"] = [relay.stream(paused=True)]
     relay.start()
     quiet = waits(relay)

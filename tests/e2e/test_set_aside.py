@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lib.client import event
-from lib.relay import BUILD
+from lib.relay import BUILD, wait_until
 
 pytestmark = pytest.mark.skipif("tsan" in str(BUILD) and not shutil.which("strace"), reason="needs strace")
 KILLED = "did not end cleanly"
@@ -419,3 +419,45 @@ def test_json_and_help(backed):
     backed.kill9()
     r = backed.ctl_raw("--json", "--offline", backed.db, "restore", backed.backup)
     assert [sorted(json.loads(x)) for x in r.stdout.splitlines()] == [["events", "next_id", "restored", "set_aside"]]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to act for another user")
+@pytest.mark.parametrize("lock", ["kept", "removed"])
+@pytest.mark.parametrize("end", ["killed", "stopped"])
+def test_root_acts_for_the_service_s_user(backed, end, lock):
+    """As an operator does: whatever root reads, restores or removes, the service finds files that it may use."""
+    nobody = 65534
+    assert backed.stop() == 0
+    for p in [backed.dir, *backed.dir.iterdir()]:
+        os.chown(p, nobody, nobody)
+    backed.wrapper = ["setpriv", f"--reuid={nobody}", f"--regid={nobody}", "--clear-groups"]
+    backed.write_config()
+    os.chown(backed.conf, nobody, nobody)
+
+    def start():
+        backed.spawn()
+        wait_until(lambda: backed.ctl_raw("version").returncode == 0, backed.log)
+
+    def end_and(*command):
+        if end == "killed":
+            backed.kill9()
+        else:
+            assert backed.stop() == 0
+        if lock == "removed":
+            os.unlink(f"{backed.db}.lock")
+        r = backed.ctl_raw("--offline", *command)
+        assert r.returncode == 0, r
+
+    backed.allow("systemd could not be told")
+    start()
+    for command in ("check", "export", "count"):
+        end_and(backed.db, command)
+        start()
+        assert names(backed) == wanted(range(300, 600))
+    end_and(backed.db, "restore", backed.backup)
+    start()
+    assert names(backed) == wanted(range(400))
+    old, = asides(backed, "replaced")
+    assert backed.ctl_raw("--offline", old, "count").returncode == 0
+    backed.ctl("--offline", old, "remove", "--yes")
+    assert {p.stat().st_uid for p in backed.dir.glob("outbox.db*")} == {nobody}

@@ -54,15 +54,16 @@ static int judge_header(const char *path, const unsigned char *header, ssize_t n
 
 /* Restores the mode with which the file was created: a backup copied in its place may be
  * readable by others. */
-static void close_to_others(const char *path)
+static void close_to_others(const char *path, const struct stat *looked_at)
 {
 	_cleanup_(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
 
-	if (fd >= 0)
+	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == looked_at->st_dev && st.st_ino == looked_at->st_ino)
 		(void)fchmod(fd, 0600);
 }
 
-static int check_name(const char *path, struct err *err)
+static int check_name(const char *path, uid_t owner, struct err *err)
 {
 	struct stat st;
 
@@ -80,17 +81,18 @@ static int check_name(const char *path, struct err *err)
 		               "outbox: %s has another name (a hard link) and was left alone; copy it with "
 		               "ga4relay-ctl backup, and remove the other name",
 		               path);
-	if (st.st_uid != geteuid() && st.st_uid != 0)
-		return err_set(err, -EPROTO,
-		               "outbox: %s belongs to uid %u, who could read all of it, and was left alone; this "
-		               "process runs as uid %u",
-		               path, (unsigned)st.st_uid, (unsigned)geteuid());
+	if (st.st_uid != owner && st.st_uid != 0)
+		return err_set(
+		        err, -EPROTO,
+		        "outbox: %s belongs to uid %u, who could read all of it, and was left alone; it is used "
+		        "as uid %u",
+		        path, (unsigned)st.st_uid, (unsigned)owner);
 	if (st.st_mode & 0077)
-		close_to_others(path);
+		close_to_others(path, &st);
 	return 0;
 }
 
-int outbox_check_names(const char *path, struct err *err)
+int outbox_check_names(const char *path, uid_t owner, struct err *err)
 {
 	static const char *const suffixes[] = {"", "-wal", "-journal", ".lock", ".ballast"};
 	char name[PATH_MAX];
@@ -99,7 +101,7 @@ int outbox_check_names(const char *path, struct err *err)
 	for (size_t i = 0; i < ARRAY_LEN(suffixes) && r == 0; i++) {
 		if (snprintf(name, sizeof(name), "%s%s", path, suffixes[i]) >= (int)sizeof(name))
 			return err_set(err, -ENAMETOOLONG, "outbox %s: the path is too long", path);
-		r = check_name(name, err);
+		r = check_name(name, owner, err);
 	}
 	return r;
 }

@@ -2,6 +2,8 @@
 #ifndef OUTBOX_FILE_IDENTIFY_H
 #define OUTBOX_FILE_IDENTIFY_H
 
+#include <sys/types.h>
+
 #include "base/err.h"
 #include "base/macros.h"
 
@@ -14,8 +16,8 @@ enum outbox_file {
 
 /* Checks that each file of the outbox is a regular file with a single link: through a link the
  * file of another program would be written, and a WAL beside the other name would not be found.
- * Returns -EPROTO if not; nothing was changed then. */
-int outbox_check_names(const char *path, struct err *err) MUST_CHECK;
+ * They must be of that owner, or root's. Returns -EPROTO if not; nothing was changed then. */
+int outbox_check_names(const char *path, uid_t owner, struct err *err) MUST_CHECK;
 
 /* Identifies the file by its first 100 bytes. Returns -EPROTO if it belongs to another program
  * or to a newer version. Must not run while this process has the database open, because closing

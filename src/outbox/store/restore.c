@@ -31,18 +31,33 @@ struct restore {
 
 /* ---- the copy ---- */
 
-/* Sets the owner to that of the outbox, or of its directory, because root restores for the
+/* Whose files the outbox's are: its own owner, or that of its directory. Root restores for the
  * service's user. */
-static int own_as(int fd, const char *path, struct err *err)
+static int find_owner(const char *path, struct stat *ret, struct err *err)
 {
 	char directory[PATH_MAX];
-	struct stat sb;
-	int r = beside_look(path, "", &sb, err);
+	int r = beside_look(path, "", ret, err);
 
 	if (r == 0) {
 		snprintf(directory, sizeof(directory), "%s", path);
-		r = beside_look(dirname(directory), "", &sb, err);
+		r = beside_look(dirname(directory), "", ret, err);
 	}
+	return r < 0 ? r : 0;
+}
+
+static int check_names(const char *path, struct err *err)
+{
+	struct stat sb;
+	int r = find_owner(path, &sb, err);
+
+	return r < 0 ? r : outbox_check_names(path, geteuid() == 0 ? sb.st_uid : geteuid(), err);
+}
+
+static int own_as(int fd, const char *path, struct err *err)
+{
+	struct stat sb;
+	int r = find_owner(path, &sb, err);
+
 	if (r < 0)
 		return r;
 	if (geteuid() == 0 && fchown(fd, sb.st_uid, sb.st_gid) < 0)
@@ -185,7 +200,7 @@ static int put_in_place(struct restore *x, int64_t wall_us, char *ret_aside, siz
 
 static int restore_locked(struct restore *x, int64_t wall_us, struct store_restored *ret, struct err *err)
 {
-	int r = outbox_check_names(x->path, err);
+	int r = check_names(x->path, err);
 
 	if (r == 0)
 		r = aside_go_on(x->path, &x->lock, err);

@@ -313,7 +313,7 @@ static int settle_file(struct store *st, int64_t wall_us, struct err *err)
 static int find_file(struct store *st, int64_t wall_us, struct err *err)
 {
 	enum outbox_file file;
-	int r = st->config.read_only ? 0 : outbox_check_names(st->path, err);
+	int r = st->config.read_only ? 0 : outbox_check_names(st->path, geteuid(), err);
 
 	if (r == 0)
 		r = outbox_identify(st->path, &file, err);
