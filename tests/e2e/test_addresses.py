@@ -176,3 +176,42 @@ def test_a_connection_that_always_has_requests_in_flight(make_relay, begin, cert
     assert collector.count() == n
     assert len({x[1] for x in server.access}) == 2
     assert "maybe-sent" not in relay.log
+
+
+# ---- connections that share a local port ----
+
+def test_two_endpoints_over_one_local_port(make_relay, begin):
+    """Connections to two addresses may have the same port at this end. What arrives on one is never looked for on the
+    other: the second answer of the first endpoint counts for no request."""
+    net = begin(Net, "field.test", "10.71.0.2", "10.71.0.3")
+    net.run("sysctl", "-w", "net.ipv4.ip_local_port_range=40000 40001", "net.ipv4.tcp_tw_reuse=1")
+    ports, unasked = set(), []
+
+    def twice(conn):
+        ports.add(conn.s.getpeername()[1])
+        if conn.request():
+            conn.answer()
+            time.sleep(0.02)
+            conn.answer()
+            unasked.append(1)
+            conn.request()       # never answered
+
+    def note(conn):
+        ports.add(conn.s.getpeername()[1])
+        fine(conn)
+
+    first = begin(lambda: net.inside(lambda: RawServer(twice, host="10.71.0.2", port=PORT)))
+    others = [begin(lambda i=i: net.inside(lambda: RawServer(note, host="10.71.0.3", port=PORT + i))) for i in range(2)]
+    relay = make_relay(first.url, delivery={"allow_plaintext": True}).allow("destination a")
+    relay.wrapper = net.enter
+    relay.config["streams"] = [relay.stream(name="a")] + [
+        relay.stream(name=f"b{i}", measurement_id=f"G-B{i}", endpoint=s.url) for i, s in enumerate(others)]
+    relay.start()
+    for i in range(2):
+        for stream in ("a", "b0", "b1"):
+            assert relay.ask({**event(n=i), "stream": stream})["ok"]
+            relay.wait_empty()
+        wait_until(lambda: len(unasked) > i, "the second answer")
+    assert len(first.bodies) == 2 and len(unasked) == 2
+    assert [s.answered for s in others] == [2, 2] and [s.n_conns for s in others] == [1, 1]
+    assert len(ports) <= 2

@@ -22,7 +22,7 @@ void http_answer_reset(struct http_request *r)
 	r->cut = false;
 	r->connected = r->multiplexed = false;
 	r->held = r->hung_up = r->opened = r->proves = r->counted = r->refused = false;
-	r->port = 0;
+	r->conn_id = 0;
 	r->stream = 0;
 	r->answer[0] = '\0';
 	r->answer_len = 0;
@@ -196,7 +196,7 @@ static bool was_reused(struct http_request *r)
 {
 	long connects = 1;
 
-	if (r->port && r->begun > 0)
+	if (r->conn_id && r->begun > 0)
 		return !r->opened;
 	if (r->begun > 1)
 		return true;

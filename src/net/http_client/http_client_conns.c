@@ -19,6 +19,7 @@
  * only. Nothing else depends on that text: without it, the events of later streams are marked
  * maybe-sent, which is correct as well. When libcurl wants to repeat a request, the connection is
  * gone before the request ends, so these facts are stored in the request. */
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -38,7 +39,9 @@ enum conn_state {
 struct http_conn {
 	SLIST_ENTRY(http_conn) link;
 	curl_socket_t fd;
-	int port;   /* our port, by which libcurl identifies it; 0: not looked up yet */
+	uint64_t id;
+	int local_port, peer_port; /* 0: not looked up yet */
+	char local_ip[INET6_ADDRSTRLEN], peer_ip[INET6_ADDRSTRLEN];
 	bool used;  /* a request was sent over it */
 	bool http1; /* its first answer was HTTP/1 */
 	/* With HTTP/2 only: */
@@ -53,7 +56,8 @@ struct http_conn {
 #define DRAIN_US (1 * US_PER_S)
 #define DRAIN_AGAIN_US (10 * US_PER_S)
 
-static int socket_port(curl_socket_t fd)
+/* Writes the address of one end as libcurl does. Returns its port, or 0. */
+static int read_end(curl_socket_t fd, int (*get)(int, struct sockaddr *, socklen_t *), char ip[INET6_ADDRSTRLEN])
 {
 	union {
 		struct sockaddr any;
@@ -62,26 +66,53 @@ static int socket_port(curl_socket_t fd)
 	} addr;
 	socklen_t size = sizeof(addr);
 
-	if (getsockname(fd, &addr.any, &size) < 0)
+	if (get(fd, &addr.any, &size) < 0)
 		return 0;
-	if (addr.any.sa_family == AF_INET)
+	if (addr.any.sa_family == AF_INET && inet_ntop(AF_INET, &addr.in.sin_addr, ip, INET6_ADDRSTRLEN))
 		return ntohs(addr.in.sin_port);
-	return addr.any.sa_family == AF_INET6 ? ntohs(addr.in6.sin6_port) : 0;
+	if (addr.any.sa_family == AF_INET6 && inet_ntop(AF_INET6, &addr.in6.sin6_addr, ip, INET6_ADDRSTRLEN))
+		return ntohs(addr.in6.sin6_port);
+	return 0;
 }
 
-static struct http_conn *find(const struct http_client *c, int port)
+static bool has_ends(struct http_conn *conn, const struct http_ends *ends)
+{
+	if (conn->local_port == 0)
+		conn->local_port = read_end(conn->fd, getsockname, conn->local_ip);
+	if (conn->peer_port == 0)
+		conn->peer_port = read_end(conn->fd, getpeername, conn->peer_ip);
+	return conn->local_port == ends->local_port && strcmp(conn->local_ip, ends->local_ip) == 0 &&
+	       strcmp(conn->peer_ip, ends->peer_ip) == 0;
+}
+
+/* Several connections may have the same local port if their peers differ. The peer's port decides
+ * only between such connections, because 7.88 reports that of the URL instead of a proxy's. */
+static struct http_conn *find_by_ends(const struct http_client *c, const struct http_ends *ends)
+{
+	struct http_conn *conn, *found = NULL;
+	unsigned n = 0;
+
+	SLIST_FOREACH(conn, &c->conns, link)
+	{
+		if (!has_ends(conn, ends))
+			continue;
+		if (conn->peer_port == ends->peer_port)
+			return conn;
+		found = conn;
+		n++;
+	}
+	return n == 1 ? found : NULL;
+}
+
+static struct http_conn *find(const struct http_client *c, uint64_t id)
 {
 	struct http_conn *conn;
 
-	if (port == 0)
+	if (id == 0)
 		return NULL;
 	SLIST_FOREACH(conn, &c->conns, link)
-	{
-		if (conn->port == 0)
-			conn->port = socket_port(conn->fd);
-		if (conn->port == port)
-			return conn;
-	}
+	if (conn->id == id)
+		return conn;
 	return NULL;
 }
 
@@ -108,6 +139,7 @@ void http_conns_open(struct http_client *c, curl_socket_t fd)
 	if (!conn)
 		return;
 	conn->fd = fd;
+	conn->id = ++c->last_conn_id;
 	conn->opened_us = clock_mono_us();
 	SLIST_INSERT_HEAD(&c->conns, conn, link);
 }
@@ -157,9 +189,9 @@ void http_conns_repeated(struct http_request *r)
 		r->refused = true;
 }
 
-enum http_admission http_conns_admit(struct http_request *r, int port)
+enum http_admission http_conns_admit(struct http_request *r, const struct http_ends *ends)
 {
-	struct http_conn *conn = find(r->client, port);
+	struct http_conn *conn = find_by_ends(r->client, ends);
 
 	r->multiplexed = r->http2;
 	if (!conn)
@@ -168,7 +200,7 @@ enum http_admission http_conns_admit(struct http_request *r, int port)
 		return HTTP_HUNG_UP;
 	if (r->http2 && (conn->state == CONN_TRIED || is_draining(conn)))
 		return HTTP_HELD;
-	r->port = port;
+	r->conn_id = conn->id;
 	r->multiplexed = r->http2 && !conn->http1;
 	r->opened = !conn->used;
 	r->connected = r->opened && has_connected(r);
@@ -183,7 +215,7 @@ enum http_admission http_conns_admit(struct http_request *r, int port)
 
 void http_conns_speaks_http1(const struct http_request *r)
 {
-	struct http_conn *conn = r->opened ? find(r->client, r->port) : NULL;
+	struct http_conn *conn = r->opened ? find(r->client, r->conn_id) : NULL;
 
 	if (conn)
 		conn->http1 = true;
@@ -191,7 +223,7 @@ void http_conns_speaks_http1(const struct http_request *r)
 
 void http_conns_settled(struct http_request *r)
 {
-	struct http_conn *conn = r->proves ? find(r->client, r->port) : NULL;
+	struct http_conn *conn = r->proves ? find(r->client, r->conn_id) : NULL;
 
 	if (!r->proves)
 		return;
@@ -203,7 +235,7 @@ void http_conns_settled(struct http_request *r)
 
 void http_conns_left(struct http_request *r)
 {
-	struct http_conn *conn = r->counted ? find(r->client, r->port) : NULL;
+	struct http_conn *conn = r->counted ? find(r->client, r->conn_id) : NULL;
 
 	http_conns_settled(r);
 	r->counted = false;
@@ -227,12 +259,12 @@ void http_conns_enough(struct http_client *c)
 
 /* The server did not process later streams of that connection. If it sends two GOAWAYs, the
  * first may carry the highest number. */
-static void go_away(struct http_client *c, int port, uint32_t last_stream)
+static void go_away(struct http_client *c, uint64_t conn_id, uint32_t last_stream)
 {
 	struct http_request *r;
 
 	TAILQ_FOREACH(r, &c->active, link)
-	if (r->port == port && r->stream > last_stream)
+	if (conn_id && r->conn_id == conn_id && r->stream > last_stream)
 		r->refused = true;
 }
 
@@ -269,7 +301,7 @@ int http_conns_hear(CURL *easy, curl_infotype type, char *data, size_t n, void *
 		(void)number_after(text, SLICE_LIT("[HTTP/2] ["), &r->stream);
 	else if (number_after(text, SLICE_LIT("ved GOAWAY, error="), &last) &&
 	         number_after(text, SLICE_LIT(", last_stream="), &last))
-		go_away(r->client, r->port, last);
+		go_away(r->client, r->conn_id, last);
 	return 0;
 }
 

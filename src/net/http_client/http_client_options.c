@@ -43,9 +43,9 @@ int http_options_global(void)
 static int before_sending(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
 {
 	struct http_request *r = arg;
-	enum http_admission admission = r->begun == 0 ? http_conns_admit(r, local_port) : HTTP_ADMITTED;
+	struct http_ends ends = {local_ip, peer_ip, local_port, peer_port};
+	enum http_admission admission = r->begun == 0 ? http_conns_admit(r, &ends) : HTTP_ADMITTED;
 
-	(void)peer_ip, (void)local_ip, (void)peer_port;
 	r->held = admission == HTTP_HELD;
 	r->hung_up = admission == HTTP_HUNG_UP;
 	if (r->held || r->hung_up)

@@ -44,9 +44,9 @@ struct http_request {
 	/* Used by http_client_conns.c. */
 	/* Taken back before it was sent, because the kept connection was unusable */
 	bool hung_up;
-	bool opened;    /* it was the first request on its connection */
-	bool connected; /* likewise, and libcurl opened the connection for it */
-	int port;       /* our port of its connection; 0: not known */
+	bool opened;      /* it was the first request on its connection */
+	bool connected;   /* likewise, and libcurl opened the connection for it */
+	uint64_t conn_id; /* its connection; 0: not known */
 	/* With HTTP/2 only: */
 	bool http2;
 	/* Taken back before it was sent, because its connection has not answered yet */
@@ -125,6 +125,7 @@ struct http_client {
 	struct loop_timer *hold_timer;
 	bool held_may_go;
 	struct http_conn_list conns;
+	uint64_t last_conn_id;
 	struct http_socket_list watched, spare;
 };
 
@@ -148,7 +149,12 @@ enum http_admission {
 	HTTP_HELD,    /* wait: the connection has not answered its first request yet */
 	HTTP_HUNG_UP, /* use another connection: the peer has closed this kept one, or sent something unasked */
 };
-enum http_admission http_conns_admit(struct http_request *r, int local_port);
+/* Both ends of a connection, as libcurl reports them. */
+struct http_ends {
+	const char *local_ip, *peer_ip;
+	int local_port, peer_port;
+};
+enum http_admission http_conns_admit(struct http_request *r, const struct http_ends *ends);
 /* Call when libcurl is about to send an admitted request again. */
 void http_conns_repeated(struct http_request *r);
 /* Registers a socket that libcurl opened; libcurl closes it with http_conns_close(). */
