@@ -109,11 +109,9 @@ static bool say_missing_id(struct google_message *m, const struct finding *f)
 /* A member that GA4 does not know: its parser gives up there. The finding's field is the member's own path. */
 static bool say_unknown_member(struct google_message *m, const struct finding *f)
 {
-	static const char ours[] = "GA4 knows no "; /* begins the message of ga4/validate*.c for an unknown member,
-	                                               and no other message */
 	const char *dot = strrchr(f->field, '.');
 
-	if (f->code != CODE_VALUE_INVALID || f->field[0] == '\0' || !strstr(f->message, ours))
+	if (f->code != CODE_VALUE_INVALID || f->sub != SUB_UNKNOWN_MEMBER)
 		return false;
 	m->path = NULL;
 	if (dot)

@@ -247,15 +247,14 @@ static bool judge_unknown(struct judge *j, const struct json_node *node)
 	if (tier_is_off(j, TIER_E))
 		return true;
 	if (node == j->root[ROOT_PARAMS])
-		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
-		               "GA4 knows no member 'params' here: it stands in an event, or beside name");
+		return finding_unknown(j, node,
+		                       "GA4 knows no member 'params' here: it stands in an event, or beside name");
 	if (name_index_find(&j->rules->param, key) >= 0)
 		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
 		               "%s is an event parameter: it belongs into params%s", quoted(name, key),
 		               j->shape == SHAPE_PAYLOAD ? " of an event" : "");
-	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
-	               "GA4 knows no member %s here and would refuse the whole request%s", quoted(name, key),
-	               did_you_mean(hint, &j->rules->root, key));
+	return finding_unknown(j, node, "GA4 knows no member %s here and would refuse the whole request%s",
+	                       quoted(name, key), did_you_mean(hint, &j->rules->root, key));
 }
 
 static bool judge_event_object(struct judge *j, const struct json_node *node)

@@ -516,11 +516,11 @@ static bool judge_stranger(struct judge *j, const struct json_node *node)
 	char name[QUOTED_MAX], hint[QUOTED_MAX];
 	struct slice key = json_key(j->doc, node);
 
-	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
-	               "an event has name, params and timestamp_micros; GA4 knows no %s in it%s", quoted(name, key),
-	               name_index_find(&j->rules->param, key) >= 0
-	                       ? ": it belongs into params"
-	                       : did_you_mean_one_of(hint, known, ARRAY_LEN(known), key));
+	return finding_unknown(j, node, "an event has name, params and timestamp_micros; GA4 knows no %s in it%s",
+	                       quoted(name, key),
+	                       name_index_find(&j->rules->param, key) >= 0
+	                               ? ": it belongs into params"
+	                               : did_you_mean_one_of(hint, known, ARRAY_LEN(known), key));
 }
 
 static bool judge_event_member(struct judge *j, struct judged_event *e, const struct json_node *node)

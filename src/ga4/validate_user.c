@@ -18,9 +18,8 @@ static bool judge_stranger(struct judge *j, const struct json_node *node, const 
 	char name[QUOTED_MAX], hint[QUOTED_MAX];
 	struct slice key = json_key(j->doc, node);
 
-	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
-	               "GA4 knows no member %s here and would refuse the whole request%s", quoted(name, key),
-	               did_you_mean(hint, known, key));
+	return finding_unknown(j, node, "GA4 knows no member %s here and would refuse the whole request%s",
+	                       quoted(name, key), did_you_mean(hint, known, key));
 }
 
 /* ---- user_properties ---- */
@@ -86,9 +85,8 @@ static bool judge_property_member(struct judge *j, const struct json_node *prope
 	}
 	if (slice_eq(key, SLICE_LIT("timestamp_micros")))
 		return judge_property_time(j, property, node);
-	return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node),
-	               "a user property has value and timestamp_micros; GA4 knows no %s in it%s", quoted(name, key),
-	               did_you_mean_one_of(hint, known, ARRAY_LEN(known), key));
+	return finding_unknown(j, node, "a user property has value and timestamp_micros; GA4 knows no %s in it%s",
+	                       quoted(name, key), did_you_mean_one_of(hint, known, ARRAY_LEN(known), key));
 }
 
 static bool judge_property(struct judge *j, const struct json_node *node)

@@ -30,6 +30,12 @@ const char *code_name(enum code code);
 /* The same line may succeed later. */
 bool code_is_retryable(enum code code);
 
+/* Which rule of a code, where an answer differs by it. */
+enum sub_code {
+	SUB_NONE,
+	SUB_UNKNOWN_MEMBER /* of VALUE_INVALID: GA4's parser finds no such field, and gives up there */
+};
+
 enum { VERDICT_FIELD_MAX = 256, VERDICT_MESSAGE_MAX = 384 };
 
 struct finding {
@@ -38,6 +44,7 @@ struct finding {
 	                                */
 	char message[VERDICT_MESSAGE_MAX]; /* what is wrong, the limit, the offending name; valid UTF-8; never a
 	                                      secret */
+	enum sub_code sub;
 };
 
 #endif

@@ -86,6 +86,7 @@ static bool refuse_number(struct judge *j)
 	const struct json_node *node = &j->doc->nodes[j->bad_number];
 
 	j->refusal->code = CODE_VALUE_INVALID;
+	j->refusal->sub = SUB_NONE;
 	write_place(j->refusal->field, j, AT(node));
 	snprintf(j->refusal->message, VERDICT_MESSAGE_MAX,
 	         "%s is too large for a double (about 1.8e308 at most): GA4 would refuse the whole request",
@@ -93,7 +94,8 @@ static bool refuse_number(struct judge *j)
 	return false;
 }
 
-bool finding(struct judge *j, enum tier tier, enum code code, struct place at, const char *fmt, ...)
+bool finding_sub(struct judge *j, enum tier tier, enum code code, enum sub_code sub, struct place at, const char *fmt,
+                 ...)
 {
 	bool refuse = tier != TIER_W || j->mode == VALIDATION_STRICT;
 	struct finding *f = refuse ? j->refusal : &j->scratch;
@@ -109,6 +111,7 @@ bool finding(struct judge *j, enum tier tier, enum code code, struct place at, c
 			return true;
 	}
 	f->code = code;
+	f->sub = sub;
 	write_place(f->field, j, at);
 	va_start(args, fmt);
 	write_message(f->message, fmt, args);

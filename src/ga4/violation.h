@@ -18,8 +18,12 @@ struct place {
 #define MISSING(n, name) ((struct place){(n), (name), true})
 
 /* A rule is broken. True: go on (not checked in this mode, or a warning); false: the line is refused. */
-bool finding(struct judge *j, enum tier tier, enum code code, struct place at, const char *fmt, ...)
-        PRINTF_LIKE(5, 6) MUST_CHECK;
+bool finding_sub(struct judge *j, enum tier tier, enum code code, enum sub_code sub, struct place at, const char *fmt,
+                 ...) PRINTF_LIKE(6, 7) MUST_CHECK;
+#define finding(j, tier, code, at, ...) finding_sub(j, tier, code, SUB_NONE, at, __VA_ARGS__)
+/* A member that GA4 does not know. */
+#define finding_unknown(j, node, ...)                                                                                \
+	finding_sub(j, TIER_E, CODE_VALUE_INVALID, SUB_UNKNOWN_MEMBER, AT(node), __VA_ARGS__)
 /* True when rules of that tier are not looked at in this mode. */
 static inline bool tier_is_off(const struct judge *j, enum tier tier)
 {

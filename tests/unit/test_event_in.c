@@ -577,7 +577,7 @@ static void carriage_return_is_space(void **state)
 static void replies(void **state)
 {
 	_cleanup_(buf_free) struct buf b = BUF_INIT(4096);
-	struct finding refusal = {CODE_QUEUE_FULL, "a\"b", "say \\ \xc3\xa9"};
+	struct finding refusal = {CODE_QUEUE_FULL, "a\"b", "say \\ \xc3\xa9", SUB_NONE};
 
 	(void)state;
 	assert_int_equal(reply_write_ok(&b, 4711, 1, false, (struct slice){NULL, 0}), 0);
@@ -599,7 +599,7 @@ static void replies(void **state)
 static void replies_fit_or_fail_whole(void **state)
 {
 	static const char ok[] = "{\"ok\":true,\"id\":7,\"count\":1}\n";
-	struct finding refusal = {CODE_VALUE_INVALID, "f", "m"};
+	struct finding refusal = {CODE_VALUE_INVALID, "f", "m", SUB_NONE};
 	_cleanup_(buf_free) struct buf exact = BUF_INIT(sizeof(ok) - 1), small = BUF_INIT(sizeof(ok) - 2);
 
 	(void)state;
