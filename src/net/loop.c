@@ -37,6 +37,7 @@ struct loop {
 	int64_t work_since_us; /* start of this turn's first callback; 0: none ran yet */
 	struct thread_time work_since;
 	struct loop_stats stats;
+	uint64_t turn;
 	bool again, stopped;
 };
 
@@ -142,6 +143,7 @@ int loop_turn(struct loop *loop, bool block)
 	if (!block || loop->again)
 		flags |= EVLOOP_NONBLOCK;
 	loop->again = false;
+	loop->turn++;
 	loop->work_since_us = 0;
 	if (event_base_loop(loop->base, flags) < 0)
 		return -EIO;
@@ -166,6 +168,11 @@ int loop_run(struct loop *loop)
 void loop_stop(struct loop *loop)
 {
 	loop->stopped = true;
+}
+
+uint64_t loop_turn_number(const struct loop *loop)
+{
+	return loop->turn;
 }
 
 void loop_again(struct loop *loop)

@@ -27,6 +27,8 @@ int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 /* Runs one turn; block: wait for the next event. */
 int loop_turn(struct loop *loop, bool block) MUST_CHECK;
+/* Which turn this is, for what is counted per turn. */
+uint64_t loop_turn_number(const struct loop *loop);
 /* Makes the next turn start without waiting for an event. */
 void loop_again(struct loop *loop);
 /* Calls fn(p) after this turn's tail. */

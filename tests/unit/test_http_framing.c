@@ -46,6 +46,10 @@ static const struct framing good[] = {
 
 static const struct framing refused[] = {
         {"no version", "GET /\r\n"},
+        {"no method", " / HTTP/1.1\r\n"},
+        {"no target", "GET  HTTP/1.1\r\n"},
+        {"a method that is no token", "G@T / HTTP/1.1\r\n"},
+        {"a colon in the method", "GET: / HTTP/1.1\r\n"},
         {"another version", "GET / HTTP/2.0\r\n"},
         {"two blanks", "GET  / HTTP/1.1\r\n"},
         {"a tab", "GET\t/ HTTP/1.1\r\n"},

@@ -143,7 +143,8 @@ void http_conn_settle(struct http_conn *c)
 		linger(c);
 	}
 	/* What is watched while a request waits for its answer stays so until the client writes more. */
-	if (!c->eof && ((!c->exchange && written && c->rest.len == 0) || (c->exchange && (c->interest & LOOP_READ))))
+	if (!c->eof && !c->is_unread &&
+	    ((!c->exchange && written && c->rest.len == 0) || (c->exchange && (c->interest & LOOP_READ))))
 		interest |= LOOP_READ;
 	if (interest != c->interest) {
 		c->interest = interest;

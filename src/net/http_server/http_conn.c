@@ -8,7 +8,10 @@
 #include "base/fd.h"
 #include "net/http_server/http_server_private.h"
 
-enum { KEPT = 4096 /* bytes of buffer that a connection keeps for its next request */ };
+enum {
+	KEPT = 4096,   /* bytes of buffer that a connection keeps for its next request */
+	READ_US = 1000 /* time budget per turn for reading and parsing, of all connections */
+};
 
 static void account(struct http_conn *c)
 {
@@ -31,6 +34,13 @@ static void conn_free(void *p)
 	free(c);
 }
 
+static void leave_line(struct http_conn *c)
+{
+	if (c->is_unread)
+		TAILQ_REMOVE(&c->server->unread, c, by_turn);
+	c->is_unread = false;
+}
+
 /* One whose request waits for its answer is closed after that: the answer's owner still refers to it. */
 void http_conn_close(struct http_conn *c)
 {
@@ -40,6 +50,7 @@ void http_conn_close(struct http_conn *c)
 	if (c->gone || c->exchange)
 		return;
 	c->gone = true;
+	leave_line(c);
 	TAILQ_REMOVE(&s->conns, c, link);
 	s->n_conns--;
 	s->partial -= c->accounted;
@@ -208,6 +219,49 @@ static void conn_read(struct http_conn *c)
 	account(c);
 }
 
+/* False: this turn's time is used up. */
+static bool read_in_turn(struct http_conn *c)
+{
+	struct http_server *s = c->server;
+	int64_t began_us;
+
+	if (s->turn != loop_turn_number(s->loop))
+		s->read_us = 0;
+	s->turn = loop_turn_number(s->loop);
+	if (s->read_us >= READ_US)
+		return false;
+	began_us = clock_mono_us();
+	conn_read(c);
+	s->read_us += clock_mono_us() - began_us;
+	return true;
+}
+
+/* However many clients write at once, the event socket waits for a few of them. Those that wait are read in the order
+ * in which they came. */
+static void read_or_wait(struct http_conn *c)
+{
+	struct http_server *s = c->server;
+
+	if (TAILQ_EMPTY(&s->unread) && read_in_turn(c))
+		return;
+	TAILQ_INSERT_TAIL(&s->unread, c, by_turn);
+	c->is_unread = true;
+	loop_timer_set(s->read, 0);
+}
+
+void http_conn_read_waiting(struct http_server *s)
+{
+	struct http_conn *c;
+
+	while ((c = TAILQ_FIRST(&s->unread)) && read_in_turn(c)) {
+		leave_line(c);
+		http_server_trim(s);
+		http_conn_settle(c);
+	}
+	if (c)
+		loop_timer_set(s->read, 0);
+}
+
 static void on_ready(void *arg, int fd UNUSED, unsigned ready)
 {
 	struct http_conn *c = arg;
@@ -220,8 +274,8 @@ static void on_ready(void *arg, int fd UNUSED, unsigned ready)
 		loop_watch_set(c->watch, c->interest);
 		return;
 	}
-	if (!c->gone && (ready & LOOP_READ))
-		conn_read(c);
+	if (!c->gone && (ready & LOOP_READ) && !c->is_unread)
+		read_or_wait(c);
 	http_server_trim(c->server);
 	http_conn_settle(c);
 }

@@ -156,6 +156,11 @@ static void on_serve(void *arg)
 		loop_timer_set(s->serve, 0);
 }
 
+static void on_read(void *arg)
+{
+	http_conn_read_waiting(arg);
+}
+
 static void on_resume(void *arg)
 {
 	struct http_server *s = arg;
@@ -190,8 +195,9 @@ static int start(struct http_server *s, const struct http_server_config *config,
 	s->sweep = loop_timer_new(s->loop, on_sweep, s);
 	s->resume = loop_timer_new(s->loop, on_resume, s);
 	s->serve = loop_timer_new(s->loop, on_serve, s);
+	s->read = loop_timer_new(s->loop, on_read, s);
 	s->watch = loop_watch_new(s->loop, s->bound.fd, LOOP_READ, on_connect, s);
-	if (!s->chunk || !s->accept_timer || !s->sweep || !s->resume || !s->serve || !s->watch)
+	if (!s->chunk || !s->accept_timer || !s->sweep || !s->resume || !s->serve || !s->read || !s->watch)
 		return err_set(err, -ENOMEM, "no memory for the HTTP server");
 	loop_timer_set(s->sweep, s->timeout_us / 4 + 1);
 	return 0;
@@ -215,6 +221,7 @@ int http_server_open(struct http_server **ret, struct loop *loop, const struct h
 	s->max_body = config->max_body;
 	s->max_partial = config->max_partial ? config->max_partial : SIZE_MAX;
 	TAILQ_INIT(&s->conns);
+	TAILQ_INIT(&s->unread);
 	STAILQ_INIT(&s->waiting);
 	r = start(s, config, err);
 	if (r < 0) {
@@ -247,6 +254,7 @@ struct http_server *http_server_free(struct http_server *s)
 	loop_timer_free(s->sweep);
 	loop_timer_free(s->resume);
 	loop_timer_free(s->serve);
+	loop_timer_free(s->read);
 	free(s->chunk);
 	free(s);
 	return NULL;

@@ -83,16 +83,26 @@ static void end_request_line(struct http_framing *f)
 	go(f, LINE_LF);
 }
 
+static const char *line_problem(const struct http_framing *f, char c)
+{
+	if (c == '\n')
+		return "a line that ends without CR";
+	if (is_control(c) || c == '\t')
+		return "a control character in the request line";
+	if (c == ' ' && (f->n == 0 || f->value[VERSION_LENGTH - 1] == ' '))
+		return "a request line that lacks a word";
+	return f->spaces == 0 && c != ' ' && !is_token(c) ? "a method that is none" : NULL;
+}
+
 static void on_line_byte(struct http_framing *f, char c)
 {
 	if (c == '\r') {
 		end_request_line(f);
 		return;
 	}
-	if (is_control(c) || c == '\t') {
-		fail(f, c == '\n' ? "a line that ends without CR" : "a control character in the request line");
+	f->problem = line_problem(f, c);
+	if (f->problem)
 		return;
-	}
 	if (c == ' ')
 		f->spaces++;
 	else if (f->spaces == 0 && f->n < sizeof(f->name) - 1)

@@ -23,6 +23,7 @@ STAILQ_HEAD(http_exchange_queue, http_exchange);
 
 struct http_conn {
 	TAILQ_ENTRY(http_conn) link;
+	TAILQ_ENTRY(http_conn) by_turn; /* server->unread, while is_unread */
 	struct http_server *server;
 	struct loop_watch *watch;
 	int fd;
@@ -39,6 +40,7 @@ struct http_conn {
 	int64_t since_us;
 	struct http_exchange *exchange; /* waits for its answer */
 	bool is_reading : 1;            /* http_conn_feed() runs */
+	bool is_unread : 1;             /* has input, and waits for a turn that has time for it */
 	bool eof : 1;                   /* the client has shut down its sending side */
 	bool dead : 1;                  /* a write failed */
 	bool last : 1;                  /* no further request is taken */
@@ -50,13 +52,15 @@ TAILQ_HEAD(http_conn_list, http_conn);
 struct http_server {
 	struct loop *loop;
 	struct loop_watch *watch;
-	struct loop_timer *accept_timer, *sweep, *resume, *serve;
+	struct loop_timer *accept_timer, *sweep, *resume, *serve, *read;
 	struct bound bound;
 	http_handler_fn *handler;
 	void *arg;
-	struct http_conn_list conns;
+	struct http_conn_list conns, unread;
 	struct http_exchange_queue waiting; /* requests that the handler has not seen */
 	unsigned n_conns, max_connections;
+	uint64_t turn;   /* of the loop, when the last bytes were read … */
+	int64_t read_us; /* … and how long that took in this turn */
 	size_t max_head, max_body;
 	size_t partial, max_partial; /* bytes of incomplete requests on all connections */
 	int64_t timeout_us;
@@ -72,6 +76,8 @@ void http_server_trim(struct http_server *s);
 /* http_conn.c */
 struct http_conn *http_conn_new(struct http_server *s, int fd, const struct peer *peer, const char *address);
 void http_conn_close(struct http_conn *c);
+/* Reads from those that had to wait, as far as this turn has time for it. */
+void http_conn_read_waiting(struct http_server *s);
 /* Passes a whole request to the handler. */
 void http_conn_serve(struct http_exchange *x);
 /* Reads what was left when a request had to wait for its answer. */

@@ -60,6 +60,7 @@ DOOR_FLOODS = {  # the same, to the HTTP door
     "fat debug payloads": request("POST", "/debug/mp/collect", payload("x" * 40, 1000, user_id="u" * 200).encode()) * 10,
     "fat bodies": request("POST", "/nowhere", b"x" * (SIZE // 8)),
     "tiny chunks": b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 40_000 + b"0\r\n\r\n",
+    "long trailers": b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * 40_000 + b"\r\n",
     "deaf": request("GET", "/metrics") * 100,
 }
 FLOODS.update(DOOR_FLOODS)
