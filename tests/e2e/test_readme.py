@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,11 @@ def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
 
 
+def source_of(language):
+    """The example: what else is written in that language keeps its connection."""
+    return next(block for block in blocks(language) if "class Relay" not in block)
+
+
 def run(args, **more):
     done = subprocess.run(args, capture_output=True, timeout=240, check=False, **more)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
@@ -77,29 +83,146 @@ LANGUAGES = {
     "python": ("/usr/bin/python3", "refund.py", [["/usr/bin/python3", "refund.py"]]),
     "javascript": ("node", "refund.js", [["node", "refund.js"]]),
     "ruby": ("ruby", "refund.rb", [["ruby", "refund.rb"]]),
-    "go": ("go", "refund.go", [["go", "run", "refund.go"]]),
-    "java": ("java", "Refund.java", [["java", "Refund.java"]]),
+    "go": ("go", "refund.go", [["go", "build", "-o", "refund", "refund.go"], ["./refund"]]),
+    "java": ("javac", "Refund.java", [["javac", "Refund.java"], ["java", "Refund"]]),
     "perl": ("perl", "refund.pl", [["perl", "refund.pl"]]),
     "c": ("cc", "refund.c", [["cc", "-Wall", "-Wextra", "-Werror", "-o", "refund", "refund.c"], ["./refund"]]),
     "sh": ("nc", "refund.sh", [["sh", "refund.sh"]]),
 }
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_one_liner(language, sandbox, tmp_path):
+def example(language, path, directory):
+    """Runs it with that socket: what it wrote to its output and its error output, and how long that took."""
     tool, name, commands = LANGUAGES[language]
-    (source,) = blocks(language)
+    source = source_of(language)
     assert "/run/ga4relay.sock" in source
     if not shutil.which(tool):
+        warnings.warn(f"{tool} IS MISSING: README's example in {language} was not run")
         pytest.skip(f"{tool} is not installed")
-    (tmp_path / name).write_text(source.replace("/run/ga4relay.sock", str(sandbox.socket)), encoding="utf-8")
+    (directory / name).write_text(source.replace("/run/ga4relay.sock", str(path)), encoding="utf-8")
+    env = {**os.environ, "GOCACHE": str(Path(tempfile.gettempdir()) / "ga4relay-readme-gocache"), "GOFLAGS": "-mod=mod"}
+    for command in commands[:-1]:
+        run(command, cwd=directory, env=env)
+    began = time.monotonic()
+    done = subprocess.run(commands[-1], cwd=directory, env=env, capture_output=True, timeout=240, check=False, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr, time.monotonic() - began
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_one_liner(language, sandbox, tmp_path):
     before = sandbox.arrived()
-    env = {**os.environ, "GOCACHE": str(tmp_path / "gocache"), "GOFLAGS": "-mod=mod"}
-    for command in commands:
-        out = run(command, cwd=tmp_path, env=env)
-    reply = json.loads(out)
+    reply = json.loads(example(language, sandbox.socket, tmp_path)[0])
     assert reply["ok"] is True and reply["count"] == 1
     wait_until("its delivery", lambda: sandbox.arrived() > before)
+
+
+# ---- the relay is away, refuses, stalls, restarts ----
+
+class Stand(threading.Thread):
+    """In the relay's place: takes each connection's line and, after `late` seconds, answers it, or closes, or does neither."""
+
+    def __init__(self, path, answer):
+        super().__init__(daemon=True)
+        self.listening, self.answer, self.kept = socket.socket(socket.AF_UNIX), answer, []
+        self.listening.bind(str(path))
+        self.listening.listen(8)
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                s, _ = self.listening.accept()
+            except OSError:
+                return
+            self.kept.append(s)
+            if self.answer is None:
+                continue  # stalls: the line stays where it is
+            if self.answer:
+                s.makefile("rb").readline()
+                s.sendall(self.answer)
+            self.kept.remove(s)
+            s.close()
+
+    def end(self):
+        self.listening.shutdown(socket.SHUT_RDWR)
+        self.listening.close()
+        for s in self.kept:
+            s.close()
+
+
+REFUSED = b'{"ok":false,"code":"NAME_RESERVED","field":"name","message":"no","retry":false}\n'
+
+
+@pytest.mark.parametrize("relay_is", ["away", "refused", "refusing", "stalled", "restarting"])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_one_liner_without_its_relay(language, relay_is, tmp_path):
+    """It goes on within its time limit: its exit status is 0, and it has said what the matter is."""
+    with tempfile.TemporaryDirectory(prefix="ga4-") as name:
+        path = Path(name) / "ga4relay.sock"
+        stand = None
+        if relay_is == "refused":  # its file is there, and nobody listens
+            socket.socket(socket.AF_UNIX).bind(str(path))
+        elif relay_is != "away":
+            stand = Stand(path, {"refusing": REFUSED, "stalled": None, "restarting": b""}[relay_is])
+        out, err, took = example(language, path, tmp_path)
+        if stand:
+            stand.end()
+    assert took < 30, took
+    if relay_is == "refusing":
+        assert json.loads(out) == json.loads(REFUSED)
+    else:
+        assert '"ok":true' not in out
+        assert relay_is == "restarting" or "ga4relay" in err + out or language == "sh", (out, err)
+
+
+class Restarting(threading.Thread):
+    """Answers the first line of a connection and closes the first one; the second one stalls after that."""
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self.path, self.seen, self.kept = path, [], []
+        self.listening = socket.socket(socket.AF_UNIX)
+        self.listening.bind(str(path))
+        self.listening.listen(8)
+        self.start()
+
+    def run(self):
+        for n in range(3):
+            s, _ = self.listening.accept()
+            file = s.makefile("rwb")
+            self.seen.append(json.loads(file.readline())["dedup_key"])
+            file.write(b'{"ok":true,"id":%d,"count":1}\n' % n)
+            file.flush()
+            if n == 0:
+                file.close()
+                s.close()
+            self.kept.append((s, file))
+
+
+def test_a_kept_connection_is_made_again(tmp_path):
+    """After a restart and after a time-out; and where nobody is there, the application goes on."""
+    (kept,) = [block for block in blocks("python") if "class Relay" in block]
+    names = {"json": json, "socket": socket}
+    exec(kept, names)  # noqa: S102 - it is ours
+    with tempfile.TemporaryDirectory(prefix="ga4-") as name:
+        path = Path(name) / "ga4relay.sock"
+        relay = names["Relay"](str(path))
+        assert relay.send({"dedup_key": "0"}) == {"ok": False, "retry": True}
+        there = Restarting(path)
+        assert [relay.send({"dedup_key": str(i)})["id"] for i in range(3)] == [0, 1, 2]
+        assert there.seen == ["0", "1", "2"]
+
+
+def test_a_kept_connection_of_the_real_relay(sandbox):
+    (kept,) = [block for block in blocks("python") if "class Relay" in block]
+    names = {"json": json, "socket": socket}
+    exec(kept, names)  # noqa: S102 - it is ours
+    relay = names["Relay"](str(sandbox.socket))
+    event = {"client_id": "1.2", "name": "login", "params": {}}
+    first = relay.send({**event, "dedup_key": "kept-1"})["id"]
+    relay.file.close()
+    assert relay.send({**event, "dedup_key": "kept-1"}) == {**relay.send({**event, "dedup_key": "kept-1"}), "id": first}
 
 
 def test_readme_names_every_language():
