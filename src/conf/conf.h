@@ -67,6 +67,7 @@ struct conf {
 		bool http2;
 		int64_t connect_timeout_us, timeout_us, retry_min_us, retry_max_us, max_age_us;
 		enum conf_ambiguous ambiguous;
+		int64_t refuse_after_us;
 		int64_t drain_timeout_us;
 		char *proxy, *ca_file;
 		bool allow_plaintext;

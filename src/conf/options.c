@@ -139,6 +139,8 @@ static const struct conf_option_info rows[] = {
         {WORD("delivery.ambiguous", "retry", ambiguous_words), MEMBER(delivery.ambiguous), RELOADABLE,
          AMBIGUOUS_RANGE,
          HELP("a request that died after its body was written: retry it, or park it as a dead letter")},
+        {DURATION("delivery.refuse_after", "1m"), MEMBER(delivery.refuse_after_us), RELOADABLE, BETWEEN("0", "1d"),
+         HELP("an event that is refused alone is dead after three refusals spread over so long; 0s: after one")},
         {DURATION("delivery.drain_timeout", "10s"), MEMBER(delivery.drain_timeout_us), RELOADABLE,
          BETWEEN("0", "10m"), HELP("how long a shutdown waits for requests in flight")},
         {NAMED("delivery.proxy", "URL", ""), .how.type = OPTION_PROXY, MEMBER(delivery.proxy), RELOADABLE,

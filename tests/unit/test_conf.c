@@ -158,6 +158,7 @@ static void defaults_are_the_specification_s(void **state)
 	assert_true(c->delivery.max_age_us == 72 * US_PER_H);
 	assert_int_equal(c->delivery.ambiguous, AMBIGUOUS_RETRY);
 	assert_true(c->delivery.drain_timeout_us == 10 * US_PER_S);
+	assert_true(c->delivery.refuse_after_us == US_PER_MIN);
 	assert_string_equal(c->delivery.proxy, "");
 	assert_string_equal(c->delivery.ca_file, "");
 	assert_false(c->delivery.allow_plaintext);
