@@ -20,7 +20,7 @@ void batch_unlist(struct batch *b)
 		TAILQ_REMOVE(&q->again, b, link);
 		break;
 	case BATCH_PARKED:
-		heap_remove(&q->parked, &b->by_time);
+		heap_remove(&q->parked[b->suspect], &b->by_time);
 		q->n_parked -= b->n;
 		break;
 	case BATCH_IN_FLIGHT:
@@ -57,7 +57,7 @@ static void insert_again(struct stream_queue *q, struct batch *b)
 void batch_again(struct batch *b)
 {
 	batch_unlist(b);
-	b->suspect = b->past.failed;
+	b->suspect = batch_past_is_suspect(&b->past);
 	b->state = BATCH_AGAIN;
 	set_events(b, EVENT_BATCHED);
 	insert_again(b->queue, b);
@@ -78,14 +78,14 @@ static void evict(struct batch *b, int64_t until_us)
 static void insert_parked(struct batch *b, int64_t until_us)
 {
 	b->not_before_us = until_us;
-	heap_insert(&b->queue->parked, &b->by_time, until_us < 0 ? 0 : (uint64_t)until_us);
+	heap_insert(&b->queue->parked[b->suspect], &b->by_time, until_us < 0 ? 0 : (uint64_t)until_us);
 }
 
 void batch_park(struct batch *b, int64_t until_us)
 {
 	struct stream_queue *q = b->queue;
 	batch_unlist(b);
-	b->suspect = true;
+	b->suspect = batch_past_is_suspect(&b->past);
 	if (q->n_parked + b->n > QUEUE_PARKED_EVENTS) {
 		evict(b, until_us);
 		return;
@@ -99,6 +99,7 @@ void batch_park(struct batch *b, int64_t until_us)
 void batch_drop_event(struct batch *b, unsigned i)
 {
 	struct queued_event *e = b->events[i];
+	cut_leave(b); /* it may have been the culprit */
 	e->batch = NULL;
 	e->state = EVENT_TAKEN;
 	if (b->state == BATCH_PARKED)
@@ -113,6 +114,7 @@ void batch_drop_event(struct batch *b, unsigned i)
 void batch_free(struct batch *b)
 {
 	batch_unlist(b);
+	cut_leave(b);
 	free(b);
 }
 
@@ -123,7 +125,21 @@ void batch_abandon(struct batch *b)
 		b->events[i]->batch = NULL;
 		queued_event_release(b->events[i]);
 	}
+	cut_leave(b);
 	free(b);
+}
+
+struct batch *queue_first_parked(const struct stream_queue *q)
+{
+	struct batch *a = queue_first_parked_of(q, false), *b = queue_first_parked_of(q, true);
+	return !b || (a && a->not_before_us <= b->not_before_us) ? a : b;
+}
+
+static void forget(struct batch *b)
+{
+	b->past = (struct batch_past){0};
+	b->suspect = false;
+	cut_leave(b);
 }
 
 /* Those that end later than until_us end then. */
@@ -132,13 +148,13 @@ static void end_backoffs(struct stream_queue *q, int64_t until_us, bool forget_p
 	struct batch_list parked = TAILQ_HEAD_INITIALIZER(parked);
 	struct batch *b;
 	while ((b = queue_first_parked(q)) != NULL) {
-		heap_remove(&q->parked, &b->by_time);
+		heap_remove(&q->parked[b->suspect], &b->by_time);
 		TAILQ_INSERT_TAIL(&parked, b, link);
 	}
 	while ((b = TAILQ_FIRST(&parked)) != NULL) {
 		TAILQ_REMOVE(&parked, b, link);
 		if (forget_past)
-			b->past = (struct batch_past){0};
+			forget(b);
 		insert_parked(b, b->not_before_us < until_us ? b->not_before_us : until_us);
 	}
 }
@@ -152,9 +168,6 @@ void queue_forget_past(struct stream_queue *q)
 {
 	struct batch *b;
 	TAILQ_FOREACH(b, &q->again, link)
-	{
-		b->past = (struct batch_past){0};
-		b->suspect = false;
-	}
+	forget(b);
 	end_backoffs(q, 0, true);
 }

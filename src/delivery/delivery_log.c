@@ -79,9 +79,9 @@ static const char *say_duration(int64_t us, char buf[32])
 	return format_duration((us + unit / 2) / unit * unit, buf);
 }
 
-static void log_down(struct delivery *d, struct stream *s, enum outcome outcome)
+static void log_down(struct delivery *d, struct stream *s)
 {
-	bool wrong = outcome == OUTCOME_DESTINATION_WRONG;
+	bool wrong = s->destination.wrong;
 	enum log_level level = wrong ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING;
 	char wait[32];
 	say_duration(destination_wait_us(&s->destination, d->now.mono_us), wait);
@@ -93,7 +93,7 @@ static void log_down(struct delivery *d, struct stream *s, enum outcome outcome)
 	s->wrong_logged = wrong;
 }
 
-void log_destination(struct delivery *d, struct stream *s, enum destination_change change, enum outcome outcome)
+void log_destination(struct delivery *d, struct stream *s, enum destination_change change)
 {
 	char lasted[32];
 	if (*d->phase >= PHASE_ABORTING) /* what the relay itself cut off says nothing about the destination */
@@ -101,12 +101,12 @@ void log_destination(struct delivery *d, struct stream *s, enum destination_chan
 	switch (change) {
 	case CHANGE_DOWN:
 		s->down_since_wall_us = d->now.wall_us;
-		log_down(d, s, outcome);
+		log_down(d, s);
 		break;
 	case CHANGE_LONGER:
 		/* an episode that turns out to be a wrong configuration is logged once more, as an error */
-		if (outcome == OUTCOME_DESTINATION_WRONG && !s->wrong_logged)
-			log_down(d, s, outcome);
+		if (s->destination.wrong && !s->wrong_logged)
+			log_down(d, s);
 		break;
 	case CHANGE_UP:
 		log_info("destination %s: back after %s, %" PRIu64 " waited", s->name,

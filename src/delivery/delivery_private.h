@@ -73,6 +73,7 @@ struct delivery {
 	size_t n_streams;
 	struct stream *by_sid[STORE_STREAMS_MAX];
 	struct backoff backoff;
+	int64_t refuse_after_us;
 	unsigned max_per_stream; /* requests in flight of a stream, whatever its window says */
 	bool keep_delivered;     /* each batch's attempt is recorded apart */
 	/* delivery_request.c */
@@ -156,6 +157,6 @@ void tap_batch(const struct delivery *d, enum tap_what what, const struct batch 
 /* ---- delivery_log.c ---- */
 
 void log_batch(struct delivery *d, const struct batch *b, const struct attempt *a, enum outcome outcome);
-void log_destination(struct delivery *d, struct stream *s, enum destination_change change, enum outcome outcome);
+void log_destination(struct delivery *d, struct stream *s, enum destination_change change);
 
 #endif

@@ -71,12 +71,15 @@ void requests_give_back(struct delivery *d)
 
 /* ---- the end of one ---- */
 
-static void remember_error(struct stream *s, const struct attempt *a, enum outcome outcome)
+/* While the destination is down this stays the reason, whatever came of what was in flight. */
+static void remember_error(struct stream *s, const struct attempt *a, enum outcome outcome,
+                           enum destination_change change)
 {
+	bool up = s->destination.state == DESTINATION_UP;
+	if (outcome == OUTCOME_RETRY_NOW || (!up && change == CHANGE_NONE))
+		return;
 	if (outcome == OUTCOME_DELIVERED)
 		s->last_error[0] = '\0';
-	else if (outcome == OUTCOME_RETRY_NOW)
-		return;
 	else if (a->status != 0 && a->transport == TRANSPORT_OK && a->error[0])
 		snprintf(s->last_error, sizeof(s->last_error), "status %d: %s", a->status, a->error);
 	else if (a->status != 0)
@@ -94,20 +97,21 @@ static void count_request(struct delivery *d, const struct stream *s, const stru
 }
 
 static void settle_destination(struct delivery *d, struct stream *s, const struct request *r, const struct attempt *a,
-                               enum outcome outcome, bool others_succeed)
+                               enum outcome outcome, const struct destination_recent *recent)
 {
 	struct request_end end = {
 	        .seq = r->seq,
 	        .started_us = r->started_us,
 	        .now_us = d->now.mono_us,
 	        .outcome = outcome,
-	        .others_succeed = others_succeed,
-	        .no_connection = a->status == 0,
-	        .stale = a->transport == TRANSPORT_STALE,
-	        .retry_after_us = a->retry_after_us,
+	        .recent = *recent,
+	        .no_answer = a->status == 0,
+	        .bytes = r->body.len,
 	        .chance = outcome == OUTCOME_DELIVERED ? 0 : d->chance(), /* a system call */
 	};
-	log_destination(d, s, destination_settle(&s->destination, &d->backoff, &end), outcome);
+	enum destination_change change = destination_settle(&s->destination, &d->backoff, &end);
+	remember_error(s, a, outcome, change);
+	log_destination(d, s, change);
 }
 
 static void mark_attempt(struct batch *b, const struct attempt *a, bool failed)
@@ -120,18 +124,21 @@ static void mark_attempt(struct batch *b, const struct attempt *a, bool failed)
 }
 
 /* What the batch went through, for the decision about its next failure. */
-static void mark_past(const struct request *r, const struct destination_recent *recent, const struct attempt *a,
-                      enum outcome outcome)
+static void mark_past(const struct request *r, const struct request_facts *facts,
+                      const struct destination_recent *recent, const struct attempt *a, enum outcome outcome)
 {
 	struct stream *s = r->stream;
 	struct batch *b = r->batch;
+	if (outcome == OUTCOME_DELIVERED && batch_taken(b) && r->seq >= s->destination.first_seq)
+		destination_took_back_a_refusal(&s->destination, facts->now_us);
 	if (r->seq < s->destination.first_seq) {
 		b->past = (struct batch_past){0}; /* that was another endpoint */
 		return;
 	}
-	if (outcome == OUTCOME_DELIVERED || outcome == OUTCOME_RETRY_NOW || outcome == OUTCOME_SPLIT)
+	if (recent->meaning == MEANS_DELIVERED || recent->meaning == MEANS_STALE)
 		return;
-	batch_past_failed(&b->past, recent, a->status, r->delivery->now.mono_us);
+	struct batch_failure failure = destination_failure(&s->destination, &b->past, a, recent, facts);
+	batch_past_add(&b->past, &failure);
 	s->failed_last = b;
 	s->failed_envelope = b->envelope_hash;
 }
@@ -149,17 +156,24 @@ static void finish(struct request *r, const struct attempt *a)
 	struct delivery *d = r->delivery;
 	struct stream *s = r->stream;
 	struct batch *b = r->batch;
-	struct destination_recent recent = destination_recent(&s->destination, &b->past, r->started_us);
-	recent.park_ambiguous = s->park_ambiguous;
-	recent.batch_events = b->n;
-	enum outcome outcome = outcome_decide(a, &recent);
 	uncount_in_flight(r);
+	const struct request_facts facts = {
+	        .seq = r->seq,
+	        .started_us = r->started_us,
+	        .now_us = d->now.mono_us,
+	        .others_in_flight = s->in_flight,
+	        .events = b->n,
+	        .bytes = r->body.len,
+	};
+	struct destination_recent recent =
+	        destination_recent(&s->destination, &b->past, a, &facts, d->refuse_after_us);
+	recent.park_ambiguous = s->park_ambiguous;
+	enum outcome outcome = outcome_decide(a, &recent);
 	mark_attempt(b, a, outcome != OUTCOME_DELIVERED);
 	count_request(d, s, b, a, outcome);
-	remember_error(s, a, outcome);
-	mark_past(r, &recent, a, outcome);
+	mark_past(r, &facts, &recent, a, outcome);
 	outcome_apply(d, b, a, outcome);
-	settle_destination(d, s, r, a, outcome, recent.others_succeed);
+	settle_destination(d, s, r, a, outcome, &recent);
 	request_put(d, r);
 }
 
@@ -211,7 +225,7 @@ static void body_failed(struct delivery *d, struct batch *b, int error)
 		outcome_apply(d, b, &a, OUTCOME_DEAD_TOO_LARGE);
 		return;
 	}
-	if (error != -ENOBUFS || batch_bisect(b) < 0)
+	if (error != -ENOBUFS || batch_bisect(b, false, d->now.mono_us) < 0)
 		batch_park(b, d->now.mono_us + LOCAL_WAIT_US);
 }
 

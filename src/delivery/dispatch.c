@@ -7,7 +7,7 @@ enum {
 	/* … and all streams in one turn of the loop: 60 us each to write the body and as much to send it, during
 	 * which nothing else is served; and the first body is sent before the last one is written. */
 	STARTS_A_TURN = 16,
-	SUSPECTS_MAX = 8, /* requests of batches that failed before, at once */
+	SUSPECTS_MAX = 8, /* requests of suspects at once, while others are ready */
 };
 
 uint64_t dispatch_exposed(const struct delivery *d)
@@ -49,20 +49,24 @@ static struct batch *drop_expired(struct delivery *d, struct batch *b)
 	return NULL;
 }
 
-/* What may be picked now. A batch that failed before never takes every place, since it may be what makes requests
- * fail or hang; hence one more request may start when only such are in flight. */
+/* What may be picked now. Suspects never take every place, since they may be what makes requests fail or hang: a
+ * quarter of the window, three quarters when nothing else is ready, and one more request may start when only such are
+ * in flight. */
 static struct pick_choice choose(const struct delivery *d, const struct stream *s)
 {
 	unsigned slots = destination_slots(&s->destination, s->in_flight, d->now.mono_us);
-	unsigned suspects = s->queue.suspects_in_flight, half = s->destination.window.size / 2;
-	unsigned most = half < 1 ? 1 : half > SUSPECTS_MAX ? SUSPECTS_MAX : half;
+	unsigned suspects = s->queue.suspects_in_flight, window = s->destination.window.size;
+	unsigned few = window / 4 < 1 ? 1 : window / 4 > SUSPECTS_MAX ? SUSPECTS_MAX : window / 4;
+	unsigned most = window - window / 4;
 	bool up = s->destination.state == DESTINATION_UP;
 	struct pick_choice choice = {.failed_last = s->failed_last, .failed_envelope = s->failed_envelope};
 	if (s->in_flight >= d->max_per_stream)
 		return (struct pick_choice){0};
 	choice.probe = slots > 0 && !up;
+	choice.parts = slots > 0 && destination_wants_parts(&s->destination);
 	choice.clean = slots > 0 || (up && s->in_flight > 0 && suspects == s->in_flight);
-	choice.suspects = slots > 0 && suspects < most;
+	choice.suspects = slots > 0 && suspects < few;
+	choice.idle_suspects = slots > 0 && suspects < most;
 	/* nor does one envelope that hangs: one more request may start, for another */
 	choice.crowding = up ? requests_crowding(d, s) : 0;
 	return choice;
@@ -76,7 +80,7 @@ static unsigned start_of_stream(struct delivery *d, struct stream *s, unsigned m
 		return 0;
 	while (started < max && !settler_is_full(d->settler)) {
 		struct pick_choice choice = choose(d, s);
-		if (!choice.clean && !choice.suspects && !choice.probe && !choice.crowding)
+		if (!choice.clean && !choice.idle_suspects && !choice.probe && !choice.crowding)
 			break;
 		if (!s->queue.n_events ||
 		    !in_flight_mark_allows(&d->mark, dispatch_exposed(d) + LIMIT_EVENTS_PER_REQUEST))

@@ -5,6 +5,8 @@
 #include "delivery/delivery_private.h"
 #include "policy/retry_after.h"
 
+enum { FRESH_AFTER = 2 }; /* failures of a batch */
+
 bool attempt_is_ambiguous(const struct attempt *a)
 {
 	return !outcome_status_decides(a->status) && a->body_sent && a->transport != TRANSPORT_LOCAL;
@@ -54,13 +56,13 @@ static bool let_forgotten_go(struct delivery *d, struct batch *b)
 
 static void park(struct delivery *d, struct batch *b, const struct attempt *a)
 {
-	int64_t wait_us = backoff_wait_us(&d->backoff, ++b->past.waits, d->chance());
-	batch_park(b, d->now.mono_us + retry_after_obey(wait_us, a->retry_after_us));
+	int64_t wait_us = backoff_own_wait_us(&d->backoff, b->n == 1 ? b->past.alone : 0, d->chance());
+	batch_park(b, d->now.mono_us + retry_after_obey(wait_us, outcome_asked_wait_us(a)));
 }
 
-static void bisect(struct delivery *d, struct batch *b, const struct attempt *a)
+static void bisect(struct delivery *d, struct batch *b, const struct attempt *a, enum outcome outcome)
 {
-	if (b->n < 2 || batch_bisect(b) < 0)
+	if (b->n < 2 || batch_bisect(b, outcome == OUTCOME_BISECT, d->now.mono_us) < 0)
 		park(d, b, a);
 }
 
@@ -72,11 +74,13 @@ static void wait_for_next_try(struct delivery *d, struct batch *b, const struct 
 	/* what says nothing about the events is worth a record only when they may have been counted */
 	if (!now || attempt_is_ambiguous(a))
 		record_failure(d, b, a, outcome);
-	b->fresh = now && !a->multiplexed; /* multiplexed, each of many would open a connection of its own */
+	/* Multiplexed, each of many would open a connection of its own. What failed again and again may have gone to
+	 * the one bad server of several each time, over a kept connection. */
+	b->fresh = (now || b->past.failures >= FRESH_AFTER) && !a->multiplexed;
 	if (!let_forgotten_go(d, b))
 		return;
 	if (outcome == OUTCOME_SPLIT || outcome == OUTCOME_BISECT)
-		bisect(d, b, a);
+		bisect(d, b, a, outcome);
 	else if (outcome == OUTCOME_RETRY_BATCH)
 		park(d, b, a);
 	else

@@ -124,6 +124,7 @@ static void policy_apply(struct delivery *d, const struct conf *conf)
 	queues_set_config(d->queues, &config);
 	expiry_set_max_age(d->expiry, conf->delivery.max_age_us);
 	d->backoff = (struct backoff){conf->delivery.retry_min_us, conf->delivery.retry_max_us};
+	d->refuse_after_us = conf->delivery.refuse_after_us;
 	d->max_per_stream = max_per_stream(conf);
 	d->keep_delivered = conf->outbox.keep_delivered_us > 0;
 }

@@ -11,3 +11,11 @@ int64_t backoff_wait_us(const struct backoff *b, unsigned n, double chance)
 	int64_t fixed = wait / 2;
 	return fixed + (int64_t)((double)(wait - fixed) * chance);
 }
+
+enum { SOON = 3 }; /* tries of a single event before its waits grow */
+
+int64_t backoff_own_wait_us(const struct backoff *b, unsigned alone, double chance)
+{
+	const struct backoff own = {b->min_us / 4, b->max_us};
+	return backoff_wait_us(&own, alone <= SOON ? 1 : alone - SOON + 1, chance);
+}

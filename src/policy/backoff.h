@@ -11,5 +11,9 @@ struct backoff {
 /* Returns the wait in microseconds after the n-th consecutive failure (n >= 1). b = min(max, min * 2^(n-1)); the wait
  * is b/2 plus b/2 times chance, which is in [0, 1). Pure. */
 int64_t backoff_wait_us(const struct backoff *b, unsigned n, double chance);
+/* Returns the wait of a batch that failed by itself while others succeed. The destination is well, so it begins with
+ * a quarter of retry_min; alone counts the failures of a single event (0: the batch has several), and from the fourth
+ * on the wait doubles. Pure. */
+int64_t backoff_own_wait_us(const struct backoff *b, unsigned alone, double chance);
 
 #endif

@@ -7,7 +7,18 @@
 #include "base/macros.h"
 #include "policy/retry_after.h"
 
-enum { FRESH_AFTER_FAILURES = 3 };
+enum {
+	FRESH_AFTER_FAILURES = 3,
+	FRESH_AFTER_PROBES = 2, /* failures, the one that took it down included */
+	FULL_WINDOW_LEAST = 8,  /* answers */
+	REFUSALS_LEAST = 3,
+	DENIALS_LEAST = 10,
+	DENIED_TIMES_LONGER = 10, /* the spread of denials, in units of delivery.refuse_after */
+	SLOW_US = 1000 * 1000,
+	LATELY_US = 10 * 1000 * 1000,
+	SIZES_US = 60 * 1000 * 1000,  /* the period over which the largest body is remembered */
+	FICKLE_US = 600 * 1000 * 1000 /* how long a refusal that was taken back casts doubt on others */
+};
 
 const char *destination_state_name(enum destination_state s)
 {
@@ -26,7 +37,9 @@ void destination_init(struct destination *d, unsigned max_requests)
 	                          .next_seq = 1,
 	                          .latest_success_us = INT64_MIN,
 	                          .latest_answer_us = INT64_MIN,
-	                          .trouble_us = INT64_MIN};
+	                          .trouble_us = INT64_MIN,
+	                          .fickle_us = INT64_MIN,
+	                          .largest = {.since_us = INT64_MIN / 2}};
 	window_init(&d->window, max_requests);
 }
 
@@ -75,133 +88,241 @@ uint64_t destination_start(struct destination *d)
 	return seq;
 }
 
-/* Whether the latest denial concerned the batch alone: since then the destination has been up and other batches
- * succeeded. */
-static bool denial_confirmed(const struct destination *d, const struct batch_past *past)
+/* ---- what the end of a request reveals ---- */
+
+static bool is_late(const struct destination *d, uint64_t seq)
 {
-	return past->denied_last && d->trouble_us < past->last_failed_us &&
-	       d->latest_success_us >= past->last_failed_us;
+	return seq < d->down_seq;
 }
 
-/* Whether other batches succeeded after the latest refusal, and nothing but that refusal took the destination down
- * since. */
-static bool refusal_confirmed(const struct destination *d, const struct batch_past *past)
+static bool passed_lately(const struct destination *d, int64_t now_us)
 {
-	return past->refused_last && d->trouble_us <= past->last_failed_us &&
-	       d->latest_answer_us >= past->last_failed_us;
+	return d->latest_answer_us > now_us - LATELY_US;
+}
+
+static bool refuses_several(enum meaning meaning, unsigned events)
+{
+	return (meaning == MEANS_REFUSED || meaning == MEANS_TOO_LARGE) && events > 1;
+}
+
+/* Whether a failure says something about the destination: not that of a batch whose failures are known to be its own,
+ * nor the refusal of several events, whose parts are tried next. */
+static bool counts(const struct destination *d, const struct batch_past *past, enum meaning meaning,
+                   const struct request_facts *f)
+{
+	if (meaning == MEANS_DELIVERED || meaning == MEANS_STALE)
+		return false;
+	if (d->state != DESTINATION_UP || is_late(d, f->seq))
+		return false;
+	if (meaning == MEANS_NO_CONNECTION)
+		return true;
+	if (refuses_several(meaning, f->events))
+		return false;
+	return !batch_past_is_convicted(past);
+}
+
+/* Whether a failure that counts is the last one of a full window without a success; or no connection can be made; or
+ * nothing but failures came for a while, and nothing in flight may still disprove it. */
+static bool nothing_passes(const struct destination *d, enum meaning meaning, const struct request_facts *f)
+{
+	unsigned n = d->unbroken + 1;
+	unsigned full = d->window.size > FULL_WINDOW_LEAST ? d->window.size : FULL_WINDOW_LEAST;
+	if (n >= full)
+		return true;
+	if (meaning == MEANS_NO_CONNECTION && d->latest_answer_us < f->started_us)
+		return !passed_lately(d, f->now_us) || f->others_in_flight == 0 || n >= FULL_WINDOW_LEAST;
+	if (passed_lately(d, f->now_us))
+		return false;
+	return f->others_in_flight == 0 || (d->unbroken > 0 && f->now_us - d->unbroken_since_us >= LATELY_US);
+}
+
+/* Only the success of a request that started later proves that the destination worked then, because requests in
+ * flight together are answered in any order. */
+static bool others_succeed(const struct destination *d, const struct batch_past *past)
+{
+	return past->failed && d->latest_success_us >= past->last_failed_us;
+}
+
+/* "Slow down" concerns every request, unless this batch is told so again while others succeed. */
+static int64_t everyone_asked_us(const struct destination *d, const struct batch_past *past,
+                                 const struct attempt *attempt)
+{
+	return others_succeed(d, past) || batch_past_is_convicted(past) ? 0 : outcome_asked_wait_us(attempt);
+}
+
+/* When a success last showed that refusals are not what everything gets: INT64_MIN if the destination went down
+ * since.
+ */
+static int64_t confirmed_us(const struct destination *d, const struct batch_past *past)
+{
+	return d->trouble_us > past->last_failed_us ? INT64_MIN : d->latest_answer_us;
+}
+
+static bool is_fickle(const struct destination *d, int64_t now_us)
+{
+	return d->fickle_us > now_us - FICKLE_US;
+}
+
+/* Others were taken since it was first refused; or until now, and this is the first failure since. */
+static bool refused_while_others_pass(const struct destination *d, const struct batch_past *past, int64_t now_us)
+{
+	if (past->refused && d->latest_answer_us >= past->first_refused_us)
+		return true;
+	return passed_lately(d, now_us) && d->unbroken == 0 && !d->refuses_several;
+}
+
+static bool refused_enough(const struct destination *d, const struct batch_past *past, int64_t now_us,
+                           int64_t refuse_after_us)
+{
+	if (refuse_after_us == 0)
+		return refused_while_others_pass(d, past, now_us);
+	struct lone_refusals with = lone_refusals_add(&past->refusals, confirmed_us(d, past), now_us);
+	return !is_fickle(d, now_us) && lone_refusals_enough(&past->refusals, &with, REFUSALS_LEAST, refuse_after_us);
+}
+
+static bool denied_enough(const struct destination *d, const struct batch_past *past, int64_t now_us,
+                          int64_t refuse_after_us)
+{
+	struct lone_refusals with = lone_refusals_add(&past->denials, confirmed_us(d, past), now_us);
+	if (refuse_after_us > 0 && is_fickle(d, now_us))
+		return false;
+	return lone_refusals_enough(&past->denials, &with, DENIALS_LEAST, refuse_after_us * DENIED_TIMES_LONGER);
+}
+
+static bool takes(const struct destination *d, size_t bytes, int64_t now_us)
+{
+	int64_t age_us = now_us - d->largest.since_us;
+	size_t before = age_us < SIZES_US ? d->largest.before : 0;
+	size_t taken = age_us < 2 * SIZES_US ? d->largest.bytes : 0;
+	return bytes <= (taken > before ? taken : before);
+}
+
+static void took(struct destination *d, size_t bytes, int64_t now_us)
+{
+	if (now_us - d->largest.since_us >= SIZES_US) {
+		bool recent = now_us - d->largest.since_us < 2 * SIZES_US;
+		d->largest.before = recent ? d->largest.bytes : 0;
+		d->largest.bytes = 0;
+		d->largest.since_us = now_us;
+	}
+	if (bytes > d->largest.bytes)
+		d->largest.bytes = bytes;
+}
+
+static bool is_congestion(enum meaning meaning)
+{
+	return meaning == MEANS_NO_CONNECTION || meaning == MEANS_NO_ANSWER || meaning == MEANS_BUSY ||
+	       meaning == MEANS_BROKEN;
 }
 
 struct destination_recent destination_recent(const struct destination *d, const struct batch_past *past,
-                                             int64_t started_us)
+                                             const struct attempt *attempt, const struct request_facts *facts,
+                                             int64_t refuse_after_us)
 {
-	struct destination_recent recent = {.failed_before = past->failed};
-	recent.success_since_first_refusal = past->refused && d->latest_answer_us >= past->first_refused_us;
-	recent.success_since_last_refusal = refusal_confirmed(d, past);
-	/* Only the success of a request that started later proves that the destination worked then, because requests
-	 * in flight together are answered in any order. */
-	recent.others_succeed =
-	        past->failed ? d->latest_success_us >= past->first_failed_us : d->latest_success_us > started_us;
-	recent.own_denials =
-	        past->denials + (denial_confirmed(d, past) ? 1 : 0) + (d->state == DESTINATION_UP ? 1 : 0);
+	int64_t now_us = facts->now_us;
+	enum meaning meaning = outcome_meaning(attempt);
+	bool late = is_late(d, facts->seq);
+	struct destination_recent recent = {.meaning = meaning, .batch_events = facts->events};
+	recent.counts = counts(d, past, meaning, facts);
+	recent.others_succeed = others_succeed(d, past);
+	recent.congests = recent.counts && is_congestion(meaning) && !recent.others_succeed;
+	recent.asked_wait_us = everyone_asked_us(d, past, attempt);
+	recent.nothing_passes = d->state != DESTINATION_UP || late || recent.asked_wait_us > 0 ||
+	                        (recent.counts && nothing_passes(d, meaning, facts));
+	recent.fickle = is_fickle(d, now_us);
+	recent.takes_its_size = takes(d, facts->bytes, now_us);
+	recent.refused_enough = refused_enough(d, past, now_us, refuse_after_us);
+	recent.denied_enough = denied_enough(d, past, now_us, refuse_after_us);
+	recent.failures = late ? 0 : past->failures;
 	return recent;
 }
 
-void batch_past_failed(struct batch_past *past, const struct destination_recent *recent, int status, int64_t now_us)
+struct batch_failure destination_failure(const struct destination *d, const struct batch_past *past,
+                                         const struct attempt *attempt, const struct destination_recent *recent,
+                                         const struct request_facts *facts)
 {
-	if (past->denied_last && recent->own_denials > past->denials + 1)
-		past->denials++;
-	past->denied_last = outcome_status_denies(status);
-	if (!past->failed)
-		past->first_failed_us = now_us;
-	past->failed = true;
-	past->last_failed_us = now_us;
-	past->refused_last = outcome_status_refuses(status);
-	if (!past->refused_last)
-		return;
-	if (!past->refused)
-		past->first_refused_us = now_us;
-	past->refused = true;
+	return (struct batch_failure){
+	        .meaning = recent->meaning,
+	        .blames_events = outcome_blames_events(attempt),
+	        .late = is_late(d, facts->seq),
+	        .nothing_passes = recent->nothing_passes,
+	        .others_succeed = recent->others_succeed,
+	        .events = facts->events,
+	        .confirmed_us = confirmed_us(d, past),
+	        .now_us = facts->now_us,
+	        .slow = facts->now_us - facts->started_us >= SLOW_US,
+	};
 }
 
-/* What an outcome reveals about the destination. */
-enum verdict_on_destination { SAYS_NOTHING, SAYS_UP, SAYS_ANSWERS, SAYS_DOWN, SAYS_OWN_TROUBLE };
-
-static enum verdict_on_destination outcome_says(const struct request_end *end)
+void destination_took_back_a_refusal(struct destination *d, int64_t now_us)
 {
-	switch (end->outcome) {
-	case OUTCOME_DELIVERED:
-		return SAYS_UP;
-	case OUTCOME_RETRY_DESTINATION:
-	case OUTCOME_DESTINATION_WRONG:
-		return SAYS_DOWN;
-	case OUTCOME_RETRY_BATCH:
-		return SAYS_OWN_TROUBLE;
-	case OUTCOME_DEAD_AMBIGUOUS:
-		if (end->stale) /* only a failure on a new connection counts */
-			return SAYS_NOTHING;
-		return end->others_succeed ? SAYS_OWN_TROUBLE : SAYS_DOWN;
-	case OUTCOME_BISECT: /* a refused probe proves nothing while no other request succeeds */
-		return end->others_succeed ? SAYS_ANSWERS : SAYS_NOTHING;
-	case OUTCOME_SPLIT:
-	case OUTCOME_DEAD_REFUSED:
-	case OUTCOME_DEAD_TOO_LARGE:
-		return SAYS_ANSWERS;
-	case OUTCOME_RETRY_NOW:
-	case OUTCOME_COUNT:
-		break;
-	}
-	return SAYS_NOTHING;
+	d->fickle_us = now_us;
+}
+
+/* ---- what it does to the state ---- */
+
+static bool is_wrong(enum meaning meaning)
+{
+	return meaning == MEANS_DENIED || meaning == MEANS_REFUSED || meaning == MEANS_TOO_LARGE;
 }
 
 static void back_off(struct destination *d, const struct backoff *policy, const struct request_end *end)
 {
 	int64_t wait_us = backoff_wait_us(policy, ++d->failures, end->chance);
-	d->until_us = end->now_us + retry_after_obey(wait_us, end->retry_after_us);
+	d->until_us = end->now_us + retry_after_obey(wait_us, end->recent.asked_wait_us);
 	d->trouble_us = end->now_us;
+	d->wrong = is_wrong(end->recent.meaning) || end->outcome == OUTCOME_DESTINATION_WRONG;
 	set_state(d, DESTINATION_BACKING_OFF);
 }
 
 static enum destination_change go_down(struct destination *d, const struct backoff *policy,
                                        const struct request_end *end)
 {
-	window_failure(&d->window, end->seq, d->next_seq);
 	d->down_seq = d->next_seq;
 	d->down_since_us = end->now_us;
+	d->unbroken = 0;
 	back_off(d, policy, end);
 	return CHANGE_DOWN;
 }
 
 static enum destination_change settle_up(struct destination *d, const struct backoff *policy,
-                                         const struct request_end *end, enum verdict_on_destination says)
+                                         const struct request_end *end)
 {
-	switch (says) {
-	case SAYS_UP:
+	const struct destination_recent *recent = &end->recent;
+	if (end->outcome == OUTCOME_DELIVERED) {
 		d->failures = 0;
-		window_success(&d->window);
+		window_answer(&d->window, end->seq, d->next_seq, false);
 		return CHANGE_NONE;
-	case SAYS_DOWN:
-		/* a request that was in flight during an earlier episode says nothing about the present */
-		return end->seq < d->down_seq ? CHANGE_NONE : go_down(d, policy, end);
-	case SAYS_OWN_TROUBLE:
-		window_failure(&d->window, end->seq, d->next_seq);
-		return CHANGE_NONE;
-	case SAYS_ANSWERS:
-	case SAYS_NOTHING:
-		break;
 	}
+	if (!recent->counts)
+		return CHANGE_NONE;
+	if (recent->nothing_passes)
+		return go_down(d, policy, end);
+	if (d->unbroken++ == 0)
+		d->unbroken_since_us = end->now_us;
+	if (recent->congests)
+		window_answer(&d->window, end->seq, d->next_seq, true);
 	return CHANGE_NONE;
 }
 
+/* Several events that are refused show that a destination that was away is there again; one that had refused
+ * everything must take something first. */
+static bool probe_passed(const struct destination *d, const struct request_end *end)
+{
+	return end->outcome == OUTCOME_DELIVERED ||
+	       (!d->wrong && refuses_several(end->recent.meaning, end->recent.batch_events));
+}
+
 static enum destination_change settle_probe(struct destination *d, const struct backoff *policy,
-                                            const struct request_end *end, enum verdict_on_destination says)
+                                            const struct request_end *end)
 {
 	/* The same batch is retried at once on a new connection; or, if this one was parked, the next batch is
 	 * sent. */
-	if (end->outcome == OUTCOME_RETRY_NOW || (end->outcome == OUTCOME_DEAD_AMBIGUOUS && end->stale)) {
+	if (end->recent.meaning == MEANS_STALE) {
 		d->probe_seq = 0;
 		return CHANGE_NONE;
 	}
-	if (says == SAYS_UP || says == SAYS_ANSWERS) {
+	if (probe_passed(d, end)) {
 		d->failures = 0;
 		window_restart(&d->window);
 		set_state(d, DESTINATION_UP);
@@ -211,27 +332,33 @@ static enum destination_change settle_probe(struct destination *d, const struct 
 	return CHANGE_LONGER;
 }
 
+static void note_success(struct destination *d, const struct request_end *end)
+{
+	d->latest_answer_us = end->now_us;
+	d->unbroken = 0;
+	d->refuses_several = false;
+	if (end->started_us > d->latest_success_us)
+		d->latest_success_us = end->started_us;
+	took(d, end->bytes, end->now_us);
+}
+
 enum destination_change destination_settle(struct destination *d, const struct backoff *policy,
                                            const struct request_end *end)
 {
-	enum verdict_on_destination says = outcome_says(end);
 	if (end->seq < d->first_seq)
 		return CHANGE_NONE;
-	if (says == SAYS_UP) {
-		d->latest_answer_us = end->now_us;
-		if (end->started_us > d->latest_success_us)
-			d->latest_success_us = end->started_us;
-	}
-	if (end->outcome != OUTCOME_RETRY_NOW)
-		d->transport_failures = end->no_connection ? d->transport_failures + 1 : 0;
+	if (end->outcome == OUTCOME_DELIVERED)
+		note_success(d, end);
+	d->refuses_several |= end->recent.meaning == MEANS_REFUSED && end->recent.batch_events > 1;
+	if (end->recent.meaning != MEANS_STALE)
+		d->transport_failures = end->no_answer ? d->transport_failures + 1 : 0;
 	switch (d->state) {
 	case DESTINATION_UP:
-		return settle_up(d, policy, end, says);
+		return settle_up(d, policy, end);
 	case DESTINATION_PROBING:
-		return end->seq == d->probe_seq ? settle_probe(d, policy, end, says) : CHANGE_NONE;
+		return end->seq == d->probe_seq ? settle_probe(d, policy, end) : CHANGE_NONE;
 	case DESTINATION_BACKING_OFF: /* in flight when it went down: only Retry-After counts */
-		if (says == SAYS_DOWN)
-			d->until_us = end->now_us + retry_after_obey(d->until_us - end->now_us, end->retry_after_us);
+		d->until_us = end->now_us + retry_after_obey(d->until_us - end->now_us, end->recent.asked_wait_us);
 		return CHANGE_NONE;
 	case DESTINATION_PAUSED:
 		break;
@@ -252,7 +379,13 @@ int64_t destination_wait_us(const struct destination *d, int64_t now_us)
 	return d->until_us - now_us;
 }
 
+bool destination_wants_parts(const struct destination *d)
+{
+	return d->refuses_several || (d->state != DESTINATION_UP && d->wrong);
+}
+
 bool destination_wants_fresh(const struct destination *d)
 {
-	return d->transport_failures >= FRESH_AFTER_FAILURES;
+	return d->transport_failures >= FRESH_AFTER_FAILURES ||
+	       (d->state != DESTINATION_UP && d->failures >= FRESH_AFTER_PROBES);
 }

@@ -1,14 +1,17 @@
 /* destination.h - the state of a stream's endpoint: up, backing off until a time, probing with one request
  *
- * Pure: times (monotonic, microseconds) and chance are passed in. The caller logs the change that
- * destination_settle() returns. */
+ * It is down when nothing gets through; failures among successes only delay the batch that failed. Pure: times
+ * (monotonic, microseconds) and chance are passed in. The caller logs the change that destination_settle() returns.
+ */
 #ifndef POLICY_DESTINATION_H
 #define POLICY_DESTINATION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "policy/backoff.h"
+#include "policy/batch_past.h"
 #include "policy/outcome.h"
 #include "policy/window.h"
 
@@ -20,6 +23,7 @@ struct destination {
 	struct window window;
 	unsigned failures;           /* consecutive; failures of requests in flight together count once */
 	unsigned transport_failures; /* consecutive; decides when to use fresh connections */
+	bool wrong;                  /* while not up: it denies or refuses, rather than being broken or away */
 	int64_t until_us;            /* end of the backoff, while backing off */
 	int64_t down_since_us;       /* since when, while not up */
 	uint64_t next_seq;           /* number of the next request; the first is 1 */
@@ -29,15 +33,14 @@ struct destination {
 	int64_t latest_success_us;   /* start of the latest-started request that got 2xx; INT64_MIN: none */
 	int64_t latest_answer_us;    /* when the latest 2xx arrived */
 	int64_t trouble_us;          /* when it last went down or a probe failed */
-};
-
-/* A batch's history. Zeroed for a new batch; the halves of a batch inherit it. */
-struct batch_past {
-	unsigned waits;   /* consecutive backoffs of this batch alone */
-	unsigned denials; /* denials after which the destination stayed up and other batches succeeded */
-	bool failed, refused, denied_last, refused_last;
-	int64_t first_failed_us, last_failed_us; /* valid if failed */
-	int64_t first_refused_us;                /* valid if refused */
+	unsigned unbroken;           /* failures that count, since the latest 2xx */
+	int64_t unbroken_since_us;   /* … the first of them */
+	bool refuses_several;        /* and has taken nothing since */
+	int64_t fickle_us;           /* when it last took what it had refused; INT64_MIN: never */
+	struct {
+		int64_t since_us;
+		size_t bytes, before; /* largest body that got 2xx since then, and in the period before */
+	} largest;
 };
 
 enum destination_change {
@@ -47,16 +50,24 @@ enum destination_change {
 	CHANGE_UP      /* up again: log one line */
 };
 
-/* How a request ended. */
+/* A request that came to its end. */
+struct request_facts {
+	uint64_t seq;
+	int64_t started_us, now_us;
+	unsigned others_in_flight;
+	unsigned events;
+	size_t bytes; /* of the body */
+};
+
+/* What became of it. */
 struct request_end {
 	uint64_t seq;
 	int64_t started_us, now_us;
 	enum outcome outcome;
-	bool others_succeed;    /* as passed to outcome_decide() */
-	bool no_connection;     /* the transport failed */
-	bool stale;             /* a kept connection turned out to be dead */
-	int64_t retry_after_us; /* -1: none */
-	double chance;          /* [0, 1) */
+	struct destination_recent recent; /* as passed to outcome_decide() */
+	bool no_answer;                   /* the transport failed */
+	size_t bytes;                     /* of the body */
+	double chance;                    /* [0, 1) */
 };
 
 void destination_init(struct destination *d, unsigned max_requests);
@@ -67,21 +78,29 @@ unsigned destination_slots(const struct destination *d, unsigned in_flight, int6
 /* Notes the start of a request and returns its number; destination_slots() must have been > 0. While backing off, the
  * request is the probe and ends the backoff. */
 uint64_t destination_start(struct destination *d);
-/* Returns what outcome_decide() needs to know about a batch whose request ended. The caller fills in batch_events and
- * park_ambiguous. */
+/* Returns what outcome_decide() needs to know about a batch whose request ended. The caller fills in park_ambiguous.
+ * refuse_after_us: delivery.refuse_after. */
 struct destination_recent destination_recent(const struct destination *d, const struct batch_past *past,
-                                             int64_t started_us);
+                                             const struct attempt *attempt, const struct request_facts *facts,
+                                             int64_t refuse_after_us);
+/* Returns the failure for batch_past_add(). */
+struct batch_failure destination_failure(const struct destination *d, const struct batch_past *past,
+                                         const struct attempt *attempt, const struct destination_recent *recent,
+                                         const struct request_facts *facts);
 enum destination_change destination_settle(struct destination *d, const struct backoff *policy,
                                            const struct request_end *end);
+/* It took what it had refused: one bad server of several, or a rate limit. */
+void destination_took_back_a_refusal(struct destination *d, int64_t now_us);
 /* Ends the backoff now, for an operator's flush. */
 void destination_flush(struct destination *d, int64_t now_us);
 /* Time until the next try while backing off; otherwise 0. */
 int64_t destination_wait_us(const struct destination *d, int64_t now_us);
-/* Whether to avoid kept connections: after several consecutive transport failures, a middlebox may have dropped
- * them. */
+/* Whether to avoid kept connections: after several consecutive transport failures, a middlebox may have dropped them;
+ * after a failed probe, they may all lead to the one bad server of several. */
 bool destination_wants_fresh(const struct destination *d);
 
-/* Adds a failure with this status (0: none) to a batch's history. Call after destination_recent(). */
-void batch_past_failed(struct batch_past *past, const struct destination_recent *recent, int status, int64_t now_us);
+/* Whether the parts of what was cut go first, because they show soonest whether the destination refuses everything.
+ */
+bool destination_wants_parts(const struct destination *d);
 
 #endif

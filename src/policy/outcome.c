@@ -5,16 +5,9 @@
 
 #include "base/macros.h"
 
-/* What a status means by itself, before the destination's recent past is considered. */
-enum meaning {
-	MEANS_NOTHING, /* no usable response */
-	MEANS_DELIVERED,
-	MEANS_BUSY,   /* retry later, the whole destination: 425, 429 */
-	MEANS_LATE,   /* 408: the server waited too long for a request */
-	MEANS_BROKEN, /* retry later: 5xx */
-	MEANS_DENIED, /* the destination is at fault, not the events */
-	MEANS_TOO_LARGE,
-	MEANS_REFUSED /* the content is at fault */
+enum {
+	OWN_FAILURES = 3, /* of a batch, until it is bisected: its neighbours wait no longer */
+	NO_MEANING = -1   /* of a status that is no status */
 };
 
 static const struct {
@@ -24,122 +17,156 @@ static const struct {
         /* the first matching row applies */
         {200, 299, MEANS_DELIVERED}, {300, 399, MEANS_DENIED}, /* never followed: the URL has the secret */
         {401, 401, MEANS_DENIED},    {403, 405, MEANS_DENIED},    {407, 407, MEANS_DENIED},
-        {408, 408, MEANS_LATE},      {413, 413, MEANS_TOO_LARGE}, {425, 425, MEANS_BUSY},
+        {408, 408, MEANS_BUSY},      {413, 413, MEANS_TOO_LARGE}, {425, 425, MEANS_BUSY},
         {429, 429, MEANS_BUSY},      {400, 499, MEANS_REFUSED},   {500, 599, MEANS_BROKEN},
 };
 
-static enum meaning status_meaning(int status)
+static int status_meaning(int status)
 {
 	for (size_t i = 0; i < ARRAY_LEN(statuses); i++)
 		if (status >= statuses[i].first && status <= statuses[i].last)
-			return statuses[i].meaning;
-	return MEANS_NOTHING;
+			return (int)statuses[i].meaning;
+	return NO_MEANING;
 }
 
-bool outcome_status_decides(int status)
+static enum meaning transport_meaning(enum transport transport)
 {
-	return status_meaning(status) != MEANS_NOTHING;
-}
-
-bool outcome_status_refuses(int status)
-{
-	return status_meaning(status) == MEANS_REFUSED;
-}
-
-bool outcome_status_denies(int status)
-{
-	return status_meaning(status) == MEANS_DENIED;
-}
-
-/* The safeguard: a refusal kills an event only if the event was refused before and other batches succeeded in
- * between. Bisecting kills nothing, so it is always done; a wrong endpoint is recognised when a single event is
- * refused and nothing else succeeds. */
-static enum outcome refused(const struct destination_recent *recent)
-{
-	if (recent->batch_events > 1)
-		return OUTCOME_BISECT;
-	if (recent->success_since_last_refusal)
-		return OUTCOME_DEAD_REFUSED;
-	if (recent->success_since_first_refusal || recent->others_succeed)
-		return OUTCOME_RETRY_BATCH;
-	return OUTCOME_DESTINATION_WRONG;
-}
-
-static enum outcome denied(const struct destination_recent *recent)
-{
-	if (!recent->others_succeed)
-		return OUTCOME_DESTINATION_WRONG;
-	if (recent->own_denials < OUTCOME_OWN_DENIALS_MAX)
-		return OUTCOME_RETRY_BATCH;
-	return recent->batch_events > 1 ? OUTCOME_BISECT : OUTCOME_DEAD_REFUSED;
-}
-
-/* The first "slow down" answer may concern every request, so the destination backs off. Only a repeated one, while
- * other batches succeed, is attributed to the batch. */
-static enum outcome busy(const struct destination_recent *recent)
-{
-	return recent->failed_before && recent->others_succeed ? OUTCOME_RETRY_BATCH : OUTCOME_RETRY_DESTINATION;
-}
-
-static enum outcome broken(const struct attempt *attempt, const struct destination_recent *recent)
-{
-	if (attempt->retry_after_us >= 0)
-		return busy(recent);
-	return recent->others_succeed ? OUTCOME_RETRY_BATCH : OUTCOME_RETRY_DESTINATION;
-}
-
-static enum outcome unanswered(const struct attempt *attempt, const struct destination_recent *recent)
-{
-	switch (attempt->transport) {
+	switch (transport) {
 	case TRANSPORT_STALE:
-		if (attempt->body_sent && recent->park_ambiguous)
-			return OUTCOME_DEAD_AMBIGUOUS;
-		return OUTCOME_RETRY_NOW;
+		return MEANS_STALE;
 	case TRANSPORT_DNS:
 	case TRANSPORT_CONNECT:
 	case TRANSPORT_TLS:
 	case TRANSPORT_LOCAL:
-		return OUTCOME_RETRY_DESTINATION; /* says nothing about the batch, which the server never saw */
+		return MEANS_NO_CONNECTION;
 	case TRANSPORT_OK:
 	case TRANSPORT_TIMEOUT:
 	case TRANSPORT_RESET:
 		break;
 	}
-	if (attempt->body_sent && recent->park_ambiguous)
-		return OUTCOME_DEAD_AMBIGUOUS;
-	return recent->others_succeed ? OUTCOME_RETRY_BATCH : OUTCOME_RETRY_DESTINATION;
+	return MEANS_NO_ANSWER;
+}
+
+enum meaning outcome_meaning(const struct attempt *attempt)
+{
+	int meaning = status_meaning(attempt->status);
+	if (meaning == NO_MEANING)
+		return transport_meaning(attempt->transport);
+	/* some servers close an idle kept connection with a 408, which was then sent before the request */
+	if (attempt->status == 408 && attempt->reused_connection)
+		return MEANS_STALE;
+	return (enum meaning)meaning;
+}
+
+bool outcome_status_decides(int status)
+{
+	return status_meaning(status) != NO_MEANING;
+}
+
+bool outcome_blames_events(const struct attempt *attempt)
+{
+	switch (outcome_meaning(attempt)) {
+	case MEANS_DENIED:
+		return attempt->status == 403 || attempt->status == 404;
+	case MEANS_TOO_LARGE:
+	case MEANS_REFUSED:
+		return true;
+	case MEANS_DELIVERED:
+	case MEANS_STALE:
+	case MEANS_NO_CONNECTION:
+	case MEANS_NO_ANSWER:
+	case MEANS_BUSY:
+	case MEANS_BROKEN:
+		break;
+	}
+	return false;
+}
+
+int64_t outcome_asked_wait_us(const struct attempt *attempt)
+{
+	bool may = attempt->status == 429 || attempt->status == 503 || attempt->proxy_status;
+	return may && attempt->retry_after_us > 0 ? attempt->retry_after_us : 0;
+}
+
+/* After its third failure a batch is cut, so that its neighbours go; not earlier, because most failures are chance.
+ */
+static bool cut_now(const struct destination_recent *recent)
+{
+	return recent->batch_events > 1 && recent->failures + 1 >= OWN_FAILURES;
+}
+
+/* Bisecting kills nothing and shows quickly whether one event is the culprit. Only where the destination lately took
+ * what it had refused is the whole batch tried again first. */
+static enum outcome refused(const struct destination_recent *recent)
+{
+	if (recent->batch_events > 1)
+		return recent->fickle && !cut_now(recent) ? OUTCOME_RETRY_BATCH : OUTCOME_BISECT;
+	if (recent->nothing_passes)
+		return OUTCOME_DESTINATION_WRONG;
+	return recent->refused_enough ? OUTCOME_DEAD_REFUSED : OUTCOME_RETRY_BATCH;
+}
+
+static enum outcome too_large(const struct destination_recent *recent)
+{
+	if (recent->batch_events > 1)
+		return recent->takes_its_size && !cut_now(recent) ? OUTCOME_RETRY_BATCH : OUTCOME_SPLIT;
+	if (recent->nothing_passes)
+		return OUTCOME_DESTINATION_WRONG;
+	return recent->refused_enough && !recent->takes_its_size ? OUTCOME_DEAD_TOO_LARGE : OUTCOME_RETRY_BATCH;
+}
+
+static enum outcome denied(const struct attempt *attempt, const struct destination_recent *recent)
+{
+	if (recent->nothing_passes)
+		return OUTCOME_DESTINATION_WRONG;
+	if (recent->batch_events > 1)
+		return cut_now(recent) ? OUTCOME_BISECT : OUTCOME_RETRY_BATCH;
+	return recent->denied_enough && outcome_blames_events(attempt) ? OUTCOME_DEAD_REFUSED : OUTCOME_RETRY_BATCH;
+}
+
+static enum outcome wait_for(const struct destination_recent *recent)
+{
+	return recent->nothing_passes ? OUTCOME_RETRY_DESTINATION : OUTCOME_RETRY_BATCH;
+}
+
+/* A batch is cut also when it fails a third time as the probe of a destination that is down: if it is all that is in
+ * the queue, nothing else tells a poisoned batch from an outage. */
+static enum outcome failed(const struct destination_recent *recent)
+{
+	return cut_now(recent) ? OUTCOME_BISECT : wait_for(recent);
 }
 
 /* Whatever a proxy refuses to connect to, it has seen no event. */
-static enum outcome proxy_refused(int status)
+static enum outcome no_connection(const struct attempt *attempt, const struct destination_recent *recent)
 {
-	return outcome_status_denies(status) ? OUTCOME_DESTINATION_WRONG : OUTCOME_RETRY_DESTINATION;
+	bool denied_by_proxy = status_meaning(attempt->proxy_status) == (int)MEANS_DENIED;
+	return recent->nothing_passes && denied_by_proxy ? OUTCOME_DESTINATION_WRONG : wait_for(recent);
 }
 
 enum outcome outcome_decide(const struct attempt *attempt, const struct destination_recent *recent)
 {
-	if (attempt->proxy_status)
-		return proxy_refused(attempt->proxy_status);
-	switch (status_meaning(attempt->status)) {
+	bool park = attempt->body_sent && recent->park_ambiguous;
+	switch (outcome_meaning(attempt)) {
 	case MEANS_DELIVERED:
 		return OUTCOME_DELIVERED;
+	case MEANS_STALE:
+		return park && attempt->status == 0 ? OUTCOME_DEAD_AMBIGUOUS : OUTCOME_RETRY_NOW;
+	case MEANS_NO_CONNECTION:
+		return no_connection(attempt, recent);
 	case MEANS_BUSY:
-		return busy(recent);
-	case MEANS_LATE: /* some servers close an idle kept connection with a 408, which was then sent before the
-	                    request */
-		return attempt->reused_connection ? OUTCOME_RETRY_NOW : busy(recent);
+		return wait_for(recent);
+	case MEANS_NO_ANSWER:
+		return park ? OUTCOME_DEAD_AMBIGUOUS : failed(recent);
 	case MEANS_BROKEN:
-		return broken(attempt, recent);
+		return failed(recent);
 	case MEANS_DENIED:
-		return denied(recent);
+		return denied(attempt, recent);
 	case MEANS_TOO_LARGE:
-		return recent->batch_events > 1 ? OUTCOME_SPLIT : OUTCOME_DEAD_TOO_LARGE;
+		return too_large(recent);
 	case MEANS_REFUSED:
-		return refused(recent);
-	case MEANS_NOTHING:
 		break;
 	}
-	return unanswered(attempt, recent);
+	return refused(recent);
 }
 
 const char *outcome_name(enum outcome outcome)

@@ -31,21 +31,40 @@ struct attempt {
 	int64_t date_us; /* server's clock from its Date header; 0: unknown, or the response body was not wanted */
 };
 
-/* The destination's recent past, which the safeguard needs; filled in by destination_recent(). A batch's past
- * includes that of the batches it was cut from. */
+/* What an attempt means by itself, before the destination's recent past is considered. */
+enum meaning {
+	MEANS_DELIVERED,
+	MEANS_STALE,         /* a kept connection was dead: says nothing about the destination */
+	MEANS_NO_CONNECTION, /* nor about the batch, which the server never saw */
+	MEANS_NO_ANSWER,     /* a timeout, a reset, garbage */
+	MEANS_BUSY,          /* 408, 425, 429 */
+	MEANS_BROKEN,        /* 5xx */
+	MEANS_DENIED,        /* 401, 403, 404, 3xx, …: the destination is at fault, not the events */
+	MEANS_TOO_LARGE,
+	MEANS_REFUSED /* 400, 422, …: the content is at fault */
+};
+enum meaning outcome_meaning(const struct attempt *attempt);
+/* Whether the status may be about this very content: denials of 403 and 404, refusals, 413. */
+bool outcome_blames_events(const struct attempt *attempt);
+/* Retry-After of a 429 or 503, or of a proxy that refuses CONNECT, which is meant for every request; 0: none. */
+int64_t outcome_asked_wait_us(const struct attempt *attempt);
+
+/* What the destination did lately and what the batch went through before; filled in by destination_recent(). */
 struct destination_recent {
-	bool success_since_first_refusal; /* the batch was refused before, and another got 2xx since … */
-	bool success_since_last_refusal;  /* … even since the latest earlier refusal */
-	bool others_succeed;  /* a request that started after this batch's first failure (or, on its first failure,
-	                         after its own start) got 2xx */
-	bool failed_before;   /* this is not the batch's first failure */
-	unsigned own_denials; /* number of 401, 403, … for this batch, this one included, while other batches kept
-	                         succeeding */
-	bool park_ambiguous;  /* the stream has ambiguous = "park" */
+	enum meaning meaning;
+	bool counts;         /* the failure says something about the destination */
+	bool congests;       /* … and that it may be given too many requests */
+	bool nothing_passes; /* … so that it is down; or it is down already */
+	bool others_succeed; /* a request that started after this batch's latest failure got 2xx */
+	bool fickle; /* it lately took what it had refused: a refusal may be that of one bad server of several */
+	bool takes_its_size;   /* it lately took a body of this size or a larger one */
+	bool refused_enough;   /* this single event was refused often enough, over a time that is long enough */
+	bool denied_enough;    /* likewise denied */
+	bool park_ambiguous;   /* the stream has ambiguous = "park" */
+	int64_t asked_wait_us; /* Retry-After, where it is meant for every request; 0: none */
+	unsigned failures; /* earlier failures of the batch, or of what it was cut from, that may be its own fault */
 	unsigned batch_events;
 };
-
-enum { OUTCOME_OWN_DENIALS_MAX = 5 }; /* this many denials count as a refusal (ga4relay(8), Backing off) */
 
 enum outcome {
 	OUTCOME_DELIVERED,
@@ -53,7 +72,7 @@ enum outcome {
 	OUTCOME_RETRY_DESTINATION, /* the destination backs off */
 	OUTCOME_RETRY_BATCH,       /* only this batch backs off, because other batches succeed */
 	OUTCOME_SPLIT,             /* 413: split into two halves */
-	OUTCOME_BISECT,            /* 400, 422: halve until the culprit is alone */
+	OUTCOME_BISECT,            /* refused, or failed three times: halve until the culprit is alone */
 	OUTCOME_DEAD_REFUSED,
 	OUTCOME_DEAD_TOO_LARGE,
 	OUTCOME_DEAD_AMBIGUOUS,
@@ -65,10 +84,6 @@ enum outcome {
 enum outcome outcome_decide(const struct attempt *attempt, const struct destination_recent *recent);
 /* Whether the status decides the outcome. If not, and the body was sent, the events may have been counted. */
 bool outcome_status_decides(int status);
-/* Whether the status blames the content, unless the endpoint itself is wrong: 400, 422 and other 4xx. */
-bool outcome_status_refuses(int status);
-/* Whether the status blames the destination: 401, 403, 404, 405, 407, 3xx. */
-bool outcome_status_denies(int status);
 /* The outcome's name in logs and metrics: "delivered", "retry-now", … */
 const char *outcome_name(enum outcome outcome);
 const char *transport_name(enum transport transport);

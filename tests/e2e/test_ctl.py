@@ -277,12 +277,18 @@ def test_hold_release_drop(paused):
     assert paused.states() == {}
 
 
-def test_dead_letters_again_with_ids_from_stdin(relay, collector):
-    relay.allow("too-large")
-    collector.next(status(413), status(413))
-    a, = put(relay, 1)
+def test_dead_letters_again_with_ids_from_stdin(make_relay, collector):
+    relay = make_relay(delivery={"refuse_after": "0s"}).allow("too-large").start()
+
+    def die(size):
+        """A small one is taken, and then a larger one is too large."""
+        put(relay, 1)
+        relay.wait_empty()
+        collector.next(status(413))
+        return put(relay, 1, blob="x" * size)[0]
+    a = die(50)
     wait_until(lambda: relay.states() == {"dead": 1}, "a dead letter")
-    b, = put(relay, 1)
+    b = die(50)
     wait_until(lambda: relay.states() == {"dead": 2}, "another")
     rows = relay.ctl("list", "--state", "dead")
     assert [(r["id"], r["reason"], r["last_status"]) for r in rows] == [(a, "too-large", 413), (b, "too-large", 413)]
@@ -294,7 +300,7 @@ def test_dead_letters_again_with_ids_from_stdin(relay, collector):
     assert relay.ctl("retry", "--dead") == [{"changed": 1, "in_flight": 0, "unknown": 0}]
     wait_until(lambda: relay.states() == {}, "the second one delivered")
     assert relay.ctl("retry", "--dead") == [{"changed": 0, "in_flight": 0, "unknown": 0}]
-    assert len(collector.accepted) == 2
+    assert len(collector.accepted) == 4
 
 
 def test_more_ids_than_a_request_takes(paused):

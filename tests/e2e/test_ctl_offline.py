@@ -21,14 +21,14 @@ STABLE = ("id", "state", "reason", "stream", "client", "name", "accepted_micros"
 @pytest.fixture
 def outbox(make_relay, collector):
     """A relay with events of every state that outlives it: queued, held, dead, delivered; refused lines; two streams."""
-    relay = make_relay(outbox={"keep_delivered": "1h"})
+    relay = make_relay(outbox={"keep_delivered": "1h"}, delivery={"refuse_after": "0s"})
     relay.config["streams"] = [relay.stream(), relay.stream(name="eu", measurement_id="G-EU", paused=True)]
     relay.allow("outcome=dead-too-large").start()
     with relay.client() as c:
         assert c.ask(event("purchase", client="1.1", items=[]))["ok"]
         relay.wait_empty()
         collector.next(status(413))
-        assert c.ask(event(client="5.5"))["ok"]
+        assert c.ask(event(client="5.5", larger="x" * 99))["ok"]
         wait_until(lambda: relay.states().get("dead") == 1, "the dead letter")
         for i in range(3):
             assert c.ask({**event(client=f"{i}.1"), "stream": "eu"})["ok"]

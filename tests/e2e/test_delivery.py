@@ -183,7 +183,7 @@ def test_one_probe_not_a_storm(relay, collector):
 
 def test_refused_event_is_a_dead_letter_while_others_pass(make_relay, collector):
     """400 is bisected until the culprit stands alone."""
-    relay = make_relay(delivery={"linger": "200ms"}).start()
+    relay = make_relay(delivery={"linger": "200ms", "refuse_after": "0s"}).start()
     assert relay.ask(event())["ok"]
     relay.wait_empty()                    # a success: so that 400 means the content
     collector.rule = lambda r: status(400, body=b"no such thing") if b"poison" in r.raw else None
@@ -228,13 +228,14 @@ def test_a_wrong_destination_backs_off(relay, collector, code):
     assert collector.count() == 1
 
 
-def test_413_is_split(relay, collector):
+def test_413_is_split(make_relay, collector):
+    relay = make_relay(delivery={"refuse_after": "0s"}, validation="off").start()
     assert relay.ask(event())["ok"]
     relay.wait_empty()
     collector.rule = lambda r: status(413) if len(r.events) > 3 or b"huge" in r.raw else None
     relay.allow("too-large", "413", "dead")
     with relay.client() as c:
-        c.send(*[event("huge" if i == 3 else "fine") for i in range(20)]).replies(20)
+        c.send(*[event("huge", blob="x" * 9000) if i == 3 else event("fine") for i in range(20)]).replies(20)
     relay.wait_empty()
     assert collector.count("fine") == 19
     dead, = relay.list("--state", "dead")

@@ -59,7 +59,8 @@ def judge_log(relay):
 
 @pytest.fixture
 def loud(make_relay):
-    return make_relay(log={"level": "debug"}, delivery={"retry_max": "200ms"}).allow("destination web", "refused").start()
+    delivery = {"retry_max": "200ms", "refuse_after": "0s"}
+    return make_relay(log={"level": "debug"}, delivery=delivery).allow("destination web", "refused").start()
 
 
 def refuse_one(relay, collector, answer):
@@ -120,7 +121,8 @@ def test_a_certificate_s_name_does_nothing_either(make_relay, certs, begin):
 @pytest.mark.parametrize("code", [400, 503, 302, 407])
 def test_an_endpoint_that_echoes_the_request(make_relay, collector, secret, code):
     """In body, head and redirect, as it stands in the URL and decoded, whole and cut by the length that is kept."""
-    relay = make_relay(log={"level": "debug"}, delivery={"retry_max": "200ms"}).allow("destination web", "refused")
+    relay = make_relay(log={"level": "debug"}, delivery={"retry_max": "200ms", "refuse_after": "0s"})
+    relay.allow("destination web", "refused")
     relay.secret_file.write_text(secret + "\n")
     relay.start()
     coded = quote(secret, safe="-._~")

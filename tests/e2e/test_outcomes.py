@@ -310,24 +310,44 @@ def batch(relay, n=25, culprit=None, name="poison", **kw):
 
 @pytest.fixture
 def lingering(make_relay, collector):
-    """A relay that waits for a whole batch and was successful once."""
-    relay = make_relay(delivery={"linger": "300ms"}).start()
+    """A relay that waits for a whole batch, was successful once, and buries at the first refusal."""
+    relay = make_relay(delivery={"linger": "300ms", "refuse_after": "0s"}).start()
     succeed_once(relay, collector)
     return relay
 
 
-def test_413_splits_down_to_one(lingering, collector):
-    relay = lingering.allow("too-large", "dead")
+def test_413_splits_down_to_one(make_relay, collector):
+    relay = make_relay(delivery={"linger": "300ms", "refuse_after": "0s"}, validation="off").allow("too-large").start()
+    succeed_once(relay, collector)
     collector.rule = lambda r: status(413, body=b"too big") if len(r.events) > 1 or b"huge" in r.raw else None
-    dead_id = batch(relay, 25, 11, "huge")
+    with relay.client() as c:
+        replies = c.send(*[event("huge", n=i, blob="x" * 9000) if i == 11 else event("fine", n=i)
+                           for i in range(25)]).replies(25)
+    dead_id = replies[11]["id"]
     relay.wait_empty()
     assert collector.count("fine") == 24
     dead, = relay.list("--state", "dead")
     assert (dead["id"], dead["reason"], dead["last_status"]) == (dead_id, "too-large", 413)
     assert not down_lines(relay)
-    # each split halves: 25 single ones need 24 splits, no more
-    assert sum(1 for r in collector.requests if r.answered == 413) == 25
+    # each split halves: 25 single ones need 24 splits, no more; the last one is refused once more to be sure
+    assert sum(1 for r in collector.requests if r.answered == 413) in (25, 26)
     assert sorted(e["params"]["n"] for e in collector.events if e["name"] == "fine") == [i for i in range(25) if i != 11]
+
+
+def test_a_413_kills_nothing_while_larger_ones_pass(make_relay, collector):
+    """One bad server of several says 413 to anything."""
+    relay = make_relay(delivery={"refuse_after": "0s", "retry_max": "200ms"}).allow("destination web").start()
+    collector.rule = lambda r: status(413) if b"unlucky" in r.raw else None
+    assert relay.ask(event("unlucky"))["ok"]
+
+    def tried():
+        assert relay.ask(event("first", a="a" * 90, b="b" * 90))["ok"]
+        return sum(1 for r in collector.requests if b"unlucky" in r.raw) >= 12
+    wait_until(tried, "a dozen tries")
+    assert "dead" not in relay.states()
+    collector.rule = None
+    relay.wait_empty()
+    assert collector.count("unlucky") == 1
 
 
 @pytest.mark.parametrize("code", [400, 422, 402, 409, 410, 418, 451, 499])
@@ -425,7 +445,8 @@ def test_a_poisoned_batch_loses_only_itself(make_relay, collector, kind):
     release = threading.Event()
     bad = {"timeout": Answer(hang=release), "reset": Answer(close="after")}.get(kind) or status(int(kind))
     collector.rule = lambda r: bad if b"poison" in r.raw else None
-    relay = make_relay(delivery={"timeout": "300ms", "retry_max": "300ms"}).allow("destination web", "refused").start()
+    relay = make_relay(delivery={"timeout": "300ms", "retry_max": "300ms", "refuse_after": "0s"})
+    relay.allow("destination web", "refused").start()
     try:
         succeed_once(relay, collector)
         with relay.client() as c:
@@ -436,14 +457,14 @@ def test_a_poisoned_batch_loses_only_itself(make_relay, collector, kind):
             flows(relay, collector, 100)
             assert time.monotonic() - began < 10
         if kind == "403":
-            # five of its own while others pass: a refusal, bisected to single events
+            # ten of each event alone while others pass: a refusal
             def refused():
                 flows(relay, collector, 20)
                 return relay.states().get("dead", 0) == 3
             wait_until(refused, "three dead letters")
             assert {d["reason"] for d in relay.list("--state", "dead")} == {"refused"}
-            poisoned = sum(1 for r in collector.requests if b"poison" in r.raw)
-            assert poisoned >= 5
+            alone = [r.events[0]["params"]["n"] for r in collector.requests if b"poison" in r.raw and len(r.events) == 1]
+            assert sorted(alone) == [i for i in range(3) for _ in range(10)]
             return
         assert "dead" not in relay.states()
         collector.rule = None

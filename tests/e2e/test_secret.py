@@ -42,8 +42,8 @@ def test_a_secret_in_a_refused_line(make_relay):
 def test_canary(make_relay, collector):
     """grep for it: log (debug), replies, every command's output, metrics, database, arguments, environment."""
     relay = make_relay(log={"level": "debug"}, outbox={"keep_delivered": "1h"},
-                       delivery={"proxy": ""}).allow("destination", "refused", "dead", "not reloaded", "reload", "unclean",
-                                                     "did not end cleanly", "max_batch")
+                       delivery={"proxy": "", "refuse_after": "0s"})
+    relay.allow("destination", "refused", "dead", "not reloaded", "reload", "unclean", "did not end cleanly", "max_batch")
     relay.config["streams"] = [relay.stream(), relay.stream(name="broken", measurement_id="G-BROKEN",
                                                             endpoint="http://127.0.0.1:9/mp/collect")]
     relay.start()

@@ -159,7 +159,7 @@ def test_dropped_events_are_never_sent(make_relay, collector, order):
 
 
 def test_a_retried_dead_letter_keeps_its_id(make_relay, collector):
-    relay = make_relay().allow("refused", "destination web").start()
+    relay = make_relay(delivery={"refuse_after": "0s"}).allow("refused", "destination web").start()
     put(relay, 1)
     relay.wait_empty()
     collector.rule = lambda r: status(400) if b"poison" in r.raw else None

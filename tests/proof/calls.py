@@ -275,7 +275,8 @@ class Workplace:
     def __init__(self, kind):
         self.books = Books()
         self.endpoint = Endpoint(self.books, 1, trouble=0)
-        self.relay = Relay(self.endpoint.url, delivery={"linger": "1ms", "retry_min": "10ms", "retry_max": "50ms"}).allow(".*")
+        delivery = {"linger": "1ms", "retry_min": "10ms", "retry_max": "50ms", "refuse_after": "0s"}
+        self.relay = Relay(self.endpoint.url, delivery=delivery).allow(".*")
         self.disk = None
         self.phase = kind(self)
         self.relay.config["streams"] = [self.relay.stream(paused=self.phase.paused)]

@@ -97,7 +97,7 @@ def last_life(c, crowd, relay, books):
 def campaign(lives, seed, fs="none", say=print):
     books = Books()
     endpoint = Endpoint(books, seed)
-    relay = Relay(endpoint.url, delivery={"timeout": "5s", "retry_min": "20ms", "retry_max": "200ms"}).allow(".*")
+    relay = Relay(endpoint.url, delivery={"timeout": "5s", "retry_min": "20ms", "retry_max": "200ms", "refuse_after": "0s"}).allow(".*")
     disk = None if fs == "none" else Mount(fs, size=SIZE.get(fs))
     if disk:
         relay.db = disk.path / "outbox.db"

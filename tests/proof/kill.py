@@ -112,7 +112,7 @@ class Campaign:
 def campaign(kills, seed, say=print):
     books = Books()
     endpoint = Endpoint(books, seed)
-    relay = Relay(endpoint.url, delivery={"timeout": "5s", "retry_min": "20ms", "retry_max": "200ms"}).allow(".*")
+    relay = Relay(endpoint.url, delivery={"timeout": "5s", "retry_min": "20ms", "retry_max": "200ms", "refuse_after": "0s"}).allow(".*")
     c = Campaign(relay, books, endpoint, seed)
     crowd = [Application(k, relay, books, i, pause=0.05) for i, k in enumerate([*KINDS, "patient"])]
     crowd.append(Operator(relay, books, seed))

@@ -54,8 +54,8 @@ class Soak:
         self.books = Books()
         self.endpoint = Endpoint(self.books, seed, trouble=8, hang=3.0)
         # what is remembered of delivered events fills its room early in the long life
-        self.relay = Relay(self.endpoint.url, delivery={"timeout": "8s", "retry_max": "2s"},
-                           outbox={"remember_delivered": 10_000}).allow(*EXPECTED)
+        delivery = {"timeout": "8s", "retry_max": "2s", "refuse_after": "0s"}
+        self.relay = Relay(self.endpoint.url, delivery=delivery, outbox={"remember_delivered": 10_000}).allow(*EXPECTED)
         self.file = DeadFile(self.relay.db, self.books)
         self.clock = Clock(self.relay)
         self.heap = Heap(self.relay)

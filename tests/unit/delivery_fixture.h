@@ -524,6 +524,7 @@ static void world_init(struct world *w, unsigned n_streams)
 	w->conf.delivery.retry_min_us = US_PER_S;
 	w->conf.delivery.retry_max_us = 5 * US_PER_MIN;
 	w->conf.delivery.max_age_us = 72 * US_PER_H;
+	w->conf.delivery.refuse_after_us = US_PER_MIN;
 	assert_int_equal(loop_new(&w->loop, NULL), 0);
 }
 

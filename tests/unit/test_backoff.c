@@ -1,4 +1,4 @@
-/* test_backoff.c - waits double from the least to the most, half of each by chance; windows grow by one and halve */
+/* test_backoff.c - waits double from the least to the most, half of each by chance; windows grow by one and shrink */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,37 +37,85 @@ static void odd_limits_hold(void **state UNUSED)
 	assert_int_equal(backoff_wait_us(&policy, 0, 0), US_PER_S / 2); /* counted as the first */
 }
 
+static void a_batchs_own_wait_is_short_until_it_failed_three_times_alone(void **state UNUSED)
+{
+	assert_int_equal(backoff_own_wait_us(&policy, 0, 0), US_PER_S / 8); /* several events */
+	for (unsigned alone = 1; alone <= 3; alone++)
+		assert_int_equal(backoff_own_wait_us(&policy, alone, 0), US_PER_S / 8);
+	assert_int_equal(backoff_own_wait_us(&policy, 4, 0), US_PER_S / 4);
+	assert_int_equal(backoff_own_wait_us(&policy, 5, 0), US_PER_S / 2);
+	assert_int_equal(backoff_own_wait_us(&policy, 100, 0), policy.max_us / 2);
+}
+
+static uint64_t seq;
+
+/* One window of answers to requests that start one after another. */
+static void answers(struct window *w, unsigned n, unsigned failures)
+{
+	for (unsigned i = 0; i < n; i++, seq++)
+		window_answer(w, seq, seq + 1, i < failures);
+}
+
 static void a_window_starts_at_four_and_grows_by_windows(void **state UNUSED)
 {
 	struct window w;
 	window_init(&w, 6);
 	assert_int_equal(w.size, WINDOW_START);
 	for (unsigned size = 4; size < 6; size++) {
-		for (unsigned i = 0; i + 1 < size; i++)
-			window_success(&w);
+		answers(&w, size - 1, 0);
 		assert_int_equal(w.size, size);
-		window_success(&w);
+		answers(&w, 1, 0);
 		assert_int_equal(w.size, size + 1);
 	}
-	for (int i = 0; i < 100; i++)
-		window_success(&w);
+	answers(&w, 100, 0);
 	assert_int_equal(w.size, 6);
 }
 
-static void failures_in_flight_together_halve_once(void **state UNUSED)
+static void a_tenth_of_failures_does_not_shrink_it(void **state UNUSED)
 {
 	struct window w;
 	window_init(&w, 64);
-	w.size = 40;
-	window_failure(&w, 100, 140);
-	assert_int_equal(w.size, 20);
-	window_failure(&w, 139, 141);
-	assert_int_equal(w.size, 20);
-	window_failure(&w, 140, 150);
+	answers(&w, 10, 1); /* ten answers at least: one failure among the first four is no sign */
+	assert_int_equal(w.size, 6);
+	w.size = w.max;
+	for (int i = 0; i < 10; i++)
+		answers(&w, 64, 6);
+	assert_int_equal(w.size, 64);
+}
+
+static void it_shrinks_by_what_exceeds_a_tenth_and_at_most_by_half(void **state UNUSED)
+{
+	static const struct {
+		unsigned size, answers, failures, then;
+	} cases[] = {
+	        {40, 40, 5, 39},  /* 12.5 %: at least by one */
+	        {40, 40, 8, 36},  /* 20 %: by a tenth */
+	        {40, 40, 24, 20}, /* 60 %: by half */
+	        {40, 40, 40, 20}, {4, 10, 10, 2}, {1, 10, 10, 1},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct window w;
+		window_init(&w, 64);
+		w.size = w.max = cases[i].size; /* so that it does not grow meanwhile */
+		answers(&w, cases[i].answers, cases[i].failures);
+		assert_int_equal(w.size, cases[i].then);
+	}
+}
+
+static void what_was_in_flight_at_a_cut_is_not_counted(void **state UNUSED)
+{
+	struct window w;
+	window_init(&w, 20);
+	w.size = 20;
+	for (uint64_t i = 100; i < 120; i++)
+		window_answer(&w, i, 140, true);
 	assert_int_equal(w.size, 10);
-	w.size = 1;
-	window_failure(&w, 200, 201);
-	assert_int_equal(w.size, 1);
+	for (uint64_t i = 120; i < 140; i++)
+		window_answer(&w, i, 160, true);
+	assert_int_equal(w.size, 10); /* once a window */
+	for (uint64_t i = 140; i < 150; i++)
+		window_answer(&w, i, 170, true);
+	assert_int_equal(w.size, 5);
 }
 
 static void limits_change_and_episodes_end(void **state UNUSED)
@@ -82,10 +130,10 @@ static void limits_change_and_episodes_end(void **state UNUSED)
 	window_set_max(&w, 0);
 	assert_int_equal(w.max, 1);
 	window_init(&w, 64);
-	window_success(&w);
+	answers(&w, 1, 0);
 	window_restart(&w);
 	assert_int_equal(w.size, 1);
-	window_success(&w);
+	answers(&w, 1, 0);
 	assert_int_equal(w.size, 2);
 }
 
@@ -94,8 +142,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(it_doubles_up_to_the_most),
 	        cmocka_unit_test(odd_limits_hold),
+	        cmocka_unit_test(a_batchs_own_wait_is_short_until_it_failed_three_times_alone),
 	        cmocka_unit_test(a_window_starts_at_four_and_grows_by_windows),
-	        cmocka_unit_test(failures_in_flight_together_halve_once),
+	        cmocka_unit_test(a_tenth_of_failures_does_not_shrink_it),
+	        cmocka_unit_test(it_shrinks_by_what_exceeds_a_tenth_and_at_most_by_half),
+	        cmocka_unit_test(what_was_in_flight_at_a_cut_is_not_counted),
 	        cmocka_unit_test(limits_change_and_episodes_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -280,6 +280,15 @@ static void culprit_hundred(struct world *world_ UNUSED, struct http_request *r)
 			r->attempt.status = 400;
 }
 
+/* Events of others, one a second. */
+static void others_pass(unsigned seconds)
+{
+	for (unsigned i = 0; i < seconds; i++) {
+		world_put(&w, 1, 1000 + i, 0, 0);
+		world_run(&w, US_PER_S);
+	}
+}
+
 static void one_culprit_of_25_dies_alone(void **state UNUSED)
 {
 	world_init(&w, 1);
@@ -287,11 +296,15 @@ static void one_culprit_of_25_dies_alone(void **state UNUSED)
 	world_start(&w);
 	for (int i = 0; i < 25; i++)
 		world_put(&w, 1, 1, 0, 0);
-	world_run(&w, 30 * US_PER_S);
-	assert_int_equal(count_state(STATE_DELIVERED), 24);
+	world_run(&w, US_PER_S);
+	assert_int_equal(count_state(STATE_DELIVERED), 24); /* its neighbours do not wait for its end */
+	others_pass(50);
+	assert_int_equal(w.rows[12].state, STATE_QUEUED); /* not before a minute */
+	others_pass(100);
+	assert_int_equal(count_state(STATE_DELIVERED), 24 + 150);
 	assert_int_equal(w.rows[12].reason, DEAD_REFUSED);
 	assert_int_equal(w.counters.dead[DEAD_REFUSED], 1);
-	assert_true(w.started <= 14);
+	assert_true(w.started <= 150 + 25);
 	world_end(&w);
 }
 
@@ -329,10 +342,51 @@ static void too_large_is_split(void **state UNUSED)
 	w.answer = too_many;
 	world_start(&w);
 	for (int i = 0; i < 25; i++)
-		world_put(&w, 1, 1, 0, 0);
-	world_run(&w, 30 * US_PER_S);
-	assert_int_equal(count_state(STATE_DELIVERED) + count_state(STATE_DEAD), 25);
+		world_put(&w, 1, 1, 0, i == 6 ? 5000 : 0);
+	world_run(&w, US_PER_S);
+	assert_int_equal(count_state(STATE_DELIVERED), 24);
+	others_pass(200);
+	assert_int_equal(count_state(STATE_DELIVERED), 224);
 	assert_int_equal(w.rows[6].reason, DEAD_TOO_LARGE);
+	world_end(&w);
+}
+
+static void nothing_is_too_large_while_larger_ones_pass(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.answer = too_many;
+	world_start(&w);
+	for (int i = 0; i < 7; i++)
+		world_put(&w, 1, 1, 0, 100);
+	for (int i = 0; i < 600; i++) {
+		world_put(&w, 1, 2, 0, 200);
+		world_run(&w, US_PER_S);
+	}
+	assert_int_equal(w.rows[6].state, STATE_QUEUED);
+	w.answer = NULL;
+	world_run(&w, 5 * US_PER_MIN);
+	assert_int_equal(count_state(STATE_DELIVERED), 607);
+	world_end(&w);
+}
+
+static void too_large(struct world *world_ UNUSED, struct http_request *r)
+{
+	r->attempt.status = 413;
+}
+
+static void an_endpoint_to_which_everything_is_too_large_kills_nothing(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.answer = too_large;
+	world_start(&w);
+	for (unsigned i = 0; i < 5000; i++)
+		world_put(&w, 1, i % 300, 0, 0);
+	world_run(&w, 6 * US_PER_H);
+	assert_int_equal(count_state(STATE_QUEUED), 5000);
+	assert_true(w.started < 1000);
+	w.answer = NULL;
+	world_run(&w, 10 * US_PER_MIN);
+	assert_int_equal(count_state(STATE_DELIVERED), 5000);
 	world_end(&w);
 }
 
@@ -420,13 +474,11 @@ static void two_poisoned_batches_cannot_wedge_a_stream(void **state UNUSED)
 	world_put(&w, 1, 2, 0, 0);
 	w.rows[0].kind = 500;
 	w.rows[1].kind = 403;
-	for (unsigned i = 0; i < 100; i++) {
-		world_put(&w, 1, 3 + i, 0, 0);
-		world_run(&w, US_PER_S);
-	}
-	world_run(&w, 10 * US_PER_S);
-	assert_int_equal(count_state(STATE_DELIVERED), 100);
-	assert_int_equal(w.rows[1].reason, DEAD_REFUSED); /* five 403s while others passed */
+	others_pass(500);
+	assert_int_equal(w.rows[1].state, STATE_QUEUED);
+	others_pass(1000);
+	assert_int_equal(count_state(STATE_DELIVERED), 1500);
+	assert_int_equal(w.rows[1].reason, DEAD_REFUSED); /* ten 403s over ten minutes while others passed */
 	assert_int_equal(w.rows[0].state, STATE_QUEUED);
 	world_end(&w);
 }
@@ -939,6 +991,8 @@ int main(void)
 	        cmocka_unit_test(one_culprit_of_25_dies_alone),
 	        cmocka_unit_test(an_endpoint_that_refuses_everything_kills_nothing),
 	        cmocka_unit_test(too_large_is_split),
+	        cmocka_unit_test(nothing_is_too_large_while_larger_ones_pass),
+	        cmocka_unit_test(an_endpoint_to_which_everything_is_too_large_kills_nothing),
 	        cmocka_unit_test(too_large_alone_dies_and_is_logged),
 	        cmocka_unit_test(a_stale_connection_costs_nothing),
 	        cmocka_unit_test(ambiguous_ones_are_parked_where_asked_for),

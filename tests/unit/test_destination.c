@@ -11,8 +11,26 @@
 #include "policy/destination.h"
 
 static const struct backoff policy = {US_PER_S, 5 * US_PER_MIN};
+static const int64_t refuse_after = US_PER_MIN;
 static struct destination d;
 static int64_t now;
+
+/* One try of a batch. */
+struct
+try {
+	struct attempt attempt;
+	struct batch_past *past; /* NULL: of a batch that is new */
+	unsigned others;         /* requests in flight beside it */
+	unsigned events;
+	size_t bytes;
+	int64_t took_us;
+	int64_t refuse_after_us;
+	bool park;
+	/* what came of it */
+	struct destination_recent recent;
+	enum outcome outcome;
+	enum destination_change change;
+};
 
 static int setup(void **state UNUSED)
 {
@@ -21,20 +39,82 @@ static int setup(void **state UNUSED)
 	return 0;
 }
 
-static enum destination_change end_at(uint64_t seq, enum outcome outcome, int64_t started_us, int64_t retry_after_us)
+static struct try answered(int status)
 {
-	struct request_end end = {.seq = seq,
-	                          .started_us = started_us,
-	                          .now_us = now,
-	                          .outcome = outcome,
-	                          .retry_after_us = retry_after_us,
-	                          .no_connection = outcome == OUTCOME_RETRY_DESTINATION};
-	return destination_settle(&d, &policy, &end);
+	return (struct try){.attempt = {.status = status, .retry_after_us = -1, .body_sent = true},
+	                    .events = 25,
+	                    .bytes = 1000,
+	                    .refuse_after_us = refuse_after};
 }
 
-static enum destination_change end(uint64_t seq, enum outcome outcome)
+static struct try no_answer(enum transport transport)
 {
-	return end_at(seq, outcome, now, -1);
+	struct try t = answered(0);
+	t.attempt.transport = transport;
+	return t;
+}
+
+/* As delivery_request.c does it. */
+static enum destination_change finish(uint64_t seq, struct try *t)
+{
+	struct batch_past new = {0}, *past = t->past ? t->past : &new;
+	const struct request_facts facts = {.seq = seq,
+	                                    .started_us = now - t->took_us,
+	                                    .now_us = now,
+	                                    .others_in_flight = t->others,
+	                                    .events = t->events,
+	                                    .bytes = t->bytes};
+	t->recent = destination_recent(&d, past, &t->attempt, &facts, t->refuse_after_us);
+	t->recent.park_ambiguous = t->park;
+	t->outcome = outcome_decide(&t->attempt, &t->recent);
+	if (t->recent.meaning != MEANS_DELIVERED && t->recent.meaning != MEANS_STALE) {
+		struct batch_failure f = destination_failure(&d, past, &t->attempt, &t->recent, &facts);
+		batch_past_add(past, &f);
+	}
+	struct request_end end = {.seq = seq,
+	                          .started_us = facts.started_us,
+	                          .now_us = now,
+	                          .outcome = t->outcome,
+	                          .recent = t->recent,
+	                          .no_answer = t->attempt.status == 0,
+	                          .bytes = t->bytes};
+	return t->change = destination_settle(&d, &policy, &end);
+}
+
+static enum destination_change run(struct try t)
+{
+	return finish(destination_start(&d), &t);
+}
+
+static struct try ran(struct try t)
+{
+	finish(destination_start(&d), &t);
+	return t;
+}
+
+static struct try beside(struct try t, unsigned others)
+{
+	t.others = others;
+	return t;
+}
+
+static struct try lone(struct try t, struct batch_past *past)
+{
+	t.past = past;
+	t.events = 1;
+	return t;
+}
+
+static struct try asking(int status, int64_t wait_us)
+{
+	struct try t = answered(status);
+	t.attempt.retry_after_us = wait_us;
+	return t;
+}
+
+static void go_down(void)
+{
+	assert_int_equal(run(answered(500)), CHANGE_DOWN);
 }
 
 static void an_episode(void **state UNUSED)
@@ -42,7 +122,7 @@ static void an_episode(void **state UNUSED)
 	assert_int_equal(destination_slots(&d, 0, now), 4);
 	assert_int_equal(destination_slots(&d, 4, now), 0);
 	assert_int_equal(destination_slots(&d, 9, now), 0);
-	assert_int_equal(end(destination_start(&d), OUTCOME_RETRY_DESTINATION), CHANGE_DOWN);
+	go_down(); /* all that came in ten seconds failed */
 	assert_int_equal(d.state, DESTINATION_BACKING_OFF);
 	assert_int_equal(destination_wait_us(&d, now), US_PER_S / 2);
 	assert_int_equal(destination_slots(&d, 0, now + US_PER_S / 2 - 1), 0);
@@ -51,154 +131,285 @@ static void an_episode(void **state UNUSED)
 	assert_int_equal(destination_slots(&d, 0, now), 1);
 	uint64_t probe = destination_start(&d);
 	assert_int_equal(d.state, DESTINATION_PROBING);
+	assert_int_equal(destination_wait_us(&d, now), 0);
 	assert_int_equal(destination_slots(&d, 1, now), 0); /* one */
-	assert_int_equal(end(probe, OUTCOME_RETRY_DESTINATION), CHANGE_LONGER);
+	struct try failed = answered(500), passes = answered(204);
+	assert_int_equal(finish(probe, &failed), CHANGE_LONGER);
+	assert_int_equal(failed.outcome, OUTCOME_RETRY_DESTINATION);
 	assert_int_equal(destination_wait_us(&d, now), US_PER_S); /* half of 2 s */
 	now += US_PER_S;
-	assert_int_equal(end(destination_start(&d), OUTCOME_DELIVERED), CHANGE_UP);
+	assert_int_equal(finish(destination_start(&d), &passes), CHANGE_UP);
 	assert_int_equal(d.state, DESTINATION_UP);
 	assert_int_equal(destination_slots(&d, 0, now), 1); /* begins with one again */
-	assert_int_equal(end(destination_start(&d), OUTCOME_RETRY_DESTINATION), CHANGE_DOWN);
+	now += US_PER_MIN;
+	go_down();
 	assert_int_equal(destination_wait_us(&d, now), US_PER_S / 2); /* and with the least wait */
+}
+
+static void a_failure_among_successes_is_the_batchs(void **state UNUSED)
+{
+	run(answered(204));
+	for (int i = 0; i < 7; i++) {
+		struct try t = ran(answered(502));
+		assert_int_equal(t.change, CHANGE_NONE);
+		assert_int_equal(t.outcome, OUTCOME_RETRY_BATCH);
+	}
+	run(answered(204));
+	for (int i = 0; i < 7; i++)
+		assert_int_equal(run(answered(502)), CHANGE_NONE);
+	assert_int_equal(run(answered(502)), CHANGE_DOWN); /* eight in a row */
+}
+
+static void a_full_window_is_as_large_as_the_window(void **state UNUSED)
+{
+	d.window.size = 20;
+	run(answered(204));
+	for (int i = 0; i < 19; i++)
+		assert_int_equal(run(no_answer(TRANSPORT_RESET)), CHANGE_NONE);
+	assert_int_equal(run(no_answer(TRANSPORT_RESET)), CHANGE_DOWN);
+}
+
+static void what_is_in_flight_may_still_disprove_it(void **state UNUSED)
+{
+	assert_int_equal(run(beside(answered(500), 3)), CHANGE_NONE);
+	now += 9 * US_PER_S;
+	assert_int_equal(run(beside(answered(500), 3)), CHANGE_NONE);
+	now += US_PER_S;
+	assert_int_equal(run(beside(answered(500), 3)), CHANGE_DOWN); /* not for longer than ten seconds */
+}
+
+static void a_success_lately_speaks_for_it(void **state UNUSED)
+{
+	run(answered(204));
+	now += 9 * US_PER_S;
+	assert_int_equal(run(answered(500)), CHANGE_NONE);
+	now += US_PER_S;
+	assert_int_equal(run(answered(500)), CHANGE_DOWN);
+}
+
+static void where_no_connection_can_be_made_it_is_down_at_once(void **state UNUSED)
+{
+	struct try slow = no_answer(TRANSPORT_CONNECT);
+	run(answered(204));
+	now += US_PER_MS;
+	assert_int_equal(run(beside(no_answer(TRANSPORT_CONNECT), 1)), CHANGE_NONE);
+	slow.took_us = US_PER_S; /* another request succeeded meanwhile */
+	assert_int_equal(run(slow), CHANGE_NONE);
+	assert_int_equal(run(no_answer(TRANSPORT_CONNECT)), CHANGE_DOWN);
+	setup(NULL);
+	assert_int_equal(run(beside(no_answer(TRANSPORT_TLS), 3)), CHANGE_DOWN); /* nothing passed for a while */
+	setup(NULL);
+	d.window.size = 64;
+	run(answered(204));
+	now += US_PER_MS;
+	for (int i = 0; i < 7; i++)
+		assert_int_equal(run(beside(no_answer(TRANSPORT_DNS), 60)), CHANGE_NONE);
+	assert_int_equal(run(beside(no_answer(TRANSPORT_DNS), 60)), CHANGE_DOWN);
 }
 
 static void failures_in_flight_count_as_one(void **state UNUSED)
 {
 	uint64_t seq[4];
+	struct batch_past past = {0};
+	struct try wrong = answered(403), broken = answered(500), poisoned = lone(answered(500), &past),
+	           passes = answered(204);
 	for (int i = 0; i < 4; i++)
 		seq[i] = destination_start(&d);
-	assert_int_equal(end(seq[2], OUTCOME_RETRY_DESTINATION), CHANGE_DOWN);
-	assert_int_equal(end(seq[0], OUTCOME_DESTINATION_WRONG), CHANGE_NONE);
+	assert_int_equal(finish(seq[2], &broken), CHANGE_DOWN);
+	assert_int_equal(finish(seq[0], &wrong), CHANGE_NONE);
+	assert_int_equal(wrong.outcome, OUTCOME_DESTINATION_WRONG);
 	assert_int_equal(d.failures, 1);
+	assert_false(d.wrong);
 	now += US_PER_S;
 	uint64_t probe = destination_start(&d);
-	assert_int_equal(end(seq[1], OUTCOME_RETRY_DESTINATION), CHANGE_NONE); /* not the probe's end */
+	assert_int_equal(finish(seq[1], &poisoned), CHANGE_NONE); /* not the probe's end */
+	assert_int_equal(past.failures, 0);
 	assert_int_equal(d.state, DESTINATION_PROBING);
-	assert_int_equal(end(probe, OUTCOME_DELIVERED), CHANGE_UP);
-	assert_int_equal(end(seq[3], OUTCOME_RETRY_DESTINATION), CHANGE_NONE); /* of an episode that is over */
+	assert_int_equal(finish(probe, &passes), CHANGE_UP);
+	broken = answered(500);
+	past.failures = 2;
+	broken.past = &past;
+	assert_int_equal(finish(seq[3], &broken), CHANGE_NONE); /* of an episode that is over */
+	assert_int_equal(broken.outcome, OUTCOME_RETRY_DESTINATION);
 	assert_int_equal(d.state, DESTINATION_UP);
+	assert_int_equal(d.unbroken, 0);
 }
 
 static void retry_after_is_the_least_wait(void **state UNUSED)
 {
-	uint64_t a = destination_start(&d), b = destination_start(&d), c = destination_start(&d),
-	         e = destination_start(&d);
-	end_at(a, OUTCOME_RETRY_DESTINATION, now, 60 * US_PER_S);
-	assert_int_equal(destination_wait_us(&d, now), 60 * US_PER_S);
-	end_at(b, OUTCOME_RETRY_DESTINATION, now, 90 * US_PER_S); /* was in flight: the later word counts */
-	assert_int_equal(destination_wait_us(&d, now), 90 * US_PER_S);
-	end_at(c, OUTCOME_RETRY_DESTINATION, now, 5 * US_PER_S); /* the longer of the two */
-	assert_int_equal(destination_wait_us(&d, now), 90 * US_PER_S);
-	end_at(e, OUTCOME_RETRY_DESTINATION, now, -1); /* no word at all */
-	assert_int_equal(destination_wait_us(&d, now), 90 * US_PER_S);
+	uint64_t seq[4];
+	struct try t[] = {asking(429, 60 * US_PER_S), asking(503, 90 * US_PER_S), asking(503, 5 * US_PER_S),
+	                  answered(503)};
+	static const int64_t waits[] = {60 * US_PER_S, 90 * US_PER_S, 90 * US_PER_S, 90 * US_PER_S};
+	run(answered(204)); /* whatever passes: it said so itself */
+	for (int i = 0; i < 4; i++)
+		seq[i] = destination_start(&d);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(finish(seq[i], &t[i]), i == 0 ? CHANGE_DOWN : CHANGE_NONE);
+		assert_int_equal(t[i].outcome, OUTCOME_RETRY_DESTINATION);
+		assert_int_equal(destination_wait_us(&d, now), waits[i]); /* the longest of them */
+	}
 	now += 90 * US_PER_S;
-	end_at(destination_start(&d), OUTCOME_RETRY_DESTINATION, now, 0); /* no shorter than the backoff */
+	assert_int_equal(run(asking(503, 1)), CHANGE_LONGER); /* no shorter than the backoff */
 	assert_int_equal(destination_wait_us(&d, now), US_PER_S);
+}
+
+static void retry_after_for_one_batch_while_others_pass_is_its_own(void **state UNUSED)
+{
+	struct batch_past past = {0};
+	struct try t = lone(asking(503, 60 * US_PER_S), &past);
+	finish(destination_start(&d), &t);
+	assert_int_equal(t.change, CHANGE_DOWN);
+	now += US_PER_MIN;
+	run(answered(204));
+	assert_int_equal(run(t), CHANGE_NONE);
+	past.own = 3; /* convicted */
+	now += US_PER_MIN;
+	assert_int_equal(run(t), CHANGE_NONE);
 }
 
 static void a_stale_connection_is_no_failure(void **state UNUSED)
 {
-	assert_int_equal(end(destination_start(&d), OUTCOME_RETRY_NOW), CHANGE_NONE);
+	struct try stale = no_answer(TRANSPORT_STALE), parked = stale;
+	parked.park = true;
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(run(stale), CHANGE_NONE);
+		assert_int_equal(run(parked), CHANGE_NONE);
+	}
 	assert_int_equal(d.state, DESTINATION_UP);
-	end(destination_start(&d), OUTCOME_RETRY_DESTINATION);
+	assert_false(destination_wants_fresh(&d));
+	go_down();
 	now += US_PER_S;
-	assert_int_equal(end(destination_start(&d), OUTCOME_RETRY_NOW), CHANGE_NONE);
+	assert_int_equal(run(stale), CHANGE_NONE);
 	assert_int_equal(d.state, DESTINATION_PROBING);
 	assert_int_equal(destination_slots(&d, 0, now), 1); /* the same probe again, at once */
-	assert_int_equal(end(destination_start(&d), OUTCOME_DELIVERED), CHANGE_UP);
-}
-
-static void a_stale_connection_is_no_failure_when_its_events_are_parked(void **state UNUSED)
-{
-	struct request_end parked = {.outcome = OUTCOME_DEAD_AMBIGUOUS, .stale = true, .retry_after_us = -1};
-	parked.started_us = parked.now_us = now;
-	parked.seq = destination_start(&d);
-	assert_int_equal(destination_settle(&d, &policy, &parked), CHANGE_NONE);
-	assert_int_equal(d.state, DESTINATION_UP);
-	end(destination_start(&d), OUTCOME_RETRY_DESTINATION);
-	now += US_PER_S;
-	parked.seq = destination_start(&d);
-	assert_int_equal(destination_settle(&d, &policy, &parked), CHANGE_NONE);
-	assert_int_equal(destination_slots(&d, 0, now), 1); /* another probe, at once */
+	assert_int_equal(run(parked), CHANGE_NONE);
+	assert_int_equal(destination_slots(&d, 0, now), 1); /* another one */
+	assert_int_equal(run(answered(204)), CHANGE_UP);
 }
 
 static void what_went_to_another_endpoint_says_nothing(void **state UNUSED)
 {
 	uint64_t old = destination_start(&d), older = destination_start(&d);
-	end(destination_start(&d), OUTCOME_RETRY_DESTINATION);
+	struct try wrong = answered(403), passes = answered(204);
+	go_down();
 	destination_renew(&d, 64);
 	assert_int_equal(destination_slots(&d, 0, now), 4);
-	assert_int_equal(end(old, OUTCOME_DESTINATION_WRONG), CHANGE_NONE);
+	assert_int_equal(finish(old, &wrong), CHANGE_NONE);
+	assert_int_equal(finish(older, &passes), CHANGE_NONE);
 	assert_int_equal(d.state, DESTINATION_UP);
-	/* refused at the new endpoint; what gets through at the old one after that proves nothing */
-	struct batch_past past = {0};
-	struct destination_recent r = destination_recent(&d, &past, now);
-	batch_past_failed(&past, &r, 400, now);
-	now += US_PER_S;
-	end(older, OUTCOME_DELIVERED);
-	assert_false(destination_recent(&d, &past, now).success_since_last_refusal);
-	end(destination_start(&d), OUTCOME_DELIVERED);
-	assert_true(destination_recent(&d, &past, now).success_since_last_refusal);
+	assert_true(d.latest_answer_us == INT64_MIN);
 }
 
 static void what_the_probe_says(void **state UNUSED)
 {
 	static const struct {
-		enum outcome outcome;
-		bool others;
+		int before, status;
+		unsigned events;
 		enum destination_change change;
+		bool wrong;
 	} cases[] = {
-	        {OUTCOME_SPLIT, false, CHANGE_UP},
-	        {OUTCOME_DEAD_TOO_LARGE, false, CHANGE_UP},
-	        {OUTCOME_DEAD_REFUSED, false, CHANGE_UP},
-	        {OUTCOME_BISECT, true, CHANGE_UP},
-	        {OUTCOME_BISECT, false, CHANGE_LONGER},
-	        {OUTCOME_RETRY_BATCH, true, CHANGE_LONGER},
-	        {OUTCOME_DEAD_AMBIGUOUS, true, CHANGE_LONGER},
-	        {OUTCOME_DESTINATION_WRONG, false, CHANGE_LONGER},
+	        {500, 204, 25, CHANGE_UP, false},    {500, 500, 25, CHANGE_LONGER, false},
+	        {500, 403, 25, CHANGE_LONGER, true}, {500, 400, 25, CHANGE_UP, false}, /* it is there again */
+	        {500, 413, 25, CHANGE_UP, false},    {500, 400, 1, CHANGE_LONGER, true},
+	        {403, 400, 25, CHANGE_LONGER, true}, {403, 413, 25, CHANGE_LONGER, true},
+	        {403, 413, 1, CHANGE_LONGER, true},  {403, 500, 25, CHANGE_LONGER, false},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		setup(NULL);
-		end(destination_start(&d), OUTCOME_RETRY_DESTINATION);
+		run(answered(cases[i].before));
+		assert_int_equal(d.wrong, cases[i].before == 403);
 		now += US_PER_S;
-		struct request_end e = {.seq = destination_start(&d),
-		                        .started_us = now,
-		                        .now_us = now,
-		                        .outcome = cases[i].outcome,
-		                        .others_succeed = cases[i].others,
-		                        .retry_after_us = -1};
-		assert_int_equal(destination_settle(&d, &policy, &e), cases[i].change);
+		struct try t = answered(cases[i].status);
+		t.events = cases[i].events;
+		assert_int_equal(run(t), cases[i].change);
+		assert_int_equal(d.wrong, cases[i].wrong);
 	}
 }
 
-static void own_trouble_halves_and_stays_up(void **state UNUSED)
+static void parts_of_a_cut_batch_tell_more_than_the_whole(void **state UNUSED)
 {
-	for (int i = 0; i < 4; i++)
-		end(destination_start(&d), OUTCOME_DELIVERED);
-	assert_int_equal(d.window.size, 5);
-	assert_int_equal(end(destination_start(&d), OUTCOME_RETRY_BATCH), CHANGE_NONE);
-	assert_int_equal(d.window.size, 2);
-	assert_int_equal(d.state, DESTINATION_UP);
-	struct request_end parked = {.seq = destination_start(&d),
-	                             .now_us = now,
-	                             .outcome = OUTCOME_DEAD_AMBIGUOUS,
-	                             .others_succeed = true,
-	                             .retry_after_us = -1};
-	assert_int_equal(destination_settle(&d, &policy, &parked), CHANGE_NONE);
-	parked.others_succeed = false;
-	parked.seq = destination_start(&d);
-	assert_int_equal(destination_settle(&d, &policy, &parked), CHANGE_DOWN);
+	struct try refused = answered(400), one = answered(400), large = answered(413);
+	one.events = 1;
+	assert_int_equal(run(refused), CHANGE_NONE); /* alone in ten seconds, and cut */
+	assert_true(destination_wants_parts(&d));
+	run(answered(204));
+	assert_false(destination_wants_parts(&d));
+	now += US_PER_MIN;
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(run(refused), CHANGE_NONE);
+		assert_int_equal(run(large), CHANGE_NONE);
+	}
+	assert_int_equal(run(one), CHANGE_DOWN);
+	assert_true(d.wrong && destination_wants_parts(&d));
+	now += US_PER_MIN;
+	run(answered(204));
+	assert_false(destination_wants_parts(&d));
+	now += US_PER_MIN;
+	go_down();
+	assert_false(destination_wants_parts(&d));
 }
 
-static void kept_connections_are_left_after_three_failures(void **state UNUSED)
+static void own_failures_do_not_shrink_the_window(void **state UNUSED)
 {
+	struct batch_past past = {0};
+	d.window.size = 40;
+	for (int i = 0; i < 40; i++) { /* half of all answers, but of one batch while others pass */
+		run(answered(204));
+		now += US_PER_MS;
+		run(lone(answered(500), &past));
+	}
+	assert_in_range(d.window.size, 40, 41);
+	for (int i = 0; i < 40; i++) { /* nor do refusals, which fewer requests would not mend */
+		run(answered(204));
+		run(answered(403));
+		now += US_PER_MS;
+	}
+	assert_in_range(d.window.size, 41, 42);
+	for (int i = 0; i < 42; i++) {
+		run(answered(204));
+		run(i % 2 ? answered(500) : i % 4 ? answered(429) : no_answer(TRANSPORT_TIMEOUT));
+		now += US_PER_MS;
+	}
+	assert_in_range(d.window.size, 8, 30);
+}
+
+/* A poisoned event that is left alone in the queue must not keep the destination from what comes later. */
+static void what_is_convicted_takes_nothing_down(void **state UNUSED)
+{
+	struct batch_past past = {0};
+	for (int i = 0; i < 4; i++) {
+		run(lone(answered(500), &past));
+		now += US_PER_MS;
+		run(answered(204));
+	}
+	assert_true(batch_past_is_convicted(&past));
+	for (int i = 0; i < 100; i++) {
+		now += US_PER_MIN;
+		assert_int_equal(run(lone(answered(i % 2 ? 500 : 400), &past)), CHANGE_NONE);
+	}
+	assert_int_equal(run(lone(no_answer(TRANSPORT_CONNECT), &past)), CHANGE_DOWN); /* that is not its fault */
+}
+
+static void kept_connections_are_left_after_failures(void **state UNUSED)
+{
+	run(answered(204));
 	for (int i = 0; i < 3; i++) {
 		assert_false(destination_wants_fresh(&d));
-		end(destination_start(&d), OUTCOME_RETRY_DESTINATION);
-		now += US_PER_H;
+		run(no_answer(TRANSPORT_RESET));
 	}
+	assert_int_equal(d.state, DESTINATION_UP);
 	assert_true(destination_wants_fresh(&d));
-	end(destination_start(&d), OUTCOME_DELIVERED);
+	run(answered(500));
+	assert_false(destination_wants_fresh(&d));
+	now += US_PER_MIN;
+	go_down();
+	assert_false(destination_wants_fresh(&d));
+	now += US_PER_S;
+	run(answered(500)); /* perhaps of the one bad server behind a kept connection */
+	assert_true(destination_wants_fresh(&d));
+	now += US_PER_S;
+	run(answered(204));
 	assert_false(destination_wants_fresh(&d));
 }
 
@@ -206,7 +417,7 @@ static void a_flush_ends_the_waiting(void **state UNUSED)
 {
 	destination_flush(&d, now);
 	assert_int_equal(d.state, DESTINATION_UP);
-	end_at(destination_start(&d), OUTCOME_RETRY_DESTINATION, now, US_PER_H);
+	run(asking(503, US_PER_H));
 	assert_int_equal(destination_slots(&d, 0, now), 0);
 	destination_flush(&d, now);
 	assert_int_equal(destination_slots(&d, 0, now), 1);
@@ -217,79 +428,173 @@ static void a_flush_ends_the_waiting(void **state UNUSED)
 static void only_later_requests_prove_that_others_pass(void **state UNUSED)
 {
 	struct batch_past past = {0};
-	int64_t t0 = now;
-	uint64_t seq = destination_start(&d);
-	end_at(seq, OUTCOME_DELIVERED, t0 + 10, -1);
-	assert_false(destination_recent(&d, &past, t0 + 10).others_succeed); /* did not start after it */
-	assert_true(destination_recent(&d, &past, t0 + 9).others_succeed);
-	now = t0 + 100;
-	struct destination_recent r = destination_recent(&d, &past, t0 + 50);
-	assert_false(r.others_succeed || r.failed_before);
-	batch_past_failed(&past, &r, 500, now);
-	end_at(destination_start(&d), OUTCOME_DELIVERED, t0 + 99, -1); /* was in flight when it failed */
-	r = destination_recent(&d, &past, t0 + 150);
-	assert_true(r.failed_before && !r.others_succeed);
-	end_at(destination_start(&d), OUTCOME_DELIVERED, t0 + 100, -1);
-	assert_true(destination_recent(&d, &past, t0 + 150).others_succeed);
+	struct try passes = answered(204), t = lone(answered(500), &past);
+	run(t);
+	assert_false(ran(t).recent.others_succeed);
+	now += US_PER_S;
+	passes.took_us = US_PER_S + 1; /* was in flight when it failed */
+	run(passes);
+	assert_false(ran(t).recent.others_succeed);
+	now += US_PER_S;
+	passes.took_us = US_PER_S;
+	run(passes);
+	assert_true(ran(t).recent.others_succeed);
 }
 
-static void denials_count_while_the_destination_stays_up(void **state UNUSED)
+/* A try every so many seconds, with another request's success before each; how many until it is dead. */
+static unsigned tries_until_dead(int status, int64_t every_us, int64_t refuse_after_us)
 {
 	struct batch_past past = {0};
-	for (unsigned n = 1; n <= OUTCOME_OWN_DENIALS_MAX; n++) {
-		struct destination_recent r = destination_recent(&d, &past, now);
-		assert_int_equal(r.own_denials, n);
-		batch_past_failed(&past, &r, 403, now);
-		now += US_PER_S;
-		end(destination_start(&d), OUTCOME_DELIVERED);
-		now += US_PER_S;
+	for (unsigned n = 1; n <= 100; n++) {
+		struct try t = lone(answered(status), &past);
+		t.refuse_after_us = refuse_after_us;
+		t.bytes = 2000;
+		run(answered(204));
+		now += US_PER_MS;
+		finish(destination_start(&d), &t);
+		if (t.outcome == OUTCOME_DEAD_REFUSED || t.outcome == OUTCOME_DEAD_TOO_LARGE)
+			return n;
+		assert_int_equal(t.outcome, OUTCOME_RETRY_BATCH);
+		now += every_us;
 	}
-	past = (struct batch_past){0};
-	for (unsigned n = 1; n <= 10; n++) { /* nobody else passes: never more than this one */
-		struct destination_recent r = destination_recent(&d, &past, now += US_PER_S);
-		assert_int_equal(r.own_denials, 1);
-		batch_past_failed(&past, &r, 403, now);
+	return 0;
+}
+
+static void a_lone_event_is_dead_after_repetition(void **state UNUSED)
+{
+	static const int statuses[] = {400, 422, 413};
+	for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
+		assert_int_equal(tries_until_dead(statuses[i], US_PER_S, US_PER_MIN), 61);
+		assert_int_equal(tries_until_dead(statuses[i], US_PER_H, US_PER_MIN), 3);
+		assert_int_equal(tries_until_dead(statuses[i], US_PER_S, 0), 1);
 	}
-	past = (struct batch_past){0};
-	for (unsigned n = 1; n <= 10; n++) { /* each time it took the destination down */
-		struct destination_recent r = destination_recent(&d, &past, now);
-		assert_int_equal(r.own_denials, 1);
-		batch_past_failed(&past, &r, 403, now);
-		end(destination_start(&d), OUTCOME_DESTINATION_WRONG);
-		now += US_PER_H;
-		end(destination_start(&d), OUTCOME_DELIVERED);
+	assert_int_equal(tries_until_dead(403, US_PER_H, US_PER_MIN), 10);
+	assert_int_equal(tries_until_dead(404, 20 * US_PER_S, US_PER_MIN), 31);
+	assert_int_equal(tries_until_dead(403, US_PER_S, 0), 10);
+	assert_int_equal(tries_until_dead(401, US_PER_H, US_PER_MIN), 0);
+	assert_int_equal(tries_until_dead(500, US_PER_H, US_PER_MIN), 0);
+}
+
+static void refusals_do_not_count_while_nothing_else_is_taken(void **state UNUSED)
+{
+	struct batch_past past = {0};
+	struct try t = lone(answered(400), &past);
+	for (int i = 0; i < 100; i++) {
+		now += US_PER_MIN;
+		assert_int_equal(ran(t).outcome, OUTCOME_DESTINATION_WRONG);
+	}
+	assert_int_equal(past.refusals.n, 1);
+	t.refuse_after_us = 0;
+	now += US_PER_MIN;
+	assert_int_equal(ran(t).outcome, OUTCOME_DESTINATION_WRONG);
+}
+
+static void at_once_means_while_others_pass(void **state UNUSED)
+{
+	struct batch_past past = {0}, other = {0};
+	struct try t = lone(answered(400), &past), several = answered(400);
+	t.refuse_after_us = 0;
+	run(answered(204));
+	now += US_PER_S;
+	run(several); /* since then nothing was taken */
+	assert_int_equal(ran(t).outcome, OUTCOME_RETRY_BATCH);
+	now += US_PER_S;
+	run(answered(204));
+	now += US_PER_S;
+	assert_int_equal(ran(t).outcome, OUTCOME_DEAD_REFUSED);
+	t.past = &other;
+	assert_int_equal(ran(t).outcome, OUTCOME_RETRY_BATCH); /* the second in a row */
+	now += US_PER_MIN;
+	assert_int_equal(ran(t).outcome, OUTCOME_DESTINATION_WRONG);
+	now += US_PER_MIN;
+	run(answered(204));
+	now += 9 * US_PER_S;
+	assert_int_equal(ran(t).outcome, OUTCOME_DEAD_REFUSED);
+}
+
+/* In bursts everything is refused, and between them everything is taken. */
+static void refusals_in_bursts_bury_nothing(void **state UNUSED)
+{
+	struct batch_past past = {0};
+	for (int i = 0; i < 20; i++) {
+		run(answered(204));
+		now += US_PER_S;
+		assert_int_equal(ran(lone(answered(400), &past)).outcome, OUTCOME_RETRY_BATCH);
+		now += US_PER_S;
+		while (d.state == DESTINATION_UP)
+			run(answered(403));
+		now += US_PER_MIN;
+		run(answered(204));
+	}
+	assert_int_equal(past.refusals.n, 1);
+}
+
+static void nothing_dies_while_refusals_are_taken_back(void **state UNUSED)
+{
+	struct batch_past past = {0};
+	struct try t = lone(answered(400), &past);
+	unsigned n = 0;
+	for (; n < 100 && t.outcome != OUTCOME_DEAD_REFUSED; n++) {
+		if (n < 20)
+			destination_took_back_a_refusal(&d, now);
+		assert_int_equal(t.recent.fickle, n > 0 && n < 30);
+		run(answered(204));
+		now += US_PER_MIN;
+		finish(destination_start(&d), &t);
+	}
+	assert_in_range(n, 29, 31); /* ten minutes after the last of them */
+	for (int doubt = 0; doubt < 2; doubt++) {
+		past = (struct batch_past){0};
+		destination_took_back_a_refusal(&d, now);
+		for (n = 0; n < 12; n++) {
+			run(answered(204));
+			now += US_PER_S;
+			t = lone(answered(403), &past);
+			t.refuse_after_us = doubt; /* 0: the operator wants none */
+			finish(destination_start(&d), &t);
+		}
+		assert_int_equal(t.outcome, doubt ? OUTCOME_RETRY_BATCH : OUTCOME_DEAD_REFUSED);
 	}
 }
 
-static void refusals_are_confirmed_by_what_passes_after(void **state UNUSED)
+static void the_largest_body_is_remembered_for_a_minute_or_two(void **state UNUSED)
 {
-	struct batch_past past = {0};
-	struct destination_recent r = destination_recent(&d, &past, now);
-	assert_false(r.success_since_first_refusal || r.success_since_last_refusal);
-	batch_past_failed(&past, &r, 400, now);
-	end(destination_start(&d), OUTCOME_DESTINATION_WRONG); /* it took the destination down itself */
+	struct try large = answered(204), small = answered(204), t = answered(413);
+	large.bytes = 5000;
+	t.bytes = 5000;
+	assert_false(ran(t).recent.takes_its_size);
+	run(large);
+	assert_true(ran(t).recent.takes_its_size);
+	now += 59 * US_PER_S;
+	run(small);
+	assert_true(ran(t).recent.takes_its_size);
 	now += US_PER_S;
-	r = destination_recent(&d, &past, now);
-	assert_false(r.success_since_first_refusal);
-	end(destination_start(&d), OUTCOME_DELIVERED);
-	r = destination_recent(&d, &past, now);
-	assert_true(r.success_since_first_refusal && r.success_since_last_refusal);
+	run(small); /* a period is over */
+	assert_true(ran(t).recent.takes_its_size);
+	now += 59 * US_PER_S;
+	assert_true(ran(t).recent.takes_its_size);
 	now += US_PER_S;
-	end(destination_start(&d), OUTCOME_RETRY_DESTINATION); /* other trouble since: not proved any more */
-	r = destination_recent(&d, &past, now);
-	assert_true(r.success_since_first_refusal && !r.success_since_last_refusal);
-	batch_past_failed(&past, &r, 500, now);
-	assert_false(destination_recent(&d, &past, now).success_since_last_refusal);
+	assert_false(ran(t).recent.takes_its_size);
+	run(large);
+	now += 2 * US_PER_MIN - 1;
+	assert_true(ran(t).recent.takes_its_size); /* nothing came since */
+	now += 1;
+	assert_false(ran(t).recent.takes_its_size);
+	run(small);
+	assert_false(ran(t).recent.takes_its_size);
+	t.bytes = 1000;
+	assert_true(ran(t).recent.takes_its_size);
 }
 
 /* Paused is what control says of a stream; a destination never is. Whoever sets it gets no slot. */
 static void paused_sends_nothing(void **state UNUSED)
 {
 	uint64_t seq = destination_start(&d);
+	struct try passes = answered(204);
 
 	d.state = DESTINATION_PAUSED;
 	assert_int_equal(destination_slots(&d, 0, now), 0);
-	assert_int_equal(end(seq, OUTCOME_DELIVERED), CHANGE_NONE);
+	assert_int_equal(finish(seq, &passes), CHANGE_NONE);
 }
 
 static void states_have_names(void **state UNUSED)
@@ -305,18 +610,29 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup(an_episode, setup),
+	        cmocka_unit_test_setup(a_failure_among_successes_is_the_batchs, setup),
+	        cmocka_unit_test_setup(a_full_window_is_as_large_as_the_window, setup),
+	        cmocka_unit_test_setup(what_is_in_flight_may_still_disprove_it, setup),
+	        cmocka_unit_test_setup(a_success_lately_speaks_for_it, setup),
+	        cmocka_unit_test_setup(where_no_connection_can_be_made_it_is_down_at_once, setup),
 	        cmocka_unit_test_setup(failures_in_flight_count_as_one, setup),
 	        cmocka_unit_test_setup(retry_after_is_the_least_wait, setup),
+	        cmocka_unit_test_setup(retry_after_for_one_batch_while_others_pass_is_its_own, setup),
 	        cmocka_unit_test_setup(a_stale_connection_is_no_failure, setup),
-	        cmocka_unit_test_setup(a_stale_connection_is_no_failure_when_its_events_are_parked, setup),
 	        cmocka_unit_test_setup(what_went_to_another_endpoint_says_nothing, setup),
 	        cmocka_unit_test_setup(what_the_probe_says, setup),
-	        cmocka_unit_test_setup(own_trouble_halves_and_stays_up, setup),
-	        cmocka_unit_test_setup(kept_connections_are_left_after_three_failures, setup),
+	        cmocka_unit_test_setup(parts_of_a_cut_batch_tell_more_than_the_whole, setup),
+	        cmocka_unit_test_setup(own_failures_do_not_shrink_the_window, setup),
+	        cmocka_unit_test_setup(what_is_convicted_takes_nothing_down, setup),
+	        cmocka_unit_test_setup(kept_connections_are_left_after_failures, setup),
 	        cmocka_unit_test_setup(a_flush_ends_the_waiting, setup),
 	        cmocka_unit_test_setup(only_later_requests_prove_that_others_pass, setup),
-	        cmocka_unit_test_setup(denials_count_while_the_destination_stays_up, setup),
-	        cmocka_unit_test_setup(refusals_are_confirmed_by_what_passes_after, setup),
+	        cmocka_unit_test_setup(a_lone_event_is_dead_after_repetition, setup),
+	        cmocka_unit_test_setup(refusals_do_not_count_while_nothing_else_is_taken, setup),
+	        cmocka_unit_test_setup(at_once_means_while_others_pass, setup),
+	        cmocka_unit_test_setup(refusals_in_bursts_bury_nothing, setup),
+	        cmocka_unit_test_setup(nothing_dies_while_refusals_are_taken_back, setup),
+	        cmocka_unit_test_setup(the_largest_body_is_remembered_for_a_minute_or_two, setup),
 	        cmocka_unit_test_setup(paused_sends_nothing, setup),
 	        cmocka_unit_test_setup(states_have_names, setup),
 	};

@@ -26,8 +26,17 @@ static enum outcome decide(struct attempt a, struct destination_recent recent)
 	return outcome_decide(&a, &recent);
 }
 
+/* What nothing else is known of: other requests succeed. */
 static const struct destination_recent alone = {.batch_events = 1};
 static const struct destination_recent many = {.batch_events = 25};
+static const struct destination_recent alone_down = {.batch_events = 1, .nothing_passes = true};
+static const struct destination_recent many_down = {.batch_events = 25, .nothing_passes = true};
+
+static struct destination_recent again(struct destination_recent r, unsigned failures)
+{
+	r.failures = failures;
+	return r;
+}
 
 static void every_2xx_is_delivered(void **state UNUSED)
 {
@@ -36,35 +45,34 @@ static void every_2xx_is_delivered(void **state UNUSED)
 			struct attempt a = answered(status);
 			a.transport = (enum transport)t; /* also when the stream is reset afterwards */
 			assert_int_equal(decide(a, many), OUTCOME_DELIVERED);
+			assert_int_equal(decide(a, alone_down), OUTCOME_DELIVERED);
 		}
 }
 
-static void what_is_no_answer_backs_the_destination_off(void **state UNUSED)
+static void what_is_no_status_is_no_answer(void **state UNUSED)
 {
 	static const int statuses[] = {0, 100, 103, 199, 600, 999, -1};
-	static const enum transport transports[] = {TRANSPORT_OK,   TRANSPORT_DNS,   TRANSPORT_CONNECT,
-	                                            TRANSPORT_TLS,  TRANSPORT_LOCAL, TRANSPORT_TIMEOUT,
-	                                            TRANSPORT_RESET};
+	static const struct {
+		enum transport transport;
+		enum meaning meaning;
+	} transports[] = {
+	        {TRANSPORT_OK, MEANS_NO_ANSWER},          {TRANSPORT_TIMEOUT, MEANS_NO_ANSWER},
+	        {TRANSPORT_RESET, MEANS_NO_ANSWER},       {TRANSPORT_DNS, MEANS_NO_CONNECTION},
+	        {TRANSPORT_CONNECT, MEANS_NO_CONNECTION}, {TRANSPORT_TLS, MEANS_NO_CONNECTION},
+	        {TRANSPORT_LOCAL, MEANS_NO_CONNECTION},   {TRANSPORT_STALE, MEANS_STALE},
+	};
 	for (size_t i = 0; i < ARRAY_LEN(statuses); i++)
-		for (size_t j = 0; j < ARRAY_LEN(transports); j++)
-			for (int sent = 0; sent < 2; sent++) {
-				struct attempt a = unanswered(transports[j], sent);
-				a.status = statuses[i];
-				assert_int_equal(decide(a, many), OUTCOME_RETRY_DESTINATION);
-			}
-}
-
-static void others_that_pass_make_it_the_batchs_own(void **state UNUSED)
-{
-	struct destination_recent r = {.batch_events = 25, .others_succeed = true};
-	assert_int_equal(decide(unanswered(TRANSPORT_TIMEOUT, true), r), OUTCOME_RETRY_BATCH);
-	assert_int_equal(decide(unanswered(TRANSPORT_RESET, false), r), OUTCOME_RETRY_BATCH);
-	assert_int_equal(decide(answered(500), r), OUTCOME_RETRY_BATCH);
-	/* what never reached the endpoint says nothing about the batch */
-	assert_int_equal(decide(unanswered(TRANSPORT_DNS, false), r), OUTCOME_RETRY_DESTINATION);
-	assert_int_equal(decide(unanswered(TRANSPORT_CONNECT, false), r), OUTCOME_RETRY_DESTINATION);
-	assert_int_equal(decide(unanswered(TRANSPORT_TLS, false), r), OUTCOME_RETRY_DESTINATION);
-	assert_int_equal(decide(unanswered(TRANSPORT_LOCAL, false), r), OUTCOME_RETRY_DESTINATION);
+		for (size_t j = 0; j < ARRAY_LEN(transports); j++) {
+			struct attempt a = unanswered(transports[j].transport, true);
+			a.status = statuses[i];
+			assert_int_equal(outcome_meaning(&a), transports[j].meaning);
+			assert_false(outcome_status_decides(statuses[i]));
+			assert_false(outcome_blames_events(&a));
+			if (transports[j].meaning == MEANS_STALE)
+				continue;
+			assert_int_equal(decide(a, many_down), OUTCOME_RETRY_DESTINATION);
+			assert_int_equal(decide(a, many), OUTCOME_RETRY_BATCH);
+		}
 }
 
 static void a_dead_kept_connection_is_tried_again_at_once(void **state UNUSED)
@@ -78,18 +86,21 @@ static void a_dead_kept_connection_is_tried_again_at_once(void **state UNUSED)
 
 static void a_408_on_a_kept_connection_is_its_end(void **state UNUSED)
 {
-	struct destination_recent again = {.batch_events = 25, .others_succeed = true, .failed_before = true};
+	struct destination_recent park = {.batch_events = 25, .park_ambiguous = true};
 	struct attempt a = answered(408);
+	assert_int_equal(decide(a, many), OUTCOME_RETRY_BATCH);
 	a.reused_connection = true;
 	assert_int_equal(decide(a, many), OUTCOME_RETRY_NOW);
-	assert_int_equal(decide(a, again), OUTCOME_RETRY_NOW);
-	a.status = 429; /* means what it says on any connection */
-	assert_int_equal(decide(a, many), OUTCOME_RETRY_DESTINATION);
+	assert_int_equal(decide(a, many_down), OUTCOME_RETRY_NOW);
+	assert_int_equal(decide(a, park), OUTCOME_RETRY_NOW); /* it was answered */
+	a.status = 429;                                       /* means what it says on any connection */
+	assert_int_equal(decide(a, many_down), OUTCOME_RETRY_DESTINATION);
 }
 
 static void ambiguous_ones_are_parked_where_asked_for(void **state UNUSED)
 {
-	struct destination_recent park = {.batch_events = 25, .park_ambiguous = true};
+	struct destination_recent park = many_down;
+	park.park_ambiguous = true;
 	assert_int_equal(decide(unanswered(TRANSPORT_TIMEOUT, true), park), OUTCOME_DEAD_AMBIGUOUS);
 	assert_int_equal(decide(unanswered(TRANSPORT_RESET, true), park), OUTCOME_DEAD_AMBIGUOUS);
 	assert_int_equal(decide(unanswered(TRANSPORT_TIMEOUT, false), park), OUTCOME_RETRY_DESTINATION);
@@ -97,32 +108,65 @@ static void ambiguous_ones_are_parked_where_asked_for(void **state UNUSED)
 	assert_int_equal(decide(answered(503), park), OUTCOME_RETRY_DESTINATION); /* an answer is not ambiguous */
 }
 
-static void busy_and_broken_back_off(void **state UNUSED)
+static void busy_and_broken_wait(void **state UNUSED)
 {
 	static const int busy[] = {408, 425, 429};
-	struct destination_recent first = {.batch_events = 25, .others_succeed = true};
-	struct destination_recent again = {.batch_events = 25, .others_succeed = true, .failed_before = true};
-	struct destination_recent failing = {.batch_events = 25, .failed_before = true};
 	for (size_t i = 0; i < ARRAY_LEN(busy); i++) {
-		assert_int_equal(decide(answered(busy[i]), many), OUTCOME_RETRY_DESTINATION);
-		assert_int_equal(decide(answered(busy[i]), first), OUTCOME_RETRY_DESTINATION);
-		assert_int_equal(decide(answered(busy[i]), again), OUTCOME_RETRY_BATCH);
-		assert_int_equal(decide(answered(busy[i]), failing), OUTCOME_RETRY_DESTINATION);
+		struct attempt a = answered(busy[i]);
+		assert_int_equal(outcome_meaning(&a), MEANS_BUSY);
+		assert_int_equal(decide(a, many_down), OUTCOME_RETRY_DESTINATION);
+		assert_int_equal(decide(a, again(many, 9)), OUTCOME_RETRY_BATCH); /* never about the content */
 	}
-	for (int status = 500; status <= 599; status++)
-		assert_int_equal(decide(answered(status), many), OUTCOME_RETRY_DESTINATION);
-	struct attempt a = answered(503); /* with Retry-After it is meant for everybody */
-	a.retry_after_us = 5000000;
-	assert_int_equal(decide(a, first), OUTCOME_RETRY_DESTINATION);
-	assert_int_equal(decide(a, again), OUTCOME_RETRY_BATCH);
+	for (int status = 500; status <= 599; status++) {
+		assert_int_equal(decide(answered(status), many_down), OUTCOME_RETRY_DESTINATION);
+		assert_int_equal(decide(answered(status), many), OUTCOME_RETRY_BATCH);
+	}
+}
+
+/* Of any kind: its neighbours wait for three attempts at most, and a 5xx buries nobody. */
+static void the_third_failure_cuts_a_batch(void **state UNUSED)
+{
+	const struct attempt kinds[] = {answered(500), answered(503), unanswered(TRANSPORT_TIMEOUT, true),
+	                                unanswered(TRANSPORT_RESET, true)};
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		assert_int_equal(decide(kinds[i], again(many, 1)), OUTCOME_RETRY_BATCH);
+		assert_int_equal(decide(kinds[i], again(many, 2)), OUTCOME_BISECT);
+		assert_int_equal(decide(kinds[i], again(many_down, 1)), OUTCOME_RETRY_DESTINATION);
+		assert_int_equal(decide(kinds[i], again(many_down, 2)), OUTCOME_BISECT);
+		assert_int_equal(decide(kinds[i], again(alone, 99)), OUTCOME_RETRY_BATCH);
+		assert_int_equal(decide(kinds[i], again(alone_down, 99)), OUTCOME_RETRY_DESTINATION);
+	}
+	assert_int_equal(decide(unanswered(TRANSPORT_CONNECT, false), again(many, 99)), OUTCOME_RETRY_BATCH);
+	assert_int_equal(decide(answered(403), again(many, 1)), OUTCOME_RETRY_BATCH);
+	assert_int_equal(decide(answered(403), again(many, 2)), OUTCOME_BISECT);
+	assert_int_equal(decide(answered(403), again(many_down, 2)), OUTCOME_DESTINATION_WRONG);
+}
+
+static void retry_after_is_the_destinations_on_429_and_503(void **state UNUSED)
+{
+	static const int statuses[] = {200, 400, 403, 408, 413, 425, 429, 500, 502, 503, 504};
+	for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
+		struct attempt a = answered(statuses[i]);
+		bool asks = statuses[i] == 429 || statuses[i] == 503;
+		assert_int_equal(outcome_asked_wait_us(&a), 0);
+		a.retry_after_us = 5000000;
+		assert_int_equal(outcome_asked_wait_us(&a), asks ? 5000000 : 0);
+	}
 }
 
 static void too_large_is_split_down_to_one(void **state UNUSED)
 {
-	struct destination_recent two = {.batch_events = 2};
+	struct destination_recent enough = {.batch_events = 1, .refused_enough = true};
+	struct destination_recent fits = {.batch_events = 1, .refused_enough = true, .takes_its_size = true};
+	struct destination_recent many_fit = {.batch_events = 25, .takes_its_size = true};
 	assert_int_equal(decide(answered(413), many), OUTCOME_SPLIT);
-	assert_int_equal(decide(answered(413), two), OUTCOME_SPLIT);
-	assert_int_equal(decide(answered(413), alone), OUTCOME_DEAD_TOO_LARGE);
+	assert_int_equal(decide(answered(413), many_down), OUTCOME_SPLIT);
+	assert_int_equal(decide(answered(413), many_fit), OUTCOME_RETRY_BATCH); /* larger ones pass */
+	assert_int_equal(decide(answered(413), again(many_fit, 2)), OUTCOME_SPLIT);
+	assert_int_equal(decide(answered(413), alone), OUTCOME_RETRY_BATCH);
+	assert_int_equal(decide(answered(413), alone_down), OUTCOME_DESTINATION_WRONG); /* the safeguard */
+	assert_int_equal(decide(answered(413), enough), OUTCOME_DEAD_TOO_LARGE);
+	assert_int_equal(decide(answered(413), fits), OUTCOME_RETRY_BATCH);
 }
 
 static bool is_about_content(int status)
@@ -134,43 +178,45 @@ static bool is_about_content(int status)
 	return true;
 }
 
-static void refusals_are_cut_and_kill_only_when_others_pass(void **state UNUSED)
+static void refusals_are_cut_and_kill_only_after_repetition(void **state UNUSED)
 {
-	struct destination_recent first = {.batch_events = 1, .success_since_first_refusal = true};
-	struct destination_recent busy = {.batch_events = 1, .others_succeed = true};
-	struct destination_recent last = first;
-	last.success_since_last_refusal = true;
-	struct destination_recent last_many = last;
-	last_many.batch_events = 2;
+	struct destination_recent enough = {.batch_events = 1, .refused_enough = true};
+	struct destination_recent enough_down = {.batch_events = 1, .refused_enough = true, .nothing_passes = true};
+	struct destination_recent many_enough = {.batch_events = 2, .refused_enough = true};
+	struct destination_recent fickle = {.batch_events = 25, .fickle = true};
 	for (int status = 400; status <= 499; status++) {
-		assert_int_equal(outcome_status_refuses(status), is_about_content(status));
+		struct attempt a = answered(status);
 		if (!is_about_content(status))
 			continue;
-		assert_int_equal(decide(answered(status), many), OUTCOME_BISECT);
-		assert_int_equal(decide(answered(status), last_many), OUTCOME_BISECT);
-		assert_int_equal(decide(answered(status), alone), OUTCOME_DESTINATION_WRONG); /* the safeguard */
-		assert_int_equal(decide(answered(status), first), OUTCOME_RETRY_BATCH);
-		assert_int_equal(decide(answered(status), busy), OUTCOME_RETRY_BATCH);
-		assert_int_equal(decide(answered(status), last), OUTCOME_DEAD_REFUSED);
+		assert_int_equal(outcome_meaning(&a), MEANS_REFUSED);
+		assert_true(outcome_blames_events(&a));
+		assert_int_equal(decide(a, many), OUTCOME_BISECT);
+		assert_int_equal(decide(a, many_down), OUTCOME_BISECT);
+		assert_int_equal(decide(a, many_enough), OUTCOME_BISECT);
+		assert_int_equal(decide(a, fickle), OUTCOME_RETRY_BATCH); /* it may be the server's */
+		assert_int_equal(decide(a, again(fickle, 2)), OUTCOME_BISECT);
+		assert_int_equal(decide(a, alone_down), OUTCOME_DESTINATION_WRONG); /* the safeguard */
+		assert_int_equal(decide(a, enough_down), OUTCOME_DESTINATION_WRONG);
+		assert_int_equal(decide(a, alone), OUTCOME_RETRY_BATCH);
+		assert_int_equal(decide(a, enough), OUTCOME_DEAD_REFUSED);
 	}
 }
 
 static void a_wrong_destination_kills_nothing(void **state UNUSED)
 {
 	static const int statuses[] = {401, 403, 404, 405, 407, 300, 301, 302, 303, 304, 307, 308, 399};
+	struct destination_recent enough = {.batch_events = 1, .denied_enough = true};
+	struct destination_recent enough_down = {.batch_events = 1, .denied_enough = true, .nothing_passes = true};
 	for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
-		struct destination_recent r = {.batch_events = 1, .own_denials = 100, .failed_before = true};
-		assert_true(outcome_status_denies(statuses[i]));
-		assert_int_equal(decide(answered(statuses[i]), alone), OUTCOME_DESTINATION_WRONG);
-		assert_int_equal(decide(answered(statuses[i]), many), OUTCOME_DESTINATION_WRONG);
-		assert_int_equal(decide(answered(statuses[i]), r), OUTCOME_DESTINATION_WRONG);
-		r.others_succeed = true;
-		r.own_denials = OUTCOME_OWN_DENIALS_MAX - 1;
-		assert_int_equal(decide(answered(statuses[i]), r), OUTCOME_RETRY_BATCH);
-		r.own_denials = OUTCOME_OWN_DENIALS_MAX;
-		assert_int_equal(decide(answered(statuses[i]), r), OUTCOME_DEAD_REFUSED);
-		r.batch_events = 2;
-		assert_int_equal(decide(answered(statuses[i]), r), OUTCOME_BISECT);
+		struct attempt a = answered(statuses[i]);
+		bool may_be_the_event = statuses[i] == 403 || statuses[i] == 404;
+		assert_int_equal(outcome_meaning(&a), MEANS_DENIED);
+		assert_int_equal(outcome_blames_events(&a), may_be_the_event);
+		assert_int_equal(decide(a, alone_down), OUTCOME_DESTINATION_WRONG);
+		assert_int_equal(decide(a, many_down), OUTCOME_DESTINATION_WRONG);
+		assert_int_equal(decide(a, enough_down), OUTCOME_DESTINATION_WRONG);
+		assert_int_equal(decide(a, alone), OUTCOME_RETRY_BATCH);
+		assert_int_equal(decide(a, enough), may_be_the_event ? OUTCOME_DEAD_REFUSED : OUTCOME_RETRY_BATCH);
 	}
 }
 
@@ -178,20 +224,21 @@ static void a_wrong_destination_kills_nothing(void **state UNUSED)
 static void a_proxy_that_refuses_kills_nothing(void **state UNUSED)
 {
 	static const int wrong[] = {302, 401, 403, 404, 405, 407}, busy[] = {400, 413, 429, 500, 502, 503, 504};
-	struct destination_recent r = {.batch_events = 1,
-	                               .others_succeed = true,
-	                               .failed_before = true,
-	                               .own_denials = OUTCOME_OWN_DENIALS_MAX,
-	                               .success_since_last_refusal = true};
+	struct destination_recent enough = {.batch_events = 1, .refused_enough = true, .denied_enough = true};
 	struct attempt a = unanswered(TRANSPORT_CONNECT, false);
+	a.retry_after_us = 5000000;
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
 		a.proxy_status = wrong[i];
-		assert_int_equal(decide(a, r), OUTCOME_DESTINATION_WRONG);
-		assert_int_equal(decide(a, many), OUTCOME_DESTINATION_WRONG);
+		assert_int_equal(decide(a, alone_down), OUTCOME_DESTINATION_WRONG);
+		assert_int_equal(decide(a, again(many_down, 9)), OUTCOME_DESTINATION_WRONG);
+		assert_int_equal(decide(a, enough), OUTCOME_RETRY_BATCH);
+		assert_int_equal(decide(a, again(many, 9)), OUTCOME_RETRY_BATCH);
+		assert_int_equal(outcome_asked_wait_us(&a), 5000000);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(busy); i++) {
 		a.proxy_status = busy[i];
-		assert_int_equal(decide(a, r), OUTCOME_RETRY_DESTINATION);
+		assert_int_equal(decide(a, many_down), OUTCOME_RETRY_DESTINATION);
+		assert_int_equal(decide(a, enough), OUTCOME_RETRY_BATCH);
 	}
 }
 
@@ -210,14 +257,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(every_2xx_is_delivered),
-	        cmocka_unit_test(what_is_no_answer_backs_the_destination_off),
-	        cmocka_unit_test(others_that_pass_make_it_the_batchs_own),
+	        cmocka_unit_test(what_is_no_status_is_no_answer),
 	        cmocka_unit_test(a_dead_kept_connection_is_tried_again_at_once),
 	        cmocka_unit_test(a_408_on_a_kept_connection_is_its_end),
 	        cmocka_unit_test(ambiguous_ones_are_parked_where_asked_for),
-	        cmocka_unit_test(busy_and_broken_back_off),
+	        cmocka_unit_test(busy_and_broken_wait),
+	        cmocka_unit_test(the_third_failure_cuts_a_batch),
+	        cmocka_unit_test(retry_after_is_the_destinations_on_429_and_503),
 	        cmocka_unit_test(too_large_is_split_down_to_one),
-	        cmocka_unit_test(refusals_are_cut_and_kill_only_when_others_pass),
+	        cmocka_unit_test(refusals_are_cut_and_kill_only_after_repetition),
 	        cmocka_unit_test(a_wrong_destination_kills_nothing),
 	        cmocka_unit_test(a_proxy_that_refuses_kills_nothing),
 	        cmocka_unit_test(everything_has_a_name),

@@ -5,20 +5,76 @@
 
 #include "delivery/queue/queue_private.h"
 
-int batch_bisect(struct batch *b)
+/* The parts of a batch that was cut. When all of them are taken, refusing the whole was the server's fault. */
+struct cut {
+	unsigned parts;
+	bool refused;  /* the whole was, which is why it was cut */
+	bool in_doubt; /* one of the parts, or an event of it, left otherwise */
+};
+
+/* b is going to be two parts; refused: because it was refused. */
+static void cut_join(struct batch *b, bool refused)
+{
+	if (!b->cut) {
+		b->cut = calloc(1, sizeof(*b->cut)); /* without memory it is only not known later */
+		if (!b->cut)
+			return;
+		b->cut->parts = 1;
+	}
+	b->cut->refused |= refused;
+	b->cut->parts++;
+}
+
+static void cut_part_gone(struct batch *b)
+{
+	if (--b->cut->parts == 0)
+		free(b->cut);
+	b->cut = NULL;
+}
+
+void cut_leave(struct batch *b)
+{
+	if (!b->cut)
+		return;
+	b->cut->in_doubt = true;
+	cut_part_gone(b);
+}
+
+bool batch_taken(struct batch *b)
+{
+	bool took_back = b->past.accused;
+	if (!b->cut)
+		return took_back;
+	took_back |= b->cut->parts == 1 && b->cut->refused && !b->cut->in_doubt;
+	cut_part_gone(b);
+	return took_back;
+}
+
+/* Suspects wait with those whose own backoff is over, of which only a few go at once. */
+static void part_goes_next(struct batch *b, int64_t mono_us)
+{
+	if (batch_past_is_suspect(&b->past))
+		batch_park(b, mono_us);
+	else
+		batch_again(b);
+}
+
+int batch_bisect(struct batch *b, bool by_suspicion, int64_t mono_us)
 {
 	struct batch *second = malloc(sizeof(*second));
 	if (!second)
 		return -ENOMEM;
 	batch_unlist(b);
+	cut_join(b, by_suspicion && b->past.accused);
+	batch_past_cut(&b->past, by_suspicion);
 	*second = *b;
 	unsigned half = (b->n + 1) / 2;
 	second->n = b->n - half;
 	for (unsigned i = 0; i < second->n; i++)
 		second->events[i] = b->events[half + i];
 	b->n = half;
-	batch_again(b);
-	batch_again(second);
+	part_goes_next(b, mono_us);
+	part_goes_next(second, mono_us);
 	return 0;
 }
 
@@ -29,6 +85,8 @@ struct batch *batch_cut(struct batch *b, uint32_t which)
 	struct batch *out = malloc(sizeof(*out));
 	if (!out)
 		return NULL;
+	cut_join(b, b->past.accused);
+	b->past.accused = false;
 	*out = *b;
 	unsigned n = b->n;
 	b->n = out->n = 0;

@@ -91,10 +91,11 @@ struct batch {
 	struct heap_node by_time; /* BATCH_PARKED: by not_before_us */
 	struct stream_queue *queue;
 	enum batch_state state;
-	bool suspect; /* failed before, perhaps by its own fault, so it never takes every place */
+	bool suspect; /* what it went through makes it so (batch_past.h): it never takes every place */
 	bool fresh;   /* next on a new connection */
 	unsigned attempts;
 	struct batch_past past;
+	struct cut *cut;       /* what it is a part of, or NULL */
 	int64_t not_before_us; /* while parked; monotonic */
 	uint64_t envelope_hash;
 	unsigned n;
@@ -111,7 +112,7 @@ struct stream_queue {
 	struct heap groups;              /* by the id of their first event: oldest first */
 	struct envelope_group_list full; /* groups with a full batch that are their client's oldest */
 	struct batch_list again;
-	struct heap parked;
+	struct heap parked[2];       /* [1]: suspects */
 	size_t n_parked;             /* events in parked batches */
 	unsigned suspects_in_flight; /* batches */
 	size_t n_waiting, n_events, bytes;
@@ -120,7 +121,7 @@ struct stream_queue {
 	struct queued_event settling;
 	size_t n_settling;
 	unsigned picks;       /* counts towards the turn of the oldest event */
-	unsigned passed_over; /* picks of others while a parked batch was due */
+	unsigned passed_over; /* picks of others while a parked suspect was due */
 	/* what is not in memory (refill.c) */
 	uint64_t cursor; /* queued events with higher ids are on disk only */
 	bool disk_more, filling, refilling, rewound;
@@ -177,9 +178,11 @@ void queue_refill(struct stream_queue *q, int64_t mono_us);
 
 /* What may be picked. */
 struct pick_choice {
-	bool clean;    /* a batch that never failed */
-	bool suspects; /* one that did */
-	bool probe;    /* prefer what did not fail last, and another envelope than that; linger does not count */
+	bool clean;         /* a batch that is no suspect */
+	bool suspects;      /* one that is, before others */
+	bool idle_suspects; /* one that is, when nothing else is ready */
+	bool probe;         /* prefer what did not fail last, and another envelope than that; linger does not count */
+	bool parts;         /* a part of what was cut, before anything else */
 	const struct batch *failed_last; /* compared, never looked into */
 	uint64_t failed_envelope;
 	uint64_t crowding; /* this envelope alone is in flight, and hangs: one of another goes first, whatever else
@@ -198,8 +201,10 @@ void queue_forget_past(struct stream_queue *q);
 void batch_again(struct batch *b);
 /* … waits for its own backoff. */
 void batch_park(struct batch *b, int64_t until_us);
-/* … becomes two halves that go next. -ENOMEM: it stays whole and in flight. */
-int batch_bisect(struct batch *b) MUST_CHECK;
+/* … becomes two halves that go next. by_suspicion: for a culprit in it. -ENOMEM: it stays whole and in flight. */
+int batch_bisect(struct batch *b, bool by_suspicion, int64_t mono_us) MUST_CHECK;
+/* A batch in flight was taken. True: it, or the whole that it was the last part of, had been refused. */
+bool batch_taken(struct batch *b);
 /* … gives up the events whose bits are set (not all) to a batch of their own, in flight too. NULL: no memory. */
 struct batch *batch_cut(struct batch *b, uint32_t which) MUST_CHECK;
 /* Its events have left. */

@@ -6,7 +6,7 @@
 enum {
 	OLDEST_EVERY = 16,                 /* one pick in this many goes to the oldest event, full or not, … */
 	OLDEST_AFTER_US = 5 * 1000 * 1000, /* … if it has been in memory for so long: nothing starves */
-	PARKED_EVERY = 32,                 /* one pick in this many goes to a batch whose own backoff is over */
+	SUSPECT_EVERY = 8,                 /* one pick in this many goes to a suspect whose own backoff is over */
 };
 
 static struct batch *take_group(struct stream_queue *q, struct envelope_group *g)
@@ -43,29 +43,37 @@ static struct envelope_group *pick_group(struct stream_queue *q, int64_t mono_us
 	return full || group_lingered(oldest, mono_us) ? oldest : NULL;
 }
 
-static struct batch *pick_again(struct stream_queue *q, const struct pick_choice *choice)
+static struct batch *pick_again(struct stream_queue *q, bool clean, bool suspects)
 {
 	struct batch *b;
 	TAILQ_FOREACH(b, &q->again, link)
-	if (b->suspect ? choice->suspects : choice->clean) {
+	if (b->suspect ? suspects : clean) {
 		batch_start(b);
 		return b;
 	}
 	return NULL;
 }
 
-static bool parked_is_due(const struct stream_queue *q, int64_t mono_us)
+static struct batch *due(struct batch *b, int64_t mono_us)
 {
-	const struct batch *b = queue_first_parked(q);
-	return b && b->not_before_us <= mono_us;
+	return b && b->not_before_us <= mono_us ? b : NULL;
 }
 
-static struct batch *pick_parked(struct stream_queue *q, int64_t mono_us)
+/* The first one whose backoff is over, of those that may be picked. */
+static struct batch *parked_due(const struct stream_queue *q, bool clean, bool suspects, int64_t mono_us)
 {
-	if (!parked_is_due(q, mono_us))
+	struct batch *a = clean ? due(queue_first_parked_of(q, false), mono_us) : NULL;
+	struct batch *b = suspects ? due(queue_first_parked_of(q, true), mono_us) : NULL;
+	return !b || (a && a->not_before_us <= b->not_before_us) ? a : b;
+}
+
+static struct batch *pick_parked(struct stream_queue *q, bool clean, bool suspects, int64_t mono_us)
+{
+	struct batch *b = parked_due(q, clean, suspects, mono_us);
+	if (!b)
 		return NULL;
-	struct batch *b = queue_first_parked(q);
-	q->passed_over = 0;
+	if (b->suspect)
+		q->passed_over = 0;
 	batch_start(b);
 	return b;
 }
@@ -108,10 +116,11 @@ static struct batch *pick_probe(struct stream_queue *q, const struct pick_choice
 	if (g && (!b || envelope_group_hash(g) != failed || b->envelope_hash == failed))
 		return take_group(q, g);
 	if (!b)
-		b = TAILQ_FIRST(&q->again);
+		b = parked_due(q, true, true, mono_us);
 	if (!b)
-		return pick_parked(q, mono_us);
-	batch_start(b);
+		b = TAILQ_FIRST(&q->again);
+	if (b)
+		batch_start(b);
 	return b;
 }
 
@@ -126,21 +135,29 @@ static struct envelope_group *pick_past(struct stream_queue *q, uint64_t crowdin
 
 struct batch *queue_pick(struct stream_queue *q, const struct pick_choice *choice, int64_t mono_us)
 {
+	struct batch *b = choice->parts ? pick_parked(q, false, true, mono_us) : NULL;
+	if (b)
+		return b;
 	if (choice->probe)
 		return pick_probe(q, choice, mono_us);
 	struct envelope_group *g = choice->crowding ? pick_past(q, choice->crowding, mono_us) : NULL;
 	if (g)
 		return take_group(q, g);
-	struct batch *b = pick_again(q, choice);
+	b = pick_again(q, choice->clean, choice->suspects);
 	if (b)
 		return b;
-	/* whatever else there is: behind a backlog that never ends it would wait until it expires */
-	if (choice->suspects && parked_is_due(q, mono_us) && ++q->passed_over >= PARKED_EVERY)
-		return pick_parked(q, mono_us);
+	/* what failed by chance is older than what was never tried */
+	b = pick_parked(q, choice->clean, false, mono_us);
+	if (b)
+		return b;
+	/* whatever else there is: behind a backlog that never ends a suspect would wait until it expires */
+	if (parked_due(q, false, choice->suspects, mono_us) && ++q->passed_over >= SUSPECT_EVERY)
+		return pick_parked(q, false, true, mono_us);
 	g = choice->clean ? pick_group(q, mono_us) : NULL;
 	if (g)
 		return take_group(q, g);
-	return choice->suspects ? pick_parked(q, mono_us) : NULL;
+	b = pick_again(q, false, choice->idle_suspects);
+	return b ? b : pick_parked(q, false, choice->idle_suspects, mono_us);
 }
 
 int64_t queue_next_us(const struct stream_queue *q, int64_t mono_us)

@@ -51,10 +51,15 @@ int64_t queue_refill_at_us(const struct stream_queue *q);
 
 /* ---- batch.c ---- */
 
-static inline struct batch *queue_first_parked(const struct stream_queue *q)
+static inline struct batch *queue_first_parked_of(const struct stream_queue *q, bool suspect)
 {
-	return q->parked.top ? CONTAINER_OF(q->parked.top, struct batch, by_time) : NULL;
+	struct heap_node *top = q->parked[suspect].top;
+	return top ? CONTAINER_OF(top, struct batch, by_time) : NULL;
 }
+/* The one whose backoff ends first, or NULL. */
+struct batch *queue_first_parked(const struct stream_queue *q);
+/* Its batch leaves the cut that it is a part of, if it is of one, untaken. */
+void cut_leave(struct batch *b);
 /* A waiting batch is in flight from here on. */
 void batch_start(struct batch *b);
 /* A batch leaves the queue's lists, or is in flight no more; its events are untouched. */
