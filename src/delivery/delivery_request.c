@@ -225,7 +225,7 @@ static void body_failed(struct delivery *d, struct batch *b, int error)
 		outcome_apply(d, b, &a, OUTCOME_DEAD_TOO_LARGE);
 		return;
 	}
-	if (error != -ENOBUFS || batch_bisect(b, false, d->now.mono_us) < 0)
+	if (error != -ENOBUFS || batch_bisect(b, false, false) < 0)
 		batch_park(b, d->now.mono_us + LOCAL_WAIT_US);
 }
 

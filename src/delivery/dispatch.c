@@ -49,14 +49,14 @@ static struct batch *drop_expired(struct delivery *d, struct batch *b)
 	return NULL;
 }
 
-/* What may be picked now. Suspects never take every place, since they may be what makes requests fail or hang: a
- * quarter of the window, three quarters when nothing else is ready, and one more request may start when only such are
+/* What may be picked now. Suspects never take every place, since they may be what makes requests fail or hang: an
+ * eighth of the window, three quarters when nothing else is ready, and one more request may start when only such are
  * in flight. */
 static struct pick_choice choose(const struct delivery *d, const struct stream *s)
 {
 	unsigned slots = destination_slots(&s->destination, s->in_flight, d->now.mono_us);
 	unsigned suspects = s->queue.suspects_in_flight, window = s->destination.window.size;
-	unsigned few = window / 4 < 1 ? 1 : window / 4 > SUSPECTS_MAX ? SUSPECTS_MAX : window / 4;
+	unsigned few = window / 8 < 1 ? 1 : window / 8 > SUSPECTS_MAX ? SUSPECTS_MAX : window / 8;
 	unsigned most = window - window / 4;
 	bool up = s->destination.state == DESTINATION_UP;
 	struct pick_choice choice = {.failed_last = s->failed_last, .failed_envelope = s->failed_envelope};

@@ -54,15 +54,21 @@ static bool let_forgotten_go(struct delivery *d, struct batch *b)
 	return false;
 }
 
+static bool is_fickle(const struct delivery *d, const struct batch *b)
+{
+	return destination_is_fickle(&batch_stream(b)->destination, d->now.mono_us);
+}
+
 static void park(struct delivery *d, struct batch *b, const struct attempt *a)
 {
-	int64_t wait_us = backoff_own_wait_us(&d->backoff, b->n == 1 ? b->past.alone : 0, d->chance());
+	unsigned alone = b->n == 1 ? b->past.alone : 0;
+	int64_t wait_us = backoff_own_wait_us(&d->backoff, alone, is_fickle(d, b), d->chance());
 	batch_park(b, d->now.mono_us + retry_after_obey(wait_us, outcome_asked_wait_us(a)));
 }
 
 static void bisect(struct delivery *d, struct batch *b, const struct attempt *a, enum outcome outcome)
 {
-	if (b->n < 2 || batch_bisect(b, outcome == OUTCOME_BISECT, d->now.mono_us) < 0)
+	if (b->n < 2 || batch_bisect(b, outcome == OUTCOME_BISECT, is_fickle(d, b)) < 0)
 		park(d, b, a);
 }
 

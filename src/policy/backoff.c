@@ -12,10 +12,11 @@ int64_t backoff_wait_us(const struct backoff *b, unsigned n, double chance)
 	return fixed + (int64_t)((double)(wait - fixed) * chance);
 }
 
-enum { SOON = 3 }; /* tries of a single event before its waits grow */
+enum { SOON = 3, SOON_IF_FICKLE = 8 }; /* tries of a single event before its waits grow */
 
-int64_t backoff_own_wait_us(const struct backoff *b, unsigned alone, double chance)
+int64_t backoff_own_wait_us(const struct backoff *b, unsigned alone, bool fickle, double chance)
 {
 	const struct backoff own = {b->min_us / 4, b->max_us};
-	return backoff_wait_us(&own, alone <= SOON ? 1 : alone - SOON + 1, chance);
+	unsigned soon = fickle ? SOON_IF_FICKLE : SOON;
+	return backoff_wait_us(&own, alone <= soon ? 1 : alone - soon + 1, chance);
 }

@@ -2,14 +2,15 @@
 #include "policy/batch_past.h"
 
 enum {
-	CONVICTED = 3, /* failures of its own, each followed by another request's success */
+	CONVICTED = 3,         /* failures of its own, each followed by another request's success */
+	CONVICTED_IF_SLOW = 1, /* its tries are few, and it would take the destination down for all of that time */
 	SUSPECT = 2,
 	CUT_AT_ONCE = 2 /* failures that a part of a cut batch begins with: the next one cuts it again */
 };
 
 bool batch_past_is_convicted(const struct batch_past *past)
 {
-	return past->own >= CONVICTED;
+	return past->own >= (past->slow ? CONVICTED_IF_SLOW : CONVICTED);
 }
 
 bool batch_past_is_suspect(const struct batch_past *past)
@@ -69,7 +70,7 @@ static void add_refusal(struct batch_past *past, const struct batch_failure *f)
 void batch_past_add(struct batch_past *past, const struct batch_failure *f)
 {
 	bool may = may_be_its_own(f), several_too_large = f->meaning == MEANS_TOO_LARGE && f->events > 1;
-	if (may && !several_too_large && past->failed && f->others_succeed && !batch_past_is_convicted(past))
+	if (may && !several_too_large && past->failed && f->others_succeed && past->own < CONVICTED)
 		past->own++;
 	if (may && past->failures < CONVICTED)
 		past->failures++;
@@ -84,9 +85,9 @@ void batch_past_add(struct batch_past *past, const struct batch_failure *f)
 	past->last_failed_us = f->now_us;
 }
 
-void batch_past_cut(struct batch_past *past, bool by_suspicion)
+void batch_past_cut(struct batch_past *past, bool by_suspicion, bool fickle)
 {
 	past->accused = false;
-	past->failures = by_suspicion ? CUT_AT_ONCE : 0;
+	past->failures = by_suspicion && !fickle ? CUT_AT_ONCE : 0;
 	past->cut |= by_suspicion;
 }

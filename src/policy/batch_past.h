@@ -43,7 +43,7 @@ struct batch_failure {
 	bool slow;
 };
 
-/* After this many failures that were its own it says nothing about the destination any more. */
+/* After some failures that were its own (one, if it hangs) it says nothing about the destination any more. */
 bool batch_past_is_convicted(const struct batch_past *past);
 /* Whether it may be what makes requests fail or hang, so that it must not take every place. */
 bool batch_past_is_suspect(const struct batch_past *past);
@@ -53,7 +53,9 @@ struct lone_refusals lone_refusals_add(const struct lone_refusals *before, int64
 bool lone_refusals_enough(const struct lone_refusals *before, const struct lone_refusals *with, unsigned n,
                           int64_t spread_us);
 void batch_past_add(struct batch_past *past, const struct batch_failure *f);
-/* It is cut: what happens to its parts says nothing about the whole. by_suspicion: because of a culprit in it. */
-void batch_past_cut(struct batch_past *past, bool by_suspicion);
+/* It is cut: what happens to its parts says nothing about the whole. by_suspicion: because of a culprit in it, so
+ * that the next failure cuts the parts again, unless fickle: the destination may fail them for no reason of theirs.
+ */
+void batch_past_cut(struct batch_past *past, bool by_suspicion, bool fickle);
 
 #endif

@@ -9,13 +9,16 @@
 
 enum {
 	FRESH_AFTER_FAILURES = 3,
-	FRESH_AFTER_PROBES = 2, /* failures, the one that took it down included */
-	FULL_WINDOW_LEAST = 8,  /* answers */
+	FRESH_AFTER_PROBES = 2,     /* failures, the one that took it down included */
+	FULL_WINDOW_LEAST = 8,      /* answers; … */
+	FULL_WINDOW_IF_PATCHY = 24, /* … where a success often follows so many failures: */
+	PATCH = 4,
 	REFUSALS_LEAST = 3,
 	DENIALS_LEAST = 10,
 	DENIED_TIMES_LONGER = 10, /* the spread of denials, in units of delivery.refuse_after */
 	SLOW_US = 1000 * 1000,
 	LATELY_US = 10 * 1000 * 1000,
+	PATCHY_US = 60 * 1000 * 1000, /* how long that is remembered */
 	SIZES_US = 60 * 1000 * 1000,  /* the period over which the largest body is remembered */
 	FICKLE_US = 600 * 1000 * 1000 /* how long a refusal that was taken back casts doubt on others */
 };
@@ -38,6 +41,7 @@ void destination_init(struct destination *d, unsigned max_requests)
 	                          .latest_success_us = INT64_MIN,
 	                          .latest_answer_us = INT64_MIN,
 	                          .trouble_us = INT64_MIN,
+	                          .patchy_us = INT64_MIN,
 	                          .fickle_us = INT64_MIN,
 	                          .largest = {.since_us = INT64_MIN / 2}};
 	window_init(&d->window, max_requests);
@@ -121,12 +125,18 @@ static bool counts(const struct destination *d, const struct batch_past *past, e
 	return !batch_past_is_convicted(past);
 }
 
+bool destination_is_fickle(const struct destination *d, int64_t now_us)
+{
+	return d->fickle_us > now_us - FICKLE_US;
+}
+
 /* Whether a failure that counts is the last one of a full window without a success; or no connection can be made; or
  * nothing but failures came for a while, and nothing in flight may still disprove it. */
 static bool nothing_passes(const struct destination *d, enum meaning meaning, const struct request_facts *f)
 {
 	unsigned n = d->unbroken + 1;
-	unsigned full = d->window.size > FULL_WINDOW_LEAST ? d->window.size : FULL_WINDOW_LEAST;
+	unsigned least = d->patchy_us > f->now_us - PATCHY_US ? FULL_WINDOW_IF_PATCHY : FULL_WINDOW_LEAST;
+	unsigned full = d->window.size > least ? d->window.size : least;
 	if (n >= full)
 		return true;
 	if (meaning == MEANS_NO_CONNECTION && d->latest_answer_us < f->started_us)
@@ -158,11 +168,6 @@ static int64_t confirmed_us(const struct destination *d, const struct batch_past
 	return d->trouble_us > past->last_failed_us ? INT64_MIN : d->latest_answer_us;
 }
 
-static bool is_fickle(const struct destination *d, int64_t now_us)
-{
-	return d->fickle_us > now_us - FICKLE_US;
-}
-
 /* Others were taken since it was first refused; or until now, and this is the first failure since. */
 static bool refused_while_others_pass(const struct destination *d, const struct batch_past *past, int64_t now_us)
 {
@@ -177,14 +182,15 @@ static bool refused_enough(const struct destination *d, const struct batch_past 
 	if (refuse_after_us == 0)
 		return refused_while_others_pass(d, past, now_us);
 	struct lone_refusals with = lone_refusals_add(&past->refusals, confirmed_us(d, past), now_us);
-	return !is_fickle(d, now_us) && lone_refusals_enough(&past->refusals, &with, REFUSALS_LEAST, refuse_after_us);
+	return !destination_is_fickle(d, now_us) &&
+	       lone_refusals_enough(&past->refusals, &with, REFUSALS_LEAST, refuse_after_us);
 }
 
 static bool denied_enough(const struct destination *d, const struct batch_past *past, int64_t now_us,
                           int64_t refuse_after_us)
 {
 	struct lone_refusals with = lone_refusals_add(&past->denials, confirmed_us(d, past), now_us);
-	if (refuse_after_us > 0 && is_fickle(d, now_us))
+	if (refuse_after_us > 0 && destination_is_fickle(d, now_us))
 		return false;
 	return lone_refusals_enough(&past->denials, &with, DENIALS_LEAST, refuse_after_us * DENIED_TIMES_LONGER);
 }
@@ -215,6 +221,16 @@ static bool is_congestion(enum meaning meaning)
 	       meaning == MEANS_BROKEN;
 }
 
+/* A failure of a batch that failed before while others succeed says nothing about the number of requests; nor does a
+ * refusal, unless the destination takes later what it refuses, as a rate limit does. */
+static bool congests(const struct destination *d, const struct batch_past *past, enum meaning meaning,
+                     const struct request_facts *f)
+{
+	if (is_late(d, f->seq) || meaning == MEANS_DELIVERED || meaning == MEANS_STALE)
+		return false;
+	return is_congestion(meaning) ? !others_succeed(d, past) : destination_is_fickle(d, f->now_us);
+}
+
 struct destination_recent destination_recent(const struct destination *d, const struct batch_past *past,
                                              const struct attempt *attempt, const struct request_facts *facts,
                                              int64_t refuse_after_us)
@@ -225,11 +241,11 @@ struct destination_recent destination_recent(const struct destination *d, const 
 	struct destination_recent recent = {.meaning = meaning, .batch_events = facts->events};
 	recent.counts = counts(d, past, meaning, facts);
 	recent.others_succeed = others_succeed(d, past);
-	recent.congests = recent.counts && is_congestion(meaning) && !recent.others_succeed;
+	recent.congests = congests(d, past, meaning, facts);
 	recent.asked_wait_us = everyone_asked_us(d, past, attempt);
 	recent.nothing_passes = d->state != DESTINATION_UP || late || recent.asked_wait_us > 0 ||
 	                        (recent.counts && nothing_passes(d, meaning, facts));
-	recent.fickle = is_fickle(d, now_us);
+	recent.fickle = destination_is_fickle(d, now_us);
 	recent.takes_its_size = takes(d, facts->bytes, now_us);
 	recent.refused_enough = refused_enough(d, past, now_us, refuse_after_us);
 	recent.denied_enough = denied_enough(d, past, now_us, refuse_after_us);
@@ -291,17 +307,16 @@ static enum destination_change settle_up(struct destination *d, const struct bac
 	const struct destination_recent *recent = &end->recent;
 	if (end->outcome == OUTCOME_DELIVERED) {
 		d->failures = 0;
-		window_answer(&d->window, end->seq, d->next_seq, false);
+		window_answer(&d->window, end->seq, d->next_seq, WINDOW_SUCCESS);
 		return CHANGE_NONE;
 	}
-	if (!recent->counts)
-		return CHANGE_NONE;
-	if (recent->nothing_passes)
+	if (recent->counts && recent->nothing_passes)
 		return go_down(d, policy, end);
-	if (d->unbroken++ == 0)
-		d->unbroken_since_us = end->now_us;
 	if (recent->congests)
-		window_answer(&d->window, end->seq, d->next_seq, true);
+		window_answer(&d->window, end->seq, d->next_seq,
+		              is_congestion(recent->meaning) ? WINDOW_FAILURE : WINDOW_REFUSAL);
+	if (recent->counts && d->unbroken++ == 0)
+		d->unbroken_since_us = end->now_us;
 	return CHANGE_NONE;
 }
 
@@ -335,6 +350,8 @@ static enum destination_change settle_probe(struct destination *d, const struct 
 static void note_success(struct destination *d, const struct request_end *end)
 {
 	d->latest_answer_us = end->now_us;
+	if (d->unbroken >= PATCH)
+		d->patchy_us = end->now_us;
 	d->unbroken = 0;
 	d->refuses_several = false;
 	if (end->started_us > d->latest_success_us)

@@ -35,6 +35,7 @@ struct destination {
 	int64_t trouble_us;          /* when it last went down or a probe failed */
 	unsigned unbroken;           /* failures that count, since the latest 2xx */
 	int64_t unbroken_since_us;   /* … the first of them */
+	int64_t patchy_us;           /* when a success last followed several of them; INT64_MIN: never */
 	bool refuses_several;        /* and has taken nothing since */
 	int64_t fickle_us;           /* when it last took what it had refused; INT64_MIN: never */
 	struct {
@@ -91,6 +92,8 @@ enum destination_change destination_settle(struct destination *d, const struct b
                                            const struct request_end *end);
 /* It took what it had refused: one bad server of several, or a rate limit. */
 void destination_took_back_a_refusal(struct destination *d, int64_t now_us);
+/* Whether it did so in the last ten minutes: another refusal may be no reason to blame the events. */
+bool destination_is_fickle(const struct destination *d, int64_t now_us);
 /* Ends the backoff now, for an operator's flush. */
 void destination_flush(struct destination *d, int64_t now_us);
 /* Time until the next try while backing off; otherwise 0. */

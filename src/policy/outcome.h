@@ -53,7 +53,7 @@ int64_t outcome_asked_wait_us(const struct attempt *attempt);
 struct destination_recent {
 	enum meaning meaning;
 	bool counts;         /* the failure says something about the destination */
-	bool congests;       /* … and that it may be given too many requests */
+	bool congests;       /* it may be given too many requests */
 	bool nothing_passes; /* … so that it is down; or it is down already */
 	bool others_succeed; /* a request that started after this batch's latest failure got 2xx */
 	bool fickle; /* it lately took what it had refused: a refusal may be that of one bad server of several */

@@ -1,7 +1,11 @@
 /* window.c - how many requests may be in flight to a destination: additive increase, multiplicative decrease */
 #include "policy/window.h"
 
-enum { COUNTED_LEAST = 10 }; /* answers */
+enum {
+	COUNTED_LEAST = 10,     /* answers */
+	FAILURES_TOLERATED = 1, /* tenths of the answers */
+	REFUSALS_TOLERATED = 7
+};
 
 void window_init(struct window *w, unsigned max)
 {
@@ -25,36 +29,42 @@ static void grow(struct window *w)
 		w->size++;
 }
 
-/* By the share of failures above a tenth: a server that fails 12 % of the requests whatever their number is not
- * helped by fewer of them, while one that is overloaded soon fails far more than that. */
-static void shrink(struct window *w, unsigned excess_tenths)
+/* By the share of failures above what is tolerated: a server that fails 12 % of the requests whatever their number is
+ * not helped by fewer of them, while one that is overloaded soon fails far more than that. */
+static unsigned excess_tenths(const struct window *w, unsigned n, unsigned tolerated_tenths)
 {
-	uint64_t by = (uint64_t)w->size * excess_tenths / (10 * w->answers);
-	if (by > w->size / 2)
-		by = w->size / 2;
-	w->size -= by > 0 ? (unsigned)by : w->size > 1;
-	w->successes = 0;
+	unsigned tolerated = w->answers * tolerated_tenths;
+	return n * 10 > tolerated ? n * 10 - tolerated : 0;
 }
 
-void window_answer(struct window *w, uint64_t seq, uint64_t next_seq, bool failed)
+static bool shrink(struct window *w)
 {
-	if (!failed)
+	unsigned failures = excess_tenths(w, w->failures, FAILURES_TOLERATED);
+	unsigned refusals = excess_tenths(w, w->refusals, REFUSALS_TOLERATED);
+	unsigned excess = failures > refusals ? failures : refusals;
+	uint64_t by = (uint64_t)w->size * excess / (10 * w->answers);
+	w->size -= by > w->size / 2 ? w->size / 2 : (unsigned)by;
+	return excess > 0;
+}
+
+void window_answer(struct window *w, uint64_t seq, uint64_t next_seq, enum window_answer answer)
+{
+	if (answer == WINDOW_SUCCESS)
 		grow(w);
 	if (seq < w->cut_before)
 		return;
 	w->answers++;
-	w->failures += failed;
+	w->failures += answer == WINDOW_FAILURE;
+	w->refusals += answer == WINDOW_REFUSAL;
 	if (w->answers < w->size || w->answers < COUNTED_LEAST)
 		return;
-	if (w->failures * 10 > w->answers) {
-		shrink(w, w->failures * 10 - w->answers);
+	if (shrink(w))
 		w->cut_before = next_seq;
-	}
-	w->answers = w->failures = 0;
+	w->answers = w->failures = w->refusals = 0;
 }
 
 void window_restart(struct window *w)
 {
 	w->size = 1;
-	w->successes = w->answers = w->failures = 0;
+	w->successes = w->answers = w->failures = w->refusals = 0;
 }

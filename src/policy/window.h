@@ -8,19 +8,21 @@
 enum { WINDOW_START = 4 };
 
 struct window {
-	unsigned size, max;         /* requests; 1 <= size <= max */
-	unsigned successes;         /* since it last grew or shrank */
-	unsigned answers, failures; /* of the window of answers that is being counted */
-	uint64_t cut_before;        /* lower requests were in flight at the last cut and are not counted */
+	unsigned size, max;                   /* requests; 1 <= size <= max */
+	unsigned successes;                   /* since it last grew */
+	unsigned answers, failures, refusals; /* of the window of answers that is being counted */
+	uint64_t cut_before;                  /* lower requests were in flight at the last cut and are not counted */
 };
 
 void window_init(struct window *w, unsigned max);
 /* Call when delivery.max_requests changes. */
 void window_set_max(struct window *w, unsigned max);
+enum window_answer { WINDOW_SUCCESS, WINDOW_FAILURE, WINDOW_REFUSAL /* a 4xx but for "slow down" */ };
 /* Call per answer. The window grows by one per window of successes. After each window of answers (at least ten, so
  * that one failure is never more than a tenth) it shrinks by as much as the failures exceed a tenth of them, at most
- * by half. seq is the request's number, next_seq the number of the next request. */
-void window_answer(struct window *w, uint64_t seq, uint64_t next_seq, bool failed);
+ * by half. Refusals count like that only as far as they exceed seven tenths: one bad server of two is not helped by
+ * fewer requests, a rate limit is. seq is the request's number, next_seq the number of the next request. */
+void window_answer(struct window *w, uint64_t seq, uint64_t next_seq, enum window_answer answer);
 /* Starts over with one request, after an episode of failures. */
 void window_restart(struct window *w);
 

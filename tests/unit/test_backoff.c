@@ -39,21 +39,24 @@ static void odd_limits_hold(void **state UNUSED)
 
 static void a_batchs_own_wait_is_short_until_it_failed_three_times_alone(void **state UNUSED)
 {
-	assert_int_equal(backoff_own_wait_us(&policy, 0, 0), US_PER_S / 8); /* several events */
+	assert_int_equal(backoff_own_wait_us(&policy, 0, false, 0), US_PER_S / 8); /* several events */
 	for (unsigned alone = 1; alone <= 3; alone++)
-		assert_int_equal(backoff_own_wait_us(&policy, alone, 0), US_PER_S / 8);
-	assert_int_equal(backoff_own_wait_us(&policy, 4, 0), US_PER_S / 4);
-	assert_int_equal(backoff_own_wait_us(&policy, 5, 0), US_PER_S / 2);
-	assert_int_equal(backoff_own_wait_us(&policy, 100, 0), policy.max_us / 2);
+		assert_int_equal(backoff_own_wait_us(&policy, alone, false, 0), US_PER_S / 8);
+	assert_int_equal(backoff_own_wait_us(&policy, 4, false, 0), US_PER_S / 4);
+	assert_int_equal(backoff_own_wait_us(&policy, 5, false, 0), US_PER_S / 2);
+	assert_int_equal(backoff_own_wait_us(&policy, 100, false, 0), policy.max_us / 2);
+	assert_int_equal(backoff_own_wait_us(&policy, 8, true, 0), US_PER_S / 8);
+	assert_int_equal(backoff_own_wait_us(&policy, 9, true, 0), US_PER_S / 4);
 }
 
 static uint64_t seq;
+static enum window_answer kind = WINDOW_FAILURE; /* of what fails */
 
 /* One window of answers to requests that start one after another. */
 static void answers(struct window *w, unsigned n, unsigned failures)
 {
 	for (unsigned i = 0; i < n; i++, seq++)
-		window_answer(w, seq, seq + 1, i < failures);
+		window_answer(w, seq, seq + 1, i < failures ? kind : WINDOW_SUCCESS);
 }
 
 static void a_window_starts_at_four_and_grows_by_windows(void **state UNUSED)
@@ -88,10 +91,11 @@ static void it_shrinks_by_what_exceeds_a_tenth_and_at_most_by_half(void **state 
 	static const struct {
 		unsigned size, answers, failures, then;
 	} cases[] = {
-	        {40, 40, 5, 39},  /* 12.5 %: at least by one */
-	        {40, 40, 8, 36},  /* 20 %: by a tenth */
-	        {40, 40, 24, 20}, /* 60 %: by half */
-	        {40, 40, 40, 20}, {4, 10, 10, 2}, {1, 10, 10, 1},
+	        {40, 40, 5, 39},                 /* 12.5 % */
+	        {40, 40, 8, 36},                 /* 20 %: by a tenth */
+	        {40, 40, 24, 20},                /* 60 %: by half */
+	        {40, 40, 40, 20}, {4, 10, 3, 4}, /* by less than one */
+	        {4, 10, 10, 2},   {1, 10, 10, 1},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct window w;
@@ -102,19 +106,32 @@ static void it_shrinks_by_what_exceeds_a_tenth_and_at_most_by_half(void **state 
 	}
 }
 
+static void refusals_count_beyond_seven_tenths(void **state UNUSED)
+{
+	struct window w;
+	kind = WINDOW_REFUSAL;
+	window_init(&w, 40);
+	w.size = 40;
+	answers(&w, 40, 28);
+	assert_int_equal(w.size, 40);
+	answers(&w, 40, 36); /* 90 %: by a fifth */
+	assert_int_equal(w.size, 32);
+	kind = WINDOW_FAILURE;
+}
+
 static void what_was_in_flight_at_a_cut_is_not_counted(void **state UNUSED)
 {
 	struct window w;
 	window_init(&w, 20);
 	w.size = 20;
 	for (uint64_t i = 100; i < 120; i++)
-		window_answer(&w, i, 140, true);
+		window_answer(&w, i, 140, WINDOW_FAILURE);
 	assert_int_equal(w.size, 10);
 	for (uint64_t i = 120; i < 140; i++)
-		window_answer(&w, i, 160, true);
+		window_answer(&w, i, 160, WINDOW_FAILURE);
 	assert_int_equal(w.size, 10); /* once a window */
 	for (uint64_t i = 140; i < 150; i++)
-		window_answer(&w, i, 170, true);
+		window_answer(&w, i, 170, WINDOW_FAILURE);
 	assert_int_equal(w.size, 5);
 }
 
@@ -146,6 +163,7 @@ int main(void)
 	        cmocka_unit_test(a_window_starts_at_four_and_grows_by_windows),
 	        cmocka_unit_test(a_tenth_of_failures_does_not_shrink_it),
 	        cmocka_unit_test(it_shrinks_by_what_exceeds_a_tenth_and_at_most_by_half),
+	        cmocka_unit_test(refusals_count_beyond_seven_tenths),
 	        cmocka_unit_test(what_was_in_flight_at_a_cut_is_not_counted),
 	        cmocka_unit_test(limits_change_and_episodes_end),
 	};

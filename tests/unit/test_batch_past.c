@@ -72,7 +72,7 @@ static void a_split_is_no_sign_of_guilt(void **state UNUSED)
 	struct batch_failure f = failure(MEANS_TOO_LARGE, 25);
 	for (unsigned i = 0; i < 5; i++) {
 		batch_past_add(&past, &f);
-		batch_past_cut(&past, false);
+		batch_past_cut(&past, false, false);
 	}
 	assert_false(batch_past_is_suspect(&past));
 	assert_int_equal(past.failures, 0);
@@ -88,12 +88,17 @@ static void what_hangs_or_was_cut_is_a_suspect(void **state UNUSED)
 	f.slow = true;
 	batch_past_add(&hangs, &f);
 	assert_true(batch_past_is_suspect(&hangs));
+	assert_false(batch_past_is_convicted(&hangs));
+	batch_past_add(&hangs, &f);
+	assert_true(batch_past_is_convicted(&hangs));
 	f = failure(MEANS_REFUSED, 25);
 	f.blames_events = true;
 	batch_past_add(&cut, &f);
 	assert_true(cut.accused);
 	assert_false(batch_past_is_suspect(&cut));
-	batch_past_cut(&cut, true);
+	batch_past_cut(&cut, true, true);
+	assert_int_equal(cut.failures, 0);
+	batch_past_cut(&cut, true, false);
 	assert_true(batch_past_is_suspect(&cut));
 	assert_false(cut.accused); /* what becomes of a part says nothing about the whole */
 	assert_int_equal(cut.failures, 2);

@@ -50,31 +50,31 @@ bool batch_taken(struct batch *b)
 	return took_back;
 }
 
-/* Suspects wait with those whose own backoff is over, of which only a few go at once. */
-static void part_goes_next(struct batch *b, int64_t mono_us)
+/* Suspects are the first of those whose own backoff is over, of which only a few go at once. */
+static void part_goes_next(struct batch *b)
 {
 	if (batch_past_is_suspect(&b->past))
-		batch_park(b, mono_us);
+		batch_park(b, 0);
 	else
 		batch_again(b);
 }
 
-int batch_bisect(struct batch *b, bool by_suspicion, int64_t mono_us)
+int batch_bisect(struct batch *b, bool by_suspicion, bool fickle)
 {
 	struct batch *second = malloc(sizeof(*second));
 	if (!second)
 		return -ENOMEM;
 	batch_unlist(b);
 	cut_join(b, by_suspicion && b->past.accused);
-	batch_past_cut(&b->past, by_suspicion);
+	batch_past_cut(&b->past, by_suspicion, fickle);
 	*second = *b;
 	unsigned half = (b->n + 1) / 2;
 	second->n = b->n - half;
 	for (unsigned i = 0; i < second->n; i++)
 		second->events[i] = b->events[half + i];
 	b->n = half;
-	part_goes_next(b, mono_us);
-	part_goes_next(second, mono_us);
+	part_goes_next(b);
+	part_goes_next(second);
 	return 0;
 }
 

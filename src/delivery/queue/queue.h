@@ -121,7 +121,7 @@ struct stream_queue {
 	struct queued_event settling;
 	size_t n_settling;
 	unsigned picks;       /* counts towards the turn of the oldest event */
-	unsigned passed_over; /* picks of others while a parked suspect was due */
+	unsigned passed_over; /* picks of others while a parked batch was due */
 	/* what is not in memory (refill.c) */
 	uint64_t cursor; /* queued events with higher ids are on disk only */
 	bool disk_more, filling, refilling, rewound;
@@ -201,8 +201,9 @@ void queue_forget_past(struct stream_queue *q);
 void batch_again(struct batch *b);
 /* … waits for its own backoff. */
 void batch_park(struct batch *b, int64_t until_us);
-/* … becomes two halves that go next. by_suspicion: for a culprit in it. -ENOMEM: it stays whole and in flight. */
-int batch_bisect(struct batch *b, bool by_suspicion, int64_t mono_us) MUST_CHECK;
+/* … becomes two halves that go next. by_suspicion, fickle: as batch_past_cut(). -ENOMEM: it stays whole and in
+ * flight. */
+int batch_bisect(struct batch *b, bool by_suspicion, bool fickle) MUST_CHECK;
 /* A batch in flight was taken. True: it, or the whole that it was the last part of, had been refused. */
 bool batch_taken(struct batch *b);
 /* … gives up the events whose bits are set (not all) to a batch of their own, in flight too. NULL: no memory. */

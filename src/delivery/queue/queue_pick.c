@@ -6,7 +6,7 @@
 enum {
 	OLDEST_EVERY = 16,                 /* one pick in this many goes to the oldest event, full or not, … */
 	OLDEST_AFTER_US = 5 * 1000 * 1000, /* … if it has been in memory for so long: nothing starves */
-	SUSPECT_EVERY = 8,                 /* one pick in this many goes to a suspect whose own backoff is over */
+	PARKED_EVERY = 8,                  /* one pick in this many goes to a batch whose own backoff is over */
 };
 
 static struct batch *take_group(struct stream_queue *q, struct envelope_group *g)
@@ -72,8 +72,7 @@ static struct batch *pick_parked(struct stream_queue *q, bool clean, bool suspec
 	struct batch *b = parked_due(q, clean, suspects, mono_us);
 	if (!b)
 		return NULL;
-	if (b->suspect)
-		q->passed_over = 0;
+	q->passed_over = 0;
 	batch_start(b);
 	return b;
 }
@@ -107,7 +106,8 @@ static struct envelope_group *other_group(struct stream_queue *q, uint64_t envel
 }
 
 /* A probe carries what did not fail last, of another envelope where there is one; what never failed goes before what
- * did. Otherwise two batches that the endpoint cannot take would be tried in turn for ever. */
+ * did, and then a part of what was cut. Otherwise two batches that the endpoint cannot take would be tried in turn
+ * for ever. */
 static struct batch *pick_probe(struct stream_queue *q, const struct pick_choice *choice, int64_t mono_us)
 {
 	uint64_t failed = choice->failed_envelope;
@@ -115,6 +115,9 @@ static struct batch *pick_probe(struct stream_queue *q, const struct pick_choice
 	struct envelope_group *g = other_group(q, failed);
 	if (g && (!b || envelope_group_hash(g) != failed || b->envelope_hash == failed))
 		return take_group(q, g);
+	struct batch *part = parked_due(q, false, true, mono_us);
+	if (part && part->past.cut)
+		b = part;
 	if (!b)
 		b = parked_due(q, true, true, mono_us);
 	if (!b)
@@ -146,18 +149,14 @@ struct batch *queue_pick(struct stream_queue *q, const struct pick_choice *choic
 	b = pick_again(q, choice->clean, choice->suspects);
 	if (b)
 		return b;
-	/* what failed by chance is older than what was never tried */
-	b = pick_parked(q, choice->clean, false, mono_us);
-	if (b)
-		return b;
-	/* whatever else there is: behind a backlog that never ends a suspect would wait until it expires */
-	if (parked_due(q, false, choice->suspects, mono_us) && ++q->passed_over >= SUSPECT_EVERY)
-		return pick_parked(q, false, true, mono_us);
+	/* whatever else there is: behind a backlog that never ends it would wait until it expires */
+	if (parked_due(q, choice->clean, choice->suspects, mono_us) && ++q->passed_over >= PARKED_EVERY)
+		return pick_parked(q, choice->clean, choice->suspects, mono_us);
 	g = choice->clean ? pick_group(q, mono_us) : NULL;
 	if (g)
 		return take_group(q, g);
 	b = pick_again(q, false, choice->idle_suspects);
-	return b ? b : pick_parked(q, false, choice->idle_suspects, mono_us);
+	return b ? b : pick_parked(q, choice->clean, choice->idle_suspects, mono_us);
 }
 
 int64_t queue_next_us(const struct stream_queue *q, int64_t mono_us)
