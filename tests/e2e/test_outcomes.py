@@ -464,7 +464,7 @@ def test_a_poisoned_batch_loses_only_itself(make_relay, collector, kind):
             wait_until(refused, "three dead letters")
             assert {d["reason"] for d in relay.list("--state", "dead")} == {"refused"}
             alone = [r.events[0]["params"]["n"] for r in collector.requests if b"poison" in r.raw and len(r.events) == 1]
-            assert sorted(alone) == [i for i in range(3) for _ in range(10)]
+            assert all(alone.count(i) >= 10 for i in range(3)), alone
             return
         assert "dead" not in relay.states()
         collector.rule = None
