@@ -76,6 +76,44 @@ WALS = {
 }
 
 
+def journal(names, pages):
+    """A rollback journal that SQLite takes for one left by a crash: it would delete what it names as its super-journal."""
+    magic, name = bytes.fromhex("d9d505f920a163d7"), os.fsencode(names)
+    head = magic + struct.pack(">5I", 0, 0, pages, 512, 4096)
+    return head.ljust(512, b"\0") + struct.pack(">I", (1 << 30) // 4096 + 1) + name + struct.pack(">2I", len(name), sum(name)) + magic
+
+
+@pytest.mark.parametrize("of", ["outbox", "backup"])
+def test_a_journal_beside_it_is_neither_replayed_nor_obeyed(make_relay, tmp_path, of):
+    relay = make_relay()
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    for i in range(20):
+        assert relay.ask(event(n=i))["ok"]
+    relay.ctl("backup", tmp_path / "b.db")
+    assert relay.stop() == 0
+    relay.allow("set aside is still beside it", "left over beside it", "did not end cleanly")
+    path = relay.db if of == "outbox" else tmp_path / "b.db"
+    victim = tmp_path / "victim"
+    victim.write_text("of somebody else")
+    held, planted = path.read_bytes(), journal(victim, 1)
+    beside = path.with_name(f"{path.name}-journal")
+    for command in (*COMMANDS, ["restore"]):
+        beside.write_bytes(planted)
+        if command == ["restore"]:
+            command = ["restore", path] if of == "backup" else ["restore", tmp_path / "b.db"]
+            assert relay.ctl_raw("--offline", relay.db, *command).returncode == 0
+        else:
+            code, said = run(path, *command)
+            assert code == 0, said
+            assert path.read_bytes() == held
+        assert victim.exists(), command
+    if of == "backup":
+        assert beside.read_bytes() == planted and path.read_bytes() == held
+    relay.start()
+    assert len(relay.list()) == 20 and victim.exists()
+
+
 @pytest.mark.parametrize("which", WALS)
 @pytest.mark.parametrize("header", ["sound", "destroyed"])
 def test_numbers_of_a_wal(crashed, which, header):

@@ -48,7 +48,7 @@ static int setup(void **state)
 	snprintf(o->path, sizeof(o->path), "%s/db", o->dir);
 	snprintf(o->copy, sizeof(o->copy), "%s/copy", o->dir);
 	assert_int_equal(db_open(&o->db, o->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
-	                         joined_writes_vfs("faulty", true), &o->err),
+	                         joined_writes_vfs("faulty", JOINED_WRITES_SYNCED), &o->err),
 	                 0);
 	/* A small cache, so that pages of an open transaction get into the WAL too. */
 	run(o, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = 8;"

@@ -282,16 +282,35 @@ static int joined_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, i
 	return rc;
 }
 
-const char *joined_writes_vfs(const char *below, bool commits_sync)
+static bool is_journal(const char *path)
 {
+	static const char suffix[] = "-journal";
+	size_t n = strlen(path);
+
+	return n >= sizeof(suffix) - 1 && strcmp(path + n - (sizeof(suffix) - 1), suffix) == 0;
+}
+
+static int access_alone(sqlite3_vfs *vfs, const char *path, int flags, int *ret)
+{
+	struct joined_vfs *v = CONTAINER_OF(vfs, struct joined_vfs, vfs);
+
+	*ret = 0;
+	return path && is_journal(path) ? SQLITE_OK : v->below->xAccess(v->below, path, flags, ret);
+}
+
+const char *joined_writes_vfs(const char *below, enum joined_writes_use use)
+{
+	static const char *const prefixes[] = {[JOINED_WRITES_SYNCED] = "joined",
+	                                       [JOINED_WRITES_AT_ONCE] = "single",
+	                                       [JOINED_WRITES_ALONE] = "alone"};
 	sqlite3_vfs *real = sqlite3_vfs_find(below);
 	struct joined_vfs *v = real ? malloc(sizeof(*v)) : NULL;
 	const sqlite3_vfs *known;
 
 	if (!v)
 		return NULL;
-	*v = (struct joined_vfs){.vfs = *real, .below = real, .joins = commits_sync};
-	snprintf(v->name, sizeof(v->name), "%s-%s", commits_sync ? "joined" : "single", real->zName);
+	*v = (struct joined_vfs){.vfs = *real, .below = real, .joins = use == JOINED_WRITES_SYNCED};
+	snprintf(v->name, sizeof(v->name), "%s-%s", prefixes[use], real->zName);
 	known = sqlite3_vfs_find(v->name);
 	if (known) {
 		free(v);
@@ -301,6 +320,8 @@ const char *joined_writes_vfs(const char *below, bool commits_sync)
 	v->vfs.pNext = NULL;
 	v->vfs.szOsFile = (int)sizeof(struct joined_file) + real->szOsFile;
 	v->vfs.xOpen = joined_open;
+	if (use == JOINED_WRITES_ALONE)
+		v->vfs.xAccess = access_alone;
 	if (sqlite3_vfs_register(&v->vfs, 0) == SQLITE_OK)
 		return v->name;
 	free(v);

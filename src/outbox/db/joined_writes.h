@@ -25,8 +25,16 @@ enum { JOINED_WRITES_AHEAD = 0x67613431 };
  * of this VFS. */
 enum { JOINED_WRITES_FAILED_READS = 0x67613432 };
 
+enum joined_writes_use {
+	JOINED_WRITES_SYNCED,  /* every commit syncs: writes are joined */
+	JOINED_WRITES_AT_ONCE, /* each write is passed on */
+	/* The same, and no rollback journal is ever found: for files that others may have made. SQLite
+	 * would replay one that lies beside a database, and then delete whatever file it names as its
+	 * super-journal, with the rights of who only wanted to read (src/README.md, trap 43) */
+	JOINED_WRITES_ALONE
+};
 /* Returns the name of the VFS on top of `below` (NULL: the default), which is registered on
  * first use. NULL: out of memory, or `below` does not exist. */
-const char *joined_writes_vfs(const char *below, bool commits_sync);
+const char *joined_writes_vfs(const char *below, enum joined_writes_use use);
 
 #endif

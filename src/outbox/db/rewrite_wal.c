@@ -121,7 +121,7 @@ int rewrite_wal(const char *path, const char *vfs_name, struct err *err)
 		return 0;
 	db_init_sqlite();
 	/* This VFS repeats failed reads */
-	vfs = sqlite3_vfs_find(joined_writes_vfs(vfs_name, false));
+	vfs = sqlite3_vfs_find(joined_writes_vfs(vfs_name, JOINED_WRITES_AT_ONCE));
 	if (!vfs)
 		return err_set(err, -EIO, "SQLite cannot be initialized");
 	w.file = calloc(1, (size_t)vfs->szOsFile);

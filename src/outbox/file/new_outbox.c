@@ -117,7 +117,11 @@ int new_outbox_open(struct db *db, const struct store_config *config, enum wal_k
 	const char *vfs;
 
 	db_init_sqlite();
-	vfs = joined_writes_vfs(config->vfs, config->sync_full && !config->read_only);
+	vfs = joined_writes_vfs(config->vfs, config->read_only   ? JOINED_WRITES_ALONE
+	                                     : config->sync_full ? JOINED_WRITES_SYNCED
+	                                                         : JOINED_WRITES_AT_ONCE);
+	if (!vfs && config->read_only)
+		return err_set(err, -ENOMEM, "out of memory");
 	if (!vfs)
 		vfs = config->vfs;
 	if (config->read_only && wal == WAL_ANOTHERS)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "outbox/db/joined_writes.h"
 #include "outbox/file/beside.h"
 #include "outbox/file/identify.h"
 #include "outbox/file/in_place.h"
@@ -142,12 +143,17 @@ static int sync_copy(const struct restore *x, struct err *err)
 
 static int make_copy(struct restore *x, struct err *err)
 {
+	const char *vfs;
 	struct db db;
 	int r = make_empty(x, err);
 
 	if (r < 0)
 		return r;
-	r = db_open(&db, x->copy, SQLITE_OPEN_READWRITE, NULL, err);
+	db_init_sqlite();
+	vfs = joined_writes_vfs(NULL, JOINED_WRITES_ALONE);
+	if (!vfs)
+		return err_set(err, -ENOMEM, "out of memory");
+	r = db_open(&db, x->copy, SQLITE_OPEN_READWRITE, vfs, err);
 	if (r == 0) {
 		r = fill_copy(x, &db, err);
 		db_close(&db, r == 0);
