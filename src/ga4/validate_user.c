@@ -183,11 +183,11 @@ static bool judge_hash(struct judge *j, const struct json_node *parent, const st
 	char name[QUOTED_MAX];
 
 	if (is_sha256(j, node)) {
-		json_editable(node)->lower = true;
+		json_editable(node)->lower = j->mode != VALIDATION_OFF;
 		return true;
 	}
 	json_drop(parent, node);
-	return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node),
+	return finding(j, TIER_N, CODE_VALUE_INVALID, AT(node),
 	               "%s must be a SHA-256 as %d hexadecimal digits and was left out: a plain address or number is "
 	               "personal data and never leaves this host",
 	               name_of(name, j, node), LIMIT_SHA256_DIGITS);
@@ -203,11 +203,13 @@ static bool was_emptied(const struct judge *j, const struct json_node *node)
 
 static bool judge_address(struct judge *j, const struct json_node *parent, const struct json_node *node)
 {
-	if (node->type == JSON_NULL) {
+	bool off = j->mode == VALIDATION_OFF;
+
+	if (node->type == JSON_NULL && !off) {
 		json_drop(parent, node);
 		return finding(j, TIER_W, CODE_VALUE_INVALID, AT(node), "an address is null and was left out");
 	}
-	if (node->type != JSON_OBJECT)
+	if (node->type != JSON_OBJECT && !off)
 		return finding(j, TIER_E, CODE_VALUE_INVALID, AT(node), "an address must be an object, {…}");
 	if (!judge_members(j, node, &j->rules->address))
 		return false;
@@ -265,6 +267,8 @@ static bool judge_several(struct judge *j, const struct json_node *parent, const
 			return false;
 	if (was_emptied(j, node))
 		json_drop(parent, node);
+	if (j->mode == VALIDATION_OFF)
+		return true;
 	return leave_out_surplus(j, node, max);
 }
 
@@ -295,19 +299,23 @@ static bool judge_member(struct judge *j, const struct json_node *object, const 
 	return judge_string(j, node);
 }
 
-/* The rows of `known` are member_rules. */
+/* The rows of `known` are member_rules. With validation off only hashes are looked at: what is none stays here. */
 static bool judge_members(struct judge *j, const struct json_node *node, const struct name_index *known)
 {
+	const struct member_rule *rules = (const struct member_rule *)(const void *)known->rows;
+	bool off = tier_is_off(j, TIER_E);
+
 	if (!read_object(j, node, known))
 		return false;
-	if (tier_is_off(j, TIER_E))
+	if (node->type != JSON_OBJECT && off)
 		return true;
 	if (node->type != JSON_OBJECT)
 		return judge_object(j, node);
 	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m)) {
 		int row = name_index_find(known, json_name(j->doc, m));
-		const struct member_rule *rules = (const struct member_rule *)(const void *)known->rows;
 
+		if (off && (row < 0 || rules[row].kind == MEMBER_STRING || rules[row].kind == MEMBER_CONSENT))
+			continue;
 		if (m->twin)
 			return finding_twice(j, m);
 		if (!(row < 0 ? judge_stranger(j, m, known) : judge_member(j, node, m, &rules[row])))
@@ -316,25 +324,9 @@ static bool judge_members(struct judge *j, const struct json_node *node, const s
 	return true;
 }
 
-/* Addresses are read also where nothing is judged. */
-static bool read_addresses(struct judge *j, const struct json_node *user_data)
-{
-	const struct json_node *address =
-	        user_data->type == JSON_OBJECT ? json_member(j->doc, user_data, "address") : NULL;
-
-	if (!address || j->mode != VALIDATION_OFF)
-		return true;
-	if (address->type != JSON_ARRAY)
-		return read_object(j, address, &j->rules->address);
-	for (const struct json_node *m = json_first(j->doc, address); m; m = json_next(j->doc, address, m))
-		if (!read_object(j, m, &j->rules->address))
-			return false;
-	return true;
-}
-
 bool judge_user_data(struct judge *j, const struct json_node *node)
 {
-	if (!read_addresses(j, node) || !judge_members(j, node, &j->rules->user_data))
+	if (!judge_members(j, node, &j->rules->user_data))
 		return false;
 	if (was_emptied(j, node)) {
 		json_drop(&j->doc->nodes[0], node);

@@ -97,7 +97,7 @@ static bool refuse_number(struct judge *j)
 bool finding_sub(struct judge *j, enum tier tier, enum code code, enum sub_code sub, struct place at, const char *fmt,
                  ...)
 {
-	bool refuse = tier != TIER_W || j->mode == VALIDATION_STRICT;
+	bool refuse = tier < TIER_W || j->mode == VALIDATION_STRICT;
 	struct finding *f = refuse ? j->refusal : &j->scratch;
 	va_list args;
 

@@ -5,7 +5,8 @@
 #include "base/macros.h"
 #include "ga4/validate.h"
 
-enum tier { TIER_D, TIER_E, TIER_W };
+/* N: as W, and also with validation off, because it never leaves this host. */
+enum tier { TIER_D, TIER_E, TIER_W, TIER_N };
 
 /* Where: a node, or what is missing in one. What is found at a node's end comes after all that it holds. */
 struct place {
@@ -27,7 +28,7 @@ bool finding_sub(struct judge *j, enum tier tier, enum code code, enum sub_code 
 /* True when rules of that tier are not looked at in this mode. */
 static inline bool tier_is_off(const struct judge *j, enum tier tier)
 {
-	return j->mode == VALIDATION_OFF && tier != TIER_D;
+	return j->mode == VALIDATION_OFF && tier != TIER_D && tier != TIER_N;
 }
 
 /* The path into the line as it was written. */

@@ -520,9 +520,8 @@ class Judge:
         if node.kind == 'string' and re.fullmatch('[0-9a-fA-F]{64}', node.value):
             node.value = node.value.lower() if self.drops() else node.value
             return
-        self.say(node.start, 'W', 'VALUE_INVALID', path)
-        if self.drops():
-            self.drop(parent, node)
+        self.say(node.start, 'N', 'VALUE_INVALID', path)
+        self.drop(parent, node)
 
     def emptied(self, parent, node):
         """What the rules emptied is left out."""
@@ -550,8 +549,7 @@ class Judge:
                 self.hashed(node, member, where)
             elif key not in ADDRESS_PLAIN or member.kind != 'string':
                 self.say(member.start, 'E', 'VALUE_INVALID', where)
-        if self.drops():
-            self.emptied(parent, node)
+        self.emptied(parent, node)
 
     def on_user_data(self, node):
         one_of = {'sha256_email_address': self.hashed, 'sha256_phone_number': self.hashed, 'address': self.address}
@@ -942,7 +940,7 @@ def judge(line, ctx):
         kind = stream.value
     j = Judge(root, ctx, kind)
     j.line()
-    refusing = {'off': 'D', 'standard': 'DE', 'strict': 'DEW'}[ctx.mode]
+    refusing = {'off': 'D', 'standard': 'DE', 'strict': 'DEWN'}[ctx.mode]  # N: as W, and also with validation off
     wrong = sorted((f for f in j.found if f[1] in refusing), key=lambda f: f[0])
     if wrong:
         return {'ok': False, 'code': wrong[0][2], 'field': field_text(wrong[0][3])}
@@ -950,7 +948,7 @@ def judge(line, ctx):
     for path, (body, when) in zip(paths, events_of(j, text)):
         if len(request_of(j, body, when).encode()) >= 130000:
             return {'ok': False, 'code': 'VALUE_OUT_OF_BOUNDS', 'field': path}
-    warnings = [f for f in j.found if f[1] == 'W'] if ctx.mode == 'standard' else []
+    warnings = [f for f in j.found if f[1] in {'off': 'N', 'standard': 'WN', 'strict': ''}[ctx.mode]]
     return {'ok': True, 'warnings': [(f[2], field_text(f[3])) for f in sorted(warnings, key=lambda f: f[0])],
             'envelope': envelope_of(j), 'events': events_of(j, text),
             'props': (j.payload_time or 0) if j.shape == 'payload' else 0}

@@ -70,7 +70,12 @@ def test_both_spellings_share_an_envelope_and_a_request(relay, collector, now):
     assert collector.events[0] == collector.events[1]
 
 
-def test_what_is_no_hash_never_leaves_the_host(relay, collector):
+@pytest.mark.parametrize("validation", ["standard", "off"])
+def test_what_is_no_hash_never_leaves_the_host(make_relay, collector, validation):
+    """With validation off, too, which sends everything else as it was written."""
+    relay = make_relay()
+    relay.config["streams"] = [relay.stream(validation=validation)]
+    relay.start()
     address = {"sha256_first_name": "Ann", "city": "Berlin"}
     line = {"client_id": "1.2", "user_id": "u", "name": "login", "params": {},
             "user_data": {"sha256_email_address": ["ann@example.org", "A" * 64], "sha256_phone_number": "+491234",
@@ -82,7 +87,8 @@ def test_what_is_no_hash_never_leaves_the_host(relay, collector):
     assert left_out == {"user_data.sha256_email_address[0]", "user_data.sha256_phone_number",
                         "user_data.address[0].sha256_first_name", "user_data.address[1].sha256_street"}
     wait_until(lambda: collector.accepted, "the request")
-    assert collector.accepted[0].body["user_data"] == {"sha256_email_address": ["a" * 64], "address": [{"city": "Berlin"}]}
+    hashed = ("a" if validation == "standard" else "A") * 64
+    assert collector.accepted[0].body["user_data"] == {"sha256_email_address": [hashed], "address": [{"city": "Berlin"}]}
 
 
 def test_strict_refuses_what_standard_mends(make_relay, now):
