@@ -54,7 +54,7 @@ struct conf {
 		char *path;
 		bool sync_full;
 		uint64_t max_events, max_bytes, min_free_disk, ballast;
-		int64_t dedup_window_us, keep_delivered_us, keep_dead_us;
+		int64_t gather_us, dedup_window_us, keep_delivered_us, keep_dead_us;
 		uint64_t keep_rejected;
 		unsigned remember_delivered;
 	} outbox;

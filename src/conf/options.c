@@ -95,6 +95,8 @@ static const struct conf_option_info rows[] = {
          HELP("with less free disk events are answered QUEUE_FULL")},
         {SIZE("outbox.ballast", "16M"), MEMBER(outbox.ballast), FIXED, BETWEEN("0", "64G"),
          HELP("a file beside the outbox that is given back when the disk is full, so that delivery can go on")},
+        {DURATION("outbox.gather", "100ms"), MEMBER(outbox.gather_us), FIXED, BETWEEN("0", "10s"),
+         HELP("how long an outcome may wait to be committed together with new events; 0: not at all")},
         {COUNT("outbox.remember_delivered", "100000"), MEMBER(outbox.remember_delivered), FIXED,
          BETWEEN("0", "1000000"),
          HELP("delivered events whose time, status and attempts ga4relay-ctl show still knows")},

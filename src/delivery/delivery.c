@@ -19,7 +19,7 @@ static int make_parts(struct delivery *d, const struct conf *conf, const struct 
 {
 	d->timer = loop_timer_new(d->loop, on_timer, d);
 	d->queues = queues_new(&d->jobs, d->phase);
-	d->settler = settler_new(&d->jobs, d->queues);
+	d->settler = settler_new(&d->jobs, d->queues, conf->outbox.gather_us);
 	in_flight_mark_init(&d->mark, &d->jobs);
 	d->expiry = expiry_new(&d->jobs, d->queues, now, on_expired, d);
 	d->delivered = delivered_log_new(conf->outbox.remember_delivered);
@@ -91,7 +91,7 @@ void delivery_accept(struct delivery *d, struct submission *sub, const struct no
 
 static void submit(struct delivery *d)
 {
-	settler_flush(d->settler, d->now.mono_us);
+	settler_flush(d->settler, d->now.mono_us, *d->phase != PHASE_RUNNING);
 	in_flight_mark_review(&d->mark, dispatch_exposed(d), d->now.mono_us);
 	outbox_jobs_submit(&d->jobs);
 }

@@ -358,20 +358,38 @@ int writer_fd(const struct writer *w)
 	return w->event_fd;
 }
 
-void writer_submit(struct writer *w, struct job_list *jobs)
+/* Returns whether the thread sleeps. */
+static bool add_jobs(struct writer *w, struct job_list *jobs)
 {
 	struct job *job;
-	bool wake;
+	bool sleeping;
 
-	if (STAILQ_EMPTY(jobs))
-		return;
 	STAILQ_FOREACH(job, jobs, link)
 	w->pending++;
 	pthread_mutex_lock(&w->lock);
 	STAILQ_CONCAT(&w->in, jobs);
-	wake = w->sleeping;
+	sleeping = w->sleeping;
 	pthread_mutex_unlock(&w->lock);
-	if (wake)
+	return sleeping;
+}
+
+void writer_submit(struct writer *w, struct job_list *jobs)
+{
+	if (!STAILQ_EMPTY(jobs) && add_jobs(w, jobs))
+		pthread_cond_signal(&w->wake);
+}
+
+void writer_add(struct writer *w, struct job_list *jobs)
+{
+	if (!STAILQ_EMPTY(jobs))
+		add_jobs(w, jobs);
+}
+
+void writer_wake(struct writer *w)
+{
+	struct job_list none = STAILQ_HEAD_INITIALIZER(none);
+
+	if (add_jobs(w, &none))
 		pthread_cond_signal(&w->wake);
 }
 

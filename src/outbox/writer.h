@@ -22,6 +22,10 @@ int writer_start(struct writer **ret, struct store *take_store, bool inline_, st
 int writer_fd(const struct writer *w);
 /* Queues a list of jobs, which is emptied, with one lock and at most one wake-up. Never fails. */
 void writer_submit(struct writer *w, struct job_list *jobs);
+/* As writer_submit(), but wakes nobody: the jobs run with what is submitted next, in one commit, or
+ * after writer_wake(). */
+void writer_add(struct writer *w, struct job_list *jobs);
+void writer_wake(struct writer *w);
 /* Calls done() of the finished jobs, in order, on the caller's thread, and stops soon after
  * until_us (monotonic clock; INT64_MAX: all). Returns the number of jobs reaped. If some are
  * left, writer_fd() stays readable. */

@@ -65,8 +65,8 @@ struct world {
 	struct delivery *d;
 	struct row *rows; /* rows[id - 1] */
 	size_t n_rows, cap_rows;
-	uint64_t settled_to; /* rows up to it have left the queue: nobody looks at them again */
-	struct job_list jobs;
+	uint64_t settled_to;             /* rows up to it have left the queue: nobody looks at them again */
+	struct job_list jobs, unhurried; /* the second: until somebody wakes the writer */
 	bool fail_commits;
 	unsigned fail_refills, fail_posts; /* so many more */
 	unsigned job_faults, post_faults;  /* one in so many fails, by chance; 0: none */
@@ -104,7 +104,18 @@ static inline double world_chance(void)
 
 void writer_submit(struct writer *w UNUSED, struct job_list *jobs)
 {
+	STAILQ_CONCAT(&world->jobs, &world->unhurried);
 	STAILQ_CONCAT(&world->jobs, jobs);
+}
+
+void writer_add(struct writer *w UNUSED, struct job_list *jobs)
+{
+	STAILQ_CONCAT(&world->unhurried, jobs);
+}
+
+void writer_wake(struct writer *w UNUSED)
+{
+	STAILQ_CONCAT(&world->jobs, &world->unhurried);
 }
 
 uint64_t writer_queued(struct writer *w UNUSED, uint32_t sid)
@@ -508,6 +519,7 @@ static void world_init(struct world *w, unsigned n_streams)
 	*w = (struct world){.random = UINT64_C(0x9e3779b97f4a7c15)};
 	world = w;
 	STAILQ_INIT(&w->jobs);
+	STAILQ_INIT(&w->unhurried);
 	w->now = (struct now){WALL_START * US_PER_S, 1000 * US_PER_S, 2000 * US_PER_S};
 	log_init((enum log_level)0, false); /* not even errors */
 	counters_init(&w->counters);
@@ -541,6 +553,7 @@ static void world_start(struct world *w)
 
 static void world_end(struct world *w)
 {
+	writer_wake(NULL);
 	world_commit(w);
 	delivery_free(w->d);
 	loop_free(w->loop);

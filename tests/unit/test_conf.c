@@ -141,6 +141,7 @@ static void defaults_are_the_specification_s(void **state)
 	assert_int_equal(c->outbox.min_free_disk, 128 << 20);
 	assert_int_equal(c->outbox.ballast, 16 << 20);
 	assert_true(c->outbox.dedup_window_us == 24 * US_PER_H);
+	assert_true(c->outbox.gather_us == 100 * US_PER_MS);
 	assert_true(c->outbox.keep_delivered_us == 0);
 	assert_true(c->outbox.keep_dead_us == 7 * US_PER_DAY);
 	assert_int_equal(c->outbox.keep_rejected, 1000);
@@ -189,7 +190,7 @@ static void every_option_can_be_set(void **state)
 	        "outbox = { path = \"/c\"; sync = \"normal\"; max_events = 1000000000; max_bytes = \"65536G\";\n"
 	        "  min_free_disk = \"0\"; ballast = \"0\"; dedup_window = \"30d\"; keep_delivered = \"1h\"; "
 	        "keep_dead = \"1s\";\n"
-	        "  keep_rejected = 0; remember_delivered = 0; };\n"
+	        "  keep_rejected = 0; gather = \"0\"; remember_delivered = 0; };\n"
 	        "validation = \"strict\"; limits = \"360\";\n"
 	        "delivery = { endpoint = \"https://tags.example/mp/collect\"; validation_endpoint = "
 	        "\"https://v.example/\";\n"

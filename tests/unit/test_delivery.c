@@ -71,6 +71,62 @@ static void two_states_of_consent_never_meet_and_keep_their_order(void **state U
 	world_end(&w);
 }
 
+/* Delivered and not yet committed, or 0. */
+static size_t outcomes_that_wait(unsigned n_events)
+{
+	for (unsigned i = 0; i < n_events; i++)
+		world_put(&w, 1, 7, 1, 0);
+	while (w.in_flight > 0 || w.started == 0)
+		world_step(&w, w.now.mono_us + US_PER_MS);
+	world_turn(&w);
+	return n_events - count_state(STATE_DELIVERED);
+}
+
+static void outcomes_wait_for_company_for_a_while(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.conf.outbox.gather_us = 100 * US_PER_MS;
+	world_start(&w);
+	assert_int_equal(outcomes_that_wait(3), 3);
+	assert_in_range(delivery_next_us(w.d, &w.now) - w.now.mono_us, 1, 100 * US_PER_MS);
+	world_run(&w, 100 * US_PER_MS);
+	world_turn(&w);
+	assert_int_equal(count_state(STATE_DELIVERED), 3);
+	world_end(&w);
+}
+
+static void outcomes_go_with_what_else_is_committed(void **state UNUSED)
+{
+	struct job_list none = STAILQ_HEAD_INITIALIZER(none);
+
+	world_init(&w, 1);
+	w.conf.outbox.gather_us = US_PER_S;
+	world_start(&w);
+	assert_int_equal(outcomes_that_wait(3), 3);
+	writer_submit(NULL, &none); /* as intake does with new events */
+	world_turn(&w);
+	assert_int_equal(count_state(STATE_DELIVERED), 3);
+	world_end(&w);
+}
+
+static void many_outcomes_and_a_shutdown_do_not_wait(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.conf.outbox.gather_us = US_PER_S;
+	world_start(&w);
+	assert_int_equal(outcomes_that_wait(GATHERED_MAX), 0);
+	world_put(&w, 1, 8, 1, 0);
+	world_run(&w, 500 * US_PER_MS);
+	assert_int_equal(count_state(STATE_DELIVERED), GATHERED_MAX);
+	w.phase = PHASE_DRAINING;
+	delivery_drain(w.d, &w.now);
+	world_turn(&w);
+	world_turn(&w);
+	assert_int_equal(count_state(STATE_DELIVERED), GATHERED_MAX + 1);
+	assert_true(delivery_drained(w.d));
+	world_end(&w);
+}
+
 static uint64_t last_of_client[64];
 static bool in_order;
 
@@ -982,6 +1038,9 @@ int main(void)
 	        cmocka_unit_test(a_full_batch_does_not_linger),
 	        cmocka_unit_test(a_backlog_drains),
 	        cmocka_unit_test(two_states_of_consent_never_meet_and_keep_their_order),
+	        cmocka_unit_test(outcomes_wait_for_company_for_a_while),
+	        cmocka_unit_test(outcomes_go_with_what_else_is_committed),
+	        cmocka_unit_test(many_outcomes_and_a_shutdown_do_not_wait),
 	        cmocka_unit_test(a_clients_requests_start_in_order),
 	        cmocka_unit_test(a_backlog_is_packed_well),
 	        cmocka_unit_test(full_batches_pass_over_a_lonely_event_for_seconds_at_most),

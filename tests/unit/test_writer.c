@@ -276,6 +276,43 @@ static void failed_sync_is_told_at_once(void **state)
 	bench_stop(&b);
 }
 
+/* Sleeps until the thread does. */
+static void let_it_sleep(void)
+{
+	(void)poll(NULL, 0, 50);
+}
+
+static void what_is_added_runs_with_what_is_submitted(void **state)
+{
+	struct job_list l = STAILQ_HEAD_INITIALIZER(l);
+	struct writer_stats *stats = calloc(1, sizeof(*stats));
+	struct bench b;
+
+	bench_start(&b, *state, false);
+	add_put(&b, &l, 1);
+	writer_submit(b.w, &l);
+	wait_for_all(&b);
+	let_it_sleep();
+	add_put(&b, &l, 1);
+	writer_add(b.w, &l);
+	let_it_sleep();
+	writer_reap(b.w, INT64_MAX);
+	assert_int_equal(writer_pending(b.w), 1);
+	add_put(&b, &l, 1);
+	writer_submit(b.w, &l);
+	wait_for_all(&b);
+	writer_get_stats(b.w, stats);
+	assert_int_equal(stats->commits, 2);
+	let_it_sleep();
+	add_put(&b, &l, 1);
+	writer_add(b.w, &l);
+	writer_wake(b.w);
+	wait_for_all(&b);
+	assert_int_equal(b.records[3].put.first_id, 4);
+	free(stats);
+	bench_stop(&b);
+}
+
 static void idle_writer_sleeps(void **state)
 {
 	struct job_list l = STAILQ_HEAD_INITIALIZER(l);
@@ -303,7 +340,7 @@ int main(void)
 	        T(stopping_finishes_everything), T(groups_are_bounded_inline),
 	        T(reaping_ends_with_its_time),   T(what_is_left_to_reap_is_told),
 	        T(failed_sync_is_told_at_once),  T(reaping_looks_at_the_clock_by_rows),
-	        T(idle_writer_sleeps),
+	        T(idle_writer_sleeps),           T(what_is_added_runs_with_what_is_submitted),
 	};
 
 	faulty_vfs_register();

@@ -1,5 +1,8 @@
 /* settle.c - outcomes of events on their way into the outbox: gathered, committed, tried again when that fails
  *
+ * A commit costs a sync, whatever it holds. So an outcome wakes no writer: it goes with the next new event, or when
+ * it has waited long enough, or when too many wait.
+ *
  * Invariant 2: an event that is settling is forgotten only in the done() of the job that records why it left. */
 #include "delivery/queue/settle.h"
 
@@ -26,19 +29,25 @@ struct settler {
 	struct outbox_jobs *jobs;
 	struct queues *queues;
 	struct settle_job *delivered;    /* gathers what this turn delivers; NULL: nothing yet */
+	struct job_list waiting;         /* of this turn, for the writer */
+	int64_t gather_us, due_us;       /* how long outcomes wait for company; until when; INT64_MAX: none waits */
+	unsigned n_waiting;              /* outcomes, since the writer was last woken */
 	TAILQ_HEAD(, settle_job) failed; /* again later */
 	int64_t again_us;                /* … at that time; 0: not set */
 	bool commit_failing;             /* and the log says so */
 	uint64_t uncommitted;            /* outcomes gathered, on their way, or failed */
 };
 
-struct settler *settler_new(struct outbox_jobs *jobs, struct queues *queues)
+struct settler *settler_new(struct outbox_jobs *jobs, struct queues *queues, int64_t gather_us)
 {
 	struct settler *s = calloc(1, sizeof(*s));
 	if (!s)
 		return NULL;
 	s->jobs = jobs;
 	s->queues = queues;
+	s->gather_us = gather_us;
+	s->due_us = INT64_MAX;
+	STAILQ_INIT(&s->waiting);
 	TAILQ_INIT(&s->failed);
 	return s;
 }
@@ -46,11 +55,16 @@ struct settler *settler_new(struct outbox_jobs *jobs, struct queues *queues)
 struct settler *settler_free(struct settler *s)
 {
 	struct settle_job *j;
+	struct job *job;
 	if (!s)
 		return NULL;
 	while ((j = TAILQ_FIRST(&s->failed)) != NULL) {
 		TAILQ_REMOVE(&s->failed, j, link);
 		free(j);
+	}
+	while ((job = STAILQ_FIRST(&s->waiting)) != NULL) {
+		STAILQ_REMOVE_HEAD(&s->waiting, link);
+		free(CONTAINER_OF(job, struct settle_job, job.job));
 	}
 	free(s->delivered);
 	free(s);
@@ -63,6 +77,12 @@ static void committed(struct settler *s, const struct job_settle *job)
 	for (size_t i = 0; i < job->n; i++)
 		if (job->events[i].kind != SETTLE_FAILED)
 			queues_settled(s->queues, job->events[i].id);
+}
+
+static void nothing_waits(struct settler *s)
+{
+	s->due_us = INT64_MAX;
+	s->n_waiting = 0;
 }
 
 static void settle_done(struct job *job)
@@ -83,6 +103,8 @@ static void settle_done(struct job *job)
 		log_info("outcomes of requests are committed again");
 	s->commit_failing = false;
 	s->uncommitted -= j->job.n;
+	if (s->uncommitted == 0)
+		nothing_waits(s);
 	committed(s, &j->job);
 	free(j);
 }
@@ -104,6 +126,13 @@ static struct settle_job *job_with_room(struct settler *s, struct settle_job *ol
 	j->settler = s;
 	j->room = room;
 	return j;
+}
+
+static void queue_job(struct settler *s, struct settle_job *j)
+{
+	s->jobs->out++;
+	s->n_waiting += (unsigned)j->job.n;
+	STAILQ_INSERT_TAIL(&s->waiting, &j->job.job, link);
 }
 
 static void add_event(struct job_settle *job, struct queued_event *e, const struct settlement *what)
@@ -144,7 +173,7 @@ void settle(struct settler *s, struct queued_event *const events[], unsigned n, 
 	j->job.attempt = what->attempt;
 	s->uncommitted += n;
 	if (!gathers)
-		outbox_jobs_add(s->jobs, &j->job.job);
+		queue_job(s, j);
 }
 
 static void retry_failed(struct settler *s, int64_t mono_us)
@@ -159,21 +188,31 @@ static void retry_failed(struct settler *s, int64_t mono_us)
 	s->again_us = 0;
 	while ((j = TAILQ_FIRST(&s->failed)) != NULL) {
 		TAILQ_REMOVE(&s->failed, j, link);
-		outbox_jobs_add(s->jobs, &j->job.job);
+		queue_job(s, j);
 	}
 }
 
-void settler_flush(struct settler *s, int64_t mono_us)
+void settler_flush(struct settler *s, int64_t mono_us, bool at_once)
 {
 	if (s->delivered)
-		outbox_jobs_add(s->jobs, &s->delivered->job.job);
+		queue_job(s, s->delivered);
 	s->delivered = NULL;
 	retry_failed(s, mono_us);
+	writer_add(s->jobs->writer, &s->waiting);
+	if (s->n_waiting == 0)
+		return;
+	if (s->due_us == INT64_MAX)
+		s->due_us = mono_us + s->gather_us;
+	if (!at_once && mono_us < s->due_us && s->n_waiting < GATHERED_MAX)
+		return;
+	nothing_waits(s);
+	writer_wake(s->jobs->writer);
 }
 
 int64_t settler_next_us(const struct settler *s)
 {
-	return TAILQ_EMPTY(&s->failed) ? INT64_MAX : s->again_us;
+	bool none_failed = TAILQ_EMPTY(&s->failed);
+	return none_failed || s->due_us < s->again_us ? s->due_us : s->again_us;
 }
 
 uint64_t settler_uncommitted(const struct settler *s)
