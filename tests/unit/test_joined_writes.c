@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/macros.h"
 #include "faulty_vfs.h"
 #include "outbox/db/joined_writes.h"
 
@@ -53,7 +54,7 @@ static int setup(void **state)
 	strcpy(o->dir, "/tmp/joined.XXXXXX");
 	assert_non_null(mkdtemp(o->dir));
 	snprintf(o->path, sizeof(o->path), "%s/file", o->dir);
-	o->vfs = sqlite3_vfs_find(joined_writes_vfs("faulty", true));
+	o->vfs = sqlite3_vfs_find(joined_writes_vfs("faulty", JOINED_WRITES_SYNCED));
 	assert_non_null(o->vfs);
 	open_file(o, WAL);
 	*state = o;
@@ -259,7 +260,7 @@ static void without_syncs_each_write_goes_out(void **state)
 	struct opened *o = *state;
 
 	close_file(o);
-	o->vfs = sqlite3_vfs_find(joined_writes_vfs("faulty", false));
+	o->vfs = sqlite3_vfs_find(joined_writes_vfs("faulty", JOINED_WRITES_AT_ONCE));
 	assert_non_null(o->vfs);
 	open_file(o, WAL);
 	put(o, 1, PAGE, 0);
@@ -269,14 +270,37 @@ static void without_syncs_each_write_goes_out(void **state)
 	assert_int_equal(size_on_disk(o), 2 * PAGE);
 }
 
+/* But for what was made by others, which has none. */
+static void alone_there_is_no_journal(void **state)
+{
+	static const char *const names[] = {"a.db-journal", "a.db-wal", "a.db"};
+	char path[96];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		sqlite3_vfs *vfs = sqlite3_vfs_find(joined_writes_vfs(NULL, JOINED_WRITES_ALONE));
+		int found = -1, fd;
+
+		snprintf(path, sizeof(path), "/tmp/ga4relay-alone-%d-%s", (int)getpid(), names[i]);
+		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		assert_int_equal(write(fd, "x", 1), 1);
+		close(fd);
+		assert_int_equal(vfs->xAccess(vfs, path, SQLITE_ACCESS_EXISTS, &found), SQLITE_OK);
+		assert_int_equal(found, i > 0);
+		unlink(path);
+	}
+}
+
 static void there_is_one_of_each(void **state)
 {
 	(void)state;
-	assert_ptr_equal(joined_writes_vfs("faulty", true), joined_writes_vfs("faulty", true));
-	assert_string_equal(joined_writes_vfs("faulty", true), "joined-faulty");
-	assert_string_equal(joined_writes_vfs("faulty", false), "single-faulty");
-	assert_non_null(sqlite3_vfs_find(joined_writes_vfs(NULL, true)));
-	assert_null(joined_writes_vfs("no such", true));
+	assert_ptr_equal(joined_writes_vfs("faulty", JOINED_WRITES_SYNCED),
+	                 joined_writes_vfs("faulty", JOINED_WRITES_SYNCED));
+	assert_string_equal(joined_writes_vfs("faulty", JOINED_WRITES_SYNCED), "joined-faulty");
+	assert_string_equal(joined_writes_vfs("faulty", JOINED_WRITES_AT_ONCE), "single-faulty");
+	assert_string_equal(joined_writes_vfs("faulty", JOINED_WRITES_ALONE), "alone-faulty");
+	assert_non_null(sqlite3_vfs_find(joined_writes_vfs(NULL, JOINED_WRITES_SYNCED)));
+	assert_null(joined_writes_vfs("no such", JOINED_WRITES_SYNCED));
 }
 
 int main(void)
@@ -291,6 +315,7 @@ int main(void)
 	        T(only_what_was_written_is_synced),
 	        T(a_journal_is_left_alone),
 	        T(without_syncs_each_write_goes_out),
+	        T(alone_there_is_no_journal),
 	        T(there_is_one_of_each),
 	};
 
