@@ -17,7 +17,7 @@
 enum {
 	WINDOW = 256, /* maximum of unanswered lines */
 	WINDOW_MIN = 24,
-	/* The replies must fit listen.max_unread_replies (256 KiB); beyond it the relay stops answering. */
+	/* Less than listen.max_unread_replies (256 KiB) by default, beyond which the relay stops reading. */
 	UNREAD_ENOUGH = 128 << 10,
 	STALL_MS = 60000, /* give up after this long without a reply */
 	OUT_ENOUGH = 256 << 10,
