@@ -56,6 +56,22 @@ static void rate_settles_and_decays(void **state)
 	assert_int_equal(r.since_tick, 5);
 }
 
+/* A host that has just started has no hour behind it. */
+static void an_hour_begins_with_the_host(void **state)
+{
+	struct hour h = {.minute = 0};
+
+	(void)state;
+	hour_add(&h, 3, 30 * US_PER_S);
+	assert_int_equal(hour_sum(&h, 30 * US_PER_S), 3);
+	hour_add(&h, 4, 5 * US_PER_MIN);
+	assert_int_equal(hour_sum(&h, 59 * US_PER_MIN), 7);
+	assert_int_equal(hour_sum(&h, 60 * US_PER_MIN), 4);
+	/* Asked with the time of a moment ago: the newest minute has the place of one sixty minutes before it. */
+	hour_add(&h, 5, 300 * US_PER_MIN);
+	assert_int_equal(hour_sum(&h, 299 * US_PER_MIN), 5);
+}
+
 static void an_hour_is_sixty_minutes(void **state)
 {
 	const int64_t start = 5 * US_PER_MIN;
@@ -155,6 +171,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(histogram_edges),
 	        cmocka_unit_test(rate_settles_and_decays),
+	        cmocka_unit_test(an_hour_begins_with_the_host),
 	        cmocka_unit_test(an_hour_is_sixty_minutes),
 	        cmocka_unit_test(counters_start_at_zero),
 	        cmocka_unit_test(names_of_states_and_reasons),

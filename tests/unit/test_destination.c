@@ -214,6 +214,27 @@ static void where_no_connection_can_be_made_it_is_down_at_once(void **state UNUS
 	assert_int_equal(run(beside(no_answer(TRANSPORT_DNS), 60)), CHANGE_DOWN);
 }
 
+/* 403 and 407 to CONNECT are for the operator, as an endpoint's own 403 is; 502 is an outage like any other. */
+static void a_proxy_that_denies_the_way_is_wrong(void **state UNUSED)
+{
+	static const struct {
+		int status;
+		bool wrong;
+	} cases[] = {{403, true}, {407, true}, {502, false}, {0, false}};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct try t = no_answer(TRANSPORT_CONNECT);
+
+		setup(NULL);
+		t.attempt.proxy_status = cases[i].status;
+		t.attempt.body_sent = false;
+		t = ran(t);
+		assert_int_equal(t.change, CHANGE_DOWN);
+		assert_int_equal(t.outcome, cases[i].wrong ? OUTCOME_DESTINATION_WRONG : OUTCOME_RETRY_DESTINATION);
+		assert_int_equal(d.wrong, cases[i].wrong);
+	}
+}
+
 static void failures_in_flight_count_as_one(void **state UNUSED)
 {
 	uint64_t seq[4];
@@ -622,6 +643,7 @@ int main(void)
 	        cmocka_unit_test_setup(what_is_in_flight_may_still_disprove_it, setup),
 	        cmocka_unit_test_setup(a_success_lately_speaks_for_it, setup),
 	        cmocka_unit_test_setup(where_no_connection_can_be_made_it_is_down_at_once, setup),
+	        cmocka_unit_test_setup(a_proxy_that_denies_the_way_is_wrong, setup),
 	        cmocka_unit_test_setup(failures_in_flight_count_as_one, setup),
 	        cmocka_unit_test_setup(retry_after_is_the_least_wait, setup),
 	        cmocka_unit_test_setup(retry_after_for_one_batch_while_others_pass_is_its_own, setup),
