@@ -43,6 +43,7 @@ struct writer {
 
 	atomic_bool fatal;
 	/* Used by the submitter's thread only: */
+	struct job_list added;    /* not yet the writer's: they wait for company */
 	struct job_list finished; /* taken from the writer but not reaped yet */
 	size_t pending;
 
@@ -283,6 +284,7 @@ static void *run_thread(void *arg)
 
 void writer_run_inline(struct writer *w)
 {
+	writer_wake(w);
 	while (fetch(w, false) && has_work(w))
 		work(w);
 	run_upkeep(w, true);
@@ -333,6 +335,7 @@ int writer_start(struct writer **ret, struct store *take_store, bool inline_, st
 	w->inline_ = inline_;
 	w->event_fd = -1;
 	STAILQ_INIT(&w->in);
+	STAILQ_INIT(&w->added);
 	STAILQ_INIT(&w->out);
 	STAILQ_INIT(&w->finished);
 	STAILQ_INIT(&w->todo);
@@ -358,39 +361,47 @@ int writer_fd(const struct writer *w)
 	return w->event_fd;
 }
 
-/* Returns whether the thread sleeps. */
-static bool add_jobs(struct writer *w, struct job_list *jobs)
+static void count_pending(struct writer *w, const struct job_list *jobs)
 {
-	struct job *job;
-	bool sleeping;
+	const struct job *job;
 
 	STAILQ_FOREACH(job, jobs, link)
 	w->pending++;
+}
+
+/* What was added goes first, as it came first. */
+static void hurry(struct writer *w, struct job_list *jobs)
+{
+	bool sleeping;
+
 	pthread_mutex_lock(&w->lock);
+	STAILQ_CONCAT(&w->in, &w->added);
 	STAILQ_CONCAT(&w->in, jobs);
 	sleeping = w->sleeping;
 	pthread_mutex_unlock(&w->lock);
-	return sleeping;
+	if (sleeping)
+		pthread_cond_signal(&w->wake);
 }
 
 void writer_submit(struct writer *w, struct job_list *jobs)
 {
-	if (!STAILQ_EMPTY(jobs) && add_jobs(w, jobs))
-		pthread_cond_signal(&w->wake);
+	count_pending(w, jobs);
+	if (!STAILQ_EMPTY(jobs))
+		hurry(w, jobs);
 }
 
 void writer_add(struct writer *w, struct job_list *jobs)
 {
-	if (!STAILQ_EMPTY(jobs))
-		add_jobs(w, jobs);
+	count_pending(w, jobs);
+	STAILQ_CONCAT(&w->added, jobs);
 }
 
 void writer_wake(struct writer *w)
 {
 	struct job_list none = STAILQ_HEAD_INITIALIZER(none);
 
-	if (add_jobs(w, &none))
-		pthread_cond_signal(&w->wake);
+	if (!STAILQ_EMPTY(&w->added))
+		hurry(w, &none);
 }
 
 /* Takes the jobs that the writer has finished since the last call. */
@@ -481,6 +492,7 @@ struct writer *writer_stop(struct writer *w)
 {
 	if (!w)
 		return NULL;
+	writer_wake(w);
 	if (w->thread_runs) {
 		pthread_mutex_lock(&w->lock);
 		w->stop = true;

@@ -19,8 +19,9 @@ enum {
 };
 
 struct settle_job {
-	TAILQ_ENTRY(settle_job) link; /* while it waits after a failure */
+	TAILQ_ENTRY(settle_job) link; /* in `given`, or in `failed` */
 	struct settler *settler;
+	int64_t given_us;      /* to the writer, on the monotonic clock */
 	size_t room;           /* events */
 	struct job_settle job; /* ends in its events */
 };
@@ -29,9 +30,11 @@ struct settler {
 	struct outbox_jobs *jobs;
 	struct queues *queues;
 	struct settle_job *delivered;    /* gathers what this turn delivers; NULL: nothing yet */
-	struct job_list waiting;         /* of this turn, for the writer */
-	int64_t gather_us, due_us;       /* how long outcomes wait for company; until when; INT64_MAX: none waits */
-	unsigned n_waiting;              /* outcomes, since the writer was last woken */
+	struct job_list fresh;           /* of this turn, for the writer */
+	TAILQ_HEAD(, settle_job) given;  /* to the writer, which may sleep */
+	size_t n_given;                  /* outcomes in them */
+	bool woken;                      /* since something came back */
+	int64_t gather_us;               /* how long outcomes wait for company */
 	TAILQ_HEAD(, settle_job) failed; /* again later */
 	int64_t again_us;                /* … at that time; 0: not set */
 	bool commit_failing;             /* and the log says so */
@@ -46,8 +49,8 @@ struct settler *settler_new(struct outbox_jobs *jobs, struct queues *queues, int
 	s->jobs = jobs;
 	s->queues = queues;
 	s->gather_us = gather_us;
-	s->due_us = INT64_MAX;
-	STAILQ_INIT(&s->waiting);
+	STAILQ_INIT(&s->fresh);
+	TAILQ_INIT(&s->given);
 	TAILQ_INIT(&s->failed);
 	return s;
 }
@@ -62,8 +65,8 @@ struct settler *settler_free(struct settler *s)
 		TAILQ_REMOVE(&s->failed, j, link);
 		free(j);
 	}
-	while ((job = STAILQ_FIRST(&s->waiting)) != NULL) {
-		STAILQ_REMOVE_HEAD(&s->waiting, link);
+	while ((job = STAILQ_FIRST(&s->fresh)) != NULL) {
+		STAILQ_REMOVE_HEAD(&s->fresh, link);
 		free(CONTAINER_OF(job, struct settle_job, job.job));
 	}
 	free(s->delivered);
@@ -79,17 +82,14 @@ static void committed(struct settler *s, const struct job_settle *job)
 			queues_settled(s->queues, job->events[i].id);
 }
 
-static void nothing_waits(struct settler *s)
-{
-	s->due_us = INT64_MAX;
-	s->n_waiting = 0;
-}
-
 static void settle_done(struct job *job)
 {
 	struct settle_job *j = CONTAINER_OF(job, struct settle_job, job.job);
 	struct settler *s = j->settler;
 	outbox_jobs_back(s->jobs);
+	TAILQ_REMOVE(&s->given, j, link);
+	s->n_given -= j->job.n;
+	s->woken = false;
 	if (job->result < 0) {
 		if (!s->commit_failing)
 			log_warning("outcomes of requests could not be committed (%s): trying again every second; "
@@ -103,8 +103,6 @@ static void settle_done(struct job *job)
 		log_info("outcomes of requests are committed again");
 	s->commit_failing = false;
 	s->uncommitted -= j->job.n;
-	if (s->uncommitted == 0)
-		nothing_waits(s);
 	committed(s, &j->job);
 	free(j);
 }
@@ -131,8 +129,7 @@ static struct settle_job *job_with_room(struct settler *s, struct settle_job *ol
 static void queue_job(struct settler *s, struct settle_job *j)
 {
 	s->jobs->out++;
-	s->n_waiting += (unsigned)j->job.n;
-	STAILQ_INSERT_TAIL(&s->waiting, &j->job.job, link);
+	STAILQ_INSERT_TAIL(&s->fresh, &j->job.job, link);
 }
 
 static void add_event(struct job_settle *job, struct queued_event *e, const struct settlement *what)
@@ -192,27 +189,45 @@ static void retry_failed(struct settler *s, int64_t mono_us)
 	}
 }
 
+/* When the first of those that wait for company has waited long enough. */
+static int64_t due_us(const struct settler *s)
+{
+	return TAILQ_EMPTY(&s->given) || s->woken ? INT64_MAX : TAILQ_FIRST(&s->given)->given_us + s->gather_us;
+}
+
+static void give_to_writer(struct settler *s, int64_t mono_us)
+{
+	struct job *job;
+
+	STAILQ_FOREACH(job, &s->fresh, link)
+	{
+		struct settle_job *j = CONTAINER_OF(job, struct settle_job, job.job);
+
+		j->given_us = mono_us;
+		s->n_given += j->job.n;
+		TAILQ_INSERT_TAIL(&s->given, j, link);
+		s->woken = false;
+	}
+	writer_add(s->jobs->writer, &s->fresh);
+}
+
 void settler_flush(struct settler *s, int64_t mono_us, bool at_once)
 {
 	if (s->delivered)
 		queue_job(s, s->delivered);
 	s->delivered = NULL;
 	retry_failed(s, mono_us);
-	writer_add(s->jobs->writer, &s->waiting);
-	if (s->n_waiting == 0)
-		return;
-	if (s->due_us == INT64_MAX)
-		s->due_us = mono_us + s->gather_us;
-	if (!at_once && mono_us < s->due_us && s->n_waiting < GATHERED_MAX)
-		return;
-	nothing_waits(s);
-	writer_wake(s->jobs->writer);
+	give_to_writer(s, mono_us);
+	if (at_once || mono_us >= due_us(s) || s->n_given >= GATHERED_MAX) {
+		writer_wake(s->jobs->writer);
+		s->woken = true;
+	}
 }
 
 int64_t settler_next_us(const struct settler *s)
 {
-	bool none_failed = TAILQ_EMPTY(&s->failed);
-	return none_failed || s->due_us < s->again_us ? s->due_us : s->again_us;
+	int64_t due = due_us(s);
+	return TAILQ_EMPTY(&s->failed) || due < s->again_us ? due : s->again_us;
 }
 
 uint64_t settler_uncommitted(const struct settler *s)
