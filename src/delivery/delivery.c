@@ -126,7 +126,7 @@ int64_t delivery_next_us(const struct delivery *d, const struct now *now)
 	next = earlier(next, settler_next_us(d->settler));
 	next = earlier(next, in_flight_mark_next_us(&d->mark));
 	for (size_t i = 0; i < d->n_streams; i++)
-		next = earlier(next, stream_next_us(d->streams[i], now->mono_us));
+		next = earlier(next, earlier(stream_next_us(d->streams[i], now->mono_us), log_due_us(d->streams[i])));
 	return next;
 }
 
@@ -151,6 +151,8 @@ void delivery_pump(struct delivery *d, const struct now *now)
 		outbox_jobs_submit(&d->jobs); /* the writer reads while requests are written */
 	}
 	dispatch_start(d);
+	for (size_t i = 0; i < d->n_streams; i++)
+		log_due(d, d->streams[i]);
 	submit(d);
 	set_timer(d);
 }

@@ -1,8 +1,7 @@
-/* delivery_log.c - log lines of fixed grammar: one per batch, one when a destination goes down or is back */
+/* delivery_log.c - log lines of fixed grammar: one per batch */
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/parse.h"
 #include "delivery/delivery_private.h"
 
 enum { RANGES_MAX = 6 };
@@ -32,14 +31,13 @@ static enum log_level batch_level(enum outcome outcome)
 	switch (outcome) {
 	case OUTCOME_DELIVERED:
 	case OUTCOME_RETRY_NOW:
-	case OUTCOME_RETRY_DESTINATION: /* the destination has a line of its own */
+	case OUTCOME_RETRY_DESTINATION: /* the destination has lines of its own (destination_log.c) */
 	case OUTCOME_DESTINATION_WRONG:
-	case OUTCOME_COUNT:
-		return LOG_LEVEL_DEBUG;
 	case OUTCOME_RETRY_BATCH:
 	case OUTCOME_SPLIT:
 	case OUTCOME_BISECT:
-		return LOG_LEVEL_INFO;
+	case OUTCOME_COUNT:
+		return LOG_LEVEL_DEBUG;
 	case OUTCOME_DEAD_REFUSED:
 	case OUTCOME_DEAD_TOO_LARGE:
 	case OUTCOME_DEAD_AMBIGUOUS:
@@ -70,52 +68,4 @@ void log_batch(struct delivery *d, const struct batch *b, const struct attempt *
 	          b->n, s->name, a->status, b->attempts, a->duration_us / US_PER_MS, outcome_name(outcome), ids,
 	          b->events[0]->maybe_sent ? " maybe-sent" : "", a->status == 0 ? " error=" : "",
 	          a->status == 0 ? (a->error[0] ? a->error : transport_name(a->transport)) : "", more);
-}
-
-/* Rounded to the second, below a second to a tenth. */
-static const char *say_duration(int64_t us, char buf[32])
-{
-	int64_t unit = us < US_PER_S ? 100 * US_PER_MS : US_PER_S;
-	return format_duration((us + unit / 2) / unit * unit, buf);
-}
-
-static void log_down(struct delivery *d, struct stream *s)
-{
-	bool wrong = s->destination.wrong;
-	enum log_level level = wrong ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING;
-	char wait[32];
-	say_duration(destination_wait_us(&s->destination, d->now.mono_us), wait);
-	log_write(level, "destination %s: %s%s next try in %s, %" PRIu64 " waiting", s->name, s->last_error,
-	          wrong ? ", the endpoint, the credentials or a proxy must be wrong; nothing is lost or "
-	                  "dead-lettered;"
-	                : ",",
-	          wait, writer_queued(d->jobs.writer, s->sid));
-	s->wrong_logged = wrong;
-}
-
-void log_destination(struct delivery *d, struct stream *s, enum destination_change change)
-{
-	char lasted[32];
-	if (*d->phase >= PHASE_ABORTING) /* what the relay itself cut off says nothing about the destination */
-		return;
-	switch (change) {
-	case CHANGE_DOWN:
-		s->down_since_wall_us = d->now.wall_us;
-		log_down(d, s);
-		break;
-	case CHANGE_LONGER:
-		/* an episode that turns out to be a wrong configuration is logged once more, as an error */
-		if (s->destination.wrong && !s->wrong_logged)
-			log_down(d, s);
-		break;
-	case CHANGE_UP:
-		log_info("destination %s: back after %s, %" PRIu64 " waited", s->name,
-		         say_duration(d->now.mono_us - s->destination.down_since_us, lasted),
-		         writer_queued(d->jobs.writer, s->sid));
-		s->down_since_wall_us = 0;
-		s->wrong_logged = false;
-		break;
-	case CHANGE_NONE:
-		break;
-	}
 }

@@ -14,6 +14,15 @@
 
 enum { REQUEST_SLOW_US = 1000 * 1000 }; /* a request that is in flight for so long may hang */
 
+/* What was logged of a destination, and what is to be. */
+struct destination_log {
+	struct log_limit episodes;
+	bool down_logged, wrong_logged; /* in this episode */
+	int64_t remind_at_us;           /* monotonic; INT64_MAX: it is up */
+	unsigned answers, failures;     /* since the first failure that is not reported yet */
+	int64_t sum_at_us;              /* monotonic: when they are; INT64_MAX: none */
+};
+
 struct request;
 LIST_HEAD(request_list, request);
 
@@ -41,9 +50,10 @@ struct stream {
 	/* dispatch.c */
 	unsigned drain_quota; /* requests that may still be started while draining */
 	/* delivery_log.c */
-	int64_t down_since_wall_us;
-	bool wrong_logged; /* in this episode */
 	struct log_limit failures_log;
+	/* destination_log.c */
+	int64_t down_since_wall_us;
+	struct destination_log log;
 };
 
 static inline struct stream *batch_stream(const struct batch *b)
@@ -157,6 +167,15 @@ void tap_batch(const struct delivery *d, enum tap_what what, const struct batch 
 /* ---- delivery_log.c ---- */
 
 void log_batch(struct delivery *d, const struct batch *b, const struct attempt *a, enum outcome outcome);
+
+/* ---- destination_log.c ---- */
+
+void destination_log_init(struct destination_log *l);
 void log_destination(struct delivery *d, struct stream *s, enum destination_change change);
+/* Counts an answer for the line on failures that comes once a minute. */
+void log_answer(struct delivery *d, struct stream *s, enum outcome outcome);
+/* Writes what is due, and tells when the next is; monotonic, INT64_MAX: nothing. */
+void log_due(struct delivery *d, struct stream *s);
+int64_t log_due_us(const struct stream *s);
 
 #endif

@@ -112,6 +112,7 @@ static void settle_destination(struct delivery *d, struct stream *s, const struc
 	enum destination_change change = destination_settle(&s->destination, &d->backoff, &end);
 	remember_error(s, a, outcome, change);
 	log_destination(d, s, change);
+	log_answer(d, s, outcome);
 }
 
 static void mark_attempt(struct batch *b, const struct attempt *a, bool failed)
@@ -135,6 +136,8 @@ static void mark_past(const struct request *r, const struct request_facts *facts
 		b->past = (struct batch_past){0}; /* that was another endpoint */
 		return;
 	}
+	if (recent->meaning == MEANS_STALE && a->body_sent)
+		batch_past_add_stale(&b->past);
 	if (recent->meaning == MEANS_DELIVERED || recent->meaning == MEANS_STALE)
 		return;
 	struct batch_failure failure = destination_failure(&s->destination, &b->past, a, recent, facts);

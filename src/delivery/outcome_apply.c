@@ -61,8 +61,7 @@ static bool is_fickle(const struct delivery *d, const struct batch *b)
 
 static void park(struct delivery *d, struct batch *b, const struct attempt *a)
 {
-	unsigned alone = b->n == 1 ? b->past.alone : 0;
-	int64_t wait_us = backoff_own_wait_us(&d->backoff, alone, is_fickle(d, b), d->chance());
+	int64_t wait_us = backoff_own_wait_us(&d->backoff, b->past.tries, is_fickle(d, b), d->chance());
 	batch_park(b, d->now.mono_us + retry_after_obey(wait_us, outcome_asked_wait_us(a)));
 }
 

@@ -42,6 +42,7 @@ static struct stream *stream_new(struct delivery *d, uint32_t sid, unsigned max_
 	if (!s)
 		return NULL;
 	s->sid = sid;
+	destination_log_init(&s->log);
 	s->failures_log = (struct log_limit){.interval_us = FAILURE_LINES_US, .burst = FAILURE_LINES};
 	LIST_INIT(&s->requests);
 	destination_init(&s->destination, max_requests);
@@ -60,7 +61,7 @@ static void renew_destination(struct stream *s, const char *name, unsigned max)
 	queue_forget_past(&s->queue);
 	s->last_error[0] = '\0';
 	s->down_since_wall_us = 0;
-	s->wrong_logged = false;
+	s->log.remind_at_us = INT64_MAX;
 }
 
 static void stream_set(struct stream *s, const struct conf_stream *conf, char *take_name, char *take_url,

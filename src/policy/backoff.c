@@ -12,11 +12,11 @@ int64_t backoff_wait_us(const struct backoff *b, unsigned n, double chance)
 	return fixed + (int64_t)((double)(wait - fixed) * chance);
 }
 
-enum { SOON = 3, SOON_IF_FICKLE = 8 }; /* tries of a single event before its waits grow */
+enum { SOON = 3, SOON_IF_FICKLE = 8 }; /* before the waits grow */
 
-int64_t backoff_own_wait_us(const struct backoff *b, unsigned alone, bool fickle, double chance)
+int64_t backoff_own_wait_us(const struct backoff *b, unsigned tries, bool fickle, double chance)
 {
 	const struct backoff own = {b->min_us / 4, b->max_us};
 	unsigned soon = fickle ? SOON_IF_FICKLE : SOON;
-	return backoff_wait_us(&own, alone <= soon ? 1 : alone - soon + 1, chance);
+	return backoff_wait_us(&own, tries <= soon ? 1 : tries - soon + 1, chance);
 }

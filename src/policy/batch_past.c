@@ -78,16 +78,22 @@ void batch_past_add(struct batch_past *past, const struct batch_failure *f)
 		add_refusal(past, f);
 	else if (f->meaning == MEANS_NO_ANSWER || f->meaning == MEANS_BROKEN)
 		past->refusals = past->denials = (struct lone_refusals){0};
-	if (f->events == 1)
-		past->alone++;
+	past->tries++;
 	past->slow |= f->slow;
 	past->failed = true;
 	past->last_failed_us = f->now_us;
 }
 
+void batch_past_add_stale(struct batch_past *past)
+{
+	if (past->failures < CONVICTED)
+		past->failures++;
+}
+
 void batch_past_cut(struct batch_past *past, bool by_suspicion, bool fickle)
 {
 	past->accused = false;
+	past->tries = 0;
 	past->failures = by_suspicion && !fickle ? CUT_AT_ONCE : 0;
 	past->cut |= by_suspicion;
 }

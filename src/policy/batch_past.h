@@ -25,7 +25,7 @@ struct batch_past {
 	bool refused;      /* first_refused_us is valid */
 	unsigned failures; /* that may be its own fault */
 	unsigned own;      /* … and after which others succeeded before it failed again */
-	unsigned alone;    /* … of a single event */
+	unsigned tries;    /* that failed, of the batch as it is now, uncut */
 	int64_t last_failed_us, first_refused_us;
 	struct lone_refusals refusals, denials;
 };
@@ -53,6 +53,9 @@ struct lone_refusals lone_refusals_add(const struct lone_refusals *before, int64
 bool lone_refusals_enough(const struct lone_refusals *before, const struct lone_refusals *with, unsigned n,
                           int64_t spread_us);
 void batch_past_add(struct batch_past *past, const struct batch_failure *f);
+/* The kept connection died after all of the batch was written: mostly chance, but what hangs up on a batch does that.
+ */
+void batch_past_add_stale(struct batch_past *past);
 /* It is cut: what happens to its parts says nothing about the whole. by_suspicion: because of a culprit in it, so
  * that the next failure cuts the parts again, unless fickle: the destination may fail them for no reason of theirs.
  */

@@ -120,7 +120,7 @@ static enum outcome denied(const struct attempt *attempt, const struct destinati
 	if (recent->nothing_passes)
 		return OUTCOME_DESTINATION_WRONG;
 	if (recent->batch_events > 1)
-		return cut_now(recent) ? OUTCOME_BISECT : OUTCOME_RETRY_BATCH;
+		return cut_now(recent) && !recent->fickle ? OUTCOME_BISECT : OUTCOME_RETRY_BATCH;
 	return recent->denied_enough && outcome_blames_events(attempt) ? OUTCOME_DEAD_REFUSED : OUTCOME_RETRY_BATCH;
 }
 

@@ -80,7 +80,7 @@ enum outcome {
 	OUTCOME_COUNT
 };
 
-/* Decides by the table in ga4relay(8), Outcomes. Pure. */
+/* Decides what becomes of a batch (tests/e2e/README has the table). Pure. */
 enum outcome outcome_decide(const struct attempt *attempt, const struct destination_recent *recent);
 /* Whether the status decides the outcome. If not, and the body was sent, the events may have been counted. */
 bool outcome_status_decides(int status);

@@ -37,11 +37,11 @@ static void odd_limits_hold(void **state UNUSED)
 	assert_int_equal(backoff_wait_us(&policy, 0, 0), US_PER_S / 2); /* counted as the first */
 }
 
-static void a_batchs_own_wait_is_short_until_it_failed_three_times_alone(void **state UNUSED)
+static void a_batchs_own_wait_is_short_for_three_tries(void **state UNUSED)
 {
-	assert_int_equal(backoff_own_wait_us(&policy, 0, false, 0), US_PER_S / 8); /* several events */
-	for (unsigned alone = 1; alone <= 3; alone++)
-		assert_int_equal(backoff_own_wait_us(&policy, alone, false, 0), US_PER_S / 8);
+	assert_int_equal(backoff_own_wait_us(&policy, 0, false, 0), US_PER_S / 8);
+	for (unsigned tries = 1; tries <= 3; tries++)
+		assert_int_equal(backoff_own_wait_us(&policy, tries, false, 0), US_PER_S / 8);
 	assert_int_equal(backoff_own_wait_us(&policy, 4, false, 0), US_PER_S / 4);
 	assert_int_equal(backoff_own_wait_us(&policy, 5, false, 0), US_PER_S / 2);
 	assert_int_equal(backoff_own_wait_us(&policy, 100, false, 0), policy.max_us / 2);
@@ -159,7 +159,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(it_doubles_up_to_the_most),
 	        cmocka_unit_test(odd_limits_hold),
-	        cmocka_unit_test(a_batchs_own_wait_is_short_until_it_failed_three_times_alone),
+	        cmocka_unit_test(a_batchs_own_wait_is_short_for_three_tries),
 	        cmocka_unit_test(a_window_starts_at_four_and_grows_by_windows),
 	        cmocka_unit_test(a_tenth_of_failures_does_not_shrink_it),
 	        cmocka_unit_test(it_shrinks_by_what_exceeds_a_tenth_and_at_most_by_half),

@@ -63,7 +63,7 @@ static void it_is_convicted_by_what_succeeds_between_its_failures(void **state U
 	}
 	assert_int_equal(past.own, 3);
 	assert_int_equal(past.failures, 3);
-	assert_int_equal(past.alone, 11);
+	assert_int_equal(past.tries, 11);
 }
 
 static void a_split_is_no_sign_of_guilt(void **state UNUSED)
@@ -102,6 +102,7 @@ static void what_hangs_or_was_cut_is_a_suspect(void **state UNUSED)
 	assert_true(batch_past_is_suspect(&cut));
 	assert_false(cut.accused); /* what becomes of a part says nothing about the whole */
 	assert_int_equal(cut.failures, 2);
+	assert_int_equal(cut.tries, 0);
 	assert_int_equal(cut.refusals.n, 0); /* it was not alone */
 	assert_true(cut.refused);
 }
@@ -158,6 +159,16 @@ static void refusals_and_denials_are_counted_apart(void **state UNUSED)
 	assert_int_equal(past.denials.n, 0);
 }
 
+static void a_dead_kept_connection_is_one_failure_of_three(void **state UNUSED)
+{
+	struct batch_past past = {0};
+	for (unsigned i = 1; i <= 5; i++) {
+		batch_past_add_stale(&past);
+		assert_int_equal(past.failures, i < 3 ? i : 3);
+	}
+	assert_false(past.failed || batch_past_is_suspect(&past));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +177,7 @@ int main(void)
 	        cmocka_unit_test(a_split_is_no_sign_of_guilt),
 	        cmocka_unit_test(what_hangs_or_was_cut_is_a_suspect),
 	        cmocka_unit_test(only_refusals_count_that_others_success_follows),
+	        cmocka_unit_test(a_dead_kept_connection_is_one_failure_of_three),
 	        cmocka_unit_test(refusals_and_denials_are_counted_apart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

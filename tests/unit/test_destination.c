@@ -355,6 +355,17 @@ static void what_the_probe_says(void **state UNUSED)
 	}
 }
 
+static void a_proxy_that_denies_is_wrong_and_its_word_is_obeyed(void **state UNUSED)
+{
+	struct try t = no_answer(TRANSPORT_CONNECT);
+	t.attempt.proxy_status = 407;
+	t.attempt.retry_after_us = US_PER_MIN;
+	run(answered(204));
+	assert_int_equal(run(t), CHANGE_DOWN);
+	assert_true(d.wrong);
+	assert_int_equal(destination_wait_us(&d, now), US_PER_MIN);
+}
+
 static void parts_of_a_cut_batch_tell_more_than_the_whole(void **state UNUSED)
 {
 	struct try refused = answered(400), one = answered(400), large = answered(413);
@@ -650,6 +661,7 @@ int main(void)
 	        cmocka_unit_test_setup(a_stale_connection_is_no_failure, setup),
 	        cmocka_unit_test_setup(what_went_to_another_endpoint_says_nothing, setup),
 	        cmocka_unit_test_setup(what_the_probe_says, setup),
+	        cmocka_unit_test_setup(a_proxy_that_denies_is_wrong_and_its_word_is_obeyed, setup),
 	        cmocka_unit_test_setup(parts_of_a_cut_batch_tell_more_than_the_whole, setup),
 	        cmocka_unit_test_setup(own_failures_do_not_shrink_the_window, setup),
 	        cmocka_unit_test_setup(what_is_convicted_takes_nothing_down, setup),

@@ -140,6 +140,8 @@ static void the_third_failure_cuts_a_batch(void **state UNUSED)
 	assert_int_equal(decide(answered(403), again(many, 1)), OUTCOME_RETRY_BATCH);
 	assert_int_equal(decide(answered(403), again(many, 2)), OUTCOME_BISECT);
 	assert_int_equal(decide(answered(403), again(many_down, 2)), OUTCOME_DESTINATION_WRONG);
+	struct destination_recent fickle = {.batch_events = 25, .fickle = true};
+	assert_int_equal(decide(answered(403), again(fickle, 9)), OUTCOME_RETRY_BATCH); /* a rate limit */
 }
 
 static void retry_after_is_the_destinations_on_429_and_503(void **state UNUSED)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "ctl/output/terminal_text.h"
 
@@ -95,6 +96,8 @@ static enum ctl_exit look_at_streams(void *arg, struct slice line)
 	for (const struct json_node *s = list ? json_first(doc, list) : NULL; s; s = json_next(doc, list, s)) {
 		struct slice name = answer_text(doc, s, "name"), state = answer_text(doc, s, "state");
 		struct slice error = answer_text(doc, s, "last_error");
+		int64_t since_us = answer_i64(doc, s, "down_since_micros", 0);
+		char since[64];
 
 		if (slice_eq(state, SLICE_LIT("paused")))
 			doctor_say(d, DOCTOR_WARNING, "stream", "ga4relay-ctl resume",
@@ -103,7 +106,8 @@ static enum ctl_exit look_at_streams(void *arg, struct slice line)
 			doctor_say(d, DOCTOR_FAILED, "stream",
 			           "its events wait and are sent when the endpoint answers; look at what is said of "
 			           "it below",
-			           "%.*s is down: %.*s", SLICE_ARG(name), SLICE_ARG(error));
+			           "%.*s is down since %s: %.*s", SLICE_ARG(name),
+			           text_when(since_us, clock_wall_us(), since), SLICE_ARG(error));
 		else
 			doctor_say(d, DOCTOR_OK, "stream", NULL, "%.*s is up", SLICE_ARG(name));
 	}
@@ -168,8 +172,11 @@ static void say_what_ga4_cannot(struct doctor *d)
 
 static void check_streams(struct doctor *d)
 {
-	if (d->running &&
-	    client_call(&d->client, client_begin(&d->client, "status"), -1, look_at_streams, d, NULL) != CTL_DONE)
+	struct json_out *j = d->running ? client_begin(&d->client, "status") : NULL;
+
+	if (j)
+		json_out_kv_bool(j, "detail", true);
+	if (d->running && client_call(&d->client, j, -1, look_at_streams, d, NULL) != CTL_DONE)
 		d->running = false;
 }
 
