@@ -170,6 +170,72 @@ http {{
         return [x.split() for x in (self.dir / "access.log").read_text().splitlines()]
 
 
+class NginxBalancer(Daemon):
+    """Plain HTTP in turn to the servers on these ports; what one answers is passed on."""
+
+    def __init__(self, ports):
+        path = need("nginx", "nginx-light")
+        super().__init__()
+        d = self.dir
+        d.chmod(0o777)
+        servers = "".join(f" server 127.0.0.1:{port} max_fails=0;" for port in ports)
+        (d / "nginx.conf").write_text(f"""
+daemon off; worker_processes 1; pid {d}/pid; error_log {d}/error.log;
+events {{ worker_connections 512; }}
+http {{
+  access_log off; client_body_temp_path {d}/b; proxy_temp_path {d}/p; fastcgi_temp_path {d}/f; uwsgi_temp_path {d}/u;
+  scgi_temp_path {d}/s; keepalive_requests 100000;
+  upstream c {{{servers} keepalive 64; }}
+  server {{
+    listen 127.0.0.1:{self.port};
+    location / {{ proxy_pass http://c; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_next_upstream off; }}
+  }}
+}}
+""")
+        self.run(path, "-p", d, "-c", "nginx.conf", "-e", "error.log")
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/mp/collect"
+
+
+class Haproxy(Daemon):
+    """Plain HTTP in front of a collector; more than `rate` requests a second are denied, which is a 403."""
+
+    def __init__(self, upstream, rate):
+        path = need("haproxy", "haproxy")
+        super().__init__()
+        (self.dir / "conf").write_text(f"""
+global
+  maxconn 500
+  log stdout format raw local0
+defaults
+  mode http
+  log global
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+  log-format "status %ST"
+frontend f
+  bind 127.0.0.1:{self.port}
+  stick-table type ip size 10 expire 1m store http_req_rate(1s)
+  http-request track-sc0 src
+  http-request deny if {{ sc_http_req_rate(0) gt {rate} }}
+  default_backend b
+backend b
+  server s 127.0.0.1:{upstream}
+""")
+        self.run(path, "-f", self.dir / "conf")
+
+    @property
+    def denied(self):
+        return (self.dir / "out").read_text(errors="replace").count("status 403")
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/mp/collect"
+
+
 class Tinyproxy(Daemon):
     """A proxy for HTTP and CONNECT; auth: (user, password)."""
 
