@@ -97,6 +97,9 @@ struct delivery {
 	bool starts_suspended; /* an operator's change is at the writer */
 	/* delivery_log.c */
 	struct log_limit dead_log;
+	/* destination_log.c */
+	struct expiry_status expiry_seen;
+	int64_t expiry_seen_us; /* monotonic */
 };
 
 /* When the next turn must come though nothing else happens; monotonic, INT64_MAX: never. */

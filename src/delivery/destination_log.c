@@ -60,15 +60,19 @@ static int64_t next_reminder_us(const struct delivery *d, const struct expiry_st
 	return d->now.mono_us + in_us;
 }
 
-static void get_expiry(const struct delivery *d, struct expiry_status *ret)
+/* Looks at all events in memory, at most once a second: many streams may go down together. */
+static const struct expiry_status *see_expiry(struct delivery *d)
 {
 	int64_t ages_us[STORE_STREAMS_MAX];
-	expiry_get_status(d->expiry, &d->now, ret, ages_us);
+	if (d->expiry_seen_us == 0 || d->now.mono_us - d->expiry_seen_us >= US_PER_S) {
+		expiry_get_status(d->expiry, &d->now, &d->expiry_seen, ages_us);
+		d->expiry_seen_us = d->now.mono_us;
+	}
+	return &d->expiry_seen;
 }
 
 static void went_down(struct delivery *d, struct stream *s)
 {
-	struct expiry_status e;
 	uint64_t suppressed = 0;
 	s->down_since_wall_us = d->now.wall_us;
 	s->log.down_logged = s->log.wrong_logged = false;
@@ -78,8 +82,7 @@ static void went_down(struct delivery *d, struct stream *s)
 	if (!log_limit_allow(&s->log.episodes, d->now.mono_us, &suppressed))
 		return;
 	log_down(d, s, suppressed);
-	get_expiry(d, &e);
-	s->log.remind_at_us = next_reminder_us(d, &e);
+	s->log.remind_at_us = next_reminder_us(d, see_expiry(d));
 }
 
 static void is_back(struct delivery *d, struct stream *s)
@@ -147,13 +150,13 @@ static void log_sum(struct stream *s)
 
 static void remind(struct delivery *d, struct stream *s)
 {
-	struct expiry_status e;
+	const struct expiry_status *e;
 	char down[32], wait[32], oldest[32], first[32];
 	s->log.remind_at_us = d->now.mono_us + remind_every_us;
 	if (s->removed || stream_is_paused(s))
 		return;
-	get_expiry(d, &e);
-	s->log.remind_at_us = next_reminder_us(d, &e);
+	e = see_expiry(d);
+	s->log.remind_at_us = next_reminder_us(d, e);
 	if (!s->log.down_logged) { /* others were too many when it began */
 		log_down(d, s, 0);
 		return;
@@ -164,8 +167,8 @@ static void remind(struct delivery *d, struct stream *s)
 	          "first expires in %s",
 	          s->name, say_duration(d->now.mono_us - s->destination.down_since_us, down), s->last_error,
 	          say_duration(destination_wait_us(&s->destination, d->now.mono_us), wait),
-	          writer_queued(d->jobs.writer, s->sid), say_duration(e.oldest_age_us, oldest),
-	          e.first_expiry_us < 0 ? "a time that is not known" : say_duration(e.first_expiry_us, first));
+	          writer_queued(d->jobs.writer, s->sid), say_duration(e->oldest_age_us, oldest),
+	          e->first_expiry_us < 0 ? "a time that is not known" : say_duration(e->first_expiry_us, first));
 }
 
 void log_due(struct delivery *d, struct stream *s)
