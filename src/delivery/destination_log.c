@@ -123,6 +123,8 @@ void log_answer(struct delivery *d, struct stream *s, enum outcome outcome)
 {
 	struct destination_log *l = &s->log;
 	bool failed = outcome == OUTCOME_RETRY_BATCH || outcome == OUTCOME_BISECT || outcome == OUTCOME_SPLIT;
+	if (s->destination.state != DESTINATION_UP)
+		return;
 	l->answers++;
 	if (!failed)
 		return;

@@ -398,7 +398,9 @@ int64_t destination_wait_us(const struct destination *d, int64_t now_us)
 
 bool destination_wants_parts(const struct destination *d)
 {
-	return d->refuses_several || (d->state != DESTINATION_UP && d->wrong);
+	if (d->state == DESTINATION_UP)
+		return d->refuses_several;
+	return d->wrong && d->failures % 2;
 }
 
 bool destination_wants_fresh(const struct destination *d)

@@ -103,7 +103,7 @@ int64_t destination_wait_us(const struct destination *d, int64_t now_us);
 bool destination_wants_fresh(const struct destination *d);
 
 /* Whether the parts of what was cut go first, because they show soonest whether the destination refuses everything.
- */
+ * Of probes every second one: parts may be all poison, while what came since is taken. */
 bool destination_wants_parts(const struct destination *d);
 
 #endif

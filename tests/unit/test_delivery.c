@@ -385,6 +385,30 @@ static void an_endpoint_that_refuses_everything_kills_nothing(void **state UNUSE
 	world_end(&w);
 }
 
+static void poison(struct world *world_ UNUSED, struct http_request *r)
+{
+	for (unsigned i = 0; i < r->n; i++)
+		if (world_row(&w, r->ids[i])->kind)
+			r->attempt.status = world_row(&w, r->ids[i])->kind;
+}
+
+/* A backlog of poison alone has taken the destination down; what comes then is not kept waiting for all of its parts.
+ */
+static void what_is_taken_is_not_behind_what_is_refused(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.answer = poison;
+	world_start(&w);
+	for (unsigned i = 0; i < 200; i++)
+		world_row(&w, world_put(&w, 1, i % 8, 0, 0))->kind = 400;
+	world_run(&w, US_PER_H);
+	assert_true(w.d->streams[0]->destination.state != DESTINATION_UP);
+	uint64_t good = world_put(&w, 1, 77, 0, 0);
+	world_run(&w, 10 * US_PER_MIN); /* two probes, at most five minutes each */
+	assert_int_equal(world_row(&w, good)->state, STATE_DELIVERED);
+	world_end(&w);
+}
+
 static void too_many(struct world *world_ UNUSED, struct http_request *r)
 {
 	for (unsigned i = 0; i < r->n; i++)
@@ -512,13 +536,6 @@ static void ambiguous_ones_are_parked_where_asked_for(void **state UNUSED)
 	assert_int_equal(w.rows[0].reason, DEAD_AMBIGUOUS);
 	assert_true(w.rows[0].maybe_sent);
 	world_end(&w);
-}
-
-static void poison(struct world *world_ UNUSED, struct http_request *r)
-{
-	for (unsigned i = 0; i < r->n; i++)
-		if (world_row(&w, r->ids[i])->kind)
-			r->attempt.status = world_row(&w, r->ids[i])->kind;
 }
 
 static void two_poisoned_batches_cannot_wedge_a_stream(void **state UNUSED)
@@ -1049,6 +1066,7 @@ int main(void)
 	        cmocka_unit_test(a_stream_that_hangs_holds_up_no_other),
 	        cmocka_unit_test(one_culprit_of_25_dies_alone),
 	        cmocka_unit_test(an_endpoint_that_refuses_everything_kills_nothing),
+	        cmocka_unit_test(what_is_taken_is_not_behind_what_is_refused),
 	        cmocka_unit_test(too_large_is_split),
 	        cmocka_unit_test(nothing_is_too_large_while_larger_ones_pass),
 	        cmocka_unit_test(an_endpoint_to_which_everything_is_too_large_kills_nothing),

@@ -382,6 +382,12 @@ static void parts_of_a_cut_batch_tell_more_than_the_whole(void **state UNUSED)
 	assert_int_equal(run(one), CHANGE_DOWN);
 	assert_true(d.wrong && destination_wants_parts(&d));
 	now += US_PER_MIN;
+	assert_int_equal(run(one), CHANGE_LONGER);
+	assert_false(destination_wants_parts(&d)); /* every second probe */
+	now += US_PER_MIN;
+	assert_int_equal(run(one), CHANGE_LONGER);
+	assert_true(destination_wants_parts(&d));
+	now += US_PER_MIN;
 	run(answered(204));
 	assert_false(destination_wants_parts(&d));
 	now += US_PER_MIN;
