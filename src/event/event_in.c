@@ -221,7 +221,7 @@ static const struct json_node *largest_part(const struct judge *j, const struct 
 		if (part->type != JSON_OBJECT && part->type != JSON_ARRAY)
 			break;
 	}
-	return at;
+	return at ? at : event;
 }
 
 static bool refuse_size(struct judge *j, const struct json_node *event, size_t size)
