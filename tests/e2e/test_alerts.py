@@ -98,7 +98,7 @@ def test_what_is_told_of_limits_and_reloads(make_relay):
 
 @pytest.mark.parametrize("how", ["refused", "expired"])
 def test_dead_letters_are_counted_by_stream(make_relay, collector, how):
-    relay = make_relay().allow("dead", "expir", "would expire")
+    relay = make_relay(delivery={"refuse_after": "0s"}).allow("dead", "expir", "would expire")
     relay.config["streams"] = [relay.stream(), relay.stream(name="ios", measurement_id="G-2", paused=how == "expired")]
     relay.start()
     if how == "refused":

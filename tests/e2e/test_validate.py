@@ -136,18 +136,20 @@ def test_both_verdicts_side_by_side(relay, collector):
 
 
 def test_personal_data_is_not_asked_about(relay, collector):
-    def with_address(name):
-        return line({"client_id": "1.2", "user_id": "u", "name": name,
-                     "user_data": {"sha256_email_address": "jo@example.org"}}).decode()
+    def about(name, user_data):
+        return line({"client_id": "1.2", "user_id": "u", "name": name, "user_data": user_data}).decode()
 
-    code, out, _ = validate(relay, "--remote", text=with_address("ad_click"))
+    # A line that is refused: what is left of its user data was not judged.
+    code, out, _ = validate(relay, "--remote", text=about("ad_click", {"address": {"city": "Bern"}}))
     assert code == 1 and "remote  not asked" in out
     assert collector.requests == []
-    collector.next(CLEAN)
-    code, out, _ = validate(relay, "--remote", text=with_address("x"))
-    assert code == 0 and "was left out" in out
-    (asked,) = collector.requests
-    assert "user_data" not in asked.body and "example" not in json.dumps(asked.body)
+    for name in ("ad_click", "x"):
+        collector.next(CLEAN)
+        code, out, _ = validate(relay, "--remote", text=about(name, {"sha256_email_address": "jo@example.org"}))
+        assert code == (name == "ad_click") and "remote  ok" in out
+        asked = collector.requests[-1]
+        assert "user_data" not in asked.body and "example" not in json.dumps(asked.body)
+    assert "was left out" in out and len(collector.requests) == 2
 
 
 def test_relaxed_json_and_failures(relay, collector):
