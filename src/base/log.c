@@ -125,6 +125,18 @@ static void add_string(struct out *o, struct slice s)
 	add_text(o, "\"");
 }
 
+/* The fields that are numbers. All others are strings, also when one ("ids=7", "stream=007") looks like a number:
+ * whoever indexes the log expects one type of each. */
+static bool is_number(struct slice key)
+{
+	static const char *const numbers[] = {"events", "status", "attempt", "ms", "suppressed"};
+
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+		if (slice_eq(key, slice_of(numbers[i])))
+			return true;
+	return false;
+}
+
 static void add_member(struct out *o, struct slice key, struct slice value)
 {
 	size_t digits = strspn(value.p, "0123456789");
@@ -132,7 +144,7 @@ static void add_member(struct out *o, struct slice key, struct slice value)
 	add_text(o, ",");
 	add_string(o, key);
 	add_text(o, ":");
-	if (value.n > 0 && digits >= value.n && value.n < 16)
+	if (is_number(key) && value.n > 0 && digits >= value.n && value.n < 16)
 		add(o, value.p, value.n);
 	else
 		add_string(o, value);

@@ -187,7 +187,7 @@ def test_a_log_of_objects(make_relay, collector):
     assert all(list(x)[:3] == ["time", "level", "message"] for x in lines)
     assert any(x["level"] == "info" and x["message"].startswith("ready: events on ") for x in lines)
     batch, = (x for x in lines if x["message"] == "batch")
-    assert (batch["events"], batch["stream"], batch["status"], batch["outcome"], batch["ids"]) == (1, "web", 204, "delivered", 1)
+    assert (batch["events"], batch["stream"], batch["status"], batch["outcome"], batch["ids"]) == (1, "web", 204, "delivered", "1")
     relay.change(log={"format": "text"})
     assert " info: configuration reloaded" in relay.reload()
 

@@ -108,8 +108,12 @@ static void json_is_an_object_a_line(void **state)
 	        "\"message\":\"batch\",\"events\":25,\"stream\":\"web\",\"status\":204,\"attempt\":1,\"ms\":41,"
 	        "\"outcome\":\"delivered\",\"ids\":\"101-125\"}\n");
 	as_json("batch ms=1 ids=7 maybe-sent error=no \"route\" to x=y suppressed=3",
-	        "\"message\":\"batch\",\"ms\":1,\"ids\":7,\"maybe_sent\":true,"
+	        "\"message\":\"batch\",\"ms\":1,\"ids\":\"7\",\"maybe_sent\":true,"
 	        "\"error\":\"no \\\"route\\\" to x=y\",\"suppressed\":3}\n");
+	/* A member has one type, whatever its value looks like; and 007 is no number of JSON. */
+	as_json("batch events=1 stream=007 status=503 suppressed=2",
+	        "\"message\":\"batch\",\"events\":1,\"stream\":\"007\",\"status\":503,\"suppressed\":2}\n");
+	as_json("batch ids=7 error=503", "\"message\":\"batch\",\"ids\":\"7\",\"error\":\"503\"}\n");
 	memset(longest, '"', sizeof(longest) - 1);
 	begin();
 	log_init(LOG_LEVEL_INFO, false);
