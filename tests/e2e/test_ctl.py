@@ -864,6 +864,22 @@ def test_doctor_finds_what_is_planted(make_relay, collector):
     assert re.search("FAILED +configuration .*secret", out), out
 
 
+def test_doctor_names_the_stream(make_relay):
+    """Of several: which endpoint does not answer, which one to resume; and why a secret was not looked at."""
+    relay = make_relay()
+    gone = relay.stream(name="gone", measurement_id="G-TEST000002", endpoint="http://127.0.0.1:1/mp/collect")
+    web = {k: v for k, v in relay.stream(paused=True).items() if k != "api_secret_file"}
+    relay.config["streams"] = [{**web, "api_secret_env": "GA4_SECRET"}, gone]
+    relay.env = {"GA4_SECRET": "CANARY"}
+    relay.start()
+    code, out, _ = doctor(relay)
+    assert code == 1, out
+    assert re.search(r"ok +endpoint +stream web: answered 2\d\d", out), out
+    assert re.search("FAILED +endpoint +stream gone: connect: ", out), out
+    assert re.search("WARNING stream +web is paused: nothing is delivered +→ ga4relay-ctl resume web\n", out), out
+    assert "1 secret not looked at: only the service is given its credentials and environment" in out and "systemd" not in out, out
+
+
 def test_doctor_finds_a_full_disk(make_relay):
     relay = make_relay(outbox={"min_free_disk": "1000G"}).start()
     relay.allow("full", "disk", "outbox")
@@ -900,7 +916,7 @@ def test_doctor_goes_through_the_proxy(make_relay, certs, begin, kind):
     code, out, _ = doctor(relay)
     assert code == 0, out
     assert re.search("ok +DNS +proxy: 127.0.0.1 resolves", out), out
-    assert re.search(f"ok +endpoint +answered 204 .*through http://127.0.0.1:{proxy.port}", out), out
+    assert re.search(f"ok +endpoint +stream web: answered 204 .*through http://127.0.0.1:{proxy.port}", out), out
     assert server.answered == 1
     relay.stop()                          # squid logs a tunnel when it ends
     wait_until(lambda: "CONNECT" in proxy.log, "the proxy's own log")

@@ -97,11 +97,12 @@ static enum ctl_exit look_at_streams(void *arg, struct slice line)
 		struct slice name = answer_text(doc, s, "name"), state = answer_text(doc, s, "state");
 		struct slice error = answer_text(doc, s, "last_error");
 		int64_t since_us = answer_i64(doc, s, "down_since_micros", 0);
-		char since[64];
+		char since[64], resume[128];
 
+		snprintf(resume, sizeof(resume), "ga4relay-ctl resume %.*s", SLICE_ARG(name));
 		if (slice_eq(state, SLICE_LIT("paused")))
-			doctor_say(d, DOCTOR_WARNING, "stream", "ga4relay-ctl resume",
-			           "%.*s is paused: nothing is delivered", SLICE_ARG(name));
+			doctor_say(d, DOCTOR_WARNING, "stream", resume, "%.*s is paused: nothing is delivered",
+			           SLICE_ARG(name));
 		else if (!slice_eq(state, SLICE_LIT("up")))
 			doctor_say(d, DOCTOR_FAILED, "stream",
 			           "its events wait and are sent when the endpoint answers; look at what is said of "
@@ -158,7 +159,7 @@ static void check_config(struct doctor *d)
 		           d->conf->n_streams == 1 ? "" : "s");
 	if (d->conf->n_unseen > 0)
 		doctor_say(d, DOCTOR_NOTE, "configuration", NULL,
-		           "%zu secret%s not looked at: systemd hands credentials to the service alone",
+		           "%zu secret%s not looked at: only the service is given its credentials and environment",
 		           d->conf->n_unseen, d->conf->n_unseen == 1 ? "" : "s");
 	check_placeholders(d);
 }

@@ -119,21 +119,21 @@ static const char *proxy_advice_for(int64_t status)
 }
 
 /* No answer of the endpoint: what failed on the way to it. */
-static void say_unreached(struct doctor *d, const char *proxy, const struct json_doc *end)
+static void say_unreached(struct doctor *d, const char *proxy, struct slice stream, const struct json_doc *end)
 {
 	struct slice transport = answer_text(end, end->nodes, "transport"),
 	             error = answer_text(end, end->nodes, "error");
 	int64_t proxy_status = answer_i64(end, end->nodes, "proxy_status", 0);
 
 	if (slice_eq(transport, SLICE_LIT("tls")))
-		doctor_say(d, DOCTOR_FAILED, "TLS", advice_for(transport), "%.*s: %.*s", SLICE_ARG(transport),
-		           SLICE_ARG(error));
+		doctor_say(d, DOCTOR_FAILED, "TLS", advice_for(transport), "stream %.*s: %.*s: %.*s",
+		           SLICE_ARG(stream), SLICE_ARG(transport), SLICE_ARG(error));
 	else if (proxy[0] != '\0')
 		doctor_say(d, DOCTOR_FAILED, "proxy", proxy_advice_for(proxy_status), "%s: %.*s", proxy,
 		           SLICE_ARG(error));
 	else
-		doctor_say(d, DOCTOR_FAILED, "endpoint", advice_for(transport), "%.*s: %.*s", SLICE_ARG(transport),
-		           SLICE_ARG(error));
+		doctor_say(d, DOCTOR_FAILED, "endpoint", advice_for(transport), "stream %.*s: %.*s: %.*s",
+		           SLICE_ARG(stream), SLICE_ARG(transport), SLICE_ARG(error));
 }
 
 static void probe(struct doctor *d, const char *proxy, struct slice stream)
@@ -150,7 +150,7 @@ static void probe(struct doctor *d, const char *proxy, struct slice stream)
 		return;
 	status = answer_i64(end, end->nodes, "status", 0);
 	if (status == 0)
-		say_unreached(d, proxy, end);
+		say_unreached(d, proxy, stream, end);
 	else if (status == STATUS_PROXY_AUTHENTICATION && proxy[0] != '\0')
 		doctor_say(d, DOCTOR_FAILED, "proxy", proxy_advice_for(status), "%s answered %lld", proxy,
 		           (long long)status);
@@ -158,10 +158,12 @@ static void probe(struct doctor *d, const char *proxy, struct slice stream)
 		doctor_say(d, DOCTOR_WARNING, "endpoint",
 		           "a wrong path or proxy? Validation endpoints are missing on some servers: then it is "
 		           "harmless",
-		           "its validation endpoint answered %lld", (long long)status);
+		           "stream %.*s: its validation endpoint answered %lld", SLICE_ARG(stream),
+		           (long long)status);
 	else
-		doctor_say(d, DOCTOR_OK, "endpoint", NULL, "answered %lld after %lld ms%s%s", (long long)status,
-		           (long long)answer_i64(end, end->nodes, "ms", 0), proxy[0] ? " through " : "", proxy);
+		doctor_say(d, DOCTOR_OK, "endpoint", NULL, "stream %.*s: answered %lld after %lld ms%s%s",
+		           SLICE_ARG(stream), (long long)status, (long long)answer_i64(end, end->nodes, "ms", 0),
+		           proxy[0] ? " through " : "", proxy);
 	compare_clocks(d, end);
 }
 
