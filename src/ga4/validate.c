@@ -380,7 +380,8 @@ static bool judge_missing_events(struct judge *j)
 	if (j->n_events > 0 || is_filled(j->root[ROOT_USER_PROPERTIES]) || is_filled(j->root[ROOT_USER_DATA]))
 		return true;
 	return finding(j, TIER_D, CODE_VALUE_REQUIRED, MISSING(root, "events"),
-	               "the payload has no events, and neither user_properties nor user_data to send without them");
+	               "the payload has no events, and neither user_properties nor user_data with a hash to send "
+	               "without them");
 }
 
 static bool judge_end(struct judge *j)

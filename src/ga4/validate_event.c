@@ -101,9 +101,9 @@ bool judge_event_timestamp(struct judge *j, const struct json_node *node, int64_
 		return keep_sane_time(j, time_us, ret_us);
 	if (time_us < j->wall_us - j->max_age_us)
 		return finding(j, TIER_E, CODE_TIMESTAMP_EXPIRED, AT(node),
-		               "timestamp_micros is more than %g hours ago: too late for GA4 (it counts "
+		               "timestamp_micros is more than %g hour%s ago, older than delivery.max_age (it counts "
 		               "microseconds: 16 digits)",
-		               (double)j->max_age_us / (double)US_PER_H);
+		               (double)j->max_age_us / (double)US_PER_H, j->max_age_us == US_PER_H ? "" : "s");
 	if (time_us > j->wall_us + LIMIT_FUTURE_US)
 		return finding(j, TIER_E, CODE_VALUE_OUT_OF_BOUNDS, AT(node),
 		               "timestamp_micros is more than 5 minutes ahead of this host's clock (it counts "

@@ -38,33 +38,66 @@ static const struct row rows[] = {
         {X "\"user_id\":\"u\",\"user_data\":{\"sha256_email_address\":\"a@b.c\"}}", {"'sha256_email_address'", "64"}},
         {X "\"user_id\":\"u\",\"user_data\":{\"sha256_phone_number\":[\"5\"]}}", {"this value", "64"}},
         {X "\"user_id\":\"~257:u~\"}", {"user_id", "256"}},
+        {X "\"timestamp_micros\":1700000000}", {"72 hours ago", "delivery.max_age", "16 digits"}},
         {"{\"client_id\":\"1.2\",\"name\":\"~41:n~\"}", {"40 characters", "'nnnn"}},
         {"{\"client_id\":\"1.2\",\"name\":\"ad_click\"}", {"'ad_click'"}},
 };
+
+static void judge_row(struct fixture *f, const struct row *row)
+{
+	const char *message;
+
+	assert_int_equal(event_in_read(f->in, fixture_expand(f, row->line), &f->ctx, FIXTURE_WALL, fixture_alloc, f,
+	                               &f->result),
+	                 0);
+	assert_null(f->result.sub);
+	message = f->result.refusal.message;
+	for (size_t w = 0; w < ARRAY_LEN(row->words) && row->words[w]; w++)
+		if (!strstr(message, row->words[w]))
+			fail_msg("%s\n  is answered: %s\n  without: %s", row->line, message, row->words[w]);
+}
+
+/* What strict mode refuses for another reason before. */
+static void words_of_standard(void **state)
+{
+	static const struct row standard[] = {
+	        {"{\"client_id\":\"1.2\",\"user_data\":{\"sha256_email_address\":\"a@b.c\"},\"events\":[]}",
+	         {"neither user_properties nor user_data", "hash"}},
+	        {"{\"client_id\":\"1.2\",\"events\":[]}", {"neither user_properties nor user_data"}},
+	};
+	struct fixture *f = *state;
+
+	fixture_set(f, WEB);
+	for (size_t i = 0; i < ARRAY_LEN(standard); i++)
+		judge_row(f, &standard[i]);
+}
+
+static void one_hour_is_no_hours(void **state)
+{
+	static const struct row hour = {X "\"timestamp_micros\":1700000000}", {"1 hour ago"}};
+	struct fixture *f = *state;
+
+	fixture_set(f, STRICT);
+	f->ctx.max_age_us = US_PER_H;
+	judge_row(f, &hour);
+}
 
 static void words(void **state)
 {
 	struct fixture *f = *state;
 
 	fixture_set(f, STRICT);
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		const char *message;
-
-		assert_int_equal(event_in_read(f->in, fixture_expand(f, rows[i].line), &f->ctx, FIXTURE_WALL,
-		                               fixture_alloc, f, &f->result),
-		                 0);
-		assert_null(f->result.sub);
-		message = f->result.refusal.message;
-		for (size_t w = 0; w < ARRAY_LEN(rows[i].words) && rows[i].words[w]; w++)
-			if (!strstr(message, rows[i].words[w]))
-				fail_msg("%s\n  is answered: %s\n  without: %s", rows[i].line, message,
-				         rows[i].words[w]);
-	}
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		judge_row(f, &rows[i]);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(words)};
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(words),
+	        cmocka_unit_test(words_of_standard),
+	        cmocka_unit_test(one_hour_is_no_hours),
+	};
 
 	return cmocka_run_group_tests(tests, fixture_up, fixture_down);
 }
