@@ -41,7 +41,9 @@ static const char *check_secret(const char *secret)
 
 const char *conf_placeholder(const struct conf_stream *stream)
 {
-	const char *what = check_id(stream->id);
+	const char *id = check_id(stream->id), *secret = stream->secret ? check_secret(stream->secret) : NULL;
 
-	return what || !stream->secret ? what : check_secret(stream->secret);
+	if (id && secret)
+		return "the id and the secret are placeholders";
+	return id ? id : secret;
 }

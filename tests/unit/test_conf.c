@@ -914,6 +914,8 @@ static void placeholders_are_known(void **state)
 		snprintf(secret, sizeof(secret), "%s", cases[i].secret ? cases[i].secret : "");
 		assert_int_equal(conf_placeholder(&stream) != NULL, cases[i].found);
 	}
+	warned(GROUP("name = \"a\"; measurement_id = \"G-ABC1234567\"; api_secret = \"your_api_secret\";"),
+	       "t.conf:2: streams[0]: the id and the secret are placeholders: events would be answered 204");
 	warned(GROUP("name = \"a\"; measurement_id = \"G-ABC1234567\"; api_secret = \"CANARY\";"),
 	       "t.conf:2: streams[0]: the id is the sample's: events would be answered 204 and never be seen");
 }
