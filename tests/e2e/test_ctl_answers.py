@@ -196,7 +196,7 @@ def test_send_says_what_it_does_not_know(puppet):
     code, out, err = ctl(p, "send", "-", stdin=line(event()).decode() * 5)
     assert code == 1 and "line 2: the reply makes no sense" in err
     assert "from line 3 on no reply came: 3 lines may be stored or not" in err
-    assert "5 lines: 1 events stored, 1 refused" in out
+    assert "5 lines: 1 event stored, 1 refused; id 1\n" in out
     summary = json.loads(ctl(puppet(replies=b"", after=1), "--json", "send", "-", stdin="{}\n")[1].splitlines()[-1])
     assert summary["unanswered"] == 1 and summary["accepted"] == 0
 
@@ -205,14 +205,14 @@ def test_send_counts_duplicates_and_warnings(puppet):
     p = puppet(replies=OK % 5 + b'{"ok":true,"id":5,"count":1,"duplicate":true}\n'
                b'{"ok":true,"id":6,"count":2,"warnings":[]}\n' + OK % 99, after=3)
     code, out, _ = ctl(p, "send", "-", stdin="{}\n" * 3)  # the fourth reply is to nothing
-    assert code == 0 and "3 events stored, 0 refused, 1 duplicates, 1 with warnings; ids 5 to 7" in out, out
+    assert code == 0 and "3 events stored, 0 refused, 1 duplicate, 1 with warnings; ids 5 to 7" in out, out
 
 
 def test_send_of_a_line_that_is_too_long(puppet):
     long = '{"x":"' + "y" * (25 << 20) + '"}\n'
     p = puppet(replies=OK % 1, after=1)
     code, out, _ = ctl(p, "send", "-", stdin=long + "{}\n")
-    assert code == 1 and "line 1: LINE_TOO_LONG" in out and "1 events stored, 1 refused" in out
+    assert code == 1 and "line 1: LINE_TOO_LONG" in out and "1 event stored, 1 refused" in out
     p = puppet(replies=OK % 1, after=1)
     code, out, _ = ctl(p, "--json", "send", "-", stdin=long + "{}\n")
     assert code == 1 and json.loads(out.splitlines()[0])["code"] == "LINE_TOO_LONG"

@@ -333,6 +333,11 @@ static int turn(struct sending *s)
 
 /* ---- the end ---- */
 
+static const char *plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 static void summarize(const struct sending *s)
 {
 	char lines[32], events[32], refused[32];
@@ -346,13 +351,15 @@ static void summarize(const struct sending *s)
 		       (unsigned long long)s->last_id);
 		return;
 	}
-	printf("%s lines: %s events stored, %s refused", text_count(s->lines, lines), text_count(s->events, events),
-	       text_count(s->refused, refused));
+	printf("%s line%s: %s event%s stored, %s refused", text_count(s->lines, lines), plural(s->lines),
+	       text_count(s->events, events), plural(s->events), text_count(s->refused, refused));
 	if (s->duplicates)
-		printf(", %llu duplicates", (unsigned long long)s->duplicates);
+		printf(", %llu duplicate%s", (unsigned long long)s->duplicates, plural(s->duplicates));
 	if (s->warned)
 		printf(", %llu with warnings", (unsigned long long)s->warned);
-	if (s->events)
+	if (s->events && s->first_id == s->last_id)
+		printf("; id %llu", (unsigned long long)s->first_id);
+	else if (s->events)
 		printf("; ids %llu to %llu", (unsigned long long)s->first_id, (unsigned long long)s->last_id);
 	putchar('\n');
 }
