@@ -223,6 +223,13 @@ static void on_committed(void *arg, struct submission *sub)
 	delivery_accept(d->delivery, sub, &d->now);
 }
 
+static void on_remark(void *arg, struct slice line, const struct finding *refusal, struct slice warnings_json)
+{
+	struct daemon *d = arg;
+
+	collector_print_remark(d->collector, line, refusal, warnings_json);
+}
+
 /* An operator's pause or resume survives a restart and overrides the configuration file. */
 static void restore_pauses(struct daemon *d)
 {
@@ -239,6 +246,7 @@ static int start_intake(struct daemon *d, struct err *err)
 	                                       .tap = &d->tap,
 	                                       .phase = &d->phase,
 	                                       .on_committed = on_committed,
+	                                       .on_remark = d->collector ? on_remark : NULL,
 	                                       .arg = d};
 	struct listener_config config;
 	int r;

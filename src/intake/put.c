@@ -213,6 +213,8 @@ int put_line(struct ingest *in, struct slice line, const struct line_context *co
 	if (result->sub->dedup_key.n)
 		p->job.boot_us = clock_boot_us();
 	count_warnings(in->context.counters, result);
+	if (in->context.on_remark && result->warnings_json.n > 0)
+		in->context.on_remark(in->context.arg, line, NULL, result->warnings_json);
 	expect_warnings(p, true);
 	in->pending_events += result->sub->n_events;
 	in->pending_bytes += p->size;

@@ -4,6 +4,7 @@
 #include "sandbox/sandbox.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -233,6 +234,9 @@ static void on_control(struct collector *c, const struct http_request_info *requ
 	c->fail_left = status < 300 ? 0 : n;
 	if (c->fail_left == 0)
 		snprintf(text, sizeof(text), "the collector answers 204 again");
+	else if (times)
+		snprintf(text, sizeof(text), "the collector will answer %d to the next %" PRIu64 " requests",
+		         c->fail_status, n);
 	else
 		snprintf(text, sizeof(text), "the collector will answer %d until told otherwise", c->fail_status);
 	print_text(c, SANDBOX_FAILED, text);
@@ -314,6 +318,30 @@ int collector_open(struct collector **ret, struct loop *loop, int out_fd, struct
 	}
 	*ret = c;
 	return 0;
+}
+
+static int print_warnings(struct collector *c, struct slice line, struct slice warnings_json)
+{
+	_cleanup_(buf_free) struct buf text = BUF_INIT(1024 * 1024);
+	const struct json_doc *d;
+	int r;
+
+	/* `,"warnings":[…]`: what stands in the reply between its other members. */
+	r = buf_printf(&text, "{%.*s}", (int)(warnings_json.n - 1), warnings_json.p + 1);
+	if (r == 0)
+		r = json_in_read(c->reader, buf_slice(&text), &d, NULL);
+	return r == 0 ? sandbox_print_warnings(&c->line, line, d, c->colour) : r;
+}
+
+void collector_print_remark(struct collector *c, struct slice line, const struct finding *refusal,
+                            struct slice warnings_json)
+{
+	int r = refusal ? sandbox_print_refusal(&c->line, line, refusal, c->colour)
+	                : print_warnings(c, line, warnings_json);
+
+	if (r == 0)
+		flush_output(c);
+	buf_clear(&c->line);
 }
 
 unsigned collector_port(const struct collector *c)

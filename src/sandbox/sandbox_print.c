@@ -1,4 +1,4 @@
-/* sandbox_print.c - prints what the collector received, one readable line per event */
+/* sandbox_print.c - prints what the collector received and what intake says of lines, readable */
 #include "sandbox/sandbox_print.h"
 
 #include <inttypes.h>
@@ -7,8 +7,8 @@
 #include "base/clock.h"
 #include "base/parse.h"
 
-/* Maximum bytes shown of one value, of all parameters in a line, and of a name. */
-enum { VALUE_MAX = 40, PARAMS_MAX = 120, NAME_MAX_SHOWN = 40 };
+/* Maximum bytes shown of one value, of all parameters in a line, of a name, of a sender's line, and of a message. */
+enum { VALUE_MAX = 40, PARAMS_MAX = 120, NAME_MAX_SHOWN = 40, LINE_MAX_SHOWN = 160, TEXT_MAX = 1024 };
 /* A shorter wait in the relay is not mentioned. */
 #define WAITED_US (2 * US_PER_S)
 
@@ -20,6 +20,7 @@ static const struct style styles[] = {
         [SANDBOX_RECEIVED] = {"✓", "\033[32m", "\033[0m"},
         [SANDBOX_REFUSED] = {"✗", "\033[31m", "\033[0m"},
         [SANDBOX_FAILED] = {"…", "\033[33m", "\033[0m"},
+        [SANDBOX_WARNED] = {"!", "\033[33m", "\033[0m"},
 };
 
 static int put_mark(struct buf *out, enum sandbox_mark mark, bool colour)
@@ -167,6 +168,59 @@ int sandbox_print_text(struct buf *out, enum sandbox_mark mark, const char *text
 	int r = put_mark(out, mark, colour);
 
 	if (r == 0)
-		r = put_clean(out, slice_of(text), 1024);
+		r = put_clean(out, slice_of(text), TEXT_MAX);
 	return r == 0 ? buf_append_char(out, '\n') : r;
+}
+
+/* Appends "field: message (CODE)" and a line feed. */
+static int put_remark(struct buf *out, struct slice field, struct slice message, struct slice code)
+{
+	int r = put_clean(out, field, TEXT_MAX);
+
+	if (r == 0 && field.n > 0)
+		r = buf_append(out, ": ", 2);
+	if (r == 0)
+		r = put_clean(out, message, TEXT_MAX);
+	if (r == 0)
+		r = buf_append(out, " (", 2);
+	if (r == 0)
+		r = put_clean(out, code, NAME_MAX_SHOWN);
+	return r == 0 ? buf_append(out, ")\n", 2) : r;
+}
+
+int sandbox_print_refusal(struct buf *out, struct slice line, const struct finding *refusal, bool colour)
+{
+	int r = put_mark(out, SANDBOX_REFUSED, colour);
+
+	if (r == 0)
+		r = buf_append(out, "refused: ", 9);
+	if (r == 0)
+		r = put_remark(out, slice_of(refusal->field), slice_of(refusal->message),
+		               slice_of(code_name(refusal->code)));
+	if (r == 0)
+		r = buf_append(out, "    ", 4);
+	if (r == 0)
+		r = put_clean(out, line, LINE_MAX_SHOWN);
+	return r == 0 ? buf_append_char(out, '\n') : r;
+}
+
+int sandbox_print_warnings(struct buf *out, struct slice line, const struct json_doc *warnings, bool colour)
+{
+	const struct json_node *list = json_member(warnings, &warnings->nodes[0], "warnings");
+	int r = put_mark(out, SANDBOX_WARNED, colour);
+
+	if (r == 0)
+		r = buf_append(out, "with warnings: ", 15);
+	if (r == 0)
+		r = put_clean(out, line, LINE_MAX_SHOWN);
+	if (r == 0)
+		r = buf_append_char(out, '\n');
+	for (const struct json_node *w = list ? json_first(warnings, list) : NULL; w && r == 0;
+	     w = json_next(warnings, list, w)) {
+		r = buf_append(out, "    ", 4);
+		if (r == 0)
+			r = put_remark(out, text_of(warnings, w, "field"), text_of(warnings, w, "message"),
+			               text_of(warnings, w, "code"));
+	}
+	return r;
 }

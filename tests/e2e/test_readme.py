@@ -47,7 +47,7 @@ class Sandbox:
             return s.connect_ex(str(self.socket)) == 0
 
     def arrived(self):
-        return len(self.received.read_text(encoding="utf-8", errors="replace").splitlines())
+        return sum(x.startswith("✓") for x in self.received.read_text(encoding="utf-8", errors="replace").splitlines())
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)

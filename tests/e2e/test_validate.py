@@ -192,6 +192,13 @@ def test_against_the_sandbox(make_relay):
         assert ("remote  NAME_INVALID events: Event at index: [0] has invalid name [_x]. "
                 "Names must start with an alphabetic character.") in out
         assert "remote  VALUE_INVALID: Unable to parse Measurement Protocol JSON payload. (events[0]) nme: Cannot find" in out
+        relay.sock = there / "ga4relay.sock"
+        assert relay.ask({"client_id": "1.2", "name": "error"})["code"] == "NAME_RESERVED"
+        assert len(relay.ask({"client_id": "1.2", "name": "login"})["warnings"]) == 2
+        wait_until(lambda: "✓ login" in (relay.dir / "out").read_text(), "what the sandbox received")
+        said = (relay.dir / "out").read_text()
+        assert "✗ refused: name: 'error' is a name that GA4 keeps" in said and '"name":"error"' in said.replace(" ", ""), said
+        assert "! with warnings: " in said and "    params.session_id: session_id is missing" in said, said
     finally:
         sandbox.terminate()
         assert sandbox.wait(30) == 0

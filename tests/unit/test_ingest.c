@@ -33,7 +33,7 @@ struct ingest_fixture {
 	size_t committed, tapped, done_calls;
 	enum code done_code;
 	uint64_t done_id;
-	char db[128];
+	char db[128], remarks[512];
 };
 
 static void ingest_tail(void *arg)
@@ -69,6 +69,15 @@ static void on_tapped(void *arg, const struct tap_event *e)
 	x->tapped++;
 }
 
+static void on_remark(void *arg, struct slice line, const struct finding *refusal, struct slice warnings_json)
+{
+	struct ingest_fixture *x = arg;
+	size_t n = strlen(x->remarks);
+
+	snprintf(x->remarks + n, sizeof(x->remarks) - n, "%.30s %.*s %.12s;",
+	         refusal ? code_name(refusal->code) : "ok", SLICE_ARG(line), refusal ? "" : warnings_json.p);
+}
+
 static void open_ingest(struct ingest_fixture *x)
 {
 	struct store *st;
@@ -86,6 +95,7 @@ static void open_ingest(struct ingest_fixture *x)
 	                                       .tap = &x->tap,
 	                                       .phase = &x->phase,
 	                                       .on_committed = on_committed,
+	                                       .on_remark = on_remark,
 	                                       .arg = x};
 	if (ingest_new(&x->in, &context, &x->f.config, &x->streams, x->keep_rejected, &err) < 0)
 		fail_msg("%s", err.text);
@@ -519,6 +529,20 @@ static void who_taps_sees_each_event(void **state)
 	close(fd);
 }
 
+/* The sandbox prints it; what is good is not remarked on. */
+static void refusals_and_warnings_are_remarked_on(void **state)
+{
+	struct ingest_fixture *x = *state;
+	char text[2048];
+	int fd = client(&x->f);
+
+	puts_to(&x->f, fd, GOOD WARNED "[1]\n" GOOD);
+	read_lines(x, fd, 4, text, sizeof(text));
+	assert_string_equal(x->remarks,
+	                    "ok {\"client_id\":\"1.2\",\"name\":\"a\"} ,\"warnings\":;JSON_INVALID [1] ;");
+	close(fd);
+}
+
 static void a_constant_client_is_noticed(void **state)
 {
 	struct ingest_fixture *x = *state;
@@ -555,6 +579,7 @@ int main(void)
 	        RUNNING(drain_stores_and_answers_everything),
 	        RUNNING(stopping_at_once_says_so),
 	        RUNNING(who_taps_sees_each_event),
+	        RUNNING(refusals_and_warnings_are_remarked_on),
 	        RUNNING(a_constant_client_is_noticed),
 	};
 

@@ -258,7 +258,7 @@ static void fails_as_told(void **state)
 {
 	(void)state;
 	expect_status(ask("POST /control?fail=503&for=2", "", ""), "204");
-	printed();
+	assert_string_equal(printed(), "… the collector will answer 503 to the next 2 requests\n");
 	for (int i = 0; i < 2; i++) {
 		const char *answer = ask(COLLECT, JSON, GOOD);
 
@@ -268,11 +268,37 @@ static void fails_as_told(void **state)
 	}
 	expect_status(ask(COLLECT, JSON, GOOD), "204");
 	/* Until told otherwise. */
+	printed();
 	expect_status(ask("POST /control?fail=400", "", ""), "204");
+	assert_string_equal(printed(), "… the collector will answer 400 until told otherwise\n");
 	for (int i = 0; i < 5; i++)
 		expect_status(ask(COLLECT, JSON, GOOD), "400");
 	expect_status(ask("POST /control?fail=204", "", ""), "204");
 	expect_status(ask(COLLECT, JSON, GOOD), "204");
+}
+
+static void tells_what_intake_said(void **state)
+{
+	static const struct finding refusal = {
+	        .code = CODE_NAME_RESERVED, .field = "name", .message = "'error' is\033 kept"};
+	char line[400], expected[600];
+
+	(void)state;
+	collector_print_remark(collector, SLICE_LIT("{\"name\":\"error\"}"), &refusal, SLICE_LIT(""));
+	assert_string_equal(printed(),
+	                    "✗ refused: name: 'error' is? kept (NAME_RESERVED)\n    {\"name\":\"error\"}\n");
+	memset(line, 'x', sizeof(line));
+	collector_print_remark(collector, (struct slice){line, sizeof(line)},
+	                       &(struct finding){.code = CODE_JSON_INVALID, .message = "no"}, SLICE_LIT(""));
+	snprintf(expected, sizeof(expected), "✗ refused: no (JSON_INVALID)\n    %.160s…\n", line);
+	assert_string_equal(printed(), expected);
+	collector_print_remark(collector, SLICE_LIT("{\"name\":\"a\"}"), NULL,
+	                       SLICE_LIT(",\"warnings\":[{\"code\":\"VALUE_INVALID\",\"field\":\"params.x\","
+	                                 "\"message\":\"'x' is null\"},{\"code\":\"VALUE_REQUIRED\",\"field\":"
+	                                 "\"params.y\",\"message\":\"y is missing\"}],\"warnings_omitted\":3"));
+	assert_string_equal(printed(), "! with warnings: {\"name\":\"a\"}\n"
+	                               "    params.x: 'x' is null (VALUE_INVALID)\n"
+	                               "    params.y: y is missing (VALUE_REQUIRED)\n");
 }
 
 static void refuses_what_is_not_its_own(void **state)
@@ -303,6 +329,7 @@ int main(void)
 	        T(app_streams),
 	        T(validates),
 	        T(fails_as_told),
+	        T(tells_what_intake_said),
 	        T(refuses_what_is_not_its_own),
 	};
 
