@@ -272,6 +272,55 @@ static void a_quiet_connection_is_not_held_again(void **state)
 	close(fd);
 }
 
+/* The client takes a little at a time, until nothing is left that waits. */
+static void take_slowly(struct fixture *f, int fd, uint64_t conn)
+{
+	static char sink[8192];
+	size_t left = 1;
+
+	for (int i = 0; i < 1000 && left > 0 && left < SIZE_MAX; i++) {
+		(void)get(fd, sink, sizeof(sink));
+		clock_ahead_us += US_PER_S / 10;
+		settle(f);
+		left = listener_unwritten(f->l, conn);
+	}
+}
+
+static void note_drained(void *arg, uint64_t conn)
+{
+	(void)conn;
+	((struct fixture *)arg)->unread++; /* counts calls here */
+}
+
+/* What was held back is written by the clock, too: whoever waits for room, or for the end, hears of it. */
+static void a_held_connection_goes_on(void **state)
+{
+	struct fixture *f = *state;
+	struct slice answer = {calloc(1, 400000), 400000};
+
+	f->answer = false;
+	f->config.max_unread = 4096;
+	listener_set_limits(f->l, &f->config);
+	for (uint64_t conn = 1; conn <= 2; conn++) {
+		int fd = client(f);
+		puts_to(f, fd, "a\n");
+		UNTIL(f, f->n_lines == conn);
+		assert_true(listener_reply(f->l, conn, answer));
+		settle(f);
+		assert_true(listener_unwritten(f->l, conn) > 0);
+		shutdown(fd, SHUT_WR);
+		settle(f); /* held: its end is not read */
+		if (conn == 1)
+			listener_when_drained(f->l, conn, 0, note_drained, f);
+		else
+			listener_close_conn(f->l, conn);
+		take_slowly(f, fd, conn);
+		UNTIL(f, f->unread == 1 && f->closes == conn);
+		close(fd);
+	}
+	free((char *)(uintptr_t)answer.p);
+}
+
 /* The time in which the storage, not the client, holds up the replies does not count. */
 static void patience_begins_with_the_first_reply_that_waits(void **state)
 {
@@ -906,6 +955,7 @@ int main(void)
 	        OPEN(who_reads_is_never_quiet),
 	        OPEN(who_takes_a_piece_in_time_is_waited_for),
 	        OPEN(a_quiet_connection_is_not_held_again),
+	        OPEN(a_held_connection_goes_on),
 	        OPEN(patience_begins_with_the_first_reply_that_waits),
 	        OPEN(announced_replies_are_waiting_replies),
 	        OPEN(patience_is_short_in_a_drain),

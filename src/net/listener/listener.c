@@ -295,9 +295,12 @@ static void recheck_held(struct conn *c, int64_t mono_us)
 		conn_release(c, HOLD_MEMORY);
 	if (!(c->holds & HOLD_REPLIES))
 		return;
-	/* The kernel reports room only once most of the socket's buffer is free */
-	if (c->blocked)
+	/* The kernel reports room only once most of the socket's buffer is free, and reports none when
+	 * this was the rest: so the flush does what on_ready() would have done. */
+	if (c->blocked) {
 		conn_write(c);
+		conn_mark_dirty(c);
+	}
 	if (c->blocked && mono_us - c->write_progress_us >= patience_us(c->l))
 		conn_turn_quiet(c);
 	else if (conn_is_light(c))
