@@ -18,6 +18,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "failing_malloc.h"
 #include "net/http_server/http_server.h"
 
 enum { MAX_BODY = 1000, MAX_HEADERS = 2000, MAX_CONNECTIONS = 4 };
@@ -956,6 +957,37 @@ static void server_gone_while_requests_wait(void **state)
 			close(fds[i]);
 }
 
+/* Whatever allocation fails: the client is answered or sees the end at once, and a request that follows is itself. */
+static void no_memory_once(void **state)
+{
+	static const char two[] = "POST /?q=1 HTTP/1.1\r\nContent-Length: 3\r\n\r\noneGET / HTTP/1.1\r\n\r\n";
+	static const char next[] = "POST /next HTTP/1.1\r\nContent-Length: 3\r\nConnection: close\r\n\r\ntwo";
+	bool failed = true;
+
+	(void)state;
+	if (!malloc_can_fail())
+		skip();
+	for (long at = 0; failed; at++) {
+		const char *got;
+		int fd = connect_tcp();
+
+		turns(5);
+		put(fd, two);
+		memset(&seen, 0, sizeof(seen));
+		malloc_fails_at = at;
+		turns(20);
+		failed = malloc_failed();
+		assert_string_equal(seen.body, strcmp(seen.method, "POST") == 0 ? "one" : "");
+		seen.body[0] = '\0';
+		(void)send(fd, next, sizeof(next) - 1, MSG_NOSIGNAL);
+		got = get(fd, "Connection: close"); /* or its end, and not by the time limit */
+		assert_true(strstr(got, " 200 ") == NULL || strstr(got, "hello") != NULL);
+		assert_true(seen.body[0] == '\0' || strcmp(seen.body, "two") == 0);
+		close(fd);
+		turns(5);
+	}
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -991,6 +1023,7 @@ int main(void)
 	        T(a_turn_has_a_budget),
 	        T(bodies_that_wait_count),
 	        T(server_gone_while_requests_wait),
+	        T(no_memory_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,7 +132,7 @@ void http_conn_settle(struct http_conn *c)
 
 	if (c->gone)
 		return;
-	if (c->last)
+	if (c->last || c->dead)
 		c->rest.len = c->seen = 0;
 	if (!c->exchange && written && c->rest.len > 0) {
 		loop_timer_set(c->server->resume, 0);

@@ -83,10 +83,9 @@ static void hand_over(struct http_conn *c)
 		loop_timer_set(s->serve, 0);
 }
 
-void http_conn_serve(struct http_exchange *x)
+static void hand_to_handler(struct http_exchange *x)
 {
-	struct http_conn *c = x->conn;
-	struct http_server *s = c->server;
+	const struct http_server *s = x->conn->server;
 	struct http_request_info info;
 
 	if (http_request_parse(x) < 0) {
@@ -95,10 +94,17 @@ void http_conn_serve(struct http_exchange *x)
 	}
 	info = (struct http_request_info){.method = x->method,
 	                                  .path = x->path,
-	                                  .body = buf_slice(&c->body),
+	                                  .body = buf_slice(&x->conn->body),
 	                                  .over_unix = s->bound.is_unix,
 	                                  .exchange = x};
 	s->handler(s->arg, &info);
+}
+
+void http_conn_serve(struct http_exchange *x)
+{
+	struct http_conn *c = x->conn;
+
+	hand_to_handler(x);
 	buf_clear(&c->body);
 	if (c->body.cap > KEPT)
 		buf_free(&c->body);
