@@ -371,6 +371,20 @@ static void continues_when_asked(void **state)
 	close(fd);
 }
 
+/* HTTP/1.0 knows no interim answers: its client would take one for the answer. */
+static void old_clients_are_not_told_to_continue(void **state)
+{
+	int fd = connect_tcp();
+
+	(void)state;
+	put(fd, "POST / HTTP/1.0\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+	turns(5);
+	put(fd, "ok");
+	assert_memory_equal(get(fd, "hello"), "HTTP/1.1 200 OK\r\n", 17);
+	assert_string_equal(seen.body, "ok");
+	close(fd);
+}
+
 static void connection_header(const char *version, const char *header, bool ends)
 {
 	char text[256];
@@ -1002,6 +1016,7 @@ int main(void)
 	        T(too_large_body_is_read_to_its_end),
 	        T(answers_do_not_pile_up),
 	        T(continues_when_asked),
+	        T(old_clients_are_not_told_to_continue),
 	        T(connections_go_on_when_wanted),
 	        T(chunked_body),
 	        T(bodies_at_the_limit),

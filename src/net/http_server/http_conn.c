@@ -129,7 +129,8 @@ static void on_head(struct http_conn *c)
 	if (is_too_large(c)) {
 		refuse_body(c);
 	} else if (http_head_has(&c->head, "Expect", "100-continue")) {
-		if (!c->framing.ended && http_answer_continue(c) < 0)
+		/* Not in HTTP/1.0: its client would take the interim answer for the answer */
+		if (!c->framing.ended && !c->framing.is_old && http_answer_continue(c) < 0)
 			http_conn_close(c);
 	} else if (http_head_names(&c->head, "Expect")) {
 		http_conn_refuse(c, 417, "this Expect cannot be met");
