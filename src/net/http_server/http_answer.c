@@ -188,6 +188,5 @@ void http_answer(struct http_exchange *x, int status, const char *content_type, 
 	if (!c->dead && append_answer(c, &a) < 0)
 		c->dead = true;
 	http_conn_write(c);
-	if (!c->is_reading)
-		http_conn_settle(c);
+	http_conn_settle(c);
 }

@@ -166,7 +166,6 @@ static size_t feed(struct http_conn *c, const char *p, size_t n)
 {
 	size_t used = 0;
 
-	c->is_reading = true;
 	while (used < n && !has_to_wait(c) && !c->last && !c->gone) {
 		bool first = http_framing_between(&c->framing);
 		struct http_piece piece = http_framing_next(&c->framing, p + used, n - used);
@@ -178,7 +177,6 @@ static size_t feed(struct http_conn *c, const char *p, size_t n)
 		if (c->framing.ended && !c->last && !c->gone)
 			hand_over(c);
 	}
-	c->is_reading = false;
 	return used;
 }
 

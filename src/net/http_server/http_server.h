@@ -39,7 +39,7 @@ int http_server_open(struct http_server **ret, struct loop *loop, const struct h
 struct http_server *http_server_free(struct http_server *s);
 /* Stops accepting connections (for a shutdown). Open connections are still served. */
 void http_server_drain(struct http_server *s);
-/* True once every request is answered and every answer written, or a second after
+/* True once every request is answered, and every answer written or a second over since
  * http_server_drain(). */
 bool http_server_drained(const struct http_server *s);
 /* Returns the bound port (useful if the configured port is 0). */

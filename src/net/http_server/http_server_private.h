@@ -13,7 +13,7 @@
 struct http_exchange {
 	STAILQ_ENTRY(http_exchange) by_turn; /* server->waiting, until the handler is called */
 	struct http_conn *conn;              /* NULL: the server is gone */
-	struct buf head;                     /* the request line and headers; each line ends with a NUL */
+	struct buf head;                     /* the request line and headers, as they came */
 	struct buf query;                    /* decoded: name, NUL, value, NUL, … */
 	struct slice method, path;
 	bool is_old; /* HTTP/1.0 */
@@ -39,7 +39,6 @@ struct http_conn {
 	/* When it began to wait for what it waits for: a request, its end, or the client's reading */
 	int64_t since_us;
 	struct http_exchange *exchange; /* waits for its answer */
-	bool is_reading : 1;            /* http_conn_feed() runs */
 	bool is_unread : 1;             /* has input, and waits for a turn that has time for it */
 	bool eof : 1;                   /* the client has shut down its sending side */
 	bool dead : 1;                  /* a write failed */
@@ -99,7 +98,7 @@ void http_conn_settle(struct http_conn *c);
 
 /* http_request.c: what is in the head of a request. */
 enum { HTTP_READ_MAX = 16 * 1024 };
-/* Splits the head of x into its lines, its path and its query. 0 or -ENOMEM. */
+/* Finds method and path in the head of x, and decodes its query. 0 or -ENOMEM. */
 int http_request_parse(struct http_exchange *x) MUST_CHECK;
 bool http_head_names(const struct buf *head, const char *name);
 /* Whether a header's value, a list, has this word. */
