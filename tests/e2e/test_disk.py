@@ -199,7 +199,7 @@ def test_an_outbox_on_btrfs(make_relay, mount, collector):
     assert "btrfs copies this file" in relay.log
     assert relay.ask(event())["ok"]
     fs.leave(relay.db.stat().st_size + (3 << 20))   # and the last 4 MiB are not counted
-    refused = wait_until(lambda: not (r := relay.ask(event()))["ok"] and r, "a refusal")
+    refused = wait_until(lambda: not (r := relay.ask(event(pad="x" * 3000)))["ok"] and r, "a refusal", 60)
     assert "min_free_disk" in refused["message"], refused
     (fs.path / "neighbour").unlink()
     subprocess.run(["sync", "-f", fs.path], check=True)
