@@ -263,7 +263,8 @@ def test_a_reset_stream_is_ambiguous_and_no_dead_connection(make_relay, certs, b
     n = len(server.bodies)
     fine[0] = 100
     relay.wait_empty()
-    assert n <= 5 + 8 and len(server.bodies) <= n + 2  # after a success, eight failures in a row make it down
+    # After a success, eight failures in a row make it down; a probe or two may go before that is seen.
+    assert n <= 5 + 8 + 2 and len(server.bodies) <= n + 2
     assert relay.list("--state", "delivered")[-1]["maybe_sent"]
 
 

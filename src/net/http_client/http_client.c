@@ -84,6 +84,18 @@ static void idle_clear(struct http_client *c)
 	c->n_idle = 0;
 }
 
+/* Since 8.20 the resolver's threads are the multi handle's, whose cleanup waits for each lookup
+ * unless told otherwise here; the option of the transfers no longer counts for that. */
+static CURLMcode set_quick_exit(CURLM *multi)
+{
+#if LIBCURL_VERSION_NUM >= 0x081400
+	return curl_multi_setopt(multi, CURLMOPT_QUICK_EXIT, 1L);
+#else
+	(void)multi;
+	return CURLM_OK;
+#endif
+}
+
 /* Sets the configured options of the multi handle. */
 static int set_multi_configured(struct http_client *c, struct err *err)
 {
@@ -92,6 +104,8 @@ static int set_multi_configured(struct http_client *c, struct err *err)
 	if (code == CURLM_OK)
 		code = curl_multi_setopt(c->multi, CURLMOPT_PIPELINING,
 		                         c->config.http2 ? (long)CURLPIPE_MULTIPLEX : (long)CURLPIPE_NOTHING);
+	if (code == CURLM_OK)
+		code = set_quick_exit(c->multi);
 	if (code != CURLM_OK)
 		return err_set(err, -EINVAL, "libcurl refuses the connection pool's size or kind: %s",
 		               curl_multi_strerror(code));
