@@ -426,6 +426,8 @@ def rows_in_file(path):
         db = sqlite3.connect(copy)
         try:
             return db.execute("SELECT count(*) FROM event").fetchone()[0]
+        except sqlite3.DatabaseError:   # copied while it was written
+            return 0
         finally:
             db.close()
 
