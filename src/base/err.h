@@ -8,7 +8,7 @@
  * EUCLEAN, for one, is the file system's own damage, and says nothing of the file. */
 enum { E_DAMAGED = 4096 };
 
-/* What a returned code means, as strerror(-code) would say it. */
+/* Describes a returned code, as strerror(-code) would say it. */
 const char *err_text(int code);
 
 struct err {

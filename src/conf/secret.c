@@ -105,7 +105,7 @@ static int read_credential(const struct reader *rd, const struct secret_source *
 
 /* ---- the environment ---- */
 
-/* What was taken from the environment: read once, and needed again at each reload. */
+/* The secrets taken from the environment: read once, and needed again at each reload. */
 struct taken {
 	struct taken *next;
 	char *secret;

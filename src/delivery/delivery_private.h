@@ -14,7 +14,7 @@
 
 enum { REQUEST_SLOW_US = 1000 * 1000 }; /* a request that is in flight for so long may hang */
 
-/* What was logged of a destination, and what is to be. */
+/* The state of a destination's log lines: written ones, and those that are due. */
 struct destination_log {
 	struct log_limit episodes;
 	bool down_logged, wrong_logged; /* in this episode */

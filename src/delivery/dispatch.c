@@ -49,9 +49,9 @@ static struct batch *drop_expired(struct delivery *d, struct batch *b)
 	return NULL;
 }
 
-/* What may be picked now. Suspects never take every place, since they may be what makes requests fail or hang: an
- * eighth of the window, three quarters when nothing else is ready, and one more request may start when only such are
- * in flight. */
+/* The kinds of batches that may be picked now. Suspects never take every place, since they may be what makes requests
+ * fail or hang: an eighth of the window, three quarters when nothing else is ready, and one more request may start
+ * when only such are in flight. */
 static struct pick_choice choose(const struct delivery *d, const struct stream *s)
 {
 	unsigned slots = destination_slots(&s->destination, s->in_flight, d->now.mono_us);

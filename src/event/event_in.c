@@ -206,8 +206,8 @@ static const struct json_node *largest_child(const struct judge *j, const struct
 	return largest;
 }
 
-/* What to shorten so that a request becomes smaller: a member of the event or beside it or, where most of it is in a
- * part of that member, the part. */
+/* Finds the part to shorten so that a request becomes smaller: a member of the event or beside it or, where most of
+ * it is in a part of that member, the part. */
 static const struct json_node *largest_part(const struct judge *j, const struct json_node *event)
 {
 	const struct json_node *root = &j->doc->nodes[0];

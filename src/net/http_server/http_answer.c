@@ -142,7 +142,7 @@ void http_conn_settle(struct http_conn *c)
 	} else if (!c->exchange && c->last && written) {
 		linger(c);
 	}
-	/* What is watched while a request waits for its answer stays so until the client writes more. */
+	/* The descriptor stays watched, as it was while the request waited, until the client writes more. */
 	if (!c->eof && !c->is_unread &&
 	    ((!c->exchange && written && c->rest.len == 0) || (c->exchange && (c->interest & LOOP_READ))))
 		interest |= LOOP_READ;
