@@ -64,10 +64,10 @@ static void roll_back(struct store *st)
 	enum trouble trouble;
 
 	db_rollback(&st->db);
-	ledger_rolled_back(&st->ledger);
+	stored_counters_rolled_back(&st->counters);
 	pairing_rolled_back(&st->pairing);
 	envelopes_clear(&st->envelopes);
-	feed_clear(&st->db.feed);
+	insert_batch_clear(&st->db.batch);
 	st->n_gone = 0;
 	if (!st->streams_changed)
 		return;
@@ -86,14 +86,14 @@ static int commit(struct store *st)
 	if (r == 0)
 		r = store_flush_gone(st);
 	if (r == 0)
-		r = ledger_write(&st->ledger, &st->db);
+		r = stored_counters_write(&st->counters, &st->db);
 	if (r == 0)
 		r = pairing_write(&st->pairing, &st->db);
 	if (r == 0)
 		r = db_commit(&st->db);
 	if (r < 0)
 		return r;
-	ledger_committed(&st->ledger);
+	stored_counters_committed(&st->counters);
 	pairing_committed(&st->pairing);
 	st->streams_changed = false;
 	return 0;
@@ -234,7 +234,7 @@ void store_group(struct store *st, struct job **jobs, size_t n)
 		return;
 	}
 	fail_all(jobs, n, JOB_PENDING);
-	st->upkeep.active_mono_us = mono_us;
+	st->maintenance.active_mono_us = mono_us;
 	db_forget_trouble(&st->db);
 	space_check(st, mono_us, false);
 	if (space_is_tight(st))

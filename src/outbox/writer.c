@@ -24,7 +24,7 @@ enum { GROUP_JOBS = 4096, GROUP_ROWS = 4096, GROUP_BYTES = 8 << 20 };
 /* Check the clock after this many reaped jobs plus rows. */
 enum { REAPED_PER_LOOK = 32 };
 /* Maintenance runs after this many groups even if the thread is never idle. */
-enum { GROUPS_PER_UPKEEP = 64 };
+enum { GROUPS_PER_MAINTENANCE = 64 };
 
 struct writer {
 	struct store *store;
@@ -51,8 +51,8 @@ struct writer {
 	struct job_list todo, reads;
 	struct job **group;
 	size_t n_group, group_rows;
-	unsigned groups_since_upkeep;
-	int64_t upkeep_at_us; /* monotonic clock */
+	unsigned groups_since_maintenance;
+	int64_t maintenance_at_us; /* monotonic clock */
 };
 
 static size_t bucket_of(uint64_t v, uint64_t first_bound)
@@ -165,7 +165,7 @@ static void run_group(struct writer *w)
 	publish(w, &done, &group);
 	/* After publish(), so that no client that waits for the commit has to wait for this too. */
 	store_after_commit(w->store);
-	w->groups_since_upkeep++;
+	w->groups_since_maintenance++;
 }
 
 static bool writes_wait(struct writer *w)
@@ -198,19 +198,19 @@ static void run_reads(struct writer *w)
 		publish(w, &done, NULL);
 }
 
-static void run_upkeep(struct writer *w, bool idle)
+static void run_maintenance(struct writer *w, bool idle)
 {
 	struct job_list none = STAILQ_HEAD_INITIALIZER(none);
 	int64_t mono_us = clock_mono_us(), wait_us;
 	struct now now;
 
-	w->groups_since_upkeep = 0;
-	if (mono_us < w->upkeep_at_us)
+	w->groups_since_maintenance = 0;
+	if (mono_us < w->maintenance_at_us)
 		return;
 	clock_now(&now);
 	key_clock_follow(w->store, now.wall_us, now.boot_us);
-	wait_us = store_upkeep(w->store, now.wall_us, mono_us, idle);
-	w->upkeep_at_us = wait_us == INT64_MAX ? INT64_MAX : mono_us + wait_us;
+	wait_us = store_maintenance(w->store, now.wall_us, mono_us, idle);
+	w->maintenance_at_us = wait_us == INT64_MAX ? INT64_MAX : mono_us + wait_us;
 	if (w->store->fatal)
 		publish(w, &none, NULL);
 }
@@ -221,11 +221,11 @@ static void work(struct writer *w)
 	take_group(w);
 	if (w->n_group > 0) {
 		run_group(w);
-		w->upkeep_at_us = 0; /* something changed: ask again */
+		w->maintenance_at_us = 0; /* something changed: ask again */
 	}
 	run_reads(w);
-	if (w->groups_since_upkeep >= GROUPS_PER_UPKEEP)
-		run_upkeep(w, false);
+	if (w->groups_since_maintenance >= GROUPS_PER_MAINTENANCE)
+		run_maintenance(w, false);
 }
 
 static bool has_work(const struct writer *w)
@@ -237,16 +237,16 @@ static bool has_work(const struct writer *w)
  * stop. */
 static void sleep_until_work(struct writer *w)
 {
-	struct timespec until = {.tv_sec = w->upkeep_at_us / US_PER_S,
-	                         .tv_nsec = (long)(w->upkeep_at_us % US_PER_S) * 1000};
+	struct timespec until = {.tv_sec = w->maintenance_at_us / US_PER_S,
+	                         .tv_nsec = (long)(w->maintenance_at_us % US_PER_S) * 1000};
 	int r = 0;
 
 	/* Due at once, as after every commit: skip even the system call */
-	if (w->upkeep_at_us == 0)
+	if (w->maintenance_at_us == 0)
 		return;
 	w->sleeping = true;
 	while (STAILQ_EMPTY(&w->in) && !w->stop && r == 0) {
-		if (w->upkeep_at_us == INT64_MAX)
+		if (w->maintenance_at_us == INT64_MAX)
 			pthread_cond_wait(&w->wake, &w->lock);
 		else
 			r = pthread_cond_timedwait(&w->wake, &w->lock, &until);
@@ -277,7 +277,7 @@ static void *run_thread(void *arg)
 		if (has_work(w))
 			work(w);
 		else
-			run_upkeep(w, true);
+			run_maintenance(w, true);
 	}
 	return NULL;
 }
@@ -287,7 +287,7 @@ void writer_run_inline(struct writer *w)
 	writer_wake(w);
 	while (fetch(w, false) && has_work(w))
 		work(w);
-	run_upkeep(w, true);
+	run_maintenance(w, true);
 }
 
 static int init_sync(struct writer *w)

@@ -336,7 +336,7 @@ static void work_on(struct store *st)
 	put(st, 1, 0);
 	settle(st, 6, SETTLE_DEAD);
 	settle(st, 4, SETTLE_DELIVERED);
-	for (int i = 0; i < 20 && store_upkeep(st, T0 + 30 * US_PER_DAY, i * US_PER_H, true) == 0; i++)
+	for (int i = 0; i < 20 && store_maintenance(st, T0 + 30 * US_PER_DAY, i * US_PER_H, true) == 0; i++)
 		;
 }
 

@@ -83,7 +83,7 @@ class FirstStart(Phase):
 
 
 class Start(Phase):
-    """After a kill: the WAL is recovered, the ledger read, the last run's mark written."""
+    """After a kill: the WAL is recovered, the counters read, the last run's mark written."""
     starts = True
 
     def during(self):

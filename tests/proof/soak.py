@@ -36,7 +36,7 @@ from lib.relay import Relay, wait_until  # noqa: E402
 from operators import Operator  # noqa: E402
 from watch import Watch  # noqa: E402
 
-KEY_DROPPED = 3                                 # outbox/store/counters_kept.h
+KEY_DROPPED = 3                                 # outbox/store/stored_counters.h
 LOOKS_TO_REST = 200                             # about two minutes
 GROWTH_KIB = 16                                 # that memory in use at rest may grow over the last two thirds of the long life
 MOST_EVENTS = 25_000                            # that are queued: the applications write more than the endpoint takes

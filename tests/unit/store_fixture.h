@@ -211,7 +211,7 @@ static inline void settle(struct fixture *f, uint64_t id, enum settle_kind kind,
 
 static inline uint64_t count_of(struct fixture *f, uint32_t sid, enum event_state state)
 {
-	return (uint64_t)f->st->ledger.committed[ledger_event_key(sid, state)];
+	return (uint64_t)f->st->counters.committed[stored_counter_of(sid, state)];
 }
 
 static inline int64_t sql_int(struct fixture *f, const char *sql)
@@ -239,21 +239,21 @@ static inline void assert_books_balance(struct fixture *f)
 	}
 	for (int reason = 1; reason < DEAD_COUNT; reason++) {
 		snprintf(sql, sizeof(sql), "SELECT count(*) FROM note WHERE reason = %d", reason);
-		assert_int_equal(f->st->ledger.committed[LEDGER_DEAD + reason], sql_int(f, sql));
+		assert_int_equal(f->st->counters.committed[STORED_DEAD + reason], sql_int(f, sql));
 	}
-	assert_int_equal(f->st->ledger.committed[LEDGER_NOTES], sql_int(f, "SELECT count(*) FROM note"));
-	assert_int_equal(f->st->ledger.committed[LEDGER_REJECTED], sql_int(f, "SELECT count(*) FROM rejected"));
-	assert_int_equal(f->st->ledger.rows, sql_int(f, "SELECT count(*) FROM event"));
+	assert_int_equal(f->st->counters.committed[STORED_ATTEMPT_RECORDS], sql_int(f, "SELECT count(*) FROM note"));
+	assert_int_equal(f->st->counters.committed[STORED_REJECTED], sql_int(f, "SELECT count(*) FROM rejected"));
+	assert_int_equal(f->st->counters.rows, sql_int(f, "SELECT count(*) FROM event"));
 	assert_int_equal(sql_int(f, "SELECT count(*) FROM note WHERE id NOT IN (SELECT id FROM event)"), 0);
 	assert_int_equal(sql_int(f, "SELECT count(*) FROM event WHERE envelope NOT IN (SELECT id FROM envelope)"), 0);
 }
 
 /* Upkeep until nothing is due for the next while. Returns the pieces it took. */
-static inline unsigned run_upkeep(struct fixture *f, int64_t wall_us, int64_t mono_us)
+static inline unsigned run_maintenance(struct fixture *f, int64_t wall_us, int64_t mono_us)
 {
 	unsigned n = 0;
 
-	while (store_upkeep(f->st, wall_us, mono_us, true) == 0 && n < 10000)
+	while (store_maintenance(f->st, wall_us, mono_us, true) == 0 && n < 10000)
 		n++;
 	return n;
 }

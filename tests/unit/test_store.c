@@ -263,7 +263,7 @@ static void id_mark_moves_in_blocks(void **state)
 	uint64_t mark = f->st->lock.id_mark;
 
 	assert_true(mark > 1);
-	f->st->ledger.now[LEDGER_NEXT_ID] = (int64_t)mark - 1;
+	f->st->counters.now[STORED_NEXT_ID] = (int64_t)mark - 1;
 	put(f, f->web, "1.2", "refund");
 	assert_int_equal(f->st->lock.id_mark, mark);
 	put(f, f->web, "1.2", "refund");

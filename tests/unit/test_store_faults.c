@@ -80,7 +80,7 @@ static void full_in_the_middle_stores_nothing(void **state)
 	assert_int_equal(g.settle->job.result, 0); /* made room */
 	assert_false(f->st->fatal);
 	assert_true(sqlite3_get_autocommit(f->st->db.conn));
-	assert_int_equal(f->st->ledger.rows, 0);
+	assert_int_equal(f->st->counters.rows, 0);
 	assert_books_balance(f);
 	free_group(&g, 8);
 }
@@ -112,7 +112,7 @@ static void full_at_commit_gives_the_ballast_back(void **state)
 		assert_int_equal(g.puts[i].job.result, -EDQUOT);
 	assert_int_equal(g.settle->job.result, 0);
 	assert_true(ballast_is_out());
-	assert_int_equal(f->st->ledger.rows, 0);
+	assert_int_equal(f->st->counters.rows, 0);
 	free_group(&g, 3);
 	store_get_stats(f->st, &stats);
 	assert_true(stats.full);
@@ -120,7 +120,7 @@ static void full_at_commit_gives_the_ballast_back(void **state)
 	/* Room again (the real disk has it all the time): looked at once a second at most, and the ballast is remade.
 	 */
 	faults_clear();
-	assert_int_equal(store_upkeep(f->st, T0, clock_mono_us() + 2 * US_PER_S, true) == 0, 0);
+	assert_int_equal(store_maintenance(f->st, T0, clock_mono_us() + 2 * US_PER_S, true) == 0, 0);
 	assert_false(ballast_is_out());
 	assert_int_equal(try_put(f, f->web, "1.2", "refund", 1, NULL, T0, &p), 0);
 	assert_books_balance(f);
@@ -163,8 +163,8 @@ static void room_of_the_ballast_is_taken(void **state)
 	}
 	faults_clear();
 	settle(f, id, SETTLE_DELIVERED, DEAD_NONE);
-	assert_int_equal(f->st->ledger.rows, 0);
-	store_upkeep(f->st, T0, clock_mono_us() + 2 * US_PER_S, true);
+	assert_int_equal(f->st->counters.rows, 0);
+	store_maintenance(f->st, T0, clock_mono_us() + 2 * US_PER_S, true);
 	assert_false(ballast_is_out());
 	assert_false(f->st->space.ballast_spent);
 	assert_int_equal(try_put(f, f->web, "1.2", "refund", 1, NULL, T0, &p), 0);
@@ -225,7 +225,7 @@ static void failed_sync_is_the_end(void **state)
 	/* Nothing more is done, though it could be. */
 	int writes = atomic_load(&faults.n_writes);
 	assert_int_equal(try_put(f, f->web, "1.2", "refund", 1, NULL, T0, &j), -EIO);
-	assert_int_equal(store_upkeep(f->st, T0, clock_mono_us(), true), INT64_MAX);
+	assert_int_equal(store_maintenance(f->st, T0, clock_mono_us(), true), INT64_MAX);
 	fixture_close(f);
 	assert_int_equal(atomic_load(&faults.n_writes), writes);
 	/* Recovery decides; what was acknowledged is there. */
@@ -477,7 +477,7 @@ static int fill_small_disk(struct fixture *f)
 		return 3;
 	if (f->st->fatal)
 		return 4;
-	for (uint64_t id = 1; settled < acked && id < (uint64_t)f->st->ledger.now[LEDGER_NEXT_ID]; id += 100) {
+	for (uint64_t id = 1; settled < acked && id < (uint64_t)f->st->counters.now[STORED_NEXT_ID]; id += 100) {
 		uint64_t ids[100];
 
 		for (uint64_t i = 0; i < 100; i++)
@@ -486,9 +486,9 @@ static int fill_small_disk(struct fixture *f)
 			return 5;
 		settled += 100;
 	}
-	if (f->st->ledger.rows != 0)
+	if (f->st->counters.rows != 0)
 		return 6;
-	run_upkeep(f, T0, clock_mono_us() + 2 * US_PER_S);
+	run_maintenance(f, T0, clock_mono_us() + 2 * US_PER_S);
 	if (try_put(f, f->web, "1.2", "refund", 100, NULL, T0, &j) != 0)
 		return 7;
 	assert_books_balance(f);

@@ -153,13 +153,13 @@ static void dedup_keys_are_purged(void **state)
 		snprintf(key, sizeof(key), "k%d", i);
 		assert_int_equal(try_put(f, f->web, "1.2", "refund", 1, key, T0 + i, &j), 0);
 	}
-	run_upkeep(f, T0 + US_PER_DAY + 9, clock_mono_us());
+	run_maintenance(f, T0 + US_PER_DAY + 9, clock_mono_us());
 	assert_int_equal(sql_int(f, "SELECT count(*) FROM dedup"), 10);
-	run_upkeep(f, T0 + US_PER_DAY + 100, clock_mono_us() + US_PER_H);
+	run_maintenance(f, T0 + US_PER_DAY + 100, clock_mono_us() + US_PER_H);
 	assert_int_equal(sql_int(f, "SELECT count(*) FROM dedup"), 0);
-	assert_int_equal(f->st->upkeep.keys_due_mono_us, INT64_MAX);
+	assert_int_equal(f->st->maintenance.keys_due_mono_us, INT64_MAX);
 	assert_int_equal(try_put(f, f->web, "1.2", "refund", 1, "k1", T0, &j), 0);
-	assert_int_not_equal(f->st->upkeep.keys_due_mono_us, INT64_MAX);
+	assert_int_not_equal(f->st->maintenance.keys_due_mono_us, INT64_MAX);
 }
 
 static void limits_refuse_and_let_go(void **state)
@@ -216,7 +216,7 @@ static void settles_of_all_kinds(void **state)
 	settle(f, ids[2], SETTLE_DEAD, DEAD_REFUSED);
 	settle(f, 999, SETTLE_FAILED, DEAD_NONE);
 	assert_books_balance(f);
-	assert_int_equal(f->st->ledger.committed[LEDGER_DELIVERED], 2);
+	assert_int_equal(f->st->counters.committed[STORED_DELIVERED], 2);
 	assert_int_equal(count_of(f, f->web, STATE_QUEUED), 1);
 	assert_int_equal(count_of(f, f->ios, STATE_QUEUED), 1);
 	assert_int_equal(count_of(f, f->web, STATE_DEAD), 1);
@@ -285,7 +285,7 @@ static void delivered_are_deleted_by_runs(void **state)
 		assert_int_equal(jobs[b]->job.result, 0);
 		free(jobs[b]);
 	}
-	assert_int_equal(f->st->ledger.rows, 15);
+	assert_int_equal(f->st->counters.rows, 15);
 	assert_int_equal(sql_int(f, "SELECT count(*) FROM event WHERE id > 40 AND id % 4 = 0"), 15);
 	assert_books_balance(f);
 }
@@ -331,13 +331,13 @@ static void kept_after_delivery(void **state)
 	settle(f, id, SETTLE_DELIVERED, DEAD_NONE);
 	assert_int_equal(count_of(f, f->web, STATE_DELIVERED), 1);
 	assert_books_balance(f);
-	run_upkeep(f, T0 + US_PER_H - 1, clock_mono_us());
+	run_maintenance(f, T0 + US_PER_H - 1, clock_mono_us());
 	assert_int_equal(count_of(f, f->web, STATE_DELIVERED), 1);
-	run_upkeep(f, T0 + US_PER_H + 41000, clock_mono_us() + US_PER_H);
+	run_maintenance(f, T0 + US_PER_H + 41000, clock_mono_us() + US_PER_H);
 	assert_int_equal(count_of(f, f->web, STATE_DELIVERED), 0);
-	assert_int_equal(f->st->ledger.committed[LEDGER_DELIVERED], 1);
-	assert_int_equal(f->st->upkeep.purged_dead, 0);
-	assert_int_equal(f->st->upkeep.settled_due_us, INT64_MAX);
+	assert_int_equal(f->st->counters.committed[STORED_DELIVERED], 1);
+	assert_int_equal(f->st->maintenance.purged_dead, 0);
+	assert_int_equal(f->st->maintenance.settled_due_us, INT64_MAX);
 	assert_books_balance(f);
 }
 
@@ -351,13 +351,13 @@ static void dead_letters_are_purged(void **state)
 	settle_at(f, &b, 1, SETTLE_DEAD, DEAD_REFUSED, false, T0 + US_PER_H);
 	settle_at(f, &c, 1, SETTLE_FAILED, DEAD_NONE, false, T0); /* a note, but no dead letter */
 	fixture_reopen(f);
-	run_upkeep(f, T0 + f->config.keep_dead_us + 41000, clock_mono_us());
+	run_maintenance(f, T0 + f->config.keep_dead_us + 41000, clock_mono_us());
 	store_get_stats(f->st, &stats);
 	assert_int_equal(stats.purged_dead, 1);
 	assert_int_equal(stats.dead[DEAD_REFUSED], 1);
 	assert_int_equal(count_of(f, f->web, STATE_QUEUED), 1);
 	assert_books_balance(f);
-	run_upkeep(f, T0 + US_PER_H + f->config.keep_dead_us + 41000, clock_mono_us() + US_PER_H);
+	run_maintenance(f, T0 + US_PER_H + f->config.keep_dead_us + 41000, clock_mono_us() + US_PER_H);
 	store_get_stats(f->st, &stats);
 	assert_int_equal(stats.purged_dead, 2);
 	assert_books_balance(f);
@@ -442,7 +442,7 @@ static void refill_buries_corrupt_rows(void **state)
 	assert_null(j.rows[2].sub);
 	assert_non_null(j.rows[3].sub);
 	job_refill_clear(&j);
-	assert_int_equal(f->st->ledger.committed[LEDGER_DEAD + DEAD_CORRUPT], 3);
+	assert_int_equal(f->st->counters.committed[STORED_DEAD + DEAD_CORRUPT], 3);
 	assert_int_equal(count_of(f, f->web, STATE_QUEUED), 1);
 	assert_int_equal(db_exec(&f->st->db, "UPDATE event SET envelope = 1 WHERE id = 2", &err), 0);
 	assert_books_balance(f);
@@ -566,9 +566,9 @@ static void actions_by_ids(void **state)
 	assert_int_equal(act_ids(f, ACT_DROP, ids, 5, results, &j), 0);
 	assert_memory_equal(results, ((uint8_t[]){ACT_DONE, ACT_DONE, ACT_DONE, ACT_IN_FLIGHT, ACT_UNKNOWN}), 5);
 	job_act_clear(&j);
-	assert_int_equal(f->st->ledger.committed[LEDGER_DROPPED], 3);
-	assert_int_equal(f->st->ledger.committed[LEDGER_DELIVERED], 0);
-	assert_int_equal(f->st->ledger.rows, 1);
+	assert_int_equal(f->st->counters.committed[STORED_DROPPED], 3);
+	assert_int_equal(f->st->counters.committed[STORED_DELIVERED], 0);
+	assert_int_equal(f->st->counters.rows, 1);
 	assert_books_balance(f);
 }
 
@@ -597,7 +597,7 @@ static void actions_by_filter_in_slices(void **state)
 	} while (slices < 100);
 	assert_int_equal(changed, 10);
 	assert_int_equal(slices, 3);
-	assert_int_equal(f->st->ledger.rows, 10);
+	assert_int_equal(f->st->counters.rows, 10);
 	assert_books_balance(f);
 }
 
@@ -633,7 +633,7 @@ static void erased_clients_are_gone_from_the_files(void **state)
 	assert_true(file_holds(wal, "forget.me"));
 	assert_int_equal(act_ids(f, ACT_DROP, ids, 1, &result, &j), 0);
 	job_act_clear(&j);
-	run_upkeep(f, T0, clock_mono_us()); /* at once, without waiting for quiet */
+	run_maintenance(f, T0, clock_mono_us()); /* at once, without waiting for quiet */
 	/* (Reading the open database from here drops SQLite's locks; nothing else opens it in this test.) */
 	assert_false(file_holds(wal, "forget.me"));
 	assert_false(file_holds(f->path, "forget.me"));
@@ -650,7 +650,7 @@ static void killed_with_an_emptied_wal_it_is_no_older_file(void **state)
 
 	assert_int_equal(act_ids(f, ACT_DROP, &id, 1, &result, &j), 0);
 	job_act_clear(&j);
-	run_upkeep(f, T0, clock_mono_us());
+	run_maintenance(f, T0, clock_mono_us());
 	f->st->fatal = true; /* as killed */
 	fixture_reopen(f);
 	assert_true(f->st->unclean_start);
@@ -670,25 +670,25 @@ static void unused_envelopes_are_swept(void **state)
 	}
 	/* Too few have gone: not worth the look. */
 	assert_int_equal(settle_at(f, ids, 100, SETTLE_DELIVERED, DEAD_NONE, false, T0), 0);
-	run_upkeep(f, T0, clock_mono_us() + US_PER_MIN);
+	run_maintenance(f, T0, clock_mono_us() + US_PER_MIN);
 	assert_int_equal(sql_int(f, "SELECT count(*) FROM envelope"), 300);
 	assert_int_equal(settle_at(f, ids + 100, 100, SETTLE_DELIVERED, DEAD_NONE, false, T0), 0);
 	/* Not while it is busy. */
-	run_upkeep(f, T0, clock_mono_us());
+	run_maintenance(f, T0, clock_mono_us());
 	assert_int_equal(sql_int(f, "SELECT count(*) FROM envelope"), 300);
 	/* One that is used again while the sweep looks stays. */
-	assert_int_equal(store_upkeep(f->st, T0, clock_mono_us() + US_PER_MIN, true), 0);
-	assert_int_equal(f->st->upkeep.sweep, SWEEP_MARK);
-	while (f->st->upkeep.sweep == SWEEP_MARK)
-		assert_int_equal(store_upkeep(f->st, T0, clock_mono_us() + US_PER_MIN, true), 0);
+	assert_int_equal(store_maintenance(f->st, T0, clock_mono_us() + US_PER_MIN, true), 0);
+	assert_int_equal(f->st->maintenance.gc, GC_MARK);
+	while (f->st->maintenance.gc == GC_MARK)
+		assert_int_equal(store_maintenance(f->st, T0, clock_mono_us() + US_PER_MIN, true), 0);
 	put(f, f->web, "7.7", "again");
-	run_upkeep(f, T0, clock_mono_us() + US_PER_MIN);
+	run_maintenance(f, T0, clock_mono_us() + US_PER_MIN);
 	assert_int_equal(sql_int(f, "SELECT count(*) FROM envelope"), 101);
 	assert_books_balance(f);
 	/* All gone: all swept, and numbers go on. */
 	assert_int_equal(settle_at(f, ids + 200, 100, SETTLE_DELIVERED, DEAD_NONE, false, T0), 0);
 	settle(f, 301, SETTLE_DELIVERED, DEAD_NONE);
-	run_upkeep(f, T0, clock_mono_us() + US_PER_MIN);
+	run_maintenance(f, T0, clock_mono_us() + US_PER_MIN);
 	assert_int_equal(sql_int(f, "SELECT count(*) FROM envelope"), 0);
 	put(f, f->web, "7.7", "again");
 	assert_books_balance(f);
@@ -729,7 +729,7 @@ static void old_events_expire(void **state)
 	assert_int_equal(j.oldest_time_us, T0 - 3); /* of those that stay */
 	assert_true(j.end);
 	job_expire_clear(&j);
-	assert_int_equal(f->st->ledger.committed[LEDGER_DEAD + DEAD_EXPIRED], 2);
+	assert_int_equal(f->st->counters.committed[STORED_DEAD + DEAD_EXPIRED], 2);
 	assert_books_balance(f);
 	/* Slices: two rows at a time. */
 	job_expire_init(&j, no_done);
@@ -779,11 +779,11 @@ static void rejected_lines_are_kept(void **state)
 	assert_list(f, (struct event_filter){.reason = -1, .rejected = true}, true, "3 2");
 	/* Only the newest ten stay. */
 	reject(f, 25, "x");
-	assert_int_equal(f->st->ledger.committed[LEDGER_REJECTED], 10);
+	assert_int_equal(f->st->counters.committed[STORED_REJECTED], 10);
 	assert_books_balance(f);
 	f->st->config.keep_rejected = 0;
 	reject(f, 3, "x");
-	assert_int_equal(f->st->ledger.committed[LEDGER_REJECTED], 0);
+	assert_int_equal(f->st->counters.committed[STORED_REJECTED], 0);
 	assert_books_balance(f);
 }
 

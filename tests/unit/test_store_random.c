@@ -142,7 +142,7 @@ static void step(struct fixture *f, struct model *m)
 	else if (what < 90)
 		random_act(f, m);
 	else if (what < 96)
-		(void)store_upkeep(f->st, m->wall_us, m->mono_us += US_PER_MIN, true);
+		(void)store_maintenance(f->st, m->wall_us, m->mono_us += US_PER_MIN, true);
 	else if (what < 98)
 		random_reopen(f, m);
 	else

@@ -216,7 +216,7 @@ int db_open(struct db *db, const char *path, int flags, const char *vfs, struct 
 int db_prepare(struct db *db, struct err *err)
 {
 	int64_t page_size;
-	int rc = feed_register(&db->feed, db->conn), r;
+	int rc = insert_batch_register(&db->batch, db->conn), r;
 
 	if (rc != SQLITE_OK) {
 		note_trouble(db, rc);
@@ -246,7 +246,7 @@ void db_close(struct db *db, bool checkpoint)
 		sqlite3_db_config(db->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_close(db->conn);
 	db->conn = NULL;
-	feed_free(&db->feed);
+	insert_batch_free(&db->batch);
 }
 
 void db_int(struct db *db, enum sql q, int parameter, int64_t v)

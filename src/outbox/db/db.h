@@ -30,7 +30,7 @@ struct db {
 	sqlite3 *conn;
 	sqlite3_stmt *stmts[SQL_COUNT];
 	/* SQL_PUT_EVENTS reads it, so the struct db must not move after db_prepare() */
-	struct feed feed;
+	struct insert_batch batch;
 	enum trouble trouble;
 	char trouble_text[200];
 	uint64_t failed_reads; /* number of failed reads when trouble was last recorded */

@@ -7,46 +7,46 @@
 enum { ENTRIES_AT_FIRST = 64 };
 
 /* In the order of the columns in the table's declaration. */
-enum feed_column { FEED_ID, FEED_SID, FEED_ENVELOPE, FEED_ACCEPTED, FEED_TIME, FEED_PROPS, FEED_BODY };
-static const char declaration[] = "CREATE TABLE feed(id, sid, envelope, accepted, time, props, body)";
+enum insert_batch_column { FEED_ID, FEED_SID, FEED_ENVELOPE, FEED_ACCEPTED, FEED_TIME, FEED_PROPS, FEED_BODY };
+static const char declaration[] = "CREATE TABLE insert_batch(id, sid, envelope, accepted, time, props, body)";
 
-int feed_add(struct feed *feed, const struct submission *sub, uint64_t envelope)
+int insert_batch_add(struct insert_batch *batch, const struct submission *sub, uint64_t envelope)
 {
-	if (feed->n == feed->cap) {
-		size_t cap = feed->cap ? feed->cap * 2 : ENTRIES_AT_FIRST;
-		struct feed_entry *entries = reallocarray(feed->entries, cap, sizeof(*entries));
+	if (batch->n == batch->cap) {
+		size_t cap = batch->cap ? batch->cap * 2 : ENTRIES_AT_FIRST;
+		struct insert_batch_entry *entries = reallocarray(batch->entries, cap, sizeof(*entries));
 
 		if (!entries)
 			return -ENOMEM;
-		feed->entries = entries;
-		feed->cap = cap;
+		batch->entries = entries;
+		batch->cap = cap;
 	}
-	feed->entries[feed->n++] = (struct feed_entry){sub, envelope};
-	feed->rows += sub->n_events;
+	batch->entries[batch->n++] = (struct insert_batch_entry){sub, envelope};
+	batch->rows += sub->n_events;
 	return 0;
 }
 
-void feed_clear(struct feed *feed)
+void insert_batch_clear(struct insert_batch *batch)
 {
-	feed->n = 0;
-	feed->rows = 0;
+	batch->n = 0;
+	batch->rows = 0;
 }
 
-void feed_free(struct feed *feed)
+void insert_batch_free(struct insert_batch *batch)
 {
-	free(feed->entries);
-	*feed = (struct feed){.n = 0};
+	free(batch->entries);
+	*batch = (struct insert_batch){.n = 0};
 }
 
-/* The methods of the virtual table. Table and cursor are members of struct feed, so nothing is
+/* The methods of the virtual table. Table and cursor are members of struct insert_batch, so nothing is
  * allocated or freed. */
 
 static int connect_table(sqlite3 *conn, void *arg, int argc UNUSED, const char *const *argv UNUSED,
                          sqlite3_vtab **ret, char **error UNUSED)
 {
-	struct feed *feed = arg;
+	struct insert_batch *batch = arg;
 
-	*ret = &feed->table;
+	*ret = &batch->table;
 	return sqlite3_declare_vtab(conn, declaration);
 }
 
@@ -63,7 +63,7 @@ static int plan(sqlite3_vtab *table UNUSED, sqlite3_index_info *info UNUSED)
 
 static int open_cursor(sqlite3_vtab *table, sqlite3_vtab_cursor **ret)
 {
-	*ret = &CONTAINER_OF(table, struct feed, table)->cursor.base;
+	*ret = &CONTAINER_OF(table, struct insert_batch, table)->cursor.base;
 	return SQLITE_OK;
 }
 
@@ -75,18 +75,18 @@ static int close_cursor(sqlite3_vtab_cursor *cursor UNUSED)
 static int rewind_cursor(sqlite3_vtab_cursor *cursor, int number UNUSED, const char *name UNUSED, int argc UNUSED,
                          sqlite3_value **argv UNUSED)
 {
-	struct feed *feed = CONTAINER_OF(cursor, struct feed, cursor.base);
+	struct insert_batch *batch = CONTAINER_OF(cursor, struct insert_batch, cursor.base);
 
-	feed->cursor.at = feed->entries;
+	batch->cursor.at = batch->entries;
 	/* Entries is NULL if nothing was ever added */
-	feed->cursor.end = feed->n ? &feed->entries[feed->n] : feed->entries;
-	feed->cursor.event = 0;
+	batch->cursor.end = batch->n ? &batch->entries[batch->n] : batch->entries;
+	batch->cursor.event = 0;
 	return SQLITE_OK;
 }
 
 static int next_row(sqlite3_vtab_cursor *base)
 {
-	struct feed_cursor *cursor = CONTAINER_OF(base, struct feed_cursor, base);
+	struct insert_batch_cursor *cursor = CONTAINER_OF(base, struct insert_batch_cursor, base);
 
 	if (++cursor->event == cursor->at->sub->n_events) {
 		cursor->at++;
@@ -97,18 +97,18 @@ static int next_row(sqlite3_vtab_cursor *base)
 
 static int is_at_end(sqlite3_vtab_cursor *base)
 {
-	const struct feed_cursor *cursor = CONTAINER_OF(base, struct feed_cursor, base);
+	const struct insert_batch_cursor *cursor = CONTAINER_OF(base, struct insert_batch_cursor, base);
 
 	return cursor->at == cursor->end;
 }
 
 static int give_column(sqlite3_vtab_cursor *base, sqlite3_context *to, int column)
 {
-	const struct feed_cursor *cursor = CONTAINER_OF(base, struct feed_cursor, base);
+	const struct insert_batch_cursor *cursor = CONTAINER_OF(base, struct insert_batch_cursor, base);
 	const struct submission *sub = cursor->at->sub;
 	const struct event *event = &sub->events[cursor->event];
 
-	switch ((enum feed_column)column) {
+	switch ((enum insert_batch_column)column) {
 	case FEED_ID:
 		sqlite3_result_int64(to, (int64_t)sub->first_id + cursor->event);
 		break;
@@ -137,13 +137,13 @@ static int give_column(sqlite3_vtab_cursor *base, sqlite3_context *to, int colum
 
 static int give_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *ret)
 {
-	const struct feed_cursor *cursor = CONTAINER_OF(base, struct feed_cursor, base);
+	const struct insert_batch_cursor *cursor = CONTAINER_OF(base, struct insert_batch_cursor, base);
 
 	*ret = (int64_t)cursor->at->sub->first_id + cursor->event;
 	return SQLITE_OK;
 }
 
-int feed_register(struct feed *feed, sqlite3 *conn)
+int insert_batch_register(struct insert_batch *batch, sqlite3 *conn)
 {
 	/* Without xCreate the table exists under its name on this connection only, and nothing
 	 * of it is stored in the file. */
@@ -160,5 +160,5 @@ int feed_register(struct feed *feed, sqlite3 *conn)
 	        .xRowid = give_rowid,
 	};
 
-	return sqlite3_create_module(conn, "feed", &module, feed);
+	return sqlite3_create_module(conn, "insert_batch", &module, batch);
 }

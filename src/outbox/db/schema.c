@@ -38,8 +38,8 @@ static const char *const migrations[] = {
         "CREATE TABLE rejected(id INTEGER PRIMARY KEY, code INTEGER NOT NULL, field TEXT NOT NULL,"
         " message TEXT NOT NULL, at INTEGER NOT NULL, uid INTEGER NOT NULL, pid INTEGER NOT NULL, line TEXT NOT "
         "NULL);"
-        /* Counters by enum ledger_key (counters_kept.h), valid for the events below
-         * LEDGER_NEXT_ID. Events from that id on are all queued and not included yet. */
+        /* Counters by enum stored_counter (stored_counters.h), valid for the events below
+         * STORED_NEXT_ID. Events from that id on are all queued and not included yet. */
         "CREATE TABLE counter(key INTEGER PRIMARY KEY, n INTEGER NOT NULL);",
 };
 

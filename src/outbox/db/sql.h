@@ -29,7 +29,7 @@
 	/* Writes the insert batch (insert_batch.h). OR FAIL is safe because the group is rolled back on an error;   \
 	 * without it SQLite would save each page as it was before the statement. */                                 \
 	X(PUT_EVENTS, "INSERT OR FAIL INTO event(id, sid, envelope, state, accepted, time, props, body)"             \
-	              " SELECT id, sid, envelope, 0, accepted, time, props, body FROM feed")                         \
+	              " SELECT id, sid, envelope, 0, accepted, time, props, body FROM insert_batch")                 \
 	X(EVENTS_IN, "SELECT sid, state FROM event WHERE id BETWEEN ?1 AND ?2")                                      \
 	X(EVENTS_FROM, "SELECT id, sid, state FROM event WHERE id >= ?1 ORDER BY id")                                \
 	X(DELETE_QUEUED_IN, "DELETE FROM event WHERE id BETWEEN ?1 AND ?2 AND sid = ?3 AND state = 0")               \

@@ -16,16 +16,16 @@ static void note_queued(struct job_act *j, uint64_t id)
 /* Requeues a dead letter: no attempts, and exempt from expiry once. maybe_sent is kept. */
 static int revive(struct store *st, uint64_t id, uint32_t sid)
 {
-	struct note note;
-	int found = note_get(st, id, &note), r;
+	struct attempt_record record;
+	int found = attempt_record_get(st, id, &record), r;
 
-	note_done(st);
+	attempt_record_done(st);
 	if (found < 0)
 		return found;
-	if (note.reason != DEAD_NONE)
-		ledger_add(&st->ledger, LEDGER_DEAD + note.reason, -1);
-	note = (struct note){.maybe_sent = note.maybe_sent, .no_expiry = true};
-	r = note_put(st, id, &note, found == 0);
+	if (record.reason != DEAD_NONE)
+		stored_counters_add(&st->counters, STORED_DEAD + record.reason, -1);
+	record = (struct attempt_record){.maybe_sent = record.maybe_sent, .no_expiry = true};
+	r = attempt_record_put(st, id, &record, found == 0);
 	return r < 0 ? r : store_set_state(st, id, sid, STATE_DEAD, STATE_QUEUED);
 }
 
@@ -33,8 +33,8 @@ static int drop(struct store *st, uint64_t id)
 {
 	int r = store_delete_run(st, id, id);
 
-	ledger_add(&st->ledger, LEDGER_DROPPED, 1);
-	st->upkeep.erase = true;
+	stored_counters_add(&st->counters, STORED_DROPPED, 1);
+	st->maintenance.erase = true;
 	return r;
 }
 
@@ -83,8 +83,8 @@ static int drop_rejected(struct store *st, struct job_act *j, uint64_t id)
 		return r;
 	if (db_changes(&st->db) == 0)
 		return ACT_UNKNOWN;
-	ledger_add(&st->ledger, LEDGER_REJECTED, -1);
-	st->upkeep.erase = true;
+	stored_counters_add(&st->counters, STORED_REJECTED, -1);
+	st->maintenance.erase = true;
 	j->changed++;
 	return ACT_DONE;
 }

@@ -20,7 +20,8 @@ static int run_pause(struct store *st, struct job *job)
 
 static int run_in_flight(struct store *st, struct job *job)
 {
-	ledger_set(&st->ledger, LEDGER_IN_FLIGHT, (int64_t)CONTAINER_OF(job, struct job_in_flight, job)->bound);
+	stored_counters_set(&st->counters, STORED_IN_FLIGHT,
+	                    (int64_t)CONTAINER_OF(job, struct job_in_flight, job)->bound);
 	return 0;
 }
 

@@ -141,9 +141,9 @@ static int expected_rows(struct backup *b, uint64_t *ret)
 	                            -1, &stmt, NULL);
 
 	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_int(stmt, 1, LEDGER_EVENTS);
+		rc = sqlite3_bind_int(stmt, 1, STORED_EVENTS);
 	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_int(stmt, 2, LEDGER_NEXT_ID);
+		rc = sqlite3_bind_int(stmt, 2, STORED_NEXT_ID);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_step(stmt);
 	*ret = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(stmt, 0) : 0;

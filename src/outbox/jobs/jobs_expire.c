@@ -9,11 +9,11 @@
 
 static int is_exempt(struct store *st, uint64_t id)
 {
-	struct note note;
-	int r = note_get(st, id, &note);
+	struct attempt_record record;
+	int r = attempt_record_get(st, id, &record);
 
-	note_done(st);
-	return r < 0 ? r : note.no_expiry;
+	attempt_record_done(st);
+	return r < 0 ? r : record.no_expiry;
 }
 
 /* Returns 1 if it expires, 0 if it stays, negative on trouble. */

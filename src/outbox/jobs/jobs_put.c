@@ -70,8 +70,8 @@ static int keep_key(struct store *st, const struct job_put *j)
 	db_int(db, SQL_ADD_KEY, 4, (int64_t)j->first_id);
 	db_int(db, SQL_ADD_KEY, 5, j->count);
 	db_int(db, SQL_ADD_KEY, 6, now_us(st, j));
-	if (st->upkeep.keys_due_mono_us == INT64_MAX)
-		st->upkeep.keys_due_mono_us = 0;
+	if (st->maintenance.keys_due_mono_us == INT64_MAX)
+		st->maintenance.keys_due_mono_us = 0;
 	return db_run(db, SQL_ADD_KEY);
 }
 
@@ -92,25 +92,25 @@ static int put_event(struct store *st, const struct submission *sub, uint64_t en
 
 int store_flush_puts(struct store *st)
 {
-	struct feed *feed = &st->db.feed;
+	struct insert_batch *batch = &st->db.batch;
 	int r = 0;
 
-	if (feed->rows == 1) {
-		r = put_event(st, feed->entries[0].sub, feed->entries[0].envelope);
-	} else if (feed->rows > 1) {
+	if (batch->rows == 1) {
+		r = put_event(st, batch->entries[0].sub, batch->entries[0].envelope);
+	} else if (batch->rows > 1) {
 		r = db_run(&st->db, SQL_PUT_EVENTS);
 		/* An event that is acknowledged must be stored, even if the file contains a
-		 * table named feed, which SQLite would use instead of ours. */
-		if (r == 0 && unlikely(db_changes(&st->db) != feed->rows))
+		 * table named insert_batch, which SQLite would use instead of ours. */
+		if (r == 0 && unlikely(db_changes(&st->db) != batch->rows))
 			r = db_fail(&st->db, "rows that were put are not there");
 	}
-	feed_clear(feed);
+	insert_batch_clear(batch);
 	return r;
 }
 
 static int gather(struct store *st, const struct submission *sub, uint64_t envelope)
 {
-	if (feed_add(&st->db.feed, sub, envelope) < 0)
+	if (insert_batch_add(&st->db.batch, sub, envelope) < 0)
 		return db_fail(&st->db, "out of memory");
 	for (uint32_t i = 0; i < sub->n_events; i++)
 		st->space.put_bytes += sub->events[i].body.n;
@@ -127,7 +127,7 @@ static int put_all(struct store *st, struct job_put *j)
 		return r;
 	j->first_id = sub->first_id = store_take_ids(st, sub->n_events);
 	j->count = sub->n_events;
-	ledger_put(&st->ledger, sub->sid, sub->n_events);
+	stored_counters_put(&st->counters, sub->sid, sub->n_events);
 	return gather(st, sub, envelope);
 }
 

@@ -121,7 +121,7 @@ static int add_notes(struct store *st, struct job_refill *j)
 	size_t i = 0;
 	int r;
 
-	if (j->n == 0 || st->ledger.now[LEDGER_NOTES] == 0)
+	if (j->n == 0 || st->counters.now[STORED_ATTEMPT_RECORDS] == 0)
 		return 0;
 	db_int(db, SQL_NOTES_IN, 1, (int64_t)j->rows[0].id);
 	db_int(db, SQL_NOTES_IN, 2, (int64_t)j->rows[j->n - 1].id);

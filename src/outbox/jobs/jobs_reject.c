@@ -17,13 +17,13 @@ static int add_line(struct store *st, const struct rejected_line *line)
 		db_int(db, SQL_ADD_REJECTED, 6, line->uid);
 	db_int(db, SQL_ADD_REJECTED, 7, line->pid);
 	db_text(db, SQL_ADD_REJECTED, 8, line->line);
-	ledger_add(&st->ledger, LEDGER_REJECTED, 1);
+	stored_counters_add(&st->counters, STORED_REJECTED, 1);
 	return db_run(db, SQL_ADD_REJECTED);
 }
 
 int store_trim_rejected(struct store *st, void *arg UNUSED)
 {
-	int64_t over = st->ledger.now[LEDGER_REJECTED] - (int64_t)st->config.keep_rejected;
+	int64_t over = st->counters.now[STORED_REJECTED] - (int64_t)st->config.keep_rejected;
 	int r;
 
 	if (over <= 0)
@@ -35,7 +35,7 @@ int store_trim_rejected(struct store *st, void *arg UNUSED)
 	db_int(&st->db, SQL_TRIM_REJECTED, 1, over);
 	r = db_run(&st->db, SQL_TRIM_REJECTED);
 	if (r == 0)
-		ledger_add(&st->ledger, LEDGER_REJECTED, -(int64_t)db_changes(&st->db));
+		stored_counters_add(&st->counters, STORED_REJECTED, -(int64_t)db_changes(&st->db));
 	return r;
 }
 

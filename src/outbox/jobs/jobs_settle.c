@@ -43,9 +43,9 @@ static int uncount(struct store *st, uint64_t first, uint64_t last, int64_t *del
 		int64_t sid = db_col(db, SQL_EVENTS_IN, 0), state = db_col(db, SQL_EVENTS_IN, 1);
 
 		if (sid >= 0 && sid < STORE_STREAMS_MAX && state >= 0 && state < STATE_COUNT)
-			ledger_event(&st->ledger, (uint32_t)sid, (enum event_state)state, -1);
+			stored_counters_event(&st->counters, (uint32_t)sid, (enum event_state)state, -1);
 		*delivered += state != STATE_DELIVERED;
-		st->upkeep.gone_since_sweep++;
+		st->maintenance.gone_since_gc++;
 	}
 	return r;
 }
@@ -56,7 +56,7 @@ static int delete_notes(struct store *st, uint64_t first, uint64_t last)
 	struct db *db = &st->db;
 	int r;
 
-	if (st->ledger.now[LEDGER_NOTES] == 0)
+	if (st->counters.now[STORED_ATTEMPT_RECORDS] == 0)
 		return 0;
 	db_int(db, SQL_REASONS_IN, 1, (int64_t)first);
 	db_int(db, SQL_REASONS_IN, 2, (int64_t)last);
@@ -64,7 +64,7 @@ static int delete_notes(struct store *st, uint64_t first, uint64_t last)
 		int64_t reason = db_col(db, SQL_REASONS_IN, 0);
 
 		if (reason > DEAD_NONE && reason < DEAD_COUNT)
-			ledger_add(&st->ledger, LEDGER_DEAD + (int)reason, -1);
+			stored_counters_add(&st->counters, STORED_DEAD + (int)reason, -1);
 	}
 	if (r < 0)
 		return r;
@@ -72,7 +72,7 @@ static int delete_notes(struct store *st, uint64_t first, uint64_t last)
 	db_int(db, SQL_DELETE_NOTES_IN, 2, (int64_t)last);
 	r = db_run(db, SQL_DELETE_NOTES_IN);
 	if (r == 0)
-		ledger_add(&st->ledger, LEDGER_NOTES, -(int64_t)db_changes(db));
+		stored_counters_add(&st->counters, STORED_ATTEMPT_RECORDS, -(int64_t)db_changes(db));
 	return r;
 }
 
@@ -114,8 +114,8 @@ static int delete_queued_run(struct store *st, uint64_t first, uint64_t last, ui
 	if (r < 0)
 		return r;
 	done = db_changes(db);
-	ledger_event(&st->ledger, sid, STATE_QUEUED, -(int64_t)done);
-	st->upkeep.gone_since_sweep += done;
+	stored_counters_event(&st->counters, sid, STATE_QUEUED, -(int64_t)done);
+	st->maintenance.gone_since_gc += done;
 	*delivered += (int64_t)done;
 	return done == last - first + 1 ? 0 : delete_run(st, first, last, delivered);
 }
@@ -140,7 +140,7 @@ int store_flush_gone(struct store *st)
 	}
 	/* In a transaction that stores counters anyway, so it costs no write of its own. */
 	if (delivered > 0)
-		ledger_add(&st->ledger, LEDGER_DELIVERED, delivered);
+		stored_counters_add(&st->counters, STORED_DELIVERED, delivered);
 	return r;
 }
 
@@ -153,26 +153,26 @@ static bool without_attempt(const struct settle *s)
 static int note_attempt(struct store *st, const struct settle *s, const struct settle_attempt *attempt)
 {
 	_cleanup_(buf_free) struct buf tries = BUF_INIT(16384);
-	struct note note;
-	int found = note_get(st, s->id, &note), r;
+	struct attempt_record record;
+	int found = attempt_record_get(st, s->id, &record), r;
 
 	if (found < 0)
 		return found;
-	r = note_add_try(&tries, note.tries, attempt);
-	note.attempts++;
-	note.maybe_sent |= s->maybe_sent;
-	note.last_status = attempt->status;
-	note.last_error = slice_of(attempt->error);
-	note.answer = slice_of(attempt->answer);
-	note.tries = buf_slice(&tries);
+	r = attempt_record_add_try(&tries, record.tries, attempt);
+	record.attempts++;
+	record.maybe_sent |= s->maybe_sent;
+	record.last_status = attempt->status;
+	record.last_error = slice_of(attempt->error);
+	record.answer = slice_of(attempt->answer);
+	record.tries = buf_slice(&tries);
 	if (s->kind != SETTLE_FAILED)
-		note.settled_us = attempt->when_us + attempt->duration_us;
-	note.reason = s->kind == SETTLE_DEAD ? s->reason : DEAD_NONE;
+		record.settled_us = attempt->when_us + attempt->duration_us;
+	record.reason = s->kind == SETTLE_DEAD ? s->reason : DEAD_NONE;
 	if (s->kind == SETTLE_DEAD)
-		note.no_expiry = false;
+		record.no_expiry = false;
 	if (r == 0)
-		r = note_put(st, s->id, &note, found == 0);
-	note_done(st);
+		r = attempt_record_put(st, s->id, &record, found == 0);
+	attempt_record_done(st);
 	return r;
 }
 
@@ -193,7 +193,8 @@ static int settle_noted(struct store *st, const struct settle *s, const struct s
 	r = note_attempt(st, s, attempt);
 	if (r < 0 || s->kind == SETTLE_FAILED)
 		return r;
-	ledger_add(&st->ledger, s->kind == SETTLE_DEAD ? LEDGER_DEAD + (int)s->reason : LEDGER_DELIVERED, 1);
+	stored_counters_add(&st->counters, s->kind == SETTLE_DEAD ? STORED_DEAD + (int)s->reason : STORED_DELIVERED,
+	                    1);
 	return store_set_state(st, s->id, sid, state, s->kind == SETTLE_DEAD ? STATE_DEAD : STATE_DELIVERED);
 }
 

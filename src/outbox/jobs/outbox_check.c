@@ -55,7 +55,7 @@ static int check_events(struct store *st, struct store_check *ret)
  * others are unknown too. */
 static bool counters_known(const struct store *st)
 {
-	return !st->salvaged || st->ledger.stored_next_id > 0;
+	return !st->salvaged || st->counters.stored_next_id > 0;
 }
 
 static void compare_with_counters(struct store *st, struct store_check *ret)
@@ -64,8 +64,8 @@ static void compare_with_counters(struct store *st, struct store_check *ret)
 
 	for (int state = 0; state < STATE_COUNT; state++)
 		read += ret->events[state];
-	ret->counted = (uint64_t)st->ledger.rows;
-	ret->counted_known = counters_known(st) && st->ledger.rows >= 0 && (!st->salvaged || ret->counted >= read);
+	ret->counted = (uint64_t)st->counters.rows;
+	ret->counted_known = counters_known(st) && st->counters.rows >= 0 && (!st->salvaged || ret->counted >= read);
 	ret->lost_pages = st->what.lost_pages;
 	ret->lost_cells = st->what.lost_cells;
 	if (ret->counted_known && read == ret->counted)
@@ -82,7 +82,7 @@ bool store_is_salvaged(const struct store *st)
 int store_count_rows(struct store *st, bool rejected, struct store_rows *ret)
 {
 	enum sql q = rejected ? SQL_REJECTED_ROWS : SQL_EVENT_ROWS;
-	int64_t counted = rejected ? st->ledger.now[LEDGER_REJECTED] : st->ledger.rows;
+	int64_t counted = rejected ? st->counters.now[STORED_REJECTED] : st->counters.rows;
 	int r = db_row(&st->db, q);
 
 	if (r <= 0)

@@ -65,16 +65,16 @@ static int client_matches(struct store *st, const struct event_filter *f, const 
 
 static int reason_matches(struct store *st, const struct event_filter *f, const struct scan_row *row)
 {
-	struct note note;
+	struct attempt_record record;
 	int r;
 
 	if (f->reason < 0)
 		return 1;
 	if (row->state != STATE_DEAD)
 		return 0;
-	r = note_get(st, row->id, &note);
-	note_done(st);
-	return r < 0 ? r : (int)note.reason == f->reason;
+	r = attempt_record_get(st, row->id, &record);
+	attempt_record_done(st);
+	return r < 0 ? r : (int)record.reason == f->reason;
 }
 
 int row_matches(struct store *st, enum sql q, const struct event_filter *f, struct scan_row *ret)
@@ -106,24 +106,24 @@ static int keep(struct buf *arena, struct slice s, struct slice *ret)
 
 static int show_note(struct store *st, uint64_t id, bool want_body, struct buf *arena, struct event_row *ret)
 {
-	struct note note;
+	struct attempt_record record;
 	size_t at;
-	int r = note_get(st, id, &note);
+	int r = attempt_record_get(st, id, &record);
 
 	if (r <= 0)
 		return r;
-	ret->attempts = note.attempts;
-	ret->maybe_sent = note.maybe_sent;
-	ret->reason = note.reason;
-	ret->last_status = note.last_status;
-	r = keep(arena, note.last_error, &ret->last_error);
+	ret->attempts = record.attempts;
+	ret->maybe_sent = record.maybe_sent;
+	ret->reason = record.reason;
+	ret->last_status = record.last_status;
+	r = keep(arena, record.last_error, &ret->last_error);
 	if (r == 0)
-		r = keep(arena, note.answer, &ret->answer);
+		r = keep(arena, record.answer, &ret->answer);
 	at = arena->len;
 	if (r == 0 && want_body)
-		r = note_tries_json(arena, note.tries);
+		r = attempt_record_tries_json(arena, record.tries);
 	ret->tries = (struct slice){(const char *)at, arena->len - at};
-	note_done(st);
+	attempt_record_done(st);
 	return r;
 }
 

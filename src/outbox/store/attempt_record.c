@@ -7,13 +7,13 @@
 
 enum { TRIES_MAX = 10 };
 
-int note_get(struct store *st, uint64_t id, struct note *ret)
+int attempt_record_get(struct store *st, uint64_t id, struct attempt_record *ret)
 {
 	struct db *db = &st->db;
 	int r;
 
-	*ret = (struct note){.reason = DEAD_NONE};
-	if (st->ledger.now[LEDGER_NOTES] == 0)
+	*ret = (struct attempt_record){.reason = DEAD_NONE};
+	if (st->counters.now[STORED_ATTEMPT_RECORDS] == 0)
 		return 0;
 	db_int(db, SQL_NOTE, 1, (int64_t)id);
 	r = db_row(db, SQL_NOTE);
@@ -33,29 +33,30 @@ int note_get(struct store *st, uint64_t id, struct note *ret)
 	return 1;
 }
 
-void note_done(struct store *st)
+void attempt_record_done(struct store *st)
 {
 	db_reset(&st->db, SQL_NOTE);
 }
 
-int note_put(struct store *st, uint64_t id, const struct note *note, bool is_new)
+int attempt_record_put(struct store *st, uint64_t id, const struct attempt_record *record, bool is_new)
 {
 	struct db *db = &st->db;
 
 	db_int(db, SQL_SET_NOTE, 1, (int64_t)id);
-	db_int(db, SQL_SET_NOTE, 2, note->attempts);
-	db_int(db, SQL_SET_NOTE, 3, note->maybe_sent);
-	db_int(db, SQL_SET_NOTE, 4, note->no_expiry);
-	db_int(db, SQL_SET_NOTE, 5, note->reason);
-	db_int(db, SQL_SET_NOTE, 6, note->last_status);
-	db_text(db, SQL_SET_NOTE, 7, note->last_error);
-	db_text(db, SQL_SET_NOTE, 8, note->answer);
-	db_text(db, SQL_SET_NOTE, 9, note->tries);
-	db_int(db, SQL_SET_NOTE, 10, note->settled_us);
+	db_int(db, SQL_SET_NOTE, 2, record->attempts);
+	db_int(db, SQL_SET_NOTE, 3, record->maybe_sent);
+	db_int(db, SQL_SET_NOTE, 4, record->no_expiry);
+	db_int(db, SQL_SET_NOTE, 5, record->reason);
+	db_int(db, SQL_SET_NOTE, 6, record->last_status);
+	db_text(db, SQL_SET_NOTE, 7, record->last_error);
+	db_text(db, SQL_SET_NOTE, 8, record->answer);
+	db_text(db, SQL_SET_NOTE, 9, record->tries);
+	db_int(db, SQL_SET_NOTE, 10, record->settled_us);
 	if (is_new)
-		ledger_add(&st->ledger, LEDGER_NOTES, 1);
-	if (note->settled_us && upkeep_due_us(st, note->reason, note->settled_us) < st->upkeep.settled_due_us)
-		st->upkeep.settled_due_us = upkeep_due_us(st, note->reason, note->settled_us);
+		stored_counters_add(&st->counters, STORED_ATTEMPT_RECORDS, 1);
+	if (record->settled_us &&
+	    maintenance_due_us(st, record->reason, record->settled_us) < st->maintenance.settled_due_us)
+		st->maintenance.settled_due_us = maintenance_due_us(st, record->reason, record->settled_us);
 	return db_run(db, SQL_SET_NOTE);
 }
 
@@ -91,7 +92,7 @@ static struct slice without_oldest(struct slice tries)
 	return tries;
 }
 
-int note_add_try(struct buf *b, struct slice tries, const struct settle_attempt *attempt)
+int attempt_record_add_try(struct buf *b, struct slice tries, const struct settle_attempt *attempt)
 {
 	int r = buf_append_slice(b, without_oldest(tries));
 
@@ -105,7 +106,7 @@ int note_add_try(struct buf *b, struct slice tries, const struct settle_attempt 
 	return r;
 }
 
-int note_tries_json(struct buf *b, struct slice tries)
+int attempt_record_tries_json(struct buf *b, struct slice tries)
 {
 	int r;
 
@@ -146,8 +147,8 @@ int store_set_state(struct store *st, uint64_t id, uint32_t sid, enum event_stat
 {
 	if (from == to)
 		return 0;
-	ledger_event(&st->ledger, sid, from, -1);
-	ledger_event(&st->ledger, sid, to, 1);
+	stored_counters_event(&st->counters, sid, from, -1);
+	stored_counters_event(&st->counters, sid, to, 1);
 	db_int(&st->db, SQL_SET_STATE, 1, (int64_t)id);
 	db_int(&st->db, SQL_SET_STATE, 2, to);
 	return db_run(&st->db, SQL_SET_STATE);
@@ -156,18 +157,18 @@ int store_set_state(struct store *st, uint64_t id, uint32_t sid, enum event_stat
 int store_bury(struct store *st, uint64_t id, uint32_t sid, enum event_state from, enum dead_reason reason,
                int64_t wall_us)
 {
-	struct note note;
-	int found = note_get(st, id, &note), r;
+	struct attempt_record record;
+	int found = attempt_record_get(st, id, &record), r;
 
 	if (found < 0)
 		return found;
-	note.reason = reason;
-	note.settled_us = wall_us;
-	note.no_expiry = false;
-	ledger_add(&st->ledger, LEDGER_DEAD + reason, 1);
+	record.reason = reason;
+	record.settled_us = wall_us;
+	record.no_expiry = false;
+	stored_counters_add(&st->counters, STORED_DEAD + reason, 1);
 	/* The record's texts belong to the row that was read, so both statements are active on
 	 * the same row. */
-	r = note_put(st, id, &note, found == 0);
-	note_done(st);
+	r = attempt_record_put(st, id, &record, found == 0);
+	attempt_record_done(st);
 	return r < 0 ? r : store_set_state(st, id, sid, from, STATE_DEAD);
 }

@@ -13,8 +13,8 @@ struct settle_attempt {               /* shared by all events of a batch */
 	char answer[256];
 };
 
-/* The record of one event. Slices are valid until the next note_get(). */
-struct note {
+/* The record of one event. Slices are valid until the next attempt_record_get(). */
+struct attempt_record {
 	uint32_t attempts;
 	bool maybe_sent, no_expiry;
 	enum dead_reason reason;
@@ -23,13 +23,13 @@ struct note {
 	int64_t settled_us;
 };
 /* Returns 1 if read, 0 if there is no record (*ret is all zero), negative on trouble.
- * note_done() invalidates the slices. */
-int note_get(struct store *st, uint64_t id, struct note *ret) MUST_CHECK;
-void note_done(struct store *st);
-int note_put(struct store *st, uint64_t id, const struct note *note, bool is_new) MUST_CHECK;
+ * attempt_record_done() invalidates the slices. */
+int attempt_record_get(struct store *st, uint64_t id, struct attempt_record *ret) MUST_CHECK;
+void attempt_record_done(struct store *st);
+int attempt_record_put(struct store *st, uint64_t id, const struct attempt_record *record, bool is_new) MUST_CHECK;
 /* Appends an attempt's line to the recorded ones, and removes the oldest beyond ten. */
-int note_add_try(struct buf *b, struct slice tries, const struct settle_attempt *attempt) MUST_CHECK;
+int attempt_record_add_try(struct buf *b, struct slice tries, const struct settle_attempt *attempt) MUST_CHECK;
 /* Writes the attempts as a JSON array. */
-int note_tries_json(struct buf *b, struct slice tries) MUST_CHECK;
+int attempt_record_tries_json(struct buf *b, struct slice tries) MUST_CHECK;
 
 #endif

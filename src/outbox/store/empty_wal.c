@@ -11,9 +11,9 @@ static int note_ids(struct store *st, void *arg)
 
 	st->pairing.wanted = true;
 	st->pairing.whole = *whole;
-	ledger_set(&st->ledger, LEDGER_CLEAN, 0);
-	db_int(&st->db, SQL_SET_COUNTER, 1, LEDGER_NEXT_ID);
-	db_int(&st->db, SQL_SET_COUNTER, 2, st->ledger.now[LEDGER_NEXT_ID]);
+	stored_counters_set(&st->counters, STORED_CLEAN, 0);
+	db_int(&st->db, SQL_SET_COUNTER, 1, STORED_NEXT_ID);
+	db_int(&st->db, SQL_SET_COUNTER, 2, st->counters.now[STORED_NEXT_ID]);
 	return db_run(&st->db, SQL_SET_COUNTER);
 }
 
@@ -29,7 +29,7 @@ int store_empty_wal(struct store *st)
 	st->pairing.whole = false;
 	st->lock.closed = false;
 	if (r == 0)
-		r = lockfile_write(&st->lock, (uint64_t)st->ledger.now[LEDGER_NEXT_ID], st->lock.suspect);
+		r = lockfile_write(&st->lock, (uint64_t)st->counters.now[STORED_NEXT_ID], st->lock.suspect);
 	if (st->fatal)
 		return -EIO;
 	db_forget_trouble(&st->db);

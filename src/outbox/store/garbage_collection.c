@@ -14,21 +14,21 @@
 /* A deletion also touches scattered pages of the index. */
 enum { DELETES_MAX = 1000 };
 
-bool sweep_is_due(const struct store *st)
+bool gc_is_due(const struct store *st)
 {
-	const struct upkeep *u = &st->upkeep;
+	const struct maintenance *u = &st->maintenance;
 
-	if (u->sweep != SWEEP_IDLE || u->sweep_next_base != 0 || u->erase)
+	if (u->gc != GC_IDLE || u->gc_next_base != 0 || u->erase)
 		return true;
-	return u->gone_since_sweep > 0 && (int64_t)u->gone_since_sweep >= st->ledger.rows;
+	return u->gone_since_gc > 0 && (int64_t)u->gone_since_gc >= st->counters.rows;
 }
 
 static void finish(struct store *st)
 {
-	struct upkeep *u = &st->upkeep;
+	struct maintenance *u = &st->maintenance;
 
-	u->sweep = SWEEP_IDLE;
-	u->sweep_next_base = 0;
+	u->gc = GC_IDLE;
+	u->gc_next_base = 0;
 	if (!u->erase)
 		return;
 	u->erase = false;
@@ -42,8 +42,8 @@ static void end_window(struct store *st)
 {
 	struct envelope_marks *m = &st->envelopes.marks;
 
-	st->upkeep.sweep_next_base = m->base + m->span;
-	st->upkeep.sweep = SWEEP_IDLE;
+	st->maintenance.gc_next_base = m->base + m->span;
+	st->maintenance.gc = GC_IDLE;
 	free(m->bits);
 	*m = (struct envelope_marks){.active = false};
 }
@@ -52,12 +52,12 @@ static void end_window(struct store *st)
 static bool begin_window(struct store *st)
 {
 	struct envelope_marks *m = &st->envelopes.marks;
-	struct upkeep *u = &st->upkeep;
+	struct maintenance *u = &st->maintenance;
 	int64_t first;
 
-	if (u->sweep_next_base == 0)
-		u->gone_since_sweep = 0;
-	db_int(&st->db, SQL_ENVELOPES_UP, 1, (int64_t)u->sweep_next_base);
+	if (u->gc_next_base == 0)
+		u->gone_since_gc = 0;
+	db_int(&st->db, SQL_ENVELOPES_UP, 1, (int64_t)u->gc_next_base);
 	db_int(&st->db, SQL_ENVELOPES_UP, 2, 1);
 	if (db_one(&st->db, SQL_ENVELOPES_UP, 0, &first) < 0 || first <= 0)
 		return false;
@@ -67,8 +67,8 @@ static bool begin_window(struct store *st)
 		m->span = WINDOW_MAX;
 	m->bits = calloc(1, (size_t)(m->span + 7) / 8);
 	m->active = m->bits != NULL;
-	u->sweep = SWEEP_MARK;
-	u->sweep_cursor = 0;
+	u->gc = GC_MARK;
+	u->gc_cursor = 0;
 	return m->active;
 }
 
@@ -78,10 +78,10 @@ static void mark_slice(struct store *st)
 	size_t n = 0;
 	int r;
 
-	db_int(db, SQL_ENVELOPES_OF, 1, (int64_t)st->upkeep.sweep_cursor);
+	db_int(db, SQL_ENVELOPES_OF, 1, (int64_t)st->maintenance.gc_cursor);
 	db_int(db, SQL_ENVELOPES_OF, 2, STORE_SLICE_ROWS);
 	while ((r = db_row(db, SQL_ENVELOPES_OF)) > 0) {
-		st->upkeep.sweep_cursor = (uint64_t)db_col(db, SQL_ENVELOPES_OF, 0);
+		st->maintenance.gc_cursor = (uint64_t)db_col(db, SQL_ENVELOPES_OF, 0);
 		envelopes_mark(&st->envelopes.marks, (uint64_t)db_col(db, SQL_ENVELOPES_OF, 1));
 		n++;
 	}
@@ -89,8 +89,8 @@ static void mark_slice(struct store *st)
 		store_judge_trouble(st, "looking for envelopes in use");
 		end_window(st);
 	} else if (n < STORE_SLICE_ROWS) {
-		st->upkeep.sweep = SWEEP_DELETE;
-		st->upkeep.sweep_cursor = st->envelopes.marks.base;
+		st->maintenance.gc = GC_DELETE;
+		st->maintenance.gc_cursor = st->envelopes.marks.base;
 	}
 }
 
@@ -107,15 +107,15 @@ static int find_unused(struct store *st, struct unused *ret)
 	size_t seen = 0;
 	int r;
 
-	db_int(db, SQL_ENVELOPES_UP, 1, (int64_t)st->upkeep.sweep_cursor);
+	db_int(db, SQL_ENVELOPES_UP, 1, (int64_t)st->maintenance.gc_cursor);
 	db_int(db, SQL_ENVELOPES_UP, 2, STORE_SLICE_ROWS);
 	while (ret->n < DELETES_MAX &&
-	       (r = db_row_within(db, SQL_ENVELOPES_UP, st->upkeep.sweep_cursor, INT64_MAX)) > 0) {
+	       (r = db_row_within(db, SQL_ENVELOPES_UP, st->maintenance.gc_cursor, INT64_MAX)) > 0) {
 		uint64_t id = (uint64_t)db_col(db, SQL_ENVELOPES_UP, 0);
 
 		if (id - m->base >= m->span)
 			break;
-		st->upkeep.sweep_cursor = id + 1;
+		st->maintenance.gc_cursor = id + 1;
 		seen++;
 		if (!envelopes_is_marked(m, id))
 			ret->ids[ret->n++] = id;
@@ -146,17 +146,17 @@ static void delete_slice(struct store *st)
 		end_window(st);
 }
 
-void sweep_step(struct store *st)
+void gc_step(struct store *st)
 {
-	switch (st->upkeep.sweep) {
-	case SWEEP_IDLE:
+	switch (st->maintenance.gc) {
+	case GC_IDLE:
 		if (!begin_window(st))
 			finish(st);
 		break;
-	case SWEEP_MARK:
+	case GC_MARK:
 		mark_slice(st);
 		break;
-	case SWEEP_DELETE:
+	case GC_DELETE:
 		delete_slice(st);
 		break;
 	}

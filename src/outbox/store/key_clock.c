@@ -36,18 +36,18 @@ static int last_key(struct store *st, int64_t *ret)
 /* True if the stored offset still fits the wall clock: no reboot, and the clock was not set. */
 static bool line_goes_on(const struct store *st, int64_t offset_us, int64_t boot_us)
 {
-	return st->ledger.now[LEDGER_KEY_BOOT] > 0 && boot_us >= st->ledger.now[LEDGER_KEY_BOOT] &&
-	       distance(offset_us, st->ledger.now[LEDGER_KEY_BASE]) <= STEP_US;
+	return st->counters.now[STORED_KEY_BOOT] > 0 && boot_us >= st->counters.now[STORED_KEY_BOOT] &&
+	       distance(offset_us, st->counters.now[STORED_KEY_BASE]) <= STEP_US;
 }
 
 static int note_line(struct store *st, void *arg)
 {
 	const struct key_clock *k = arg;
 
-	ledger_set(&st->ledger, LEDGER_KEY_BASE, k->base_us);
-	ledger_set(&st->ledger, LEDGER_KEY_BOOT, k->now_us - k->base_us);
-	ledger_set(&st->ledger, LEDGER_KEY_DOUBT, k->doubt_until_us);
-	ledger_set(&st->ledger, LEDGER_KEY_OLDER, k->older_n);
+	stored_counters_set(&st->counters, STORED_KEY_BASE, k->base_us);
+	stored_counters_set(&st->counters, STORED_KEY_BOOT, k->now_us - k->base_us);
+	stored_counters_set(&st->counters, STORED_KEY_DOUBT, k->doubt_until_us);
+	stored_counters_set(&st->counters, STORED_KEY_OLDER, k->older_n);
 	return 0;
 }
 
@@ -60,10 +60,10 @@ void key_clock_start(struct store *st, int64_t wall_us, int64_t boot_us)
 		return;
 	*k = (struct key_clock){.runs = true, .base_us = offset_us, .now_us = wall_us};
 	if (line_goes_on(st, offset_us, boot_us)) {
-		k->base_us = st->ledger.now[LEDGER_KEY_BASE];
+		k->base_us = st->counters.now[STORED_KEY_BASE];
 		k->now_us = boot_us + k->base_us;
-		k->doubt_until_us = st->ledger.now[LEDGER_KEY_DOUBT];
-		k->older_n = st->ledger.now[LEDGER_KEY_OLDER];
+		k->doubt_until_us = st->counters.now[STORED_KEY_DOUBT];
+		k->older_n = st->counters.now[STORED_KEY_OLDER];
 		return;
 	}
 	k->doubt_until_us = boot_us + DOUBT_US;
@@ -124,6 +124,6 @@ void key_clock_follow(struct store *st, int64_t wall_us, int64_t boot_us)
 	if (store_transaction(st, move_keys, &m) < 0)
 		return;
 	*k = m.to;
-	if (st->upkeep.keys_due_mono_us != INT64_MAX)
-		st->upkeep.keys_due_mono_us = 0;
+	if (st->maintenance.keys_due_mono_us != INT64_MAX)
+		st->maintenance.keys_due_mono_us = 0;
 }

@@ -19,14 +19,14 @@
  * two events of a client. */
 #define QUIET_US (5 * US_PER_S)
 /* If the outbox is never quiet, it runs after this many rows were deleted. */
-#define SWEEP_BUSY_LEAST 250000
+#define GC_BUSY_LEAST 250000
 
 static int64_t sooner(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
 }
 
-static int64_t upkeep_room(struct store *st, int64_t mono_us)
+static int64_t maintenance_room(struct store *st, int64_t mono_us)
 {
 	bool waits = st->space.disk_full || (st->space.ballast_out && st->space.ballast_fd >= 0);
 
@@ -34,7 +34,7 @@ static int64_t upkeep_room(struct store *st, int64_t mono_us)
 	 * happens. */
 	if (mono_us - st->space.checked_mono_us >= ROOM_EVERY_US)
 		space_check(st, mono_us, true);
-	else if (waits || st->space.checked_mono_us <= st->upkeep.active_mono_us)
+	else if (waits || st->space.checked_mono_us <= st->maintenance.active_mono_us)
 		return ROOM_EVERY_US;
 	return waits ? ROOM_EVERY_US : INT64_MAX;
 }
@@ -73,19 +73,19 @@ static int purge_keys(struct store *st, void *arg)
 /* While there are keys, checks regularly whether the wall clock was set. */
 static int64_t keys_wait(const struct store *st, int64_t mono_us)
 {
-	int64_t due = st->upkeep.keys_due_mono_us;
+	int64_t due = st->maintenance.keys_due_mono_us;
 
 	if (due == INT64_MAX)
 		return due;
 	return st->key_clock.runs ? sooner(due - mono_us, CLOCK_EVERY_US) : due - mono_us;
 }
 
-static int64_t upkeep_keys(struct store *st, int64_t wall_us, int64_t mono_us)
+static int64_t maintenance_keys(struct store *st, int64_t wall_us, int64_t mono_us)
 {
 	const struct key_clock *clock = &st->key_clock;
 	int64_t now_us = clock->runs ? clock->now_us : wall_us;
 	struct keys_look look = {.cutoff_us = now_us - st->config.dedup_window_us, .oldest_us = INT64_MAX};
-	struct upkeep *u = &st->upkeep;
+	struct maintenance *u = &st->maintenance;
 
 	if (u->keys_due_mono_us == INT64_MAX || mono_us < u->keys_due_mono_us)
 		return keys_wait(st, mono_us);
@@ -102,7 +102,7 @@ static int64_t upkeep_keys(struct store *st, int64_t wall_us, int64_t mono_us)
 	return keys_wait(st, mono_us);
 }
 
-int64_t upkeep_due_us(const struct store *st, enum dead_reason reason, int64_t settled_us)
+int64_t maintenance_due_us(const struct store *st, enum dead_reason reason, int64_t settled_us)
 {
 	return settled_us + (reason == DEAD_NONE ? st->config.keep_delivered_us : st->config.keep_dead_us);
 }
@@ -115,7 +115,7 @@ struct settled_look {
 static int purge_settled(struct store *st, void *arg)
 {
 	struct settled_look *look = arg;
-	struct upkeep *u = &st->upkeep;
+	struct maintenance *u = &st->maintenance;
 	struct db *db = &st->db;
 	int r;
 
@@ -129,7 +129,7 @@ static int purge_settled(struct store *st, void *arg)
 		look->seen++;
 		if (settled_us == 0)
 			continue;
-		due_us = upkeep_due_us(st, dead ? DEAD_REFUSED : DEAD_NONE, settled_us);
+		due_us = maintenance_due_us(st, dead ? DEAD_REFUSED : DEAD_NONE, settled_us);
 		if (due_us > look->wall_us) {
 			u->settled_found_us = sooner(u->settled_found_us, due_us);
 			continue;
@@ -145,24 +145,25 @@ static int purge_settled(struct store *st, void *arg)
 
 static int64_t settled_pause_us(const struct store *st)
 {
-	return SETTLED_EVERY_US + st->ledger.now[LEDGER_NOTES] * SETTLED_US_PER_NOTE;
+	return SETTLED_EVERY_US + st->counters.now[STORED_ATTEMPT_RECORDS] * SETTLED_US_PER_NOTE;
 }
 
 static int64_t settled_wait_us(const struct store *st, int64_t wall_us, int64_t mono_us)
 {
 	int64_t wait_us, pause_us;
 
-	if (st->upkeep.settled_due_us == INT64_MAX || st->ledger.now[LEDGER_NOTES] == 0)
+	if (st->maintenance.settled_due_us == INT64_MAX || st->counters.now[STORED_ATTEMPT_RECORDS] == 0)
 		return INT64_MAX;
-	wait_us = st->upkeep.settled_due_us - wall_us;
-	pause_us = st->upkeep.settled_mono_us ? st->upkeep.settled_mono_us + settled_pause_us(st) - mono_us : 0;
+	wait_us = st->maintenance.settled_due_us - wall_us;
+	pause_us = st->maintenance.settled_mono_us ? st->maintenance.settled_mono_us + settled_pause_us(st) - mono_us
+	                                           : 0;
 	return wait_us > pause_us ? wait_us : pause_us;
 }
 
-static int64_t upkeep_settled(struct store *st, int64_t wall_us, int64_t mono_us)
+static int64_t maintenance_settled(struct store *st, int64_t wall_us, int64_t mono_us)
 {
 	struct settled_look look = {.wall_us = wall_us};
-	struct upkeep *u = &st->upkeep;
+	struct maintenance *u = &st->maintenance;
 	int64_t wait_us = settled_wait_us(st, wall_us, mono_us);
 
 	if (u->settled_cursor == 0) {
@@ -186,30 +187,30 @@ static int64_t upkeep_settled(struct store *st, int64_t wall_us, int64_t mono_us
 }
 
 /* There are more than keep_rejected after that option was lowered. */
-static int64_t upkeep_rejected(struct store *st)
+static int64_t maintenance_rejected(struct store *st)
 {
-	if (st->ledger.now[LEDGER_REJECTED] <= (int64_t)st->config.keep_rejected)
+	if (st->counters.now[STORED_REJECTED] <= (int64_t)st->config.keep_rejected)
 		return INT64_MAX;
 	return store_transaction(st, store_trim_rejected, NULL) < 0 ? REJECTED_EVERY_US : 0;
 }
 
-static int64_t upkeep_sweep(struct store *st, int64_t mono_us, bool idle)
+static int64_t maintenance_gc(struct store *st, int64_t mono_us, bool idle)
 {
-	int64_t quiet_us = st->upkeep.active_mono_us + QUIET_US - mono_us;
+	int64_t quiet_us = st->maintenance.active_mono_us + QUIET_US - mono_us;
 
-	if (!sweep_is_due(st))
+	if (!gc_is_due(st))
 		return INT64_MAX;
-	if (st->upkeep.sweep == SWEEP_IDLE && !st->upkeep.erase) {
-		if (!idle && st->upkeep.gone_since_sweep < SWEEP_BUSY_LEAST)
+	if (st->maintenance.gc == GC_IDLE && !st->maintenance.erase) {
+		if (!idle && st->maintenance.gone_since_gc < GC_BUSY_LEAST)
 			return INT64_MAX;
 		if (idle && quiet_us > 0)
 			return quiet_us;
 	}
-	sweep_step(st);
+	gc_step(st);
 	return 0;
 }
 
-int64_t store_upkeep(struct store *st, int64_t wall_us, int64_t mono_us, bool idle)
+int64_t store_maintenance(struct store *st, int64_t wall_us, int64_t mono_us, bool idle)
 {
 	int64_t wait_us;
 
@@ -217,14 +218,14 @@ int64_t store_upkeep(struct store *st, int64_t wall_us, int64_t mono_us, bool id
 		return INT64_MAX;
 	db_forget_trouble(&st->db);
 	store_end_abandoned_backup(st, mono_us);
-	wait_us = upkeep_room(st, mono_us);
-	wait_us = sooner(wait_us, upkeep_keys(st, wall_us, mono_us));
+	wait_us = maintenance_room(st, mono_us);
+	wait_us = sooner(wait_us, maintenance_keys(st, wall_us, mono_us));
 	if (wait_us > 0)
-		wait_us = sooner(wait_us, upkeep_settled(st, wall_us, mono_us));
+		wait_us = sooner(wait_us, maintenance_settled(st, wall_us, mono_us));
 	if (wait_us > 0)
-		wait_us = sooner(wait_us, upkeep_rejected(st));
+		wait_us = sooner(wait_us, maintenance_rejected(st));
 	if (wait_us > 0)
-		wait_us = sooner(wait_us, upkeep_sweep(st, mono_us, idle));
+		wait_us = sooner(wait_us, maintenance_gc(st, mono_us, idle));
 	if (st->backup)
 		wait_us = sooner(wait_us, BACKUP_EVERY_US);
 	if (idle)

@@ -101,15 +101,15 @@ static int copy_pages(struct restore *x, struct db *db, struct err *err)
  * exclude them. */
 static int write_numbers(struct restore *x, struct db *db, struct err *err)
 {
-	const int64_t *now = x->backup->ledger.now;
+	const int64_t *now = x->backup->counters.now;
 	char sql[128];
 	int r = 0;
 
-	for (int key = 0; r == 0 && key < LEDGER_COUNT; key++) {
+	for (int key = 0; r == 0 && key < STORED_COUNT; key++) {
 		if (now[key] == 0)
 			continue;
 		snprintf(sql, sizeof(sql), "INSERT OR REPLACE INTO counter VALUES(%d, %lld)", key,
-		         key == LEDGER_NEXT_ID ? (long long)x->next_id : (long long)now[key]);
+		         key == STORED_NEXT_ID ? (long long)x->next_id : (long long)now[key]);
 		r = db_exec(db, sql, err);
 	}
 	return r;
@@ -170,7 +170,7 @@ static int make_copy(struct restore *x, struct err *err)
 
 static int look_at_outbox(struct restore *x, int64_t wall_us, struct err *err)
 {
-	uint64_t next = (uint64_t)x->backup->ledger.now[LEDGER_NEXT_ID], mark;
+	uint64_t next = (uint64_t)x->backup->counters.now[STORED_NEXT_ID], mark;
 	enum outbox_file file;
 	int r = outbox_identify(x->path, &file, err);
 

@@ -207,7 +207,7 @@ const char *space_refuses(const struct store *st, uint32_t n)
 {
 	if (st->space.refusal)
 		return st->space.refusal;
-	if (st->config.max_events && (uint64_t)st->ledger.kept + n > st->config.max_events)
+	if (st->config.max_events && (uint64_t)st->counters.kept + n > st->config.max_events)
 		return "outbox.max_events is reached";
 	return NULL;
 }

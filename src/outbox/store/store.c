@@ -71,7 +71,7 @@ int store_load_streams(struct store *st)
 
 static int load_next_id(struct store *st)
 {
-	int64_t next = st->ledger.now[LEDGER_NEXT_ID], event, rejected;
+	int64_t next = st->counters.now[STORED_NEXT_ID], event, rejected;
 
 	if (db_one(&st->db, SQL_MAX_EVENT, 0, &event) < 0 || db_one(&st->db, SQL_MAX_REJECTED, 0, &rejected) < 0)
 		return -EIO;
@@ -85,20 +85,21 @@ static int load_next_id(struct store *st)
 	 * that this file does not know. */
 	st->is_older = st->lacks_wal ||
 	               (next > 0 && st->lock.known && !st->config.read_only && (uint64_t)next < st->lock.id_mark &&
-	                (st->lock.closed || st->ledger.now[LEDGER_CLEAN] || !st->had_wal));
+	                (st->lock.closed || st->counters.now[STORED_CLEAN] || !st->had_wal));
 	if ((next == 0 || st->is_older) && next < (int64_t)st->lock.id_mark)
 		next = (int64_t)st->lock.id_mark;
 	if (next <= event && event < INT64_MAX)
 		next = event + 1;
 	if (next <= rejected && rejected < INT64_MAX)
 		next = rejected + 1;
-	st->ledger.now[LEDGER_NEXT_ID] = next > 0 ? next : 1;
+	st->counters.now[STORED_NEXT_ID] = next > 0 ? next : 1;
 	return 0;
 }
 
 static int load_envelopes(struct store *st)
 {
-	struct hash_key key = {(uint64_t)st->ledger.now[LEDGER_HASH_K0], (uint64_t)st->ledger.now[LEDGER_HASH_K1]};
+	struct hash_key key = {(uint64_t)st->counters.now[STORED_HASH_K0],
+	                       (uint64_t)st->counters.now[STORED_HASH_K1]};
 	int64_t last;
 
 	if (key.k0 == 0 && key.k1 == 0)
@@ -113,19 +114,19 @@ static int note_start(struct store *st, void *arg UNUSED)
 {
 	/* Stored even before the first event: the counter distinguishes a used outbox from a new
 	 * one, whose ids start at the lock file's mark. */
-	ledger_set(&st->ledger, LEDGER_NEXT_ID, st->ledger.now[LEDGER_NEXT_ID]);
-	ledger_set(&st->ledger, LEDGER_HASH_K0, (int64_t)st->envelopes.key.k0);
-	ledger_set(&st->ledger, LEDGER_HASH_K1, (int64_t)st->envelopes.key.k1);
+	stored_counters_set(&st->counters, STORED_NEXT_ID, st->counters.now[STORED_NEXT_ID]);
+	stored_counters_set(&st->counters, STORED_HASH_K0, (int64_t)st->envelopes.key.k0);
+	stored_counters_set(&st->counters, STORED_HASH_K1, (int64_t)st->envelopes.key.k1);
 	/* The bound of events in flight stays until delivery stores a new one, so that a start
 	 * that is killed does not lose it. */
-	ledger_set(&st->ledger, LEDGER_CLEAN, 0);
+	stored_counters_set(&st->counters, STORED_CLEAN, 0);
 	return 0;
 }
 
 static int load(struct store *st)
 {
-	int r = ledger_load(&st->ledger, &st->db);
-	bool fresh = st->ledger.now[LEDGER_NEXT_ID] == 0;
+	int r = stored_counters_load(&st->counters, &st->db);
+	bool fresh = st->counters.now[STORED_NEXT_ID] == 0;
 
 	if (r == 0)
 		r = store_load_streams(st);
@@ -135,10 +136,10 @@ static int load(struct store *st)
 		r = load_envelopes(st);
 	if (r == 0 && !st->config.read_only)
 		r = pairing_load(&st->pairing, &st->db);
-	st->unclean_start = !fresh && st->ledger.now[LEDGER_CLEAN] == 0;
-	st->maybe_twice = st->unclean_start ? (uint64_t)st->ledger.now[LEDGER_IN_FLIGHT] : 0;
+	st->unclean_start = !fresh && st->counters.now[STORED_CLEAN] == 0;
+	st->maybe_twice = st->unclean_start ? (uint64_t)st->counters.now[STORED_IN_FLIGHT] : 0;
 	/* In an empty outbox, any envelopes are left from a stop before garbage collection. */
-	st->upkeep.gone_since_sweep = st->unclean_start ? (uint64_t)st->ledger.kept + 1 : st->ledger.rows == 0;
+	st->maintenance.gone_since_gc = st->unclean_start ? (uint64_t)st->counters.kept + 1 : st->counters.rows == 0;
 	return r;
 }
 
@@ -333,7 +334,7 @@ static int find_file(struct store *st, int64_t wall_us, struct err *err)
 
 static int keep_id_mark(struct store *st)
 {
-	uint64_t next = (uint64_t)st->ledger.now[LEDGER_NEXT_ID];
+	uint64_t next = (uint64_t)st->counters.now[STORED_NEXT_ID];
 
 	if (st->config.read_only)
 		return 0;
@@ -441,8 +442,8 @@ int store_open(struct store **ret, const struct store_config *config, int64_t wa
 static int note_stop(struct store *st, void *arg UNUSED)
 {
 	st->pairing.wanted = st->pairing.whole = true;
-	ledger_set(&st->ledger, LEDGER_CLEAN, 1);
-	ledger_set(&st->ledger, LEDGER_IN_FLIGHT, 0);
+	stored_counters_set(&st->counters, STORED_CLEAN, 1);
+	stored_counters_set(&st->counters, STORED_IN_FLIGHT, 0);
 	return 0;
 }
 
@@ -464,7 +465,7 @@ static void note_last_id(struct store *st, bool closed)
 	int r;
 
 	st->lock.closed = closed;
-	r = lockfile_write(&st->lock, (uint64_t)st->ledger.now[LEDGER_NEXT_ID], st->lock.suspect);
+	r = lockfile_write(&st->lock, (uint64_t)st->counters.now[STORED_NEXT_ID], st->lock.suspect);
 	(void)r;
 }
 
@@ -516,24 +517,24 @@ void store_set_limits(struct store *st, const struct store_config *config)
 	st->config.keep_delivered_us = config->keep_delivered_us;
 	st->config.keep_dead_us = config->keep_dead_us;
 	st->config.keep_rejected = config->keep_rejected;
-	st->upkeep.settled_due_us = 0; /* check again, because other rows may be due now */
+	st->maintenance.settled_due_us = 0; /* check again, because other rows may be due now */
 	space_check(st, clock_mono_us(), true);
 }
 
 uint64_t store_take_ids(struct store *st, uint32_t n)
 {
-	uint64_t first = (uint64_t)st->ledger.now[LEDGER_NEXT_ID];
+	uint64_t first = (uint64_t)st->counters.now[STORED_NEXT_ID];
 
 	if (unlikely(first + n > st->lock.id_mark) &&
 	    lockfile_write(&st->lock, first + n + ID_BLOCK, st->lock.suspect) < 0)
 		db_fail(&st->db, "the lock file cannot be written");
-	ledger_add(&st->ledger, LEDGER_NEXT_ID, n);
+	stored_counters_add(&st->counters, STORED_NEXT_ID, n);
 	return first;
 }
 
 uint64_t store_last_id(const struct store *st)
 {
-	return st->config.read_only ? INT64_MAX : (uint64_t)st->ledger.now[LEDGER_NEXT_ID] - 1;
+	return st->config.read_only ? INT64_MAX : (uint64_t)st->counters.now[STORED_NEXT_ID] - 1;
 }
 
 bool store_passed_over_wal(const struct store *st)
@@ -612,27 +613,27 @@ void store_get_events(const struct store *st, struct store_events *ret)
 	for (uint32_t sid = 0; sid < STORE_STREAMS_MAX; sid++)
 		for (int state = 0; state < STATE_COUNT; state++)
 			ret->n[sid][state] =
-			        (uint64_t)st->ledger.committed[ledger_event_key(sid, (enum event_state)state)];
+			        (uint64_t)st->counters.committed[stored_counter_of(sid, (enum event_state)state)];
 }
 
 void store_get_stats(struct store *st, struct store_stats *ret)
 {
-	const int64_t *n = st->ledger.committed;
+	const int64_t *n = st->counters.committed;
 
 	*ret = (struct store_stats){
-	        .rejected = (uint64_t)n[LEDGER_REJECTED],
+	        .rejected = (uint64_t)n[STORED_REJECTED],
 	        .bytes_used = st->space.bytes_used,
 	        .disk_free = st->space.disk_free,
-	        .next_id = (uint64_t)st->ledger.now[LEDGER_NEXT_ID],
-	        .delivered_total = (uint64_t)n[LEDGER_DELIVERED],
-	        .dropped_total = (uint64_t)n[LEDGER_DROPPED],
-	        .purged_dead = st->upkeep.purged_dead,
+	        .next_id = (uint64_t)st->counters.now[STORED_NEXT_ID],
+	        .delivered_total = (uint64_t)n[STORED_DELIVERED],
+	        .dropped_total = (uint64_t)n[STORED_DROPPED],
+	        .purged_dead = st->maintenance.purged_dead,
 	        .unclean_start = st->unclean_start,
 	        .maybe_twice = st->maybe_twice,
 	        .is_older = st->is_older,
 	};
 	for (int reason = 0; reason < DEAD_COUNT; reason++)
-		ret->dead[reason] = (uint64_t)n[LEDGER_DEAD + reason];
+		ret->dead[reason] = (uint64_t)n[STORED_DEAD + reason];
 	const char *why = space_refuses(st, 1);
 	ret->full = why != NULL;
 	ret->refused = st->space.refused;

@@ -10,10 +10,10 @@
 #include "outbox/file/salvage.h"
 #include "outbox/file/wal_owner.h"
 #include "outbox/store/attempt_record.h"
-#include "outbox/store/counters_kept.h"
 #include "outbox/store/envelopes.h"
 #include "outbox/store/key_clock.h"
 #include "outbox/store/store.h"
+#include "outbox/store/stored_counters.h"
 
 /* Free space on the disk and within the limits (space.c, ballast.c). */
 struct space {
@@ -42,8 +42,8 @@ struct space {
 };
 
 /* The state of maintenance.c and garbage_collection.c. */
-enum sweep_phase { SWEEP_IDLE, SWEEP_MARK, SWEEP_DELETE };
-struct upkeep {
+enum gc_phase { GC_IDLE, GC_MARK, GC_DELETE };
+struct maintenance {
 	int64_t active_mono_us;   /* time of the last write job */
 	int64_t keys_due_mono_us; /* when dedup keys are checked next; INT64_MAX: there are none */
 	/* Wall clock: no dead or kept row is due before it; INT64_MAX: there is none */
@@ -53,10 +53,10 @@ struct upkeep {
 	int64_t settled_found_us; /* lowest due time found by it */
 	uint64_t purged_dead;     /* since start */
 	bool erase;               /* an operator dropped rows: collect their envelopes soon, and empty the WAL */
-	enum sweep_phase sweep;
-	uint64_t sweep_cursor;     /* an event id or an envelope id */
-	uint64_t sweep_next_base;  /* envelopes from this id on belong to the next window */
-	uint64_t gone_since_sweep; /* rows deleted since the last garbage collection */
+	enum gc_phase gc;
+	uint64_t gc_cursor;     /* an event id or an envelope id */
+	uint64_t gc_next_base;  /* envelopes from this id on belong to the next window */
+	uint64_t gone_since_gc; /* rows deleted since the last garbage collection */
 };
 
 struct stream_row {
@@ -87,7 +87,7 @@ struct store {
 	char *path, *dir;
 	struct db db;
 	struct lockfile lock;
-	struct ledger ledger;
+	struct stored_counters counters;
 	struct envelopes envelopes;
 	struct stream_row streams[STORE_STREAMS_MAX]; /* by sid; "": none */
 	bool streams_changed;                         /* in the open transaction */
@@ -96,7 +96,7 @@ struct store {
 	size_t n_gone, cap_gone;
 	struct space space;
 	struct copy_debt debt;
-	struct upkeep upkeep;
+	struct maintenance maintenance;
 	struct key_clock key_clock;
 	struct backup *backup; /* the backup in progress; NULL: none */
 	bool unclean_start;
@@ -185,13 +185,13 @@ void store_end_abandoned_backup(struct store *st, int64_t mono_us);
 
 /* maintenance.c: does one bounded piece of what is due. idle: no jobs wait. Returns the time
  * until the next call in microseconds (0: at once; INT64_MAX: not before the next write). */
-int64_t store_upkeep(struct store *st, int64_t wall_us, int64_t mono_us, bool idle);
+int64_t store_maintenance(struct store *st, int64_t wall_us, int64_t mono_us, bool idle);
 /* garbage_collection.c: envelopes that no event uses. Whether it has work to do, and one slice
  * of it. */
-bool sweep_is_due(const struct store *st);
-void sweep_step(struct store *st);
+bool gc_is_due(const struct store *st);
+void gc_step(struct store *st);
 /* Returns when a dead or kept row may be deleted (wall clock). */
-int64_t upkeep_due_us(const struct store *st, enum dead_reason reason, int64_t settled_us);
+int64_t maintenance_due_us(const struct store *st, enum dead_reason reason, int64_t settled_us);
 /* jobs_settle.c: adds an id for store_flush_gone(). sid: the stream in which it is most likely
  * queued; 0: not known. */
 int store_gather_gone(struct store *st, uint64_t id, uint32_t sid) MUST_CHECK;

@@ -1,4 +1,4 @@
-/* test_feed.c - the rows of a group written by one statement: all of them, in order, in time, or none */
+/* test_insert_batch.c - the rows of a group written by one statement: all of them, in order, in time, or none */
 #include <sqlite3.h>
 
 #include "store_fixture.h"
@@ -27,8 +27,8 @@ static void run_group(struct fixture *f, struct group *g)
 	store_group(f->st, g->jobs, g->n);
 	for (size_t i = 0; i < g->n_puts; i++)
 		submission_unref(g->subs[i]);
-	assert_int_equal(f->st->db.feed.rows, 0); /* nothing points at them any more */
-	assert_int_equal(f->st->db.feed.n, 0);
+	assert_int_equal(f->st->db.batch.rows, 0); /* nothing points at them any more */
+	assert_int_equal(f->st->db.batch.n, 0);
 }
 
 static void assert_results(const struct group *g, int result)
@@ -84,8 +84,8 @@ static void every_size_is_written_whole(void **state)
 		run_group(f, &g);
 		assert_results(&g, 0);
 	}
-	assert_int_equal(f->st->ledger.rows, PUTS * (1 + 9 + 17 + 25));
-	assert_int_equal(sql_int(f, "SELECT max(id) FROM event"), f->st->ledger.rows);
+	assert_int_equal(f->st->counters.rows, PUTS * (1 + 9 + 17 + 25));
+	assert_int_equal(sql_int(f, "SELECT max(id) FROM event"), f->st->counters.rows);
 	assert_books_balance(f);
 }
 
@@ -121,7 +121,7 @@ static int settle_after_put(struct fixture *f, enum settle_kind kind)
 	job_settle_init(settle, no_done);
 	settle->n = 2;
 	for (uint64_t i = 0; i < 2; i++)
-		settle->events[i] = (struct settle){.id = (uint64_t)f->st->ledger.now[LEDGER_NEXT_ID] + i,
+		settle->events[i] = (struct settle){.id = (uint64_t)f->st->counters.now[STORED_NEXT_ID] + i,
 		                                    .kind = kind,
 		                                    .reason = kind == SETTLE_DEAD ? DEAD_EXPIRED : DEAD_NONE};
 	g.jobs[g.n++] = &settle->job;
@@ -154,7 +154,7 @@ static void make_fifth_id_taken(struct fixture *f)
 	assert_int_equal(try_put(f, f->web, "a", "old", 5, NULL, T0, &j), 0);
 	for (uint64_t id = 1; id <= 4; id++)
 		settle(f, id, SETTLE_DELIVERED, DEAD_NONE);
-	f->st->ledger.now[LEDGER_NEXT_ID] = 1;
+	f->st->counters.now[STORED_NEXT_ID] = 1;
 }
 
 /* drop_at: after so many puts. */
@@ -183,7 +183,7 @@ static void fail_with_a_drop_at(struct fixture *f, size_t drop_at)
 	/* And the next one goes on as if nothing had been. */
 	assert_int_equal(try_put(f, f->web, "c", "next", 3, NULL, T0, &next), 0);
 	assert_true(next.first_id > 5);
-	assert_int_equal(f->st->ledger.rows, 4);
+	assert_int_equal(f->st->counters.rows, 4);
 	assert_books_balance(f);
 }
 
@@ -215,7 +215,7 @@ static void what_was_gathered_goes_with_the_group(void **state)
 	run_group(f, &g);
 	assert_results(&g, -EIO);
 	put(f, f->web, "b", "next");
-	assert_int_equal(f->st->ledger.rows, 1);
+	assert_int_equal(f->st->counters.rows, 1);
 	assert_books_balance(f);
 }
 
@@ -226,32 +226,33 @@ static void table_of_that_name_is_no_ok(void **state)
 	struct group g = {.n = 0};
 	struct err err;
 
-	assert_int_equal(
-	        db_exec(&f->st->db, "CREATE TABLE feed(id, sid, envelope, accepted, time, props, body)", &err), 0);
+	assert_int_equal(db_exec(&f->st->db,
+	                         "CREATE TABLE insert_batch(id, sid, envelope, accepted, time, props, body)", &err),
+	                 0);
 	add_put(f, &g, "a", "x", 1);
 	add_put(f, &g, "b", "y", 1);
 	run_group(f, &g);
 	assert_results(&g, -EIO);
-	assert_int_equal(f->st->ledger.rows, 0);
+	assert_int_equal(f->st->counters.rows, 0);
 	assert_int_equal(sql_int(f, "SELECT count(*) FROM event"), 0);
 }
 
 static void list_is_kept_from_group_to_group(void **state)
 {
 	struct fixture *f = *state;
-	const struct feed_entry *entries;
+	const struct insert_batch_entry *entries;
 
 	for (int i = 0; i < 2; i++) {
 		struct group g = {.n = 0};
 
-		entries = f->st->db.feed.entries;
+		entries = f->st->db.batch.entries;
 		for (size_t k = 0; k < PUTS; k++)
 			add_put(f, &g, "a", "x", 25);
 		run_group(f, &g);
 		assert_results(&g, 0);
 	}
 	assert_non_null(entries);
-	assert_ptr_equal(f->st->db.feed.entries, entries);
+	assert_ptr_equal(f->st->db.batch.entries, entries);
 }
 
 /* The list grows as a group does; the table can be read again, and its rows are called by their ids. */
@@ -260,15 +261,15 @@ static void table_is_what_was_added(void **state)
 	struct fixture *f = *state;
 	struct submission *sub = make_submission(f->web, "a", "x", 2, NULL);
 
-	assert_int_equal(sql_int(f, "SELECT count(*) FROM feed"), 0);
+	assert_int_equal(sql_int(f, "SELECT count(*) FROM insert_batch"), 0);
 	sub->first_id = 7;
 	for (uint64_t i = 0; i < 1000; i++)
-		assert_int_equal(feed_add(&f->st->db.feed, sub, i), 0);
+		assert_int_equal(insert_batch_add(&f->st->db.batch, sub, i), 0);
 	for (int i = 0; i < 2; i++)
-		assert_int_equal(sql_int(f, "SELECT sum(envelope) FROM feed WHERE id = 8 AND rowid = 8"),
+		assert_int_equal(sql_int(f, "SELECT sum(envelope) FROM insert_batch WHERE id = 8 AND rowid = 8"),
 		                 1000 * 999 / 2);
-	feed_clear(&f->st->db.feed);
-	assert_int_equal(sql_int(f, "SELECT count(*) FROM feed"), 0);
+	insert_batch_clear(&f->st->db.batch);
+	assert_int_equal(sql_int(f, "SELECT count(*) FROM insert_batch"), 0);
 	submission_unref(sub);
 }
 

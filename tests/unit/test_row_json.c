@@ -1,4 +1,4 @@
-/* test_row_out.c - the public fields of list, show and export, exactly as ga4relay-ctl(8) names them */
+/* test_row_json.c - the public fields of list, show and export, exactly as ga4relay-ctl(8) names them */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

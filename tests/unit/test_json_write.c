@@ -1,4 +1,4 @@
-/* test_json_out.c - JSON that is written: each verb, bytes that are no UTF-8, and mistakes that are told at the end
+/* test_json_write.c - JSON that is written: each verb, bytes that are no UTF-8, and mistakes that are told at the end
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* test_payload_out.c - request bodies: exact sizes, times for events and user properties, lines that become the event
+/* test_payload.c - request bodies: exact sizes, times for events and user properties, lines that become the event
  * again */
 #include "line_fixture.h"
 

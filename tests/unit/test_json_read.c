@@ -1,4 +1,4 @@
-/* test_json_in.c - strict JSON: what yajl lets pass is refused, and what is accepted keeps its bytes */
+/* test_json_read.c - strict JSON: what yajl lets pass is refused, and what is accepted keeps its bytes */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

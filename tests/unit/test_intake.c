@@ -1,4 +1,4 @@
-/* test_ingest.c - from a client's line to the outbox and back, with a writer that works when it is told to */
+/* test_intake.c - from a client's line to the outbox and back, with a writer that works when it is told to */
 #include "listener_fixture.h"
 
 #include "conf/conf.h"
