@@ -5,6 +5,7 @@ import pytest
 
 from lib.collector import Collector
 from lib.daemons import Certificates
+from lib.postgres import Cluster
 from lib.relay import BUILD, Relay
 from lib.tls import Nginx, nginx_path
 
@@ -78,6 +79,20 @@ def make_tls(collector):
     yield make
     for n in made:
         n.stop()
+
+
+@pytest.fixture
+def make_cluster():
+    """make_cluster(...): PostgreSQL with standbys, ended and removed at the end."""
+    made = []
+
+    def make(**kw):
+        made.append(Cluster(**kw))
+        return made[-1]
+
+    yield make
+    for c in made:
+        c.remove()
 
 
 @pytest.fixture(scope="session")
