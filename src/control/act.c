@@ -190,7 +190,7 @@ static int read_act(struct act_op *a, struct session *s, const struct request *r
 		a->id_results = calloc(a->n_ids, 1);
 		return a->id_results ? 0 : err_set(err, -ENOMEM, "out of memory");
 	}
-	r = selection_read(s->control, request, verbs[a->verb].states, &a->selection, err);
+	r = control_read_selection(s->control, request, verbs[a->verb].states, &a->selection, err);
 	/* A request without ids or filter must set "all", so that an empty selection never means every event. */
 	if (r == 0 && !a->selection.by_filter && !request_flag(request, "all"))
 		r = err_set(err, -EINVAL, "%s: of which events? Give ids or a filter", verbs[a->verb].name);

@@ -12,24 +12,13 @@
 #include "control/control_private.h"
 
 /* Each command is one row here and one function in the file of its topic. */
+#define COMMAND(identifier, name, changes) {name, control_##identifier, changes},
 static const struct command {
 	const char *name;
 	command_fn *run;
-	bool changes; /* not for control.read_group */
-} commands[] = {
-        {"status", control_status, false},     {"list", control_list, false},
-        {"show", control_show, false},         {"count", control_count, false},
-        {"export", control_export, false},     {"retry", control_retry, true},
-        {"hold", control_hold, true},          {"release", control_release, true},
-        {"drop", control_drop, true},          {"pause", control_pause, true},
-        {"resume", control_resume, true},      {"flush", control_flush_waiting, true},
-        {"tap", control_tap, false},           {"metrics", control_metrics, false},
-        {"version", control_version, false},   {"paths", control_paths, false},
-        {"reload", control_reload, true},      {"log-level", control_log_level, true},
-        {"backup", control_backup, false},     {"check", control_check, false},
-        {"validate", control_validate, false}, {"doctor", control_doctor, false},
-        {"probe", control_probe, false},
-};
+	bool changes;
+} commands[] = {QUERY_COMMANDS(COMMAND)};
+#undef COMMAND
 
 static const struct command *find_command(struct slice name)
 {
@@ -397,7 +386,7 @@ void control_set_streams(struct control *c, const struct streams *streams UNUSED
 		c->http = http_client_free(c->http);
 }
 
-void control_flush(struct control *c)
+void control_flush_answers(struct control *c)
 {
 	if (c->http)
 		http_client_reap(c->http);

@@ -47,7 +47,7 @@ void control_stop(struct control *c);
 struct control *control_free(struct control *c);
 void control_set_streams(struct control *c, const struct streams *streams);
 /* Call once per turn, in the tail: writes the answers. */
-void control_flush(struct control *c);
+void control_flush_answers(struct control *c);
 /* Call once a second: reports lines that tap missed, refreshes status watchers. */
 void control_tick(struct control *c);
 

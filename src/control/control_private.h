@@ -17,6 +17,10 @@
 #include "net/http_client/http_client.h"
 #include "net/listener/listener.h"
 #include "outbox/jobs/jobs.h"
+#include "query/commands.h"
+#include "query/request.h"
+#include "query/selection.h"
+#include "query/view.h"
 #include "json/json_read.h"
 #include "json/json_write.h"
 
@@ -28,7 +32,6 @@ enum {
 	CONTROL_ANSWER_MAX = 48 << 20, /* bytes that one slice may append */
 	CONTROL_HIGH = 256 << 10,      /* the next slice waits while more bytes than this are unwritten … */
 	CONTROL_LOW = 64 << 10,        /* … and starts when at most this many are left */
-	CONTROL_IDS_MAX = 1000,        /* ids per request */
 	SLICE_EXAMINED = 400,          /* rows examined per slice: about a millisecond of the writer thread */
 	SLICE_ROWS = 250,              /* rows returned per slice */
 	SLICE_ROWS_WITH_BODY = 64      /* fewer with bodies, which have up to 130,000 bytes each */
@@ -79,38 +82,18 @@ struct control {
 	char names[STORE_STREAMS_MAX][STORE_NAME_MAX + 1]; /* by sid, removed streams too; "" if none */
 };
 
-/* A parsed request; valid during the command's call only. */
-struct request {
-	const struct json_doc *doc;
-};
-
 /* Runs a command: answers at once or starts an operation. If it returns a negative errno, err is sent as the
  * answer. */
 typedef int command_fn(struct session *s, const struct request *request, struct err *err);
 
-/* Members of a request (request.c). A missing member reads as NULL, empty, 0 or false. */
-struct slice request_text(const struct request *r, const char *name);
-bool request_flag(const struct request *r, const char *name);
-int request_u64(const struct request *r, const char *name, uint64_t *ret, struct err *err) MUST_CHECK;
-/* *ret is malloc'd and owned by the caller. Without ids, *ret is NULL and *ret_n is 0. */
-int request_ids(const struct request *r, uint64_t **ret, size_t *ret_n, struct err *err) MUST_CHECK;
-
-/* The rows that a request selects (request.c). */
-struct selection {
-	struct event_filter filter;
-	bool queued, inflight; /* which of the rows that are queued on disk */
-	bool by_filter;        /* the request has a filter besides ids */
-	char *client, *name;
-};
-int selection_read(struct control *c, const struct request *r, uint32_t default_states, struct selection *ret,
-                   struct err *err) MUST_CHECK;
-void selection_clear(struct selection *sel);
-/* Whether a row that matched the filter on disk also matches what only the process knows. */
-bool selection_takes(const struct control *c, const struct selection *sel, const struct event_row *row);
-uint32_t control_find_stream(const struct control *c, struct slice name);
-
-/* A row with what only the process knows, such as whether it is in flight (request.c). */
+/* control_rows.c. The rows that a request selects: as selection_read(), and then row by row, because only the process
+ * knows whether a row is in flight. */
+int control_read_selection(const struct control *c, const struct request *r, uint32_t default_states,
+                           struct selection *ret, struct err *err) MUST_CHECK;
+bool control_selects(const struct control *c, const struct selection *sel, const struct event_row *row);
 void control_view(const struct control *c, const struct event_row *row, int64_t mono_us, struct row_view *ret);
+/* 0: there is none. */
+uint32_t control_find_stream(const struct control *c, struct slice name);
 
 /* Writing to a session (control.c). control_say() returns -EPIPE after it had to close the connection. */
 int control_say(struct session *s, const struct buf *text);
@@ -136,14 +119,10 @@ void op_end_error(struct op *op, int code, const struct err *err);
 /* Destroys the operation after its last line was written by other means. */
 void op_done(struct op *op);
 
-/* The commands. */
-command_fn control_list, control_show, control_export;
-command_fn control_count;
-command_fn control_retry, control_hold, control_release, control_drop;
-command_fn control_pause, control_resume, control_flush_waiting;
-command_fn control_status, control_metrics, control_version, control_paths;
-command_fn control_reload, control_log_level, control_doctor;
-command_fn control_tap, control_backup, control_check, control_validate, control_probe;
+/* The commands: control_status, control_list, … */
+#define CONTROL_COMMAND(identifier, name, changes) command_fn control_##identifier;
+QUERY_COMMANDS(CONTROL_COMMAND)
+#undef CONTROL_COMMAND
 
 /* control_validate.c: whether a request that was cut off for its length begins as a request to validate a line. If
  * so, the answer is intake's verdict on a line of that length. */

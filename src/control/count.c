@@ -6,11 +6,6 @@
 #include "base/collections/tally.h"
 #include "control/control_private.h"
 
-#define BACKLOG ((1u << STATE_QUEUED) | (1u << STATE_HELD))
-
-enum count_by { BY_NOTHING, BY_STREAM, BY_NAME, BY_STATE, BY_REASON, BY_AGE, BY_COUNT };
-static const char *const by_words[BY_COUNT] = {"", "stream", "name", "state", "reason", "age"};
-
 struct count_op {
 	struct op op;
 	struct job_list_rows job;
@@ -77,44 +72,22 @@ static void count_end(struct count_op *n)
 	op_end_error(&n->op, r, &err);
 }
 
-static struct slice row_key(const struct count_op *n, const struct event_row *row, char age[16], uint64_t *ret_rank)
-{
-	const struct control *c = n->op.session->control;
-	struct row_view view;
-
-	*ret_rank = 0;
-	control_view(c, row, 0, &view);
-	switch (n->by) {
-	case BY_STREAM:
-		return view.stream.n ? view.stream : SLICE_LIT("(none)");
-	case BY_NAME:
-		return view.name.n ? view.name : SLICE_LIT("(none)");
-	case BY_STATE:
-		return slice_of(view.state);
-	case BY_REASON:
-		return slice_of(view.code ? view.code : view.reason ? view.reason : "(none)");
-	case BY_AGE:
-		return slice_of(tally_age_key(n->wall_us - row->accepted_us, age, ret_rank));
-	case BY_NOTHING:
-	case BY_COUNT:
-		break;
-	}
-	return SLICE_LIT("total");
-}
-
 static int add_rows(struct count_op *n)
 {
+	const struct control *c = n->op.session->control;
 	int r = 0;
 
 	for (size_t i = 0; i < n->job.n && r == 0; i++) {
 		const struct event_row *row = &n->job.rows[i];
+		struct row_view view;
 		char age[16];
 		uint64_t rank;
 		struct slice key;
 
-		if (!selection_takes(n->op.session->control, &n->selection, row))
+		if (!control_selects(c, &n->selection, row))
 			continue;
-		key = row_key(n, row, age, &rank);
+		control_view(c, row, 0, &view);
+		key = row_view_key(&view, n->by, n->wall_us, age, &rank);
 		r = tally_add(&n->tally, key, rank, 1);
 	}
 	return r;
@@ -235,19 +208,6 @@ static int count_by_counters(struct count_op *n)
 	return t.r;
 }
 
-static int read_by(const struct request *request, enum count_by *ret, struct err *err)
-{
-	struct slice word = request_text(request, "by");
-
-	for (int by = 0; by < BY_COUNT; by++) {
-		if (slice_eq(word, slice_of(by_words[by]))) {
-			*ret = (enum count_by)by;
-			return 0;
-		}
-	}
-	return err_set(err, -EINVAL, "cannot count by \"%.*s\"; by: stream name state reason age", SLICE_ARG(word));
-}
-
 int control_count(struct session *s, const struct request *request, struct err *err)
 {
 	struct count_op *n = calloc(1, sizeof(*n));
@@ -255,9 +215,9 @@ int control_count(struct session *s, const struct request *request, struct err *
 
 	if (!n)
 		return err_set(err, -ENOMEM, "out of memory");
-	r = read_by(request, &n->by, err);
+	r = selection_read_by(request, &n->by, err);
 	if (r == 0)
-		r = selection_read(s->control, request, BACKLOG, &n->selection, err);
+		r = control_read_selection(s->control, request, QUERY_BACKLOG, &n->selection, err);
 	if (r < 0) {
 		free(n);
 		return r;

@@ -5,8 +5,6 @@
 #include "base/clock.h"
 #include "control/control_private.h"
 
-#define BACKLOG ((1u << STATE_QUEUED) | (1u << STATE_HELD))
-
 struct list_op {
 	struct op op;
 	struct job_list_rows job;
@@ -16,7 +14,7 @@ struct list_op {
 	/* show */
 	uint64_t *ids;
 	size_t n_ids, at_id, n_unknown;
-	uint64_t unknown[CONTROL_IDS_MAX];
+	uint64_t unknown[QUERY_IDS_MAX];
 };
 
 static struct list_op *list_of(struct op *op)
@@ -44,7 +42,7 @@ static int say_rows(struct list_op *l, bool with_tries)
 
 	buf_clear(&c->out);
 	for (size_t i = 0; i < l->job.n && l->left > 0 && r == 0; i++) {
-		if (!selection_takes(c, &l->selection, &l->job.rows[i]))
+		if (!control_selects(c, &l->selection, &l->job.rows[i]))
 			continue;
 		control_view(c, &l->job.rows[i], mono_us, &view);
 		view.with_line = l->with_line;
@@ -127,7 +125,7 @@ static int start_list(struct session *s, const struct request *request, bool wit
 		return err_set(err, -ENOMEM, "out of memory");
 	r = request_u64(request, "limit", &limit, err);
 	if (r == 0)
-		r = selection_read(s->control, request, BACKLOG, &l->selection, err);
+		r = control_read_selection(s->control, request, QUERY_BACKLOG, &l->selection, err);
 	if (r < 0) {
 		free(l);
 		return r;

@@ -111,7 +111,7 @@ int control_resume(struct session *s, const struct request *request, struct err 
 
 /* ---- the rest ---- */
 
-int control_flush_waiting(struct session *s, const struct request *request UNUSED, struct err *err UNUSED)
+int control_flush(struct session *s, const struct request *request UNUSED, struct err *err UNUSED)
 {
 	delivery_flush_waiting(s->control->context->delivery);
 	log_info("operator: flush, nothing waits any longer");

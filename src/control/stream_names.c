@@ -47,11 +47,3 @@ void control_load_names(struct control *c)
 	STAILQ_INSERT_TAIL(&list, &r->job.job, link);
 	writer_submit(c->context->writer, &list);
 }
-
-uint32_t control_find_stream(const struct control *c, struct slice name)
-{
-	for (uint32_t sid = 1; sid < STORE_STREAMS_MAX; sid++)
-		if (c->names[sid][0] && slice_eq(slice_of(c->names[sid]), name))
-			return sid;
-	return 0;
-}

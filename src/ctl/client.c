@@ -105,7 +105,7 @@ void client_close(struct client *c)
 	c->json = json_in_free(c->json);
 }
 
-struct json_out *client_begin(struct client *c, const char *command)
+struct json_out *client_begin(struct client *c, enum query_command command)
 {
 	struct json_out *j;
 
@@ -113,7 +113,7 @@ struct json_out *client_begin(struct client *c, const char *command)
 	j = json_out_begin(&c->request);
 	if (j) {
 		json_out_object(j);
-		json_out_kv_str(j, "command", command);
+		json_out_kv_str(j, "command", query_command_name(command));
 	}
 	return j;
 }
@@ -153,6 +153,17 @@ void client_add_filter(struct json_out *j, const struct ctl_args *args)
 		json_out_kv_str(j, "reason", args->reason);
 	if (args->older_us > 0)
 		json_out_kv_i64(j, "older_us", args->older_us);
+}
+
+void client_add_selection(struct json_out *j, const struct ctl_args *args)
+{
+	client_add_filter(j, args);
+	if (j && args->limit > 0 && (args->command->options & OPT_LIMIT))
+		json_out_kv_i64(j, "limit", (int64_t)(args->limit > INT64_MAX ? INT64_MAX : args->limit));
+	if (j && args->reverse)
+		json_out_kv_bool(j, "reverse", true);
+	if (j && args->by)
+		json_out_kv_str(j, "by", args->by);
 }
 
 void client_add_ids(struct json_out *j, const uint64_t *ids, size_t n)

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/slice.h"
 #include "ctl/ctl.h"
+#include "query/commands.h"
 #include "json/json_read.h"
 #include "json/json_write.h"
 
@@ -29,9 +30,11 @@ const char *client_explain_access(const char *path, char *out, size_t size);
 void client_close(struct client *c);
 
 /* Begins a request; the caller adds members, then passes it to client_call(), which reports memory errors. */
-struct json_out *client_begin(struct client *c, const char *command);
+struct json_out *client_begin(struct client *c, enum query_command command);
 /* Adds the members for --state, --stream and the other filter options. */
 void client_add_filter(struct json_out *j, const struct ctl_args *args);
+/* Adds those, and --limit, --reverse and --by. */
+void client_add_selection(struct json_out *j, const struct ctl_args *args);
 
 /* Adds the member "ids". */
 void client_add_ids(struct json_out *j, const uint64_t *ids, size_t n);

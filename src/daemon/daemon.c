@@ -61,7 +61,7 @@ static void on_tail(void *arg)
 	writer_reap(d->writer, d->now.mono_us + REAP_US);
 	delivery_pump(d->delivery, &d->now);
 	ingest_flush(d->ingest);
-	control_flush(d->control);
+	control_flush_answers(d->control);
 	check_fatal(d);
 	check_drained(d);
 }

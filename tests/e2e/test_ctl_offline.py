@@ -75,7 +75,7 @@ def test_every_filter(outbox):
     (["list", "--state", "rejected,dead"], 2, "stands alone"),
     (["list", "--reason", "x"], 2, "reasons: refused"),
     (["count", "--by", "colour"], 2, "by: stream"),
-    (["list", "--stream", "nix"], 1, "no stream in that outbox"),
+    (["list", "--stream", "nix"], 1, "no stream is called"),
     (["show", "99"], 1, "event 99: unknown id"),
 ])
 def test_offline_usage(outbox, args, code, says):

@@ -54,7 +54,7 @@ static void world_tail(void *arg)
 	writer_reap(d->writer, INT64_MAX);
 	delivery_pump(d->delivery, &now);
 	ingest_flush(d->ingest);
-	control_flush(d->control);
+	control_flush_answers(d->control);
 }
 
 static int world_reload(void *arg, struct err *err)

@@ -9,7 +9,8 @@
 struct acting {
 	struct ctl *ctl;
 	struct client client;
-	const char *command, *done; /* for example "drop", "dropped" */
+	enum query_command command;
+	const char *done; /* for example "dropped" */
 	uint64_t changed, refused, unknown;
 };
 
@@ -65,7 +66,7 @@ static void say_result(const struct acting *a)
 	putchar('\n');
 }
 
-static enum ctl_exit act(struct ctl *ctl, const char *command, const char *done, bool all)
+static enum ctl_exit act(struct ctl *ctl, enum query_command command, const char *done, bool all)
 {
 	struct acting a = {.ctl = ctl, .command = command, .done = done};
 	bool filter = all || ctl->args.dead || (ctl->args.given & OPTS_FILTER);
@@ -74,7 +75,7 @@ static enum ctl_exit act(struct ctl *ctl, const char *command, const char *done,
 	if (filter == (ctl->args.n_words > 0 && !all)) {
 		ctl_complain(filter ? "%s: ids or a filter, not both"
 		                    : "%s: of which events? Give ids, - or a filter",
-		             command);
+		             query_command_name(command));
 		return CTL_USAGE;
 	}
 	code = client_open(&a.client, ctl);
@@ -90,17 +91,17 @@ static enum ctl_exit act(struct ctl *ctl, const char *command, const char *done,
 
 enum ctl_exit ctl_retry(struct ctl *ctl)
 {
-	return act(ctl, "retry", "due now", false);
+	return act(ctl, QUERY_retry, "due now", false);
 }
 
 enum ctl_exit ctl_hold(struct ctl *ctl)
 {
-	return act(ctl, "hold", "held", false);
+	return act(ctl, QUERY_hold, "held", false);
 }
 
 enum ctl_exit ctl_release(struct ctl *ctl)
 {
-	return act(ctl, "release", "released", false);
+	return act(ctl, QUERY_release, "released", false);
 }
 
 enum ctl_exit ctl_drop(struct ctl *ctl)
@@ -113,7 +114,7 @@ enum ctl_exit ctl_drop(struct ctl *ctl)
 		             "--yes");
 		return CTL_USAGE;
 	}
-	return act(ctl, "drop", "dropped", all);
+	return act(ctl, QUERY_drop, "dropped", all);
 }
 
 /* ---- commands that take no events ---- */
@@ -128,7 +129,7 @@ static void say_done(const struct ctl *ctl, const struct json_doc *end, const ch
 		ctl_complain("%.*s", SLICE_ARG(note));
 }
 
-static enum ctl_exit simple(struct ctl *ctl, const char *command, const char *member, const char *said)
+static enum ctl_exit simple(struct ctl *ctl, enum query_command command, const char *member, const char *said)
 {
 	struct client client;
 	enum ctl_exit code = client_open(&client, ctl);
@@ -149,22 +150,22 @@ static enum ctl_exit simple(struct ctl *ctl, const char *command, const char *me
 
 enum ctl_exit ctl_pause(struct ctl *ctl)
 {
-	return simple(ctl, "pause", "stream", "paused: events are taken and kept, none is sent until resume");
+	return simple(ctl, QUERY_pause, "stream", "paused: events are taken and kept, none is sent until resume");
 }
 
 enum ctl_exit ctl_resume(struct ctl *ctl)
 {
-	return simple(ctl, "resume", "stream", "resumed");
+	return simple(ctl, QUERY_resume, "stream", "resumed");
 }
 
 enum ctl_exit ctl_flush(struct ctl *ctl)
 {
-	return simple(ctl, "flush", "", "flushed: nothing waits for company or for its next try");
+	return simple(ctl, QUERY_flush, "", "flushed: nothing waits for company or for its next try");
 }
 
 enum ctl_exit ctl_reload(struct ctl *ctl)
 {
-	return simple(ctl, "reload", "", "configuration reloaded");
+	return simple(ctl, QUERY_reload, "", "configuration reloaded");
 }
 
 enum ctl_exit ctl_log_level(struct ctl *ctl)
@@ -173,5 +174,5 @@ enum ctl_exit ctl_log_level(struct ctl *ctl)
 		ctl_complain("log-level: which? error, warning, info or debug");
 		return CTL_USAGE;
 	}
-	return simple(ctl, "log-level", "level", "log level changed, until the next reload");
+	return simple(ctl, QUERY_log_level, "level", "log level changed, until the next reload");
 }

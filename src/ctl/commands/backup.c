@@ -35,7 +35,7 @@ static enum ctl_exit copy(struct ctl *ctl, int fd)
 
 	if (code != CTL_DONE)
 		return code;
-	code = client_call(&client, client_begin(&client, "backup"), fd, show_progress, ctl, NULL);
+	code = client_call(&client, client_begin(&client, QUERY_backup), fd, show_progress, ctl, NULL);
 	client_close(&client);
 	if (ctl->tty_err)
 		fputs("\r\033[K", stderr);

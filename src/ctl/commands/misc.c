@@ -32,7 +32,7 @@ enum ctl_exit ctl_metrics(struct ctl *ctl)
 
 	if (code != CTL_DONE)
 		return code;
-	code = client_call(&client, client_begin(&client, "metrics"), -1, NULL, NULL, &end);
+	code = client_call(&client, client_begin(&client, QUERY_metrics), -1, NULL, NULL, &end);
 	if (code == CTL_DONE) {
 		struct slice text = answer_text(end, end->nodes, "text");
 
@@ -59,7 +59,7 @@ enum ctl_exit ctl_version(struct ctl *ctl)
 	}
 	code = client_open(&client, ctl);
 	if (code == CTL_DONE) {
-		code = client_call(&client, client_begin(&client, "version"), -1, NULL, NULL, &end);
+		code = client_call(&client, client_begin(&client, QUERY_version), -1, NULL, NULL, &end);
 		if (code == CTL_DONE)
 			theirs = answer_text(end, end->nodes, "version");
 		if (code == CTL_DONE && !ctl->args.json)
@@ -115,7 +115,7 @@ enum ctl_exit ctl_tap(struct ctl *ctl)
 		return code;
 	code = rows_begin(&rows, ctl);
 	if (code == CTL_DONE) {
-		j = client_begin(&client, "tap");
+		j = client_begin(&client, QUERY_tap);
 		client_add_filter(j, &ctl->args);
 		code = client_call(&client, j, -1, print_event, &rows, NULL);
 	}
@@ -160,7 +160,7 @@ enum ctl_exit ctl_check(struct ctl *ctl)
 	code = client_open(&client, ctl);
 	if (code != CTL_DONE)
 		return code;
-	code = client_call(&client, client_begin(&client, "check"), -1, NULL, NULL, &end);
+	code = client_call(&client, client_begin(&client, QUERY_check), -1, NULL, NULL, &end);
 	if (code == CTL_DONE)
 		print_check(ctl, end);
 	client_close(&client);

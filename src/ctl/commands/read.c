@@ -11,11 +11,12 @@ struct reading {
 	struct ctl *ctl;
 	struct client client;
 	struct rows rows;
-	const char *command;
+	enum query_command command;
 	client_line_fn *print;
 };
 
-static enum ctl_exit reading_begin(struct reading *r, struct ctl *ctl, const char *command, client_line_fn *print)
+static enum ctl_exit reading_begin(struct reading *r, struct ctl *ctl, enum query_command command,
+                                   client_line_fn *print)
 {
 	enum ctl_exit code;
 
@@ -36,20 +37,13 @@ static void reading_end(struct reading *r)
 
 static enum ctl_exit read_by_filter(struct reading *r)
 {
-	const struct ctl_args *args = &r->ctl->args;
 	struct json_out *j = client_begin(&r->client, r->command);
 
-	client_add_filter(j, args);
-	if (j && args->limit > 0 && (args->command->options & OPT_LIMIT))
-		json_out_kv_i64(j, "limit", (int64_t)(args->limit > INT64_MAX ? INT64_MAX : args->limit));
-	if (j && args->reverse)
-		json_out_kv_bool(j, "reverse", true);
-	if (j && args->by)
-		json_out_kv_str(j, "by", args->by);
+	client_add_selection(j, &r->ctl->args);
 	return client_call(&r->client, j, -1, r->print, &r->rows, NULL);
 }
 
-static enum ctl_exit filtered(struct ctl *ctl, const char *command, client_line_fn *print)
+static enum ctl_exit filtered(struct ctl *ctl, enum query_command command, client_line_fn *print)
 {
 	struct reading r;
 	enum ctl_exit code;
@@ -80,7 +74,7 @@ static enum ctl_exit read_ids(void *arg, const uint64_t *ids, size_t n)
 	return code;
 }
 
-static enum ctl_exit by_ids(struct ctl *ctl, const char *command, client_line_fn *print)
+static enum ctl_exit by_ids(struct ctl *ctl, enum query_command command, client_line_fn *print)
 {
 	struct reading r;
 	enum ctl_exit code;
@@ -97,12 +91,12 @@ static enum ctl_exit by_ids(struct ctl *ctl, const char *command, client_line_fn
 
 enum ctl_exit ctl_list(struct ctl *ctl)
 {
-	return filtered(ctl, "list", rows_print_table);
+	return filtered(ctl, QUERY_list, rows_print_table);
 }
 
 enum ctl_exit ctl_count(struct ctl *ctl)
 {
-	return filtered(ctl, "count", rows_print_count);
+	return filtered(ctl, QUERY_count, rows_print_count);
 }
 
 enum ctl_exit ctl_show(struct ctl *ctl)
@@ -111,7 +105,7 @@ enum ctl_exit ctl_show(struct ctl *ctl)
 		ctl_complain("show: of which events? Give ids, or - to read them from standard input");
 		return CTL_USAGE;
 	}
-	return by_ids(ctl, "show", rows_print_whole);
+	return by_ids(ctl, QUERY_show, rows_print_whole);
 }
 
 /* Always prints JSON, because `send` reads it. */
@@ -121,6 +115,6 @@ enum ctl_exit ctl_export(struct ctl *ctl)
 		ctl_complain("export: ids or a filter, not both");
 		return CTL_USAGE;
 	}
-	return ctl->args.n_words > 0 ? by_ids(ctl, "export", rows_print_json)
-	                             : filtered(ctl, "export", rows_print_json);
+	return ctl->args.n_words > 0 ? by_ids(ctl, QUERY_export, rows_print_json)
+	                             : filtered(ctl, QUERY_export, rows_print_json);
 }

@@ -79,7 +79,7 @@ static char *event_socket(const struct ctl *ctl)
 	if (ctl->args.event_socket)
 		return strdup(ctl->args.event_socket);
 	if (client_open_quietly(&client, ctl->args.socket) == 0) {
-		if (client_call(&client, client_begin(&client, "paths"), -1, NULL, NULL, &end) == CTL_DONE) {
+		if (client_call(&client, client_begin(&client, QUERY_paths), -1, NULL, NULL, &end) == CTL_DONE) {
 			struct slice text = answer_text(end, end->nodes, "event_socket");
 
 			path = strndup(text.p, text.n);

@@ -369,7 +369,7 @@ static enum ctl_exit print_screen(void *arg, struct slice line)
 
 static enum ctl_exit once(struct status_run *run, struct client *client)
 {
-	struct json_out *j = client_begin(client, "status");
+	struct json_out *j = client_begin(client, QUERY_status);
 
 	if (j && !run->ctl->args.json)
 		json_out_kv_bool(j, "detail", true);

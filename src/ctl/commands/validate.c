@@ -241,7 +241,7 @@ static enum ctl_exit by_config(struct validating *v, struct slice line)
 
 static enum ctl_exit by_daemon(struct validating *v, struct slice line)
 {
-	struct json_out *j = client_begin(&v->client, "validate");
+	struct json_out *j = client_begin(&v->client, QUERY_validate);
 	const struct json_node *local;
 	const struct json_doc *end;
 	enum ctl_exit code;

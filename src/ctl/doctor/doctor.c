@@ -32,7 +32,7 @@ static void check_daemon(struct doctor *d)
 		doctor_say(d, DOCTOR_FAILED, "daemon", advice, "no answer on %s: %s", path, strerror(-r));
 		return;
 	}
-	d->running = client_call(&d->client, client_begin(&d->client, "paths"), -1, NULL, NULL, &end) == CTL_DONE;
+	d->running = client_call(&d->client, client_begin(&d->client, QUERY_paths), -1, NULL, NULL, &end) == CTL_DONE;
 	if (!d->running) {
 		doctor_say(d, DOCTOR_FAILED, "daemon", "look into its log: journalctl -u ga4relay", "no answer on %s",
 		           path);
@@ -52,7 +52,7 @@ static void check_intake(struct doctor *d)
 	struct slice problem, aside;
 
 	if (!d->running ||
-	    client_call(&d->client, client_begin(&d->client, "doctor"), -1, NULL, NULL, &end) != CTL_DONE)
+	    client_call(&d->client, client_begin(&d->client, QUERY_doctor), -1, NULL, NULL, &end) != CTL_DONE)
 		return;
 	problem = answer_text(end, end->nodes, "problem");
 	aside = answer_text(end, end->nodes, "set_aside");
@@ -173,7 +173,7 @@ static void say_what_ga4_cannot(struct doctor *d)
 
 static void check_streams(struct doctor *d)
 {
-	struct json_out *j = d->running ? client_begin(&d->client, "status") : NULL;
+	struct json_out *j = d->running ? client_begin(&d->client, QUERY_status) : NULL;
 
 	if (j)
 		json_out_kv_bool(j, "detail", true);

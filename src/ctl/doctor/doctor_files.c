@@ -160,12 +160,12 @@ static void check_rows(struct doctor *d)
 {
 	uint64_t total = 0;
 
-	if (client_call(&d->client, client_begin(&d->client, "status"), -1, sum_events, &total, NULL) != CTL_DONE)
+	if (client_call(&d->client, client_begin(&d->client, QUERY_status), -1, sum_events, &total, NULL) != CTL_DONE)
 		return;
 	if (total > CHECK_ROWS_MAX)
 		doctor_say(d, DOCTOR_NOTE, "outbox", "ga4relay-ctl check reads them all",
 		           "%llu events: not read one by one here", (unsigned long long)total);
-	else if (client_call(&d->client, client_begin(&d->client, "check"), -1, NULL, NULL, NULL) != CTL_DONE)
+	else if (client_call(&d->client, client_begin(&d->client, QUERY_check), -1, NULL, NULL, NULL) != CTL_DONE)
 		doctor_say(d, DOCTOR_FAILED, "outbox",
 		           "stop the daemon, keep a copy, ga4relay-ctl --offline FILE check",
 		           "damaged: not every event can be read");

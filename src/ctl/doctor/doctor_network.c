@@ -138,7 +138,7 @@ static void say_unreached(struct doctor *d, const char *proxy, struct slice stre
 
 static void probe(struct doctor *d, const char *proxy, struct slice stream)
 {
-	struct json_out *j = client_begin(&d->client, "probe");
+	struct json_out *j = client_begin(&d->client, QUERY_probe);
 	const struct json_doc *end;
 	int64_t status;
 
@@ -177,7 +177,7 @@ static void ask_daemon(struct doctor *d)
 	const struct json_doc *end;
 	size_t n = 0;
 
-	if (client_call(&d->client, client_begin(&d->client, "doctor"), -1, NULL, NULL, &end) != CTL_DONE)
+	if (client_call(&d->client, client_begin(&d->client, QUERY_doctor), -1, NULL, NULL, &end) != CTL_DONE)
 		return;
 	snprintf(proxy, sizeof(proxy), "%.*s", SLICE_ARG(answer_text(end, end->nodes, "proxy")));
 	list = json_member(end, end->nodes, "streams");

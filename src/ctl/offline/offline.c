@@ -14,17 +14,20 @@
 #include "event/row_json.h"
 #include "outbox/jobs/jobs.h"
 #include "outbox/store/store.h"
+#include "query/selection.h"
+#include "query/view.h"
 
 enum { OFFLINE_SLICE_EXAMINED = 5000, OFFLINE_SLICE_ROWS = 250, COUNT_ROWS = 5000 };
 
 struct offline {
 	struct ctl *ctl;
 	struct store *store;
-	struct event_filter filter;
+	struct selection selection;
+	enum count_by by;
+	int64_t wall_us;
 	struct rows rows;
 	struct buf line;
 	client_line_fn *print;
-	const char *command;
 	bool with_line, with_tries;
 	struct tally tally;
 	uint64_t left; /* rows still to print; UINT64_MAX: no limit */
@@ -32,89 +35,41 @@ struct offline {
 	uint64_t bare; /* events printed without their envelope, which could not be read */
 };
 
-/* ---- the filter given on the command line ---- */
+/* ---- which rows ---- */
 
-static int add_state(struct event_filter *filter, struct slice word, struct err *err)
+static const char *stream_name(const void *arg, uint32_t sid)
 {
-	if (slice_eq(word, SLICE_LIT("rejected"))) {
-		filter->rejected = true;
-		return 0;
-	}
-	if (slice_eq(word, SLICE_LIT("inflight"))) /* none without a daemon: queued again after a crash */
-		word = SLICE_LIT("queued");
-	for (enum event_state s = STATE_QUEUED; s < STATE_COUNT; s++) {
-		if (slice_eq(word, slice_of(event_state_name(s)))) {
-			filter->states |= 1u << s;
-			return 0;
-		}
-	}
-	return err_set(err, -EINVAL,
-	               "no state is called \"%.*s\"; states: queued inflight held dead delivered rejected",
-	               SLICE_ARG(word));
+	return store_stream_name(arg, sid);
 }
 
-static int read_states(const struct ctl_args *args, struct event_filter *filter, struct err *err)
+static int read_request(struct offline *o, const struct request *r, struct err *err)
 {
-	int r = 0;
+	const struct query_streams streams = {stream_name, o->store};
+	int s = selection_read(r, &streams, QUERY_BACKLOG, &o->selection, err);
 
-	for (size_t i = 0; i < args->n_states && r == 0; i++) {
-		const char *p = args->states[i];
+	return s < 0 ? s : selection_read_by(r, &o->by, err);
+}
 
-		while (*p && r == 0) {
-			size_t n = strcspn(p, ",");
+/* Reads the request that the daemon would get, so that a filter means the same here. */
+static int read_selection(struct offline *o, struct err *err)
+{
+	struct json_in *in = json_in_new(8);
+	struct json_out *j = json_out_begin(&o->line);
+	struct request request;
+	int r = -ENOMEM;
 
-			r = add_state(filter, (struct slice){p, n}, err);
-			p += n + (p[n] == ',');
-		}
+	if (j) {
+		json_out_object(j);
+		client_add_selection(j, &o->ctl->args);
+		r = json_out_end(j);
 	}
-	if (r == 0 && filter->rejected && filter->states)
-		r = err_set(err, -EINVAL, "state \"rejected\" (lines that never became events) stands alone");
-	if (!filter->states && !filter->rejected)
-		filter->states = (1u << STATE_QUEUED) | (1u << STATE_HELD);
-	return r;
-}
-
-static int read_reason(const struct ctl_args *args, struct event_filter *filter, struct err *err)
-{
-	filter->reason = -1;
-	for (int r = DEAD_NONE + 1; args->reason && r < DEAD_COUNT; r++)
-		if (strcmp(args->reason, dead_reason_name((enum dead_reason)r)) == 0)
-			filter->reason = r;
-	if (args->reason && filter->reason < 0)
-		return err_set(err, -EINVAL,
-		               "no reason is called \"%s\"; reasons: refused too-large expired ambiguous corrupt",
-		               args->reason);
-	return 0;
-}
-
-static int read_stream(struct store *st, const struct ctl_args *args, struct event_filter *filter, struct err *err)
-{
-	if (!args->stream)
-		return 0;
-	for (uint32_t sid = 1; sid < STORE_STREAMS_MAX; sid++) {
-		const char *name = store_stream_name(st, sid);
-
-		if (name && strcmp(name, args->stream) == 0) {
-			filter->sid = sid;
-			return 0;
-		}
-	}
-	return err_set(err, -ENOENT, "no stream in that outbox is called \"%s\"", args->stream);
-}
-
-static int read_filter(struct offline *o, struct err *err)
-{
-	const struct ctl_args *args = &o->ctl->args;
-	int r = read_states(args, &o->filter, err);
-
+	if (!in || r < 0)
+		r = err_set(err, -ENOMEM, "out of memory");
+	else
+		r = json_in_read(in, buf_slice(&o->line), &request.doc, err);
 	if (r == 0)
-		r = read_reason(args, &o->filter, err);
-	if (r == 0)
-		r = read_stream(o->store, args, &o->filter, err);
-	o->filter.client = args->client;
-	o->filter.name = args->name;
-	if (args->older_us > 0)
-		o->filter.accepted_before_us = clock_wall_us() - args->older_us;
+		r = read_request(o, &request, err);
+	json_in_free(in);
 	return r;
 }
 
@@ -122,40 +77,9 @@ static int read_filter(struct offline *o, struct err *err)
 
 static void view_of(const struct offline *o, const struct event_row *row, struct row_view *ret)
 {
-	const char *stream = row->sid ? store_stream_name(o->store, row->sid) : NULL;
-
-	*ret = (struct row_view){
-	        .id = row->id,
-	        .state = row->is_rejected ? "rejected" : event_state_name(row->state),
-	        .reason = !row->is_rejected && row->state == STATE_DEAD ? dead_reason_name(row->reason) : NULL,
-	        .stream = slice_of(stream),
-	        .client = row->client,
-	        .name = row->name,
-	        .accepted_us = row->accepted_us,
-	        .event_us = row->is_rejected ? 0 : row->time_us,
-	        .attempts = row->attempts,
-	        .last_status = row->last_status,
-	        .last_error = row->is_rejected ? row->message : row->last_error,
-	        .next_attempt_ms = -1,
-	        .maybe_sent = row->maybe_sent,
-	        .bytes = row->bytes,
-	        .with_line = o->with_line,
-	        .envelope = row->envelope,
-	        .body = row->body,
-	        .props_us = row->props_us,
-	        .with_tries = o->with_tries,
-	        .tries = row->tries,
-	        .answer = row->answer,
-	};
-	if (row->is_rejected) {
-		ret->code = code_name(row->code);
-		ret->field = row->field;
-		ret->message = row->message;
-		ret->line = row->line.p ? row->line : SLICE_LIT("");
-		ret->uid = row->uid;
-		ret->pid = row->pid;
-		ret->address = row->address;
-	}
+	row_view_of(row, row->sid ? store_stream_name(o->store, row->sid) : NULL, ret);
+	ret->with_line = o->with_line;
+	ret->with_tries = o->with_tries;
 }
 
 static enum ctl_exit print_row(struct offline *o, const struct event_row *row)
@@ -174,35 +98,15 @@ static enum ctl_exit print_row(struct offline *o, const struct event_row *row)
 	return o->print(&o->rows, buf_slice(&o->line));
 }
 
-static struct slice count_key(const struct offline *o, const struct event_row *row, char age[16], uint64_t *ret_rank)
-{
-	const char *by = o->ctl->args.by;
-	struct row_view view;
-	struct slice key = SLICE_LIT("total");
-
-	*ret_rank = 0;
-	view_of(o, row, &view);
-	if (!by)
-		return key;
-	if (strcmp(by, "stream") == 0)
-		key = view.stream;
-	else if (strcmp(by, "name") == 0)
-		key = view.name;
-	else if (strcmp(by, "state") == 0)
-		key = slice_of(view.state);
-	else if (strcmp(by, "reason") == 0)
-		key = slice_of(view.code ? view.code : view.reason);
-	else
-		key = slice_of(tally_age_key(clock_wall_us() - row->accepted_us, age, ret_rank));
-	return key.n ? key : SLICE_LIT("(none)");
-}
-
 static enum ctl_exit count_row(struct offline *o, const struct event_row *row)
 {
+	struct row_view view;
 	char age[16];
 	uint64_t rank;
-	struct slice key = count_key(o, row, age, &rank);
+	struct slice key;
 
+	view_of(o, row, &view);
+	key = row_view_key(&view, o->by, o->wall_us, age, &rank);
 	if (tally_add(&o->tally, key, rank, 1) == 0)
 		return CTL_DONE;
 	ctl_complain("out of memory");
@@ -244,7 +148,7 @@ static enum ctl_exit each_row(struct offline *o, row_fn *fn)
 
 	while (!end && code == CTL_DONE && o->left > 0) {
 		job_list_init(&job, NULL);
-		job.filter = o->filter;
+		job.filter = o->selection.filter;
 		job.reverse = o->ctl->args.reverse;
 		job.want_body = o->with_line;
 		job.from = from;
@@ -268,7 +172,7 @@ static enum ctl_exit each_row(struct offline *o, row_fn *fn)
 
 static void complain_of_rows(const struct offline *o, const struct store_rows *rows)
 {
-	const char *what = o->filter.rejected ? "refused lines" : "events";
+	const char *what = o->selection.filter.rejected ? "refused lines" : "events";
 	_cleanup_(buf_free) struct buf problem = BUF_INIT(1 << 12);
 	char here[32], counted[32];
 
@@ -298,9 +202,9 @@ static enum ctl_exit judge_whole(struct offline *o)
 
 	if (!o->searched && !store_is_salvaged(o->store))
 		return lacks_wal ? CTL_REFUSED : CTL_DONE;
-	r = store_count_rows(o->store, o->filter.rejected, &rows);
+	r = store_count_rows(o->store, o->selection.filter.rejected, &rows);
 	if (r < 0 && store_salvage(o->store, &err) == 0)
-		r = store_count_rows(o->store, o->filter.rejected, &rows);
+		r = store_count_rows(o->store, o->selection.filter.rejected, &rows);
 	if (r < 0) {
 		ctl_complain("outbox %s: what is missing of it cannot be found out", o->ctl->args.offline);
 		return CTL_REFUSED;
@@ -373,18 +277,18 @@ static enum ctl_exit open_store(const char *path, struct store **ret)
 	return CTL_DONE;
 }
 
-static enum ctl_exit begin(struct offline *o, struct ctl *ctl, const char *command, client_line_fn *print)
+static enum ctl_exit begin(struct offline *o, struct ctl *ctl, enum query_command command, client_line_fn *print)
 {
 	struct err err;
 	enum ctl_exit code;
 	int r;
 
 	*o = (struct offline){.ctl = ctl,
-	                      .command = command,
 	                      .print = ctl->args.json ? rows_print_json : print,
-	                      .with_line = strcmp(command, "show") == 0 || strcmp(command, "export") == 0,
-	                      .with_tries = strcmp(command, "show") == 0,
+	                      .with_line = command == QUERY_show || command == QUERY_export,
+	                      .with_tries = command == QUERY_show,
 	                      .line = BUF_INIT(CLIENT_LINE_MAX),
+	                      .wall_us = clock_wall_us(),
 	                      .left = UINT64_MAX};
 	tally_init(&o->tally);
 	if ((ctl->args.command->options & OPT_LIMIT) && ctl->args.limit > 0)
@@ -394,7 +298,7 @@ static enum ctl_exit begin(struct offline *o, struct ctl *ctl, const char *comma
 		code = rows_begin(&o->rows, ctl);
 	if (code != CTL_DONE)
 		return code;
-	r = read_filter(o, &err);
+	r = read_selection(o, &err);
 	if (r == 0)
 		return CTL_DONE;
 	ctl_complain("%s", err.text);
@@ -407,6 +311,7 @@ static void end(struct offline *o)
 	rows_end(&o->rows);
 	buf_free(&o->line);
 	tally_free(&o->tally);
+	selection_clear(&o->selection);
 }
 
 /* ---- count ---- */
@@ -431,18 +336,8 @@ static enum ctl_exit print_count(struct offline *o, struct slice key, uint64_t c
 
 static enum ctl_exit count(struct offline *o)
 {
-	static const char *const words[] = {"stream", "name", "state", "reason", "age"};
-	const char *by = o->ctl->args.by;
-	bool known = !by;
-	enum ctl_exit code;
+	enum ctl_exit code = each_row(o, count_row);
 
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		known = known || strcmp(by, words[i]) == 0;
-	if (!known) {
-		ctl_complain("cannot count by \"%s\"; by: stream name state reason age", by);
-		return CTL_USAGE;
-	}
-	code = each_row(o, count_row);
 	tally_sort(&o->tally);
 	for (size_t i = 0; i < o->tally.n && code == CTL_DONE; i++) {
 		const struct tally_entry *e = &o->tally.entries[i];
@@ -451,17 +346,17 @@ static enum ctl_exit count(struct offline *o)
 	}
 	if (code == CTL_DONE && o->tally.other)
 		code = print_count(o, SLICE_LIT("(other)"), o->tally.other);
-	if (code == CTL_DONE && !by && o->tally.n == 0)
+	if (code == CTL_DONE && o->by == BY_NOTHING && o->tally.n == 0)
 		code = print_count(o, SLICE_LIT("total"), 0);
 	return code;
 }
 
-enum ctl_exit offline_read(struct ctl *ctl, const char *command, client_line_fn *print)
+enum ctl_exit offline_read(struct ctl *ctl, enum query_command command, client_line_fn *print)
 {
 	struct offline o;
 	enum ctl_exit code = begin(&o, ctl, command, print);
 
-	if (code == CTL_DONE && strcmp(command, "count") == 0)
+	if (code == CTL_DONE && command == QUERY_count)
 		code = count(&o);
 	else if (code == CTL_DONE && ctl->args.n_words > 0)
 		code = ids_each(ctl, show_ids, &o);

@@ -9,7 +9,7 @@
 #include "outbox/store/store.h"
 
 /* Runs list, show, count or export on the file ctl->args.offline. Passes each row to print. */
-enum ctl_exit offline_read(struct ctl *ctl, const char *command, client_line_fn *print) MUST_CHECK;
+enum ctl_exit offline_read(struct ctl *ctl, enum query_command command, client_line_fn *print) MUST_CHECK;
 /* Reports a WAL beside path that was not read. */
 void offline_say_passed_over(const struct store *store, const char *path);
 void offline_say_anothers_wal(const char *path);
