@@ -128,6 +128,9 @@ const struct conf_option_info *conf_stream_options(size_t *ret_n);
 /* Returns endpoint?measurement_id=…, with &api_secret=… if with_secret. malloc'd; the caller frees it, and wipes it
  * first if it holds the secret. NULL if out of memory. */
 char *conf_endpoint_url(const char *endpoint, const struct conf_stream *stream, bool with_secret) MUST_CHECK;
+/* Returns NULL, or why url is not the base of an API to which a token may be sent: https, or http on loopback,
+ * without user, query and fragment; static text. */
+const char *conf_api_url_problem(const char *url) MUST_CHECK;
 /* Copies url to out without what precedes an '@' (user and password), for messages. Returns out. */
 const char *conf_redact_url(const char *url, char *out, size_t size);
 

@@ -1,8 +1,9 @@
-/* endpoint_url.c - the URL to which a stream's requests are sent */
+/* endpoint_url.c - the URL to which a stream's requests are sent, and the check of an API's */
 #include <string.h>
 
 #include "base/buf.h"
 #include "conf/conf.h"
+#include "conf/url.h"
 
 static int append_encoded(struct buf *b, const char *s)
 {
@@ -45,4 +46,20 @@ char *conf_endpoint_url(const char *endpoint, const struct conf_stream *s, bool 
 		explicit_bzero(b.data, b.cap);
 	buf_free(&b);
 	return NULL;
+}
+
+const char *conf_api_url_problem(const char *url)
+{
+	struct url u;
+	const char *wrong = url_split(url, &u);
+
+	if (wrong)
+		return wrong;
+	if (u.has_userinfo || u.has_query || u.has_fragment)
+		return "it has more than a host and a path";
+	if (slice_eq(u.scheme, SLICE_LIT("https")))
+		return NULL;
+	if (!slice_eq(u.scheme, SLICE_LIT("http")))
+		return "its scheme is not https";
+	return host_is_loopback(u.host) ? NULL : "it would send the token in plain text: use https";
 }

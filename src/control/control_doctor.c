@@ -1,4 +1,4 @@
-/* control_doctor.c - the facts for `ga4relay-ctl doctor` that only the running daemon knows */
+/* control_doctor.c - the facts for `ga4relay-ctl doctor` and `verify` that only the running daemon knows */
 #include "base/clock.h"
 #include "control/control_private.h"
 
@@ -12,6 +12,9 @@ static void write_endpoints(struct json_out *j, const struct conf *conf)
 		json_out_object(j);
 		json_out_kv_str(j, "name", conf->streams[i].name);
 		json_out_kv_str(j, "endpoint", conf_redact_url(conf->streams[i].endpoint, shown, sizeof(shown)));
+		json_out_kv_str(j, conf->streams[i].type == STREAM_WEB ? "measurement_id" : "firebase_app_id",
+		                conf->streams[i].id);
+		json_out_kv_bool(j, "default", i == conf->default_stream);
 		json_out_close(j);
 	}
 	json_out_close(j);

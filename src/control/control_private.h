@@ -75,7 +75,7 @@ struct control {
 	size_t max_request; /* bytes */
 	struct session_list taps;
 	struct buf out;                                    /* the answer being written */
-	struct http_client *http;                          /* for validate --remote and probe; created on first use */
+	struct http_client *http;                          /* for what operators ask; created on first use */
 	struct act_list acts;                              /* act operations waiting for the end of the turn */
 	unsigned acts_out;                                 /* slices of act operations at the writer */
 	bool stopping;                                     /* submit no more jobs */
@@ -128,7 +128,7 @@ QUERY_COMMANDS(CONTROL_COMMAND)
  * so, the answer is intake's verdict on a line of that length. */
 bool control_is_validate(struct slice text);
 int control_validate_long(struct session *s, struct slice text, struct err *err) MUST_CHECK;
-/* The HTTP client for requests that operators cause (validate --remote, probe); created on first use. */
+/* The HTTP client for requests that operators cause (validate --remote, probe, verify); created on first use. */
 int control_http(struct control *c, struct http_client **ret, struct err *err) MUST_CHECK;
 
 /* act.c: call after delivery's part of a turn. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/nearest.h"
 #include "base/parse.h"
 #include "ctl/ctl.h"
@@ -29,6 +30,10 @@ static const struct ctl_option_info options[] = {
         {"remote", 0, NULL, OPT_REMOTE, "ask Google's validation endpoint too"},
         {"relaxed", 0, NULL, OPT_RELAXED, "with --remote: without ENFORCE_RECOMMENDATIONS"},
         {"socket", 0, "SOCKET", OPT_EVENT_SOCKET, "the event socket (default: as the daemon says)"},
+        {"property", 0, "ID", OPT_PROPERTY, "the GA4 property's id, a number"},
+        {"token-file", 0, "FILE", OPT_TOKEN_FILE, "an OAuth access token; - reads standard input"},
+        {"wait", 0, "DURATION", OPT_WAIT, "how long to look for the event (default 10m)"},
+        {"api", 0, "URL", OPT_API, "Data API (https://analyticsdata.googleapis.com)"},
 };
 
 const struct ctl_option_info *ctl_options(size_t *ret_n)
@@ -92,6 +97,16 @@ static int set_older(struct ctl_args *args, const char *value, struct err *err)
 	return 0;
 }
 
+/* The Realtime report goes back 29 minutes. */
+static int set_wait(struct ctl_args *args, const char *value, struct err *err)
+{
+	if (parse_duration_us(slice_of(value), &args->wait_us) < 0)
+		return err_set(err, -EINVAL, "--wait %s: not a duration; write 30s or 10m", value);
+	if (args->wait_us < US_PER_S || args->wait_us > 29 * 60 * US_PER_S)
+		return err_set(err, -EINVAL, "--wait %s: not from 1s to 29m, how far Realtime goes back", value);
+	return 0;
+}
+
 static int set_limit(struct ctl_args *args, const char *value, struct err *err)
 {
 	if (parse_u64(slice_of(value), &args->limit) < 0)
@@ -121,6 +136,17 @@ static int set_value(struct ctl_args *args, enum ctl_option bit, const char *val
 		return 0;
 	case OPT_EVENT_SOCKET:
 		args->event_socket = value;
+		return 0;
+	case OPT_PROPERTY:
+		args->property = value;
+		return 0;
+	case OPT_TOKEN_FILE:
+		args->token_file = value;
+		return 0;
+	case OPT_WAIT:
+		return set_wait(args, value, err);
+	case OPT_API:
+		args->api = value;
 		return 0;
 	case OPT_STREAM:
 		args->stream = value;

@@ -70,6 +70,11 @@ static const struct ctl_command commands[] = {
         {"reload", "", "apply the changed configuration, all or nothing", NULL, 0, 0, ctl_reload},
         {"log-level", "LEVEL", "error, warning, info or debug, until the next reload", NULL, 0, 1, ctl_log_level},
         {"version", "", "of this program and of the daemon", NULL, 0, 0, ctl_version},
+        {"verify", "", "prove the secret: a test event, then GA4's Realtime",
+         "Sends one event with a name of its own and asks the Realtime report of\n"
+         "--property ID until it is there. --token-file holds a token with the scope\n"
+         "analytics.readonly, as gcloud auth print-access-token prints it.\n",
+         OPT_STREAM | OPT_PROPERTY | OPT_TOKEN_FILE | OPT_WAIT | OPT_API | OPT_EVENT_SOCKET, 0, ctl_verify},
         {"doctor", "", "find what is wrong, and say what to do", NULL, OPT_CONFIG, 0, ctl_doctor},
 };
 

@@ -41,7 +41,11 @@ enum ctl_option {
 	OPT_CONFIG = 1u << 16,
 	OPT_REMOTE = 1u << 17,
 	OPT_RELAXED = 1u << 18,
-	OPT_EVENT_SOCKET = 1u << 19
+	OPT_EVENT_SOCKET = 1u << 19,
+	OPT_PROPERTY = 1u << 20,
+	OPT_TOKEN_FILE = 1u << 21,
+	OPT_WAIT = 1u << 22,
+	OPT_API = 1u << 23
 };
 enum {
 	OPTS_FILTER = OPT_STATE | OPT_STREAM | OPT_CLIENT | OPT_NAME | OPT_REASON | OPT_OLDER,
@@ -58,9 +62,11 @@ struct ctl_args {
 	bool json, help, reverse, dead, yes, watch, remote, relaxed;
 	const char *socket, *offline, *config, *event_socket;
 	const char *stream, *client, *name, *reason, *by;
+	const char *property, *token_file, *api;
 	const char *states[CTL_STATES_MAX]; /* each may be a comma-separated list */
 	size_t n_states;
 	int64_t older_us;   /* 0: not given */
+	int64_t wait_us;    /* 0: not given */
 	uint64_t limit;     /* 0: no limit */
 	const char **words; /* the words after the command; strings of argv; array freed by args_clear() */
 	size_t n_words;
@@ -114,6 +120,6 @@ void ctl_complain(const char *fmt, ...) PRINTF_LIKE(1, 2);
 typedef enum ctl_exit ctl_run_fn(struct ctl *ctl);
 ctl_run_fn ctl_status, ctl_list, ctl_show, ctl_count, ctl_export, ctl_retry, ctl_hold, ctl_release, ctl_drop,
         ctl_pause, ctl_resume, ctl_flush, ctl_tap, ctl_send, ctl_validate, ctl_backup, ctl_check, ctl_metrics,
-        ctl_check_config, ctl_reload, ctl_log_level, ctl_version, ctl_doctor, ctl_remove, ctl_restore;
+        ctl_check_config, ctl_reload, ctl_log_level, ctl_version, ctl_doctor, ctl_verify, ctl_remove, ctl_restore;
 
 #endif

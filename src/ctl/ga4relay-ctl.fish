@@ -21,7 +21,8 @@ function __ga4relay_ctl
 	set -l typed (commandline -ct)
 	set -l sockets
 	set -l command ''
-	set -l takes -s --control --offline --config -c --socket --state --stream --client --name --reason --older --limit --by
+	set -l takes -s --control --offline --config -c --socket --state --stream --client --name --reason --older --limit --by \
+		--property --token-file --wait --api
 	set -l i 2
 
 	while test $i -le (count $words)
@@ -39,7 +40,7 @@ function __ga4relay_ctl
 	end
 
 	switch $words[-1]
-		case -s --control --socket --offline --config -c
+		case -s --control --socket --offline --config -c --token-file
 			__fish_complete_path $typed
 			return
 		case --state
@@ -57,7 +58,10 @@ function __ga4relay_ctl
 		case --stream
 			__ga4relay_ctl_streams $sockets
 			return
-		case --client --name --limit
+		case --wait
+			printf '%s\n' 2m 10m 29m
+			return
+		case --client --name --limit --property --api
 			return
 	end
 

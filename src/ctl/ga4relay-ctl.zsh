@@ -27,7 +27,8 @@ _ga4relay_ctl() {
 		(-s | --control)
 			((++i < CURRENT)) && sockets=(-s "${(Q)words[i]}")
 			;;
-		(--offline | --config | -c | --socket | --state | --stream | --client | --name | --reason | --older | --limit | --by)
+		(--offline | --config | -c | --socket | --state | --stream | --client | --name | --reason | --older | --limit | --by | \
+			--property | --token-file | --wait | --api)
 			((++i))
 			;;
 		(-*) ;;
@@ -39,13 +40,14 @@ _ga4relay_ctl() {
 	done
 
 	case $previous in
-	(-s | --control | --socket | --offline | --config | -c) _files; return ;;
+	(-s | --control | --socket | --offline | --config | -c | --token-file) _files; return ;;
 	(--state) compadd -- queued inflight held dead delivered rejected; return ;;
 	(--reason) compadd -- refused too-large expired ambiguous corrupt; return ;;
 	(--by) compadd -- stream name state reason age; return ;;
 	(--older) compadd -- 5m 1h 24h 72h 7d; return ;;
 	(--stream) compadd -- ${(f)"$(_ga4relay_ctl_streams)"}; return ;;
-	(--client | --name | --limit) return 1 ;;
+	(--wait) compadd -- 2m 10m 29m; return ;;
+	(--client | --name | --limit | --property | --api) return 1 ;;
 	esac
 
 	case $command in

@@ -28,7 +28,8 @@
 	X(check, "check", false)                                                                                     \
 	X(validate, "validate", false)                                                                               \
 	X(doctor, "doctor", false)                                                                                   \
-	X(probe, "probe", false)
+	X(probe, "probe", false)                                                                                     \
+	X(realtime, "realtime", true)
 
 #define QUERY_COMMAND(identifier, name, changes) QUERY_##identifier,
 enum query_command { QUERY_COMMANDS(QUERY_COMMAND) QUERY_COMMAND_COUNT };

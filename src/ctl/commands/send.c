@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
 #include "ctl/client.h"
+#include "ctl/event_socket.h"
 #include "ctl/input.h"
 #include "ctl/output/terminal_text.h"
 
@@ -43,51 +43,6 @@ struct sending {
 	uint64_t lines, accepted, events, duplicates, warned, refused;
 	uint64_t first_id, last_id;
 };
-
-/* ---- the event socket ---- */
-
-static int connect_to(const char *path)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd, r;
-
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		r = -errno;
-		fd_close(fd);
-		return r;
-	}
-	r = fd_set_nonblock(fd);
-	if (r < 0) {
-		fd_close(fd);
-		return r;
-	}
-	return fd;
-}
-
-/* Returns the event socket's path: asks the daemon; if none runs, assumes the default path, because systemd may hold
- * the socket and start the daemon. */
-static char *event_socket(const struct ctl *ctl)
-{
-	const struct json_doc *end;
-	struct client client;
-	char *path = NULL;
-
-	if (ctl->args.event_socket)
-		return strdup(ctl->args.event_socket);
-	if (client_open_quietly(&client, ctl->args.socket) == 0) {
-		if (client_call(&client, client_begin(&client, QUERY_paths), -1, NULL, NULL, &end) == CTL_DONE) {
-			struct slice text = answer_text(end, end->nodes, "event_socket");
-
-			path = strndup(text.p, text.n);
-		}
-		client_close(&client);
-	}
-	return path ? path : strdup(CTL_DEFAULT_EVENT_SOCKET);
-}
 
 /* ---- replies ---- */
 
@@ -393,27 +348,15 @@ static enum ctl_exit open_both(struct sending *s)
 {
 	const struct ctl_args *args = &s->ctl->args;
 	enum ctl_exit code = input_open(&s->in, args->n_words ? args->words[0] : NULL);
-	char *path;
 
 	if (code != CTL_DONE)
 		return code;
-	path = event_socket(s->ctl);
 	s->json = json_in_new(64);
-	s->sock = path && s->json ? connect_to(path) : -ENOMEM;
-	if (s->sock == -EACCES) {
-		char why[400];
-
-		ctl_complain("%s may not be opened by this user: %s", path,
-		             ctl_explain_access(path, ", or set listen.group", why, sizeof(why)));
-		code = CTL_NO_DAEMON;
-	} else if (s->sock < 0) {
-		ctl_complain("%s: %s. Is ga4relay running (systemctl status ga4relay)? --socket names another event "
-		             "socket",
-		             path ? path : "event socket", strerror(-s->sock));
-		code = CTL_NO_DAEMON;
+	if (!s->json) {
+		ctl_complain("out of memory");
+		return CTL_REFUSED;
 	}
-	free(path);
-	return code;
+	return event_socket_open(s->ctl, &s->sock);
 }
 
 enum ctl_exit ctl_send(struct ctl *ctl)

@@ -2,6 +2,7 @@
 #include "ctl/doctor/doctor.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,19 @@
 enum {
 	CONSTANT_ID_EVENTS = 100 /* recent events needed before a share is meaningful */
 };
+
+void doctor_say(struct doctor *d, enum ctl_finding result, const char *what, const char *advice, const char *fmt, ...)
+{
+	char detail[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(detail, sizeof(detail), fmt, ap);
+	va_end(ap);
+	d->failed += result == FINDING_FAILED;
+	d->warnings += result == FINDING_WARNING;
+	finding_print(d->ctl, result, what, advice, detail);
+}
 
 /* ---- the daemon ---- */
 
@@ -29,13 +43,13 @@ static void check_daemon(struct doctor *d)
 		                             : "start it: systemctl start ga4relay; then: journalctl -u ga4relay";
 
 		d->no_access = r == -EACCES;
-		doctor_say(d, DOCTOR_FAILED, "daemon", advice, "no answer on %s: %s", path, strerror(-r));
+		doctor_say(d, FINDING_FAILED, "daemon", advice, "no answer on %s: %s", path, strerror(-r));
 		return;
 	}
 	d->running = client_call(&d->client, client_begin(&d->client, QUERY_paths), -1, NULL, NULL, &end) == CTL_DONE;
 	if (!d->running) {
-		doctor_say(d, DOCTOR_FAILED, "daemon", "look into its log: journalctl -u ga4relay", "no answer on %s",
-		           path);
+		doctor_say(d, FINDING_FAILED, "daemon", "look into its log: journalctl -u ga4relay",
+		           "no answer on %s", path);
 		return;
 	}
 	if (!d->ctl->args.config) {
@@ -43,7 +57,7 @@ static void check_daemon(struct doctor *d)
 
 		snprintf(d->config, sizeof(d->config), "%.*s", SLICE_ARG(config));
 	}
-	doctor_say(d, DOCTOR_OK, "daemon", NULL, "answers on %s", path);
+	doctor_say(d, FINDING_OK, "daemon", NULL, "answers on %s", path);
 }
 
 static void check_intake(struct doctor *d)
@@ -57,25 +71,25 @@ static void check_intake(struct doctor *d)
 	problem = answer_text(end, end->nodes, "problem");
 	aside = answer_text(end, end->nodes, "set_aside");
 	if (problem.n)
-		doctor_say(d, DOCTOR_FAILED, "intake",
+		doctor_say(d, FINDING_FAILED, "intake",
 		           "make room: see disk and outbox below, and ga4relay-ctl status", "%.*s",
 		           SLICE_ARG(problem));
 	else
-		doctor_say(d, DOCTOR_OK, "intake", NULL, "events are stored durably");
+		doctor_say(d, FINDING_OK, "intake", NULL, "events are stored durably");
 	if (aside.n)
 		doctor_say(
-		        d, DOCTOR_FAILED, "outbox",
+		        d, FINDING_FAILED, "outbox",
 		        "bring back what is readable: ga4relay-ctl --offline FILE export | ga4relay-ctl send -; then "
 		        "ga4relay-ctl --offline FILE remove --yes",
 		        "%s and set aside as %.*s",
 		        memmem(aside.p, aside.n, ".replaced-", 10) ? "was replaced by a backup" : "was damaged",
 		        SLICE_ARG(aside));
 	if (answer_i64(end, end->nodes, "failed_commits", 0) > 0)
-		doctor_say(d, DOCTOR_WARNING, "intake", "look into the log and at the disk", "%lld commits failed",
+		doctor_say(d, FINDING_WARNING, "intake", "look into the log and at the disk", "%lld commits failed",
 		           (long long)answer_i64(end, end->nodes, "failed_commits", 0));
 	if (answer_i64(end, end->nodes, "recent_events", 0) >= CONSTANT_ID_EVENTS &&
 	    answer_i64(end, end->nodes, "top_client_events", 0) * 2 > answer_i64(end, end->nodes, "recent_events", 0))
-		doctor_say(d, DOCTOR_WARNING, "client_id",
+		doctor_say(d, FINDING_WARNING, "client_id",
 		           "take it from the browser's _ga cookie and keep it with the order: a constant id joins no "
 		           "session",
 		           "one client_id carries %lld of the last %lld events",
@@ -101,16 +115,16 @@ static enum ctl_exit look_at_streams(void *arg, struct slice line)
 
 		snprintf(resume, sizeof(resume), "ga4relay-ctl resume %.*s", SLICE_ARG(name));
 		if (slice_eq(state, SLICE_LIT("paused")))
-			doctor_say(d, DOCTOR_WARNING, "stream", resume, "%.*s is paused: nothing is delivered",
+			doctor_say(d, FINDING_WARNING, "stream", resume, "%.*s is paused: nothing is delivered",
 			           SLICE_ARG(name));
 		else if (!slice_eq(state, SLICE_LIT("up")))
-			doctor_say(d, DOCTOR_FAILED, "stream",
+			doctor_say(d, FINDING_FAILED, "stream",
 			           "its events wait and are sent when the endpoint answers; look at what is said of "
 			           "it below",
 			           "%.*s is down since %s: %.*s", SLICE_ARG(name),
 			           text_when(since_us, clock_wall_us(), since), SLICE_ARG(error));
 		else
-			doctor_say(d, DOCTOR_OK, "stream", NULL, "%.*s is up", SLICE_ARG(name));
+			doctor_say(d, FINDING_OK, "stream", NULL, "%.*s is up", SLICE_ARG(name));
 	}
 	json_in_free(json);
 	return CTL_DONE;
@@ -124,7 +138,7 @@ static void check_placeholders(struct doctor *d)
 		const char *what = conf_placeholder(&d->conf->streams[i]);
 
 		if (what)
-			doctor_say(d, DOCTOR_WARNING, "stream",
+			doctor_say(d, FINDING_WARNING, "stream",
 			           "put in what GA4 shows under Admin, Data streams: its answer is 204 to any",
 			           "%s: %s", d->conf->streams[i].name, what);
 	}
@@ -136,29 +150,29 @@ static void check_config(struct doctor *d)
 	int r;
 
 	if (d->config[0] == '\0' && d->running) {
-		doctor_say(d, DOCTOR_OK, "configuration", NULL, "built in (sandbox)");
+		doctor_say(d, FINDING_OK, "configuration", NULL, "built in (sandbox)");
 		return;
 	}
 	r = conf_load_check(&d->conf, d->config, &err);
 	if (r == -EACCES && geteuid() != 0) {
-		doctor_say(d, DOCTOR_NOTE, "configuration",
+		doctor_say(d, FINDING_NOTE, "configuration",
 		           "run doctor as root; the service's user must be able to read it", "not judged: %s",
 		           err.text);
 		return;
 	}
 	if (r < 0) {
-		doctor_say(d, DOCTOR_FAILED, "configuration", "correct it, then: ga4relay-ctl check-config", "%s",
+		doctor_say(d, FINDING_FAILED, "configuration", "correct it, then: ga4relay-ctl check-config", "%s",
 		           err.text);
 		return;
 	}
 	if (conf_check_as_service(d->conf, &err) < 0)
-		doctor_say(d, DOCTOR_FAILED, "configuration",
+		doctor_say(d, FINDING_FAILED, "configuration",
 		           "let the service read it: chgrp ga4relay FILE && chmod 0640 FILE", "%s", err.text);
 	else
-		doctor_say(d, DOCTOR_OK, "configuration", NULL, "%s: %zu stream%s", d->config, d->conf->n_streams,
+		doctor_say(d, FINDING_OK, "configuration", NULL, "%s: %zu stream%s", d->config, d->conf->n_streams,
 		           d->conf->n_streams == 1 ? "" : "s");
 	if (d->conf->n_unseen > 0)
-		doctor_say(d, DOCTOR_NOTE, "configuration", NULL,
+		doctor_say(d, FINDING_NOTE, "configuration", NULL,
 		           "%zu secret%s not looked at: only the service is given its credentials and environment",
 		           d->conf->n_unseen, d->conf->n_unseen == 1 ? "" : "s");
 	check_placeholders(d);
@@ -166,9 +180,11 @@ static void check_config(struct doctor *d)
 
 static void say_what_ga4_cannot(struct doctor *d)
 {
-	doctor_say(d, DOCTOR_NOTE, "secret",
-	           "in GA4: Reports > Realtime, within minutes, for events with session_id and engagement_time_msec",
-	           "GA4 answers 204 to a wrong secret or id too: nobody here can tell");
+	doctor_say(d, FINDING_NOTE, "secret",
+	           "ga4relay-ctl verify asks GA4's Realtime report for a test event; or look there by hand, within "
+	           "minutes, "
+	           "for events with session_id and engagement_time_msec",
+	           "GA4 answers 204 to a wrong secret or id too");
 }
 
 static void check_streams(struct doctor *d)

@@ -1,12 +1,11 @@
-/* doctor.h - the state and the output that the checks of `ga4relay-ctl doctor` share */
+/* doctor.h - the state that the checks of `ga4relay-ctl doctor` share */
 #ifndef CTL_DOCTOR_DOCTOR_H
 #define CTL_DOCTOR_DOCTOR_H
 
 #include "conf/conf.h"
 #include "ctl/client.h"
 #include "ctl/ctl.h"
-
-enum doctor_result { DOCTOR_OK, DOCTOR_NOTE, DOCTOR_WARNING, DOCTOR_FAILED };
+#include "ctl/output/finding.h"
 
 struct doctor {
 	struct ctl *ctl;
@@ -19,9 +18,9 @@ struct doctor {
 	unsigned failed, warnings;
 };
 
-/* Prints one finding: what was checked, the result, and what to do about it (advice NULL: nothing). */
-void doctor_say(struct doctor *d, enum doctor_result result, const char *what, const char *advice, const char *fmt,
-                ...) PRINTF_LIKE(5, 6);
+/* Prints and counts one finding. */
+void doctor_say(struct doctor *d, enum ctl_finding result, const char *what, const char *advice, const char *fmt, ...)
+        PRINTF_LIKE(5, 6);
 
 void doctor_files(struct doctor *d);   /* doctor_files.c: sockets, outbox, disk */
 void doctor_network(struct doctor *d); /* doctor_network.c: names, TLS, clock */

@@ -40,17 +40,17 @@ static void check_socket_mode(struct doctor *d, const char *path, const struct s
 	mode_t mode = sb->st_mode & 07777;
 
 	if (mode != wanted)
-		doctor_say(d, DOCTOR_FAILED, "event socket",
+		doctor_say(d, FINDING_FAILED, "event socket",
 		           "set SocketMode= in ga4relay.socket, or listen.mode without systemd, then restart",
 		           "%s has mode %04o, the configuration says %04o%s", path, (unsigned)mode, (unsigned)wanted,
 		           mode & 0006     ? ": everybody may write events"
 		           : (mode & 0020) ? ""
 		                           : ": nobody but its owner may write events");
 	else if (group[0] && strcmp(group_name(sb->st_gid), group) != 0)
-		doctor_say(d, DOCTOR_FAILED, "event socket", "set SocketGroup= in ga4relay.socket, or listen.group",
+		doctor_say(d, FINDING_FAILED, "event socket", "set SocketGroup= in ga4relay.socket, or listen.group",
 		           "%s belongs to group %s, the configuration says %s", path, group_name(sb->st_gid), group);
 	else
-		doctor_say(d, DOCTOR_OK, "event socket", NULL, "%s, mode %04o, group %s", path, (unsigned)mode,
+		doctor_say(d, FINDING_OK, "event socket", NULL, "%s, mode %04o, group %s", path, (unsigned)mode,
 		           group_name(sb->st_gid));
 }
 
@@ -61,24 +61,24 @@ static void check_event_socket(struct doctor *d, const char *path)
 	int r;
 
 	if (stat(path, &sb) < 0) {
-		doctor_say(d, DOCTOR_FAILED, "event socket",
+		doctor_say(d, FINDING_FAILED, "event socket",
 		           "systemctl enable --now ga4relay.socket, or start the daemon", "%s: %s", path,
 		           strerror(errno));
 		return;
 	}
 	if (!S_ISSOCK(sb.st_mode)) {
-		doctor_say(d, DOCTOR_FAILED, "event socket", "remove it, then restart the daemon", "%s is no socket",
+		doctor_say(d, FINDING_FAILED, "event socket", "remove it, then restart the daemon", "%s is no socket",
 		           path);
 		return;
 	}
 	r = try_connect(path);
 	if (r < 0)
-		doctor_say(d, DOCTOR_FAILED, "event socket",
+		doctor_say(d, FINDING_FAILED, "event socket",
 		           r == -EACCES ? ctl_explain_access(path, ", or set listen.group", why, sizeof(why))
 		                        : "start the daemon: systemctl start ga4relay",
 		           "%s: %s", path, strerror(-r));
 	else if (!d->conf)
-		doctor_say(d, DOCTOR_OK, "event socket", NULL, "%s: this user may write events", path);
+		doctor_say(d, FINDING_OK, "event socket", NULL, "%s: this user may write events", path);
 	else
 		check_socket_mode(d, path, &sb, d->conf->listen.mode, d->conf->listen.group);
 }
@@ -92,7 +92,7 @@ static void check_disk(struct doctor *d, const char *outbox)
 
 	snprintf(dir, sizeof(dir), "%.*s", slash && slash > outbox ? (int)(slash - outbox) : 1, slash ? outbox : ".");
 	if (statvfs(dir, &fs) < 0) {
-		doctor_say(d, DOCTOR_FAILED, "disk", "make the directory, owned by the daemon's user, mode 0700",
+		doctor_say(d, FINDING_FAILED, "disk", "make the directory, owned by the daemon's user, mode 0700",
 		           "%s: %s", dir, strerror(errno));
 		return;
 	}
@@ -100,15 +100,15 @@ static void check_disk(struct doctor *d, const char *outbox)
 	text_bytes(room, available);
 	text_bytes(d->conf->outbox.min_free_disk, reserve);
 	if (fs.f_flag & ST_RDONLY)
-		doctor_say(d, DOCTOR_FAILED, "disk", "mount it writable", "%s is mounted read-only", dir);
+		doctor_say(d, FINDING_FAILED, "disk", "mount it writable", "%s is mounted read-only", dir);
 	else if (room < d->conf->outbox.min_free_disk)
-		doctor_say(d, DOCTOR_FAILED, "disk", "make room: new events are answered QUEUE_FULL until then",
+		doctor_say(d, FINDING_FAILED, "disk", "make room: new events are answered QUEUE_FULL until then",
 		           "%s has %s left, less than outbox.min_free_disk (%s)", dir, available, reserve);
 	else if (room < 2 * d->conf->outbox.min_free_disk)
-		doctor_say(d, DOCTOR_WARNING, "disk", "make room before the reserve is reached",
+		doctor_say(d, FINDING_WARNING, "disk", "make room before the reserve is reached",
 		           "%s has %s left; the reserve is %s", dir, available, reserve);
 	else
-		doctor_say(d, DOCTOR_OK, "disk", NULL, "%s has %s left", dir, available);
+		doctor_say(d, FINDING_OK, "disk", NULL, "%s has %s left", dir, available);
 }
 
 static void check_outbox_mode(struct doctor *d, const char *path)
@@ -117,12 +117,12 @@ static void check_outbox_mode(struct doctor *d, const char *path)
 
 	if (stat(path, &sb) < 0) {
 		if (d->running || errno != ENOENT)
-			doctor_say(d, DOCTOR_WARNING, "outbox", "run doctor as root", "%s: %s", path,
+			doctor_say(d, FINDING_WARNING, "outbox", "run doctor as root", "%s: %s", path,
 			           strerror(errno));
 		return;
 	}
 	if (sb.st_mode & 0077)
-		doctor_say(d, DOCTOR_FAILED, "outbox", "chmod 0600 the file: it holds user ids",
+		doctor_say(d, FINDING_FAILED, "outbox", "chmod 0600 the file: it holds user ids",
 		           "%s has mode %04o: others may read it", path, (unsigned)(sb.st_mode & 07777));
 }
 
@@ -133,7 +133,7 @@ static void check_secrets(struct doctor *d)
 		struct stat sb;
 
 		if (path && stat(path, &sb) == 0 && (sb.st_mode & 0007))
-			doctor_say(d, DOCTOR_FAILED, "secret", "chmod o= the file, and make a new secret in GA4",
+			doctor_say(d, FINDING_FAILED, "secret", "chmod o= the file, and make a new secret in GA4",
 			           "%s has mode %04o: everybody on this machine can read it", path,
 			           (unsigned)(sb.st_mode & 07777));
 	}
@@ -163,14 +163,14 @@ static void check_rows(struct doctor *d)
 	if (client_call(&d->client, client_begin(&d->client, QUERY_status), -1, sum_events, &total, NULL) != CTL_DONE)
 		return;
 	if (total > CHECK_ROWS_MAX)
-		doctor_say(d, DOCTOR_NOTE, "outbox", "ga4relay-ctl check reads them all",
+		doctor_say(d, FINDING_NOTE, "outbox", "ga4relay-ctl check reads them all",
 		           "%llu events: not read one by one here", (unsigned long long)total);
 	else if (client_call(&d->client, client_begin(&d->client, QUERY_check), -1, NULL, NULL, NULL) != CTL_DONE)
-		doctor_say(d, DOCTOR_FAILED, "outbox",
+		doctor_say(d, FINDING_FAILED, "outbox",
 		           "stop the daemon, keep a copy, ga4relay-ctl --offline FILE check",
 		           "damaged: not every event can be read");
 	else
-		doctor_say(d, DOCTOR_OK, "outbox", NULL, "every event can be read");
+		doctor_say(d, FINDING_OK, "outbox", NULL, "every event can be read");
 }
 
 static void check_file(struct doctor *d, const char *path)
@@ -179,13 +179,13 @@ static void check_file(struct doctor *d, const char *path)
 
 	if (stat(path, &sb) < 0) {
 		if (errno == ENOENT)
-			doctor_say(d, DOCTOR_NOTE, "outbox", NULL, "%s is not there yet: the daemon makes it", path);
+			doctor_say(d, FINDING_NOTE, "outbox", NULL, "%s is not there yet: the daemon makes it", path);
 		return;
 	}
 	if (offline_verify(d->ctl, path, OFFLINE_SAY_NOTHING) == CTL_DONE)
-		doctor_say(d, DOCTOR_OK, "outbox", NULL, "%s is sound", path);
+		doctor_say(d, FINDING_OK, "outbox", NULL, "%s is sound", path);
 	else
-		doctor_say(d, DOCTOR_FAILED, "outbox",
+		doctor_say(d, FINDING_FAILED, "outbox",
 		           "the daemon sets a damaged outbox aside at its start and says how to bring back the rest",
 		           "%s cannot be used as it is", path);
 }

@@ -46,7 +46,7 @@ static bool resolves(struct doctor *d, const char *owner, const char *url)
 	snprintf(whose, sizeof(whose), "%s%s", owner ? "stream " : "proxy", owner ? owner : "");
 	r = getaddrinfo(host, NULL, &hints, &found);
 	if (r != 0) {
-		doctor_say(d, DOCTOR_FAILED, "DNS",
+		doctor_say(d, FINDING_FAILED, "DNS",
 		           owner ? "correct the endpoint's name, or this machine's resolver (/etc/resolv.conf)"
 		                 : "correct delivery.proxy, or this machine's resolver (/etc/resolv.conf)",
 		           "%s: %s does not resolve: %s", whose, host,
@@ -54,7 +54,7 @@ static bool resolves(struct doctor *d, const char *owner, const char *url)
 		return false;
 	}
 	freeaddrinfo(found);
-	doctor_say(d, DOCTOR_OK, "DNS", NULL, "%s: %s resolves", whose, host);
+	doctor_say(d, FINDING_OK, "DNS", NULL, "%s: %s resolves", whose, host);
 	return true;
 }
 
@@ -93,11 +93,11 @@ static void compare_clocks(struct doctor *d, const struct json_doc *end)
 	text_duration((ahead_s < 0 ? -ahead_s : ahead_s) * US_PER_S, distance);
 	if (ahead_s > CLOCK_OFF_S || ahead_s < -CLOCK_OFF_S)
 		doctor_say(
-		        d, DOCTOR_FAILED, "clock",
+		        d, FINDING_FAILED, "clock",
 		        "set it (timedatectl set-ntp true): events are dated wrongly, and expire too early or late",
 		        "is %s %s the endpoint's", distance, ahead_s > 0 ? "ahead of" : "behind");
 	else if (!d->clock_compared)
-		doctor_say(d, DOCTOR_OK, "clock", NULL, "agrees with the endpoint's");
+		doctor_say(d, FINDING_OK, "clock", NULL, "agrees with the endpoint's");
 	d->clock_compared = true;
 }
 
@@ -126,13 +126,13 @@ static void say_unreached(struct doctor *d, const char *proxy, struct slice stre
 	int64_t proxy_status = answer_i64(end, end->nodes, "proxy_status", 0);
 
 	if (slice_eq(transport, SLICE_LIT("tls")))
-		doctor_say(d, DOCTOR_FAILED, "TLS", advice_for(transport), "stream %.*s: %.*s: %.*s",
+		doctor_say(d, FINDING_FAILED, "TLS", advice_for(transport), "stream %.*s: %.*s: %.*s",
 		           SLICE_ARG(stream), SLICE_ARG(transport), SLICE_ARG(error));
 	else if (proxy[0] != '\0')
-		doctor_say(d, DOCTOR_FAILED, "proxy", proxy_advice_for(proxy_status), "%s: %.*s", proxy,
+		doctor_say(d, FINDING_FAILED, "proxy", proxy_advice_for(proxy_status), "%s: %.*s", proxy,
 		           SLICE_ARG(error));
 	else
-		doctor_say(d, DOCTOR_FAILED, "endpoint", advice_for(transport), "stream %.*s: %.*s: %.*s",
+		doctor_say(d, FINDING_FAILED, "endpoint", advice_for(transport), "stream %.*s: %.*s: %.*s",
 		           SLICE_ARG(stream), SLICE_ARG(transport), SLICE_ARG(error));
 }
 
@@ -152,16 +152,16 @@ static void probe(struct doctor *d, const char *proxy, struct slice stream)
 	if (status == 0)
 		say_unreached(d, proxy, stream, end);
 	else if (status == STATUS_PROXY_AUTHENTICATION && proxy[0] != '\0')
-		doctor_say(d, DOCTOR_FAILED, "proxy", proxy_advice_for(status), "%s answered %lld", proxy,
+		doctor_say(d, FINDING_FAILED, "proxy", proxy_advice_for(status), "%s answered %lld", proxy,
 		           (long long)status);
 	else if (status >= 400)
-		doctor_say(d, DOCTOR_WARNING, "endpoint",
+		doctor_say(d, FINDING_WARNING, "endpoint",
 		           "a wrong path or proxy? Validation endpoints are missing on some servers: then it is "
 		           "harmless",
 		           "stream %.*s: its validation endpoint answered %lld", SLICE_ARG(stream),
 		           (long long)status);
 	else
-		doctor_say(d, DOCTOR_OK, "endpoint", NULL, "stream %.*s: answered %lld after %lld ms%s%s",
+		doctor_say(d, FINDING_OK, "endpoint", NULL, "stream %.*s: answered %lld after %lld ms%s%s",
 		           SLICE_ARG(stream), (long long)status, (long long)answer_i64(end, end->nodes, "ms", 0),
 		           proxy[0] ? " through " : "", proxy);
 	compare_clocks(d, end);
@@ -204,14 +204,14 @@ static void check_clock(struct doctor *d)
 
 	text_time(now_us, shown);
 	if (now_us < RELEASED_US)
-		doctor_say(d, DOCTOR_FAILED, "clock",
+		doctor_say(d, FINDING_FAILED, "clock",
 		           "set it (timedatectl set-ntp true): events would be expired or refused",
 		           "says %s, which cannot be", shown);
 	else if (adjtimex(&state) >= 0 && (state.status & STA_UNSYNC))
-		doctor_say(d, DOCTOR_WARNING, "clock", "timedatectl set-ntp true: GA4 drops what is dated wrongly",
+		doctor_say(d, FINDING_WARNING, "clock", "timedatectl set-ntp true: GA4 drops what is dated wrongly",
 		           "says %s, and nobody keeps it right (no NTP)", shown);
 	else
-		doctor_say(d, DOCTOR_OK, "clock", NULL, "%s", shown);
+		doctor_say(d, FINDING_OK, "clock", NULL, "%s", shown);
 }
 
 /* Without a daemon, only the names of the configuration can be checked. */
@@ -234,6 +234,6 @@ void doctor_network(struct doctor *d)
 	}
 	if (d->conf)
 		check_names(d);
-	doctor_say(d, DOCTOR_NOTE, "TLS", "start the daemon and run doctor again",
+	doctor_say(d, FINDING_NOTE, "TLS", "start the daemon and run doctor again",
 	           "connections are tried by the daemon, with its proxy and its CA bundle");
 }

@@ -310,7 +310,8 @@ static void request_recycle(struct http_request *r, bool clean)
 {
 	struct http_client *c = r->client;
 
-	if (!clean || r->options_version != c->config_version || c->n_idle >= c->config.max_requests) {
+	if (!clean || r->authorized || r->options_version != c->config_version ||
+	    c->n_idle >= c->config.max_requests) {
 		request_free(r);
 		return;
 	}
@@ -327,8 +328,17 @@ static int64_t next_look_us(const struct http_request *r, int64_t now_us)
 	return r->begun == 0 && soon < r->deadline_mono_us ? soon : r->deadline_mono_us;
 }
 
-int http_post(struct http_client *c, const char *url, struct slice body, bool fresh, size_t answer_max,
-              http_done_fn *done, void *arg, struct http_request **ret)
+static int set_up(struct http_request *r, const char *url, const char *token, struct slice body, bool fresh)
+{
+	int result = http_options_request(r, url, body, fresh);
+
+	r->authorized = token != NULL;
+	return result == 0 && token ? http_options_authorize(r, token) : result;
+}
+
+/* token: NULL, or a bearer token. */
+static int post(struct http_client *c, const char *url, const char *token, struct slice body, bool fresh,
+                size_t answer_max, http_done_fn *done, void *arg, struct http_request **ret)
 {
 	struct http_request *r;
 	int result;
@@ -350,7 +360,7 @@ int http_post(struct http_client *c, const char *url, struct slice body, bool fr
 	r->started_wall_us = clock_wall_us();
 	r->started_mono_us = clock_mono_us();
 	r->deadline_mono_us = r->started_mono_us + c->config.timeout_us;
-	result = http_options_request(r, url, body, fresh);
+	result = set_up(r, url, token, body, fresh);
 	if (result == 0 && curl_multi_add_handle(c->multi, r->easy) != CURLM_OK)
 		result = -ENOMEM;
 	if (result < 0) {
@@ -363,6 +373,18 @@ int http_post(struct http_client *c, const char *url, struct slice body, bool fr
 	c->in_flight++;
 	*ret = r;
 	return 0;
+}
+
+int http_post(struct http_client *c, const char *url, struct slice body, bool fresh, size_t answer_max,
+              http_done_fn *done, void *arg, struct http_request **ret)
+{
+	return post(c, url, NULL, body, fresh, answer_max, done, arg, ret);
+}
+
+int http_post_authorized(struct http_client *c, const char *url, const char *token, struct slice body,
+                         size_t answer_max, http_done_fn *done, void *arg, struct http_request **ret)
+{
+	return post(c, url, token, body, true, answer_max, done, arg, ret);
 }
 
 /* Removes the request from its list and from libcurl. */

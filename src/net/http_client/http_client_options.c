@@ -305,3 +305,14 @@ int http_options_request(struct http_request *r, const char *url, struct slice b
 		return 0;
 	return code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EINVAL;
 }
+
+int http_options_authorize(struct http_request *r, const char *token)
+{
+	CURLcode code = curl_easy_setopt(r->easy, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
+
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(r->easy, CURLOPT_XOAUTH2_BEARER, token);
+	if (code == CURLE_OK)
+		return 0;
+	return code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EINVAL;
+}

@@ -1,11 +1,11 @@
-/* doctor_say.c - prints one finding of the doctor, for people or as JSON */
-#include <stdarg.h>
+/* finding.c - prints one finding of a check, for people or as JSON */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/utf8.h"
-#include "ctl/doctor/doctor.h"
+#include "ctl/output/finding.h"
 #include "ctl/output/terminal_text.h"
+#include "json/json_write.h"
 
 enum { INDENT = 22 }; /* column where details begin */
 
@@ -13,13 +13,13 @@ static const struct {
 	const char *word, *json;
 	enum text_color color;
 } results[] = {
-        [DOCTOR_OK] = {"ok", "ok", COLOR_GREEN},
-        [DOCTOR_NOTE] = {"note", "note", COLOR_DIM},
-        [DOCTOR_WARNING] = {"WARNING", "warning", COLOR_YELLOW},
-        [DOCTOR_FAILED] = {"FAILED", "failed", COLOR_RED},
+        [FINDING_OK] = {"ok", "ok", COLOR_GREEN},
+        [FINDING_NOTE] = {"note", "note", COLOR_DIM},
+        [FINDING_WARNING] = {"WARNING", "warning", COLOR_YELLOW},
+        [FINDING_FAILED] = {"FAILED", "failed", COLOR_RED},
 };
 
-static void print_json(enum doctor_result result, const char *what, const char *advice, const char *detail)
+static void print_json(enum ctl_finding result, const char *what, const char *advice, const char *detail)
 {
 	_cleanup_(buf_free) struct buf out = BUF_INIT(1 << 16);
 	struct json_out *j = json_out_begin(&out);
@@ -60,7 +60,7 @@ static void print_wrapped(struct slice text)
 	putchar('\n');
 }
 
-static void print_text(const struct ctl *ctl, enum doctor_result result, const char *what, const char *advice,
+static void print_text(const struct ctl *ctl, enum ctl_finding result, const char *what, const char *advice,
                        const char *detail)
 {
 	_cleanup_(buf_free) struct buf safe = BUF_INIT(1 << 14), todo = BUF_INIT(1 << 14);
@@ -76,20 +76,12 @@ static void print_text(const struct ctl *ctl, enum doctor_result result, const c
 	print_wrapped(buf_slice(&todo));
 }
 
-void doctor_say(struct doctor *d, enum doctor_result result, const char *what, const char *advice, const char *fmt,
-                ...)
+void finding_print(const struct ctl *ctl, enum ctl_finding result, const char *what, const char *advice,
+                   const char *detail)
 {
-	char detail[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(detail, sizeof(detail), fmt, ap);
-	va_end(ap);
-	d->failed += result == DOCTOR_FAILED;
-	d->warnings += result == DOCTOR_WARNING;
-	if (d->ctl->args.json)
+	if (ctl->args.json)
 		print_json(result, what, advice, detail);
 	else
-		print_text(d->ctl, result, what, advice, detail);
+		print_text(ctl, result, what, advice, detail);
 	fflush(stdout);
 }
