@@ -15,6 +15,7 @@
 #include "base/macros.h"
 #include "base/phase.h"
 #include "conf/conf.h"
+#include "event/lent.h"
 #include "event/tap.h"
 #include "ga4/stream_rules.h"
 #include "metrics/counters.h"
@@ -44,6 +45,16 @@ int delivery_set_streams(struct delivery *d, const struct conf *conf, const stru
 
 /* Just committed. Takes a reference. */
 void delivery_accept(struct delivery *d, struct submission *sub, const struct now *now);
+/* Events of a queue elsewhere. The lender outlives the delivery, or is replaced by NULL, when nothing is lent. */
+void delivery_set_lender(struct delivery *d, const struct lender *lender);
+/* Of a configured stream; 0: there is none of that name. */
+uint32_t delivery_stream_sid(const struct delivery *d, struct slice name);
+/* One event, whose first_id is a new one from LENT_ID_FIRST up; ids ascend in the order in which a client's events
+ * are to go. Takes a reference. 0, -ENOENT: no such stream, or -ENOMEM. */
+int delivery_lend(struct delivery *d, struct submission *sub, const struct lent_past *past,
+                  const struct now *now) MUST_CHECK;
+/* The lender has recorded the outcome that it was given. */
+void delivery_lent_settled(struct delivery *d, uint64_t id);
 /* Delivery's part of the loop's tail: reaps finished requests, applies outcomes, expires, refills, starts requests,
  * submits jobs. */
 void delivery_pump(struct delivery *d, const struct now *now);
@@ -54,7 +65,8 @@ void delivery_pause(struct delivery *d, uint32_t sid, bool paused);
 void delivery_flush_waiting(struct delivery *d);
 /* While an operator's change is at the writer no request starts: what it changes cannot go out beside it. */
 void delivery_suspend_starts(struct delivery *d, bool suspended);
-/* Held, dropped or to be read anew: no longer in memory, and nothing brings it back but the outbox as it is now. */
+/* Held, dropped, lent no longer, or to be read anew: no longer in memory, and nothing brings it back but the outbox
+ * as it is now. */
 void delivery_forget(struct delivery *d, const uint64_t *ids, size_t n);
 /* Something at or above that id became queued. */
 void delivery_requeued(struct delivery *d, uint64_t lowest_id);

@@ -34,6 +34,16 @@ void queues_set_config(struct queues *qs, const struct queue_config *config)
 	qs->config = *config;
 }
 
+void queues_set_lender(struct queues *qs, const struct lender *lender)
+{
+	qs->lender = lender;
+}
+
+const struct lender *queues_lender(const struct queues *qs)
+{
+	return qs->lender;
+}
+
 void queues_flush(struct queues *qs, int64_t mono_us)
 {
 	qs->flush_until_us = mono_us;
@@ -192,14 +202,29 @@ int queue_load(struct stream_queue *q, struct submission *sub, const struct load
 	return r < 0 ? r : 0;
 }
 
+int queue_lend(struct stream_queue *q, struct submission *sub, const struct lent_past *past, int64_t mono_us)
+{
+	struct load_past load = {
+	        .attempts = past->attempts,
+	        .lingered = true,
+	        .maybe_sent = past->maybe_sent,
+	        .no_expiry = past->no_expiry,
+	};
+	return queue_load(q, sub, &load, mono_us);
+}
+
 void queued_event_release(struct queued_event *e)
 {
 	struct loaded_events *loaded = queued_event_loaded(e);
+	const struct lender *lender = loaded->queue->queues->lender;
+	uint64_t id = e->id;
 	if (e->group)
 		envelope_group_remove(e);
-	idmap_remove(&loaded->queue->queues->by_id, e->id);
+	idmap_remove(&loaded->queue->queues->by_id, id);
 	loaded->queue->n_events--;
 	loaded_events_put(loaded);
+	if (id_is_lent(id) && lender)
+		lender->returned(lender->arg, id);
 }
 
 void queued_event_settle(struct queued_event *e)

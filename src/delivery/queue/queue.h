@@ -15,6 +15,7 @@
 #include "base/phase.h"
 #include "delivery/queue/outbox_jobs.h"
 #include "event/event.h"
+#include "event/lent.h"
 #include "ga4/limits.h"
 #include "policy/destination.h"
 
@@ -39,12 +40,12 @@ enum queued_state {
 /* One queued event in memory, beside the other events of its line in struct loaded_events. */
 struct queued_event {
 	TAILQ_ENTRY(queued_event) link; /* in its group */
-	uint64_t id;
-	int64_t since_us;             /* monotonic: when it came into memory */
-	struct envelope_group *group; /* while waiting */
-	struct batch *batch;          /* while in one */
-	uint32_t index;               /* of its submission's events, and of the loaded ones */
-	uint32_t size;                /* bytes it adds to a body */
+	uint64_t id;                    /* the outbox's, or a lent one (lent.h) */
+	int64_t since_us;               /* monotonic: when it came into memory */
+	struct envelope_group *group;   /* while waiting */
+	struct batch *batch;            /* while in one */
+	uint32_t index;                 /* of its submission's events, and of the loaded ones */
+	uint32_t size;                  /* bytes it adds to a body */
 	uint32_t attempts;
 	uint8_t state;     /* enum queued_state */
 	bool lingered : 1; /* comes from the backlog or was tried: waits for no company */
@@ -145,6 +146,9 @@ struct queues *queues_new(struct outbox_jobs *jobs, const enum phase *phase) MUS
 /* All queues must be closed. Takes NULL. */
 struct queues *queues_free(struct queues *qs);
 void queues_set_config(struct queues *qs, const struct queue_config *config);
+/* NULL: nothing is lent. It outlives the queues, or is replaced. */
+void queues_set_lender(struct queues *qs, const struct lender *lender);
+const struct lender *queues_lender(const struct queues *qs);
 /* NULL: not in memory. An event that is settling is the queue's mark, with nothing in it but its state. */
 struct queued_event *queues_find(const struct queues *qs, uint64_t id);
 /* Walks over all of them, marks included, as idmap_next(). */
@@ -169,6 +173,9 @@ void queue_clear(struct stream_queue *q);
 
 /* Just committed. Takes a reference. */
 void queue_accept(struct stream_queue *q, struct submission *sub, int64_t mono_us);
+/* One event of the lender's. Takes a reference. 0 or -ENOMEM. */
+int queue_lend(struct stream_queue *q, struct submission *sub, const struct lent_past *past,
+               int64_t mono_us) MUST_CHECK;
 /* What was committed while a refill is on its way was changed since: it is read again from the outbox. */
 void queue_forget_pending(struct stream_queue *q);
 /* Something at or above the id became queued again. */
@@ -216,7 +223,7 @@ void batch_abandon(struct batch *b);
  * that becomes empty is freed unless it is in flight. */
 void batch_drop_event(struct batch *b, unsigned i);
 
-/* Out of memory: on disk only, or gone from there too. */
+/* Out of memory: on disk only, or gone from there too, or the lender's again. */
 void queued_event_release(struct queued_event *e);
 /* Its outcome is decided and on its way: out of memory but for its id, until queues_settled(). */
 void queued_event_settle(struct queued_event *e);

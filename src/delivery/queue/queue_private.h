@@ -12,7 +12,8 @@ struct queues {
 	struct queue_config config;
 	struct idmap by_id;
 	struct envelope_groups *groups;
-	size_t bytes; /* of all streams */
+	const struct lender *lender; /* NULL: nothing is lent */
+	size_t bytes;                /* of all streams */
 	unsigned n_open;
 	int64_t flush_until_us; /* what came into memory before it lingers no more; monotonic */
 };

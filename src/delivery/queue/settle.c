@@ -132,6 +132,24 @@ static void queue_job(struct settler *s, struct settle_job *j)
 	STAILQ_INSERT_TAIL(&s->fresh, &j->job.job, link);
 }
 
+static void settle_lent(const struct lender *lender, const struct queued_event *e, const struct settlement *what)
+{
+	struct lent_outcome outcome = {
+	        .end = what->kind == SETTLE_DELIVERED ? LENT_DELIVERED
+	               : what->kind == SETTLE_DEAD    ? LENT_DEAD
+	                                              : LENT_FAILED,
+	        .reason = what->reason,
+	        .attempts = e->attempts,
+	        .maybe_sent = e->maybe_sent,
+	        .when_us = what->attempt.when_us,
+	        .status = what->attempt.status,
+	        .error = what->attempt.error,
+	        .answer = what->attempt.answer,
+	};
+	if (lender)
+		lender->settle(lender->arg, e->id, &outcome);
+}
+
 static void add_event(struct job_settle *job, struct queued_event *e, const struct settlement *what)
 {
 	job->events[job->n++] = (struct settle){
@@ -154,7 +172,8 @@ static struct settle_job *gathering_job(struct settler *s, unsigned n)
 	return j;
 }
 
-void settle(struct settler *s, struct queued_event *const events[], unsigned n, const struct settlement *what)
+static void settle_own(struct settler *s, struct queued_event *const events[], unsigned n,
+                       const struct settlement *what)
 {
 	bool gathers = what->kind == SETTLE_DELIVERED && !what->alone;
 	struct settle_job *j = gathers ? gathering_job(s, n) : NULL;
@@ -171,6 +190,18 @@ void settle(struct settler *s, struct queued_event *const events[], unsigned n, 
 	s->uncommitted += n;
 	if (!gathers)
 		queue_job(s, j);
+}
+
+/* A batch may hold events of both; ids ascend, so the lent ones are the last. */
+void settle(struct settler *s, struct queued_event *const events[], unsigned n, const struct settlement *what)
+{
+	unsigned own = 0;
+	while (own < n && !id_is_lent(events[own]->id))
+		own++;
+	if (own > 0)
+		settle_own(s, events, own, what);
+	for (unsigned i = own; i < n; i++)
+		settle_lent(queues_lender(s->queues), events[i], what);
 }
 
 static void retry_failed(struct settler *s, int64_t mono_us)

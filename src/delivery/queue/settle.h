@@ -25,7 +25,8 @@ struct settlement {
 	bool alone;              /* SETTLE_DELIVERED: the outbox keeps the attempt of each batch */
 	struct settle_attempt attempt;
 };
-/* Records the outcome of at least one event, all of one stream. Without memory for the record the events stay queued
+/* Records the outcome of at least one event, all of one stream and with ids that ascend; that of a lent one with its
+ * lender. Without memory for the record the events stay queued
  * in the outbox, and are sent again after a restart at the latest. */
 void settle(struct settler *s, struct queued_event *const events[], unsigned n, const struct settlement *what);
 /* The turn's end: what was gathered goes out, and what could not be committed once more; at_once: it waits for no
