@@ -79,6 +79,7 @@ manuals() {
 check "layers" tests/lint/layers.py
 check "layers' own test" tests/lint/layers_selftest.sh
 check "functions of at most 60 lines, files that say their job" functions
+check "comments name what is there" tests/lint/citations.py
 check "nothing unfinished" unfinished
 check "options: table, sample and manual agree" tests/lint/options.sh "$build"
 check "claims and outcomes name tests that are there" tests/lint/claims.sh
