@@ -10,7 +10,7 @@ trees=${TREES:-/var/tmp/ga4relay-systems}
 read -ra stages <<<"${STAGES:-demo build unit fuzz e2e lint}"
 names=("$@")
 if [ ${#names[@]} -eq 0 ]; then mapfile -t names < <(awk '!/^#/ {print $1}' "$here/systems"); fi
-rows=() failed=0 skipped=0
+rows=() ran=() failed=0 skipped=0
 
 why_not() {
 	local tool
@@ -62,6 +62,16 @@ in_tree() { # in_tree ROOT: the commands of the README, without a network, as a 
 	"$here/enter.sh" "$1" "cd /root/ga4relay && ${command% && }"
 }
 
+# What one system skips and another runs, with the reason that was printed. One reason may stand for many tests.
+compare_skips() { # compare_skips NAME…: those that ran
+	local name
+	for name; do
+		sed -nE "s/^SKIPPED \\[[0-9]+\\] ([^:]+):[0-9]+: (.*)/\\1: \\2\t$name/p; s/^  skipped (.*)/lint: \\1\t$name/p" \
+			"$trees-$name.log" | sort -u
+	done | awk -F '\t' -v all="$#" '{n[$1]++; names[$1] = names[$1] " " $2}
+		END {for (what in n) if (n[what] < all) print "    only on" names[what] ": " what}' | sort
+}
+
 run() { # run NAME
 	local name=$1 root=$trees-$1 log=$trees-$1.log start=$SECONDS result=passed suite arch kept
 	read -r _ suite arch kept < <(awk -v n="$name" '$1 == n' "$here/systems")
@@ -90,6 +100,7 @@ run() { # run NAME
 	if [ "${PIPESTATUS[0]}" -ne 0 ]; then result="FAILED ($(count_failed "$log") tests)" failed=$((failed + 1)); fi
 	rows+=("$(printf '%-9s %s  %-6s %4ds  %s; %s' "$name" "$result" "$arch" $((SECONDS - start)) \
 		"${stages[*]}" "$(versions "$root")")")
+	ran+=("$name")
 	echo "$name: $result, all of it: $log"
 	exec 8>&-
 }
@@ -103,6 +114,10 @@ for name in "${names[@]}"; do run "$name"; done
 
 printf '\n==> make systems, %d s\n' $SECONDS
 printf '    %s\n' "${rows[@]}"
+if [ ${#ran[@]} -gt 1 ]; then
+	echo "==> skipped on some of them, and why"
+	compare_skips "${ran[@]}"
+fi
 printf '%d passed, %d failed, %d skipped\n' $((${#rows[@]} - failed - skipped)) "$failed" "$skipped"
 if [ "$failed" -gt 0 ]; then exit 1; fi
 [ "$skipped" -eq 0 ] || exit 77
