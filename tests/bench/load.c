@@ -285,9 +285,10 @@ static void serve(struct load *l, struct conn *c, uint32_t events)
 	end_if_done(l, c);
 }
 
+/* The first line is due at once, and each when due_us() says so: not an interval later. */
 static void allow_by_rate(struct load *l)
 {
-	uint64_t all = (uint64_t)(clock_mono_us() - l->start_us) * l->o.rate / 1000000;
+	uint64_t all = (uint64_t)(clock_mono_us() - l->start_us) * l->o.rate / 1000000 + 1;
 
 	for (unsigned i = 0; i < l->o.connections; i++) {
 		struct conn *c = &l->conns[i];

@@ -16,6 +16,7 @@ import time
 from cost import cost
 from depth import depth, settle_rss
 from parts import Beanstalkd, Beside, Echo, Failed, Nginx, Place, Relay, Rsyslog, Sink, SyslogNg
+from rates import rates
 
 SIZES = {  # what differs between the two; everything else is the same
     "small": dict(rounds=5, lines=40000, singles=600, many=10000, through=30000, drain=30000, drain_beside=30000,
@@ -537,7 +538,7 @@ def crowd_once(b, url):
     return most
 
 
-PARTS = [intake, intake_peers, through, drain, packing, latency, mixed, crowd, depth, ladder, intake_normal, cost]
+PARTS = [intake, intake_peers, through, drain, packing, latency, mixed, crowd, depth, ladder, intake_normal, cost, rates]
 
 
 def describe(b):

@@ -79,6 +79,12 @@ def test_load_fails_when_replies_are_not_one_a_line(serve, args, answer, word):
     assert (code, told) == (1, {}) and word in said
 
 
+def test_at_a_rate_each_line_goes_when_it_is_due(serve):
+    """And not an interval later, which is 20 ms at this rate."""
+    _, told, _ = load(serve(ok), "-r", "50")
+    assert told["p50_us"] < 10000, told
+
+
 def test_load_fails_when_a_line_is_refused(serve):
     code, told, said = load(serve(lambda n: REFUSED if n == 7 else ok(n)))
     assert (code, told["refused"]) == (1, 1)
