@@ -72,15 +72,15 @@ WALS = {
     "page 0": [(0, 5, b""), (2, 5, b"")],
     "fewer pages than frames": [(9, 0, crafted.leaf([EVENT])), (2, 1, b"")],
     "no commit": [(2, 0, b""), (3, 0, b"")],
-    "an own page twice, and then none": [(2, 0, b"\x0d" * 4096), (2, 9, crafted.leaf([EVENT])), (2, 0, b"")],
+    "an own page twice, and then none": [(2, 0, b"\x0d" * crafted.PAGE), (2, 9, crafted.leaf([EVENT])), (2, 0, b"")],
 }
 
 
 def journal(names, pages):
     """A rollback journal that SQLite takes for one left by a crash: it would delete what it names as its super-journal."""
     magic, name = bytes.fromhex("d9d505f920a163d7"), os.fsencode(names)
-    head = magic + struct.pack(">5I", 0, 0, pages, 512, 4096)
-    return head.ljust(512, b"\0") + struct.pack(">I", (1 << 30) // 4096 + 1) + name + struct.pack(">2I", len(name), sum(name)) + magic
+    head = magic + struct.pack(">5I", 0, 0, pages, 512, crafted.PAGE)
+    return head.ljust(512, b"\0") + struct.pack(">I", (1 << 30) // crafted.PAGE + 1) + name + struct.pack(">2I", len(name), sum(name)) + magic
 
 
 @pytest.mark.parametrize("of", ["outbox", "backup"])
@@ -124,7 +124,7 @@ def test_numbers_of_a_wal(crashed, which, header):
         run(crashed.db, *command)
 
 
-@pytest.mark.parametrize("size", [512, 1024, 4096, 65536])
+@pytest.mark.parametrize("size", [512, 2048, 4096, 65536])
 @pytest.mark.parametrize("reserved", [0, 32])
 def test_rows_that_lie(crashed, size, reserved):
     """Overlapping cells, rings of overflow pages, a chain as long as a file is not; and the one good row is read."""
@@ -183,7 +183,7 @@ def test_a_sparse_file(crashed, what, header):
 def test_a_sparse_wal_whose_checksum_is_zero(crashed):
     """Header and salts such that a hole would be frame after frame that belongs to it."""
     destroy_header(crashed.db)
-    magic, size = struct.unpack("<II", struct.pack(">II", 0x377f0682, 4096)) # as the words that are summed up
+    magic, size = struct.unpack("<II", struct.pack(">II", 0x377f0682, crafted.PAGE)) # as the words that are summed up
     version = -(2 * magic + size) & 0xffffffff
     head = struct.pack("<IIIIII", magic, version, size, -(version + magic) & 0xffffffff, 0, 0)
     assert crafted.checksum(head) == (0, 0)
@@ -197,13 +197,13 @@ def test_a_sparse_wal_whose_checksum_is_zero(crashed):
 def test_random_damage_behind_right_checksums(crashed, seed):
     chance = random.Random(seed)
     good_db = crashed.db.read_bytes()
-    pages = [good_db[i:i + 4096] for i in range(0, len(good_db), 4096)]
+    pages = [good_db[i:i + crafted.PAGE] for i in range(0, len(good_db), crafted.PAGE)]
     for _ in range(4):
         frames = []
         for _ in range(chance.randrange(1, 30)):
             content = bytearray(chance.choice(pages))
             for _ in range(chance.randrange(0, 12)):
-                at = chance.choice([chance.randrange(16), chance.randrange(4096)])
+                at = chance.choice([chance.randrange(16), chance.randrange(crafted.PAGE)])
                 content[at] = chance.choice([0, 1, 13, 0x7f, 0x80, 0xff, chance.randrange(256)])
             number = chance.choice([chance.randrange(1, len(pages) + 9), chance.getrandbits(32)])
             frames.append((number, chance.choice([0, len(pages), chance.getrandbits(32)]), bytes(content)))

@@ -10,6 +10,7 @@ import pytest
 from lib.client import event, line
 from lib.relay import wait_until
 
+LARGE = {f"p{n}": {"value": "x" * 36} for n in range(6)}  # too large to lie in the row of its event
 PARAMS = b'"name":"x","params":{"session_id":1,"engagement_time_msec":1}'
 
 
@@ -55,7 +56,7 @@ def test_each_envelope_is_stored_once_and_goes_when_nothing_needs_it(make_relay,
     relay.start()
     rng = random.Random(3)
     users = [{"client_id": f"{n}.7", "user_id": f"u{n}", "consent": {"ad_user_data": "GRANTED",
-              "ad_personalization": "DENIED"}, "user_properties": {"tier": {"value": "gold"}, "age": {"value": n}}}
+              "ad_personalization": "DENIED"}, "user_properties": {**LARGE, "age": {"value": n}}}
              for n in range(500)]
     body = event()["params"]
     lines = [json.dumps(shuffled(rng, {**users[n % 500], "name": "x", "params": {**body, "u": n % 500, "n": n}}),
@@ -76,7 +77,7 @@ def test_each_envelope_is_stored_once_and_goes_when_nothing_needs_it(make_relay,
 
 
 def test_a_stop_before_the_sweep_leaves_no_envelope_for_ever(relay, collector):
-    send(relay, [event(client=f"{n}.1") for n in range(30)])
+    send(relay, [{**event(client=f"{n}.1"), "user_properties": LARGE} for n in range(30)])
     relay.wait_empty()
     assert stored(relay) == (30, 0)
     relay.start()
@@ -84,7 +85,8 @@ def test_a_stop_before_the_sweep_leaves_no_envelope_for_ever(relay, collector):
 
 
 def test_dead_letters_and_held_events_keep_their_envelopes(paused):
-    ids = [r["id"] for r in send(paused, [event(client=f"{n}.1") for n in range(4)])]
+    ids = [r["id"] for r in send(paused, [{**event(client=f"{n}.1"), "user_properties": LARGE}
+                                           for n in range(4)])]
     paused.ctl("hold", ids[0])
     paused.ctl("drop", ids[1], ids[2])
     wait_until(lambda: paused.states() == {"queued": 1, "held": 1}, "two left")

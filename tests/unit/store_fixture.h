@@ -31,6 +31,9 @@ struct fixture {
 	struct err err;
 };
 
+/* Too large to lie in the row of its event (inline_envelope.h). */
+static bool large_envelopes;
+
 static inline void no_done(struct job *job UNUSED) {}
 
 static inline int fixture_open(struct fixture *f)
@@ -115,15 +118,24 @@ static inline int teardown(void **state)
 	fixture_close(f);
 	remove_tree(f->dir);
 	free(f);
+	large_envelopes = false;
 	return 0;
+}
+
+static inline int setup_large(void **state)
+{
+	large_envelopes = true;
+	return setup(state);
 }
 
 /* One block, as the codec makes it. n events named name. */
 static inline struct submission *make_submission(uint32_t sid, const char *client, const char *name, uint32_t n,
                                                  const char *key)
 {
-	char envelope[256], body[256];
-	int el = snprintf(envelope, sizeof(envelope), "{\"client_id\":\"%s\"}", client);
+	char envelope[1024], body[256];
+	int el = large_envelopes ? snprintf(envelope, sizeof(envelope),
+	                                    "{\"client_id\":\"%s\",\"user_id\":\"%0256d\"}", client, 1)
+	                         : snprintf(envelope, sizeof(envelope), "{\"client_id\":\"%s\"}", client);
 	int bl = name[0] ? snprintf(body, sizeof(body), "{\"name\":\"%s\",\"params\":{\"transaction_id\":\"T-1\"}}",
 	                            name)
 	                 : 0;
@@ -245,7 +257,9 @@ static inline void assert_books_balance(struct fixture *f)
 	assert_int_equal(f->st->counters.committed[STORED_REJECTED], sql_int(f, "SELECT count(*) FROM rejected"));
 	assert_int_equal(f->st->counters.rows, sql_int(f, "SELECT count(*) FROM event"));
 	assert_int_equal(sql_int(f, "SELECT count(*) FROM note WHERE id NOT IN (SELECT id FROM event)"), 0);
-	assert_int_equal(sql_int(f, "SELECT count(*) FROM event WHERE envelope NOT IN (SELECT id FROM envelope)"), 0);
+	assert_int_equal(sql_int(f, "SELECT count(*) FROM event WHERE typeof(envelope) = 'integer'"
+	                            " AND envelope NOT IN (SELECT id FROM envelope)"),
+	                 0);
 }
 
 /* Upkeep until nothing is due for the next while. Returns the pieces it took. */

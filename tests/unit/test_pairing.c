@@ -1,9 +1,10 @@
 /* test_pairing.c - the mark of an outbox: where it is, and that a page half written still has one */
+#include "outbox/file/pages.h"
 #include "outbox/file/pairing.h"
 #include "outbox/file/wal_owner.h"
 #include "store_fixture.h"
 
-enum { PAGE = 4096, SECTOR = 512 };
+enum { PAGE = PAGES_SIZE_NEW, SECTOR = 512 };
 
 static void read_page(struct fixture *f, uint32_t number, unsigned char page[PAGE])
 {

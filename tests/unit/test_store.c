@@ -115,7 +115,7 @@ static void newer_number_still_in_the_wal(void **state)
 	assert_true(file_size(wal) > 0);
 }
 
-/* There is one format so far: the steps of later ones are made up here, over a file with events in it. */
+/* The steps are made up, over a file with events in it. */
 static void a_file_climbs_to_a_later_format_or_stays(void **state)
 {
 	static const char *const steps[] = {
@@ -129,6 +129,7 @@ static void a_file_climbs_to_a_later_format_or_stays(void **state)
 	struct db *db = &f->st->db;
 
 	put(f, f->web, "1.2", "refund");
+	assert_int_equal(db_exec(db, "PRAGMA user_version = 1", &f->err), 0);
 	assert_int_equal(schema_climb(db, steps, 1, 3, &f->err), 0);
 	assert_int_equal(sql_int(f, "PRAGMA user_version"), 3);
 	assert_int_equal(sql_int(f, "PRAGMA application_id"), SCHEMA_APPLICATION_ID);
@@ -363,6 +364,101 @@ static void puts_are_counted_after_a_kill(void **state)
 	fixture_reopen(f);
 	assert_books_balance(f);
 	assert_int_equal(count_of(f, f->web, STATE_QUEUED), 1001);
+}
+
+static void add_outcome(struct job_settle *j, uint64_t id, uint32_t sid)
+{
+	job_settle_init(j, no_done);
+	j->n = 1;
+	j->events[0] = (struct settle){.id = id, .kind = SETTLE_DELIVERED, .sid = sid};
+}
+
+/* Puts an event and records that an older one was delivered, in one transaction. Returns its id. */
+static uint64_t put_and_deliver(struct fixture *f, uint64_t delivered)
+{
+	struct submission *sub = make_submission(f->web, "1.2", "refund", 1, NULL);
+	struct job_settle *outcome = calloc(1, sizeof(*outcome) + sizeof(struct settle));
+	struct job_put put_job;
+	struct job *jobs[2] = {&put_job.job, NULL};
+
+	assert_non_null(outcome);
+	jobs[1] = &outcome->job;
+	add_outcome(outcome, delivered, f->web);
+	job_put_init(&put_job, sub, T0, no_done);
+	store_group(f->st, jobs, ARRAY_LEN(jobs));
+	assert_int_equal(put_job.job.result + outcome->job.result, 0);
+	submission_unref(sub);
+	free(outcome);
+	return put_job.first_id;
+}
+
+static void kill_and_reopen(struct fixture *f)
+{
+	f->st->fatal = true;
+	fixture_reopen(f);
+	assert_books_balance(f);
+}
+
+/* With a short queue neither puts nor deliveries store counters, and nothing is lost by that. */
+static void deliveries_are_counted_after_a_kill(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t id = put(f, f->web, "1.2", "refund");
+	int64_t stored = stored_next_id(f);
+
+	put(f, f->ios, "1.2", "refund");
+	for (int i = 0; i < 20; i++)
+		id = put_and_deliver(f, id);
+	assert_int_equal(stored_next_id(f), stored);
+	assert_int_equal(f->st->counters.committed[STORED_DELIVERED], 20);
+	kill_and_reopen(f);
+	assert_int_equal(f->st->counters.committed[STORED_DELIVERED], 20);
+	assert_int_equal(count_of(f, f->web, STATE_QUEUED), 1);
+	assert_int_equal(count_of(f, f->ios, STATE_QUEUED), 1);
+	/* Without its row the last id would not be known any more. */
+	id = put_and_deliver(f, id);
+	stored = stored_next_id(f);
+	settle(f, id, SETTLE_DELIVERED, DEAD_NONE);
+	assert_int_not_equal(stored_next_id(f), stored);
+	kill_and_reopen(f);
+	assert_int_equal(f->st->counters.committed[STORED_DELIVERED], 22);
+}
+
+/* Ids of a transaction that was rolled back are in no row. */
+static void lost_ids_are_not_delivered(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t id = put(f, f->web, "1.2", "refund");
+	struct job_put j;
+
+	assert_int_equal(db_exec(&f->st->db, "CREATE UNIQUE INDEX once ON event(time) WHERE sid = 2", &f->err), 0);
+	put(f, f->ios, "1.2", "refund");
+	assert_int_equal(try_put(f, f->ios, "1.2", "refund", 1, NULL, T0, &j), -EIO);
+	put_and_deliver(f, id);
+	kill_and_reopen(f);
+	assert_int_equal(f->st->counters.committed[STORED_DELIVERED], 1);
+}
+
+/* The rows of the older format stay; the older program refuses the file from then on. */
+static void the_older_format_is_taken_over(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t id;
+
+	large_envelopes = true; /* all had rows of their own in format 1 */
+	id = put(f, f->web, "1.2", "refund");
+	large_envelopes = false;
+	assert_int_equal(db_exec(&f->st->db, "PRAGMA user_version = 1", &f->err), 0);
+	fixture_close(f);
+	f->config.read_only = true; /* a backup is read as it is */
+	assert_int_equal(fixture_open(f), 0);
+	assert_int_equal(sql_int(f, "PRAGMA user_version"), 1);
+	fixture_close(f);
+	f->config.read_only = false;
+	assert_int_equal(fixture_open(f), 0);
+	assert_int_equal(sql_int(f, "PRAGMA user_version"), 2);
+	put_and_deliver(f, id);
+	assert_books_balance(f);
 }
 
 static void pause_words_survive(void **state)
@@ -669,6 +765,9 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(streams_keep_their_numbers, setup, teardown),
 	        cmocka_unit_test_setup_teardown(unclean_stop_is_known, setup, teardown),
 	        cmocka_unit_test_setup_teardown(puts_are_counted_after_a_kill, setup, teardown),
+	        cmocka_unit_test_setup_teardown(deliveries_are_counted_after_a_kill, setup, teardown),
+	        cmocka_unit_test_setup_teardown(lost_ids_are_not_delivered, setup, teardown),
+	        cmocka_unit_test_setup_teardown(the_older_format_is_taken_over, setup, teardown),
 	        cmocka_unit_test_setup_teardown(pause_words_survive, setup, teardown),
 	        cmocka_unit_test_setup_teardown(damaged_header_is_set_aside, setup, teardown),
 	        cmocka_unit_test_setup_teardown(setting_aside_goes_on_where_it_was_stopped, setup, teardown),

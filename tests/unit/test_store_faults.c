@@ -450,10 +450,12 @@ static void new_envelope_of_a_failed_group_is_made_again(void **state)
 	struct fixture *f = *state;
 	struct job_put j;
 
+	large_envelopes = true;
 	atomic_store(&faults.write, SQLITE_IOERR_WRITE);
 	assert_int_equal(try_put(f, f->web, "new", "refund", 1, NULL, T0, &j), -EIO);
 	faults_clear();
 	put(f, f->web, "new", "refund");
+	large_envelopes = false;
 	assert_int_equal(sql_int(f, "SELECT count(*) FROM envelope"), 1);
 	assert_books_balance(f);
 }

@@ -116,7 +116,10 @@ static int give_column(sqlite3_vtab_cursor *base, sqlite3_context *to, int colum
 		sqlite3_result_int64(to, sub->sid);
 		break;
 	case FEED_ENVELOPE:
-		sqlite3_result_int64(to, (int64_t)cursor->at->envelope);
+		if (cursor->at->envelope)
+			sqlite3_result_int64(to, (int64_t)cursor->at->envelope);
+		else
+			sqlite3_result_text64(to, sub->envelope.p, sub->envelope.n, SQLITE_STATIC, SQLITE_UTF8);
 		break;
 	case FEED_ACCEPTED:
 		sqlite3_result_int64(to, sub->accepted_us);

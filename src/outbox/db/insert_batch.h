@@ -16,7 +16,7 @@
 
 struct insert_batch_entry {
 	const struct submission *sub; /* its first_id is set */
-	uint64_t envelope;
+	uint64_t envelope;            /* its number; 0: each row contains it */
 };
 
 /* The only cursor, because only one statement reads the table. */

@@ -41,6 +41,10 @@ static const char *const migrations[] = {
         /* Counters by enum stored_counter (stored_counters.h), valid for the events below
          * STORED_NEXT_ID. Events from that id on are all queued and not included yet. */
         "CREATE TABLE counter(key INTEGER PRIMARY KEY, n INTEGER NOT NULL);",
+        /* event.envelope may be the envelope's text instead of its number (inline_envelope.h).
+         * Rows of the older format stay as they are, but an older program could not read the new
+         * ones. */
+        "",
 };
 
 int schema_version(void)

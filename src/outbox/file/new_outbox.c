@@ -14,6 +14,7 @@
 #include "outbox/db/schema.h"
 #include "outbox/file/beside.h"
 #include "outbox/file/in_place.h"
+#include "outbox/file/pages.h"
 #include "outbox/file/pairing.h"
 
 /* Mode 0600 whatever the umask is; SQLite gives its other files the same mode. */
@@ -39,6 +40,7 @@ static int sync_file(const char *path, struct err *err)
 
 static int fill(const char *path, const struct store_config *config, struct err *err)
 {
+	char pragmas[64];
 	struct db db;
 	int r = db_open(&db, path, SQLITE_OPEN_READWRITE, config->vfs, err);
 
@@ -47,7 +49,8 @@ static int fill(const char *path, const struct store_config *config, struct err 
 	/* A single sync at the end is enough, because the file does not count before it is
 	 * renamed. It uses a rollback journal, so that the header with our application id is in
 	 * the file itself before WAL mode starts. */
-	r = db_exec(&db, "PRAGMA synchronous = OFF", err);
+	snprintf(pragmas, sizeof(pragmas), "PRAGMA synchronous = OFF; PRAGMA page_size = %d", PAGES_SIZE_NEW);
+	r = db_exec(&db, pragmas, err);
 	if (r == 0)
 		r = schema_migrate(&db, 0, err);
 	if (r == 0)

@@ -14,7 +14,8 @@
 #include "outbox/file/wal_file.h"
 
 enum { HEADER = 100, PAGE_SIZE_AT = 16, RESERVED_AT = 20, USABLE_MIN = 480 };
-enum { PAGE_SIZE_USUAL = 4096 };
+enum { PROBES = 4096 };
+enum { LEAF = 13, CELLS_AT = 3, CONTENT_AT = 5, LEAF_HEADER = 8 };
 
 static bool is_page_size(uint32_t n)
 {
@@ -38,7 +39,28 @@ static off_t size_of(int fd)
 	return fstat(fd, &sb) < 0 ? 0 : sb.st_size;
 }
 
-/* Tries several sizes, because the header may be destroyed. */
+/* Returns how many of the first pages begin as a leaf page of a table, if they have that size. */
+static unsigned count_leaves(int fd, size_t size)
+{
+	unsigned char head[LEAF_HEADER];
+	unsigned n = 0;
+
+	for (off_t i = 1; i <= PROBES; i++) {
+		if (read_at(fd, head, sizeof(head), i * (off_t)size) < (ssize_t)sizeof(head))
+			break;
+		n += head[0] == LEAF && pages_be16(head + CONTENT_AT) <= size &&
+		     pages_be16(head + CONTENT_AT) >= LEAF_HEADER + 2 * pages_be16(head + CELLS_AT);
+	}
+	return n;
+}
+
+/* A file with a destroyed header has one of the two sizes that outboxes were made with. If that is
+ * the larger one, every second page of the smaller size begins in the middle of a page. */
+static size_t guess_page_size(int fd)
+{
+	return count_leaves(fd, PAGES_SIZE_NEW) > count_leaves(fd, PAGES_SIZE_OLD) ? PAGES_SIZE_NEW : PAGES_SIZE_OLD;
+}
+
 static size_t find_page_size(int fd)
 {
 	unsigned char header[HEADER];
@@ -47,7 +69,7 @@ static size_t find_page_size(int fd)
 	if (read_at(fd, header, sizeof(header), 0) == HEADER)
 		n = pages_be16(header + PAGE_SIZE_AT);
 	n = n == 1 ? PAGES_SIZE_MAX : n;
-	return is_page_size(n) ? n : PAGE_SIZE_USUAL;
+	return is_page_size(n) ? n : guess_page_size(fd);
 }
 
 /* ---- the WAL ---- */

@@ -10,6 +10,9 @@
 #include "base/macros.h"
 
 enum { PAGES_SIZE_MIN = 512, PAGES_SIZE_MAX = 65536 };
+/* The page size of new outboxes, and of those made before format 2. Every commit of few events writes whole
+ * pages twice; with smaller pages the schema would not fit on page 1, where wal_owner.c looks for it. */
+enum { PAGES_SIZE_NEW = 2048, PAGES_SIZE_OLD = 4096 };
 
 /* The newest committed content of a page is in that WAL frame; both numbers start at 1. */
 struct page_frame {

@@ -12,7 +12,6 @@
 #include "outbox/db/schema.h"
 #include "outbox/file/cells.h"
 
-enum { EVENT }; /* its index in tables */
 /* Ids are below 2^53 (ga4relay-ctl(8)). */
 #define LAST_ID (UINT64_C(1) << 53)
 
@@ -20,13 +19,15 @@ enum { EVENT }; /* its index in tables */
 static const struct {
 	const char *shape; /* types of the columns (enum cell_value) */
 	const char *insert;
+	bool is_event;
 } tables[] = {
-        {"-iiiiiit", "INSERT OR IGNORE INTO event VALUES(?,?,?,?,?,?,?,?)"},
-        {"-iitt", "INSERT OR IGNORE INTO envelope VALUES(?,?,?,?,?)"},
-        {"-iiiiittti", "INSERT OR IGNORE INTO note VALUES(?,?,?,?,?,?,?,?,?,?)"},
-        {"-ittiiit", "INSERT OR IGNORE INTO rejected VALUES(?,?,?,?,?,?,?,?)"},
-        {"-ti", "INSERT OR IGNORE INTO stream VALUES(?,?,?)"},
-        {"-i", "INSERT OR IGNORE INTO counter VALUES(?,?)"},
+        {"-iiiiiit", "INSERT OR IGNORE INTO event VALUES(?,?,?,?,?,?,?,?)", true},
+        {"-itiiiit", "INSERT OR IGNORE INTO event VALUES(?,?,?,?,?,?,?,?)", true}, /* inline_envelope.h */
+        {"-iitt", "INSERT OR IGNORE INTO envelope VALUES(?,?,?,?,?)", false},
+        {"-iiiiittti", "INSERT OR IGNORE INTO note VALUES(?,?,?,?,?,?,?,?,?,?)", false},
+        {"-ittiiit", "INSERT OR IGNORE INTO rejected VALUES(?,?,?,?,?,?,?,?)", false},
+        {"-ti", "INSERT OR IGNORE INTO stream VALUES(?,?,?)", false},
+        {"-i", "INSERT OR IGNORE INTO counter VALUES(?,?)", false},
 };
 
 struct salvage {
@@ -68,7 +69,7 @@ static int insert(struct salvage *s, size_t table, const struct cell *cell, stru
 		               "what is readable cannot be gathered in a temporary file (TMPDIR): %s",
 		               sqlite3_errmsg(s->db->conn));
 	s->rows++;
-	if (table == EVENT && sqlite3_changes(s->db->conn) == 1)
+	if (tables[table].is_event && sqlite3_changes(s->db->conn) == 1)
 		s->what.events++;
 	return 0;
 }

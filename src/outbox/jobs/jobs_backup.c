@@ -32,6 +32,7 @@ struct backup {
 	sqlite3_backup *copy;
 	sqlite3_stmt *rows;
 	uint64_t last_id, n_rows;
+	uint64_t expected; /* rows of the outbox when the copy was complete */
 	int from_fd;
 	off_t at;
 	int64_t stepped_mono_us;
@@ -106,7 +107,7 @@ static int begin(struct store *st, struct backup *b, struct err *err)
 	return b->copy ? 0 : failed(b, err, "it cannot be begun");
 }
 
-static int step_copy(struct backup *b, struct job_backup *j)
+static int step_copy(const struct store *st, struct backup *b, struct job_backup *j)
 {
 	int rc = sqlite3_backup_step(b->copy, STEP_PAGES);
 
@@ -127,39 +128,16 @@ static int step_copy(struct backup *b, struct job_backup *j)
 	                       "SELECT id, length(body), envelope FROM event WHERE id > ?1 ORDER BY id LIMIT ?2", -1,
 	                       &b->rows, NULL) != SQLITE_OK)
 		return failed(b, &j->err, "the copy cannot be read");
+	b->expected = (uint64_t)st->counters.rows;
 	b->phase = BACKUP_VERIFY;
 	return -EAGAIN;
 }
 
-static int expected_rows(struct backup *b, uint64_t *ret)
-{
-	sqlite3_stmt *stmt = NULL;
-	/* Events from the stored next id on are not included in the counters yet. */
-	int rc = sqlite3_prepare_v2(b->conn,
-	                            "SELECT total(n) + (SELECT count(*) FROM event WHERE id >="
-	                            " (SELECT n FROM counter WHERE key = ?2)) FROM counter WHERE key >= ?1",
-	                            -1, &stmt, NULL);
-
-	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_int(stmt, 1, STORED_EVENTS);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_int(stmt, 2, STORED_NEXT_ID);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_step(stmt);
-	*ret = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(stmt, 0) : 0;
-	sqlite3_finalize(stmt);
-	return rc == SQLITE_ROW ? 0 : -EIO;
-}
-
 static int end_verify(struct backup *b, struct err *err)
 {
-	uint64_t expected;
-
-	if (expected_rows(b, &expected) < 0)
-		return failed(b, err, "the copy's counters cannot be read");
-	if (expected != b->n_rows)
+	if (b->expected != b->n_rows)
 		return err_set(err, -EIO, "backup: the copy holds %llu events instead of %llu",
-		               (unsigned long long)b->n_rows, (unsigned long long)expected);
+		               (unsigned long long)b->n_rows, (unsigned long long)b->expected);
 	sqlite3_finalize(b->rows);
 	b->rows = NULL;
 	sqlite3_close(b->conn);
@@ -206,11 +184,11 @@ static int step_hand_over(struct backup *b, int fd, struct err *err)
 	return n > 0 ? -EAGAIN : 0;
 }
 
-static int step(struct backup *b, struct job_backup *j)
+static int step(const struct store *st, struct backup *b, struct job_backup *j)
 {
 	switch (b->phase) {
 	case BACKUP_COPY:
-		return step_copy(b, j);
+		return step_copy(st, b, j);
 	case BACKUP_VERIFY:
 		return step_verify(b, &j->err);
 	case BACKUP_HAND_OVER:
@@ -248,7 +226,7 @@ static int run_backup(struct store *st, struct job *job)
 	} else if (j->state != st->backup) {
 		return err_set(&j->err, -ECANCELED, "backup: it waited too long between two steps and was given up");
 	} else {
-		r = step(st->backup, j);
+		r = step(st, st->backup, j);
 	}
 	/* Another submitter's backup continues. */
 	if (!j->state)

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "outbox/jobs/jobs.h"
+#include "outbox/store/inline_envelope.h"
 #include "outbox/store/store_private.h"
 
 static uint64_t hash_key_of(const struct store *st, const struct submission *sub)
@@ -82,7 +83,10 @@ static int put_event(struct store *st, const struct submission *sub, uint64_t en
 
 	db_int(db, SQL_PUT_EVENT, 1, (int64_t)sub->first_id);
 	db_int(db, SQL_PUT_EVENT, 2, sub->sid);
-	db_int(db, SQL_PUT_EVENT, 3, (int64_t)envelope);
+	if (envelope)
+		db_int(db, SQL_PUT_EVENT, 3, (int64_t)envelope);
+	else
+		db_text(db, SQL_PUT_EVENT, 3, sub->envelope);
 	db_int(db, SQL_PUT_EVENT, 4, sub->accepted_us);
 	db_int(db, SQL_PUT_EVENT, 5, sub->events[0].time_us);
 	db_int(db, SQL_PUT_EVENT, 6, sub->events[0].props_us);
@@ -120,9 +124,11 @@ static int gather(struct store *st, const struct submission *sub, uint64_t envel
 static int put_all(struct store *st, struct job_put *j)
 {
 	struct submission *sub = j->sub;
-	uint64_t envelope;
-	int r = envelopes_intern(&st->envelopes, &st->db, sub->sid, sub->envelope, sub->client, &envelope);
+	uint64_t envelope = 0;
+	int r = 0;
 
+	if (!inline_envelope_fits(sub))
+		r = envelopes_intern(&st->envelopes, &st->db, sub->sid, sub->envelope, sub->client, &envelope);
 	if (r < 0)
 		return r;
 	j->first_id = sub->first_id = store_take_ids(st, sub->n_events);

@@ -54,7 +54,7 @@ static struct submission *make_submission(const struct scan_row *row, struct sli
 static int take_row(struct store *st, const struct scan_row *row, struct refilled *ret)
 {
 	struct slice envelope, client;
-	int r = envelopes_get(&st->envelopes, &st->db, row->envelope, &envelope, &client);
+	int r = row_envelope(st, row, &envelope, &client);
 
 	if (r < 0)
 		return r;

@@ -114,9 +114,8 @@ static int delete_queued_run(struct store *st, uint64_t first, uint64_t last, ui
 	if (r < 0)
 		return r;
 	done = db_changes(db);
-	stored_counters_event(&st->counters, sid, STATE_QUEUED, -(int64_t)done);
+	stored_counters_delivered(&st->counters, sid, (int64_t)done);
 	st->maintenance.gone_since_gc += done;
-	*delivered += (int64_t)done;
 	return done == last - first + 1 ? 0 : delete_run(st, first, last, delivered);
 }
 
@@ -138,7 +137,6 @@ int store_flush_gone(struct store *st)
 		r = from->sid ? delete_queued_run(st, from->id, last->id, from->sid, &delivered)
 		              : delete_run(st, from->id, last->id, &delivered);
 	}
-	/* In a transaction that stores counters anyway, so it costs no write of its own. */
 	if (delivered > 0)
 		stored_counters_add(&st->counters, STORED_DELIVERED, delivered);
 	return r;

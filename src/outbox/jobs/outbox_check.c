@@ -31,7 +31,7 @@ static void check_row(struct store *st, struct store_check *ret)
 
 	scan_row_head(st, SQL_SCAN_UP, &row);
 	scan_row_body(st, SQL_SCAN_UP, &row);
-	r = envelopes_get(&st->envelopes, &st->db, row.envelope, &body, &client);
+	r = row_envelope(st, &row, &body, &client);
 	if (r < 0 || !row.sound)
 		ret->incomplete++;
 	else
@@ -52,10 +52,11 @@ static int check_events(struct store *st, struct store_check *ret)
 }
 
 /* Every transaction that writes counters also writes the next id, so without that counter the
- * others are unknown too. */
+ * others are unknown too. If the relay was killed, the rows that a damaged file lacks may have been
+ * delivered. */
 static bool counters_known(const struct store *st)
 {
-	return !st->salvaged || st->counters.stored_next_id > 0;
+	return !st->salvaged || (st->counters.stored_next_id > 0 && !st->counters.inferred);
 }
 
 static void compare_with_counters(struct store *st, struct store_check *ret)

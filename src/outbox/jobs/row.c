@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "outbox/jobs/jobs.h"
+#include "outbox/store/inline_envelope.h"
 #include "outbox/store/store_private.h"
 
 bool body_name(struct slice body, struct slice *ret)
@@ -31,7 +32,18 @@ void scan_row_head(struct store *st, enum sql q, struct scan_row *ret)
 	*ret = (struct scan_row){.id = (uint64_t)db_col(&st->db, q, 0)};
 	ret->sid = sid > 0 && sid < STORE_STREAMS_MAX ? (uint32_t)sid : 0;
 	ret->state = state >= 0 && state < STATE_COUNT ? (enum event_state)state : STATE_COUNT;
-	ret->envelope = (uint64_t)db_col(&st->db, q, 3);
+	if (db_col_is_text(&st->db, q, 3))
+		ret->inline_ = db_col_text(&st->db, q, 3);
+	else
+		ret->envelope = (uint64_t)db_col(&st->db, q, 3);
+}
+
+int row_envelope(struct store *st, const struct scan_row *row, struct slice *ret_envelope, struct slice *ret_client)
+{
+	if (row->inline_.n == 0)
+		return envelopes_get(&st->envelopes, &st->db, row->envelope, ret_envelope, ret_client);
+	*ret_envelope = row->inline_;
+	return inline_envelope_client(row->inline_, ret_client) ? 0 : -ENOENT;
 }
 
 void scan_row_body(struct store *st, enum sql q, struct scan_row *row)
@@ -57,7 +69,7 @@ static int client_matches(struct store *st, const struct event_filter *f, const 
 
 	if (!f->client)
 		return 1;
-	r = envelopes_get(&st->envelopes, &st->db, row->envelope, &body, &client);
+	r = row_envelope(st, row, &body, &client);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	return slice_eq(client, slice_of(f->client));
@@ -130,7 +142,7 @@ static int show_note(struct store *st, uint64_t id, bool want_body, struct buf *
 int row_show(struct store *st, const struct scan_row *row, bool want_body, struct buf *arena, struct event_row *ret)
 {
 	struct slice envelope = {NULL, 0}, client = {NULL, 0};
-	int r = envelopes_get(&st->envelopes, &st->db, row->envelope, &envelope, &client);
+	int r = row_envelope(st, row, &envelope, &client);
 
 	/* If the attempt record is missing, the row is shown without it. */
 	if (r < 0 && r != -ENOENT)

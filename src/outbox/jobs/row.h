@@ -13,7 +13,9 @@
 #include "outbox/jobs/jobs.h"
 
 struct scan_row {
-	uint64_t id, envelope;
+	uint64_t id;
+	uint64_t envelope;      /* its number, if inline is empty */
+	struct slice inline_;   /* the envelope itself (inline_envelope.h); valid until the statement's next row */
 	uint32_t sid;           /* 0: not a valid stream */
 	enum event_state state; /* STATE_COUNT: not a valid state */
 	/* Read together with the body: */
@@ -26,6 +28,10 @@ struct scan_row {
  * enough; the body may be on other pages. */
 void scan_row_head(struct store *st, enum sql q, struct scan_row *ret);
 void scan_row_body(struct store *st, enum sql q, struct scan_row *row);
+/* Returns the row's envelope and its client. Returns 0, -ENOENT if it is missing, or another negative
+ * errno. */
+int row_envelope(struct store *st, const struct scan_row *row, struct slice *ret_envelope,
+                 struct slice *ret_client) MUST_CHECK;
 /* Returns the value of the body's first member, "name", without its quotes; false if the body
  * does not start with it. An empty body (a payload without events) has an empty name. */
 bool body_name(struct slice body, struct slice *ret);

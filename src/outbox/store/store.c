@@ -176,9 +176,9 @@ static int check_version(struct store *st, struct err *err)
 		        "written by a newer ga4relay (format %d, this one knows %d) and left alone; install that "
 		        "version again",
 		        (int)version, schema_version());
-	if (version < schema_version() && st->config.read_only)
-		return err_set(err, -EPROTO, "an older format (%d); start ga4relay once to bring it up to date",
-		               (int)version);
+	/* All older formats are read as they are. */
+	if (st->config.read_only)
+		return 0;
 	return schema_migrate(&st->db, (int)version, err);
 }
 

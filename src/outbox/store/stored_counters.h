@@ -2,8 +2,14 @@
  *
  * They make a count(*) at start unnecessary. A transaction that only puts events stores no
  * counters, so that one event changes one page. When the outbox is opened, the rows from the
- * stored STORED_NEXT_ID on are counted, at most a thousand plus one group. Any other change of a
- * counter stores all changed ones. */
+ * stored STORED_NEXT_ID on are counted, at most a thousand plus one group.
+ *
+ * While the queue is short, a transaction that puts events and deletes delivered ones stores no
+ * counters either. When such an outbox was not closed, all its rows are counted: an id that was
+ * used since the counters were stored and has no row is that of a delivered event. The highest id
+ * is known from its row, so a transaction that puts nothing stores the counters, and so does the
+ * one after a rollback, whose ids are in no row. Any other change of a counter stores all changed
+ * ones. */
 #ifndef OUTBOX_STORE_STORED_COUNTERS_H
 #define OUTBOX_STORE_STORED_COUNTERS_H
 
@@ -49,10 +55,14 @@ struct stored_counters {
 	/* Counters whose committed value is not stored in the outbox yet */
 	struct stored_counter_set behind;
 	int64_t stored_next_id;
-	bool must_write; /* the transaction did more than put events */
-	bool wrote;      /* counters were stored in the open transaction */
-	int64_t rows;    /* events in all states */
-	int64_t kept;    /* all but delivered ones, limited by max_events */
+	int64_t stored_rows;    /* events in all states, by the stored counters */
+	int64_t put, delivered; /* events of the open transaction */
+	bool must_write;        /* the transaction did more than that */
+	bool has_gap;           /* ids were used since the counters were stored that no event has */
+	bool inferred;          /* rows were missing when the file was opened, and count as delivered */
+	bool wrote;             /* counters were stored in the open transaction */
+	int64_t rows;           /* events in all states */
+	int64_t kept;           /* all but delivered ones, limited by max_events */
 };
 
 static inline int stored_counter_of(uint32_t sid, enum event_state state)
@@ -69,6 +79,8 @@ static inline void stored_counters_add(struct stored_counters *l, int key, int64
 void stored_counters_event(struct stored_counters *l, uint32_t sid, enum event_state state, int64_t n);
 /* Counts n events that were put, with ids from STORED_NEXT_ID on. */
 void stored_counters_put(struct stored_counters *l, uint32_t sid, int64_t n);
+/* Counts n queued events whose rows were deleted because they were delivered. */
+void stored_counters_delivered(struct stored_counters *l, uint32_t sid, int64_t n);
 /* Call before COMMIT: stores the changed counters if necessary. */
 int stored_counters_write(struct stored_counters *l, struct db *db) MUST_CHECK;
 /* Call after COMMIT or ROLLBACK, respectively. */

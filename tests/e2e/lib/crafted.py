@@ -3,6 +3,7 @@ import struct
 
 WAL_HEADER, FRAME_HEADER = 32, 24
 LEAF = 13
+PAGE = 2048  # of a new outbox
 
 
 def varint(n):
@@ -22,7 +23,7 @@ def checksum(data, a=0, b=0):
     return a, b
 
 
-def wal(frames, size=4096, header=None):
+def wal(frames, size=PAGE, header=None):
     """frames: (page number, pages of the database after this commit or 0, content). Magic of little-endian checksums."""
     head = header or struct.pack(">IIIIII", 0x377f0682, 3007000, size, 0, 0x11111111, 0x22222222)
     a, b = checksum(head)
@@ -43,7 +44,7 @@ def event_row(id_, body, envelope=1):
     return record, varint(len(record)) + varint(id_)
 
 
-def leaf(cells, size=4096, pointers=None):
+def leaf(cells, size=PAGE, pointers=None):
     """A leaf of a table with these cells; pointers: as many, all to the first cell, instead of one a cell."""
     page = bytearray(size)
     at, places = size, []
@@ -58,7 +59,7 @@ def leaf(cells, size=4096, pointers=None):
     return bytes(page)
 
 
-def spilled(id_, total, first_page, size=4096, usable=None):
+def spilled(id_, total, first_page, size=PAGE, usable=None):
     """A cell that says its payload has so many bytes, the rest of it in the chain that begins at that page."""
     usable = usable or size
     least = (usable - 12) * 32 // 255 - 23
