@@ -9,7 +9,8 @@ enum {
 	OUT_KEPT = 4096, /* bytes of buffer that a connection keeps for its next replies */
 	/* Bytes per send(). A socket's buffer has room again only when a whole piece was read, and
 	 * that is how a slow reader differs from a client that does not read. */
-	SEND_PIECE = 3584
+	SEND_PIECE = 3584,
+	PIECES = 32 /* that one system call sends: otherwise a reader would be woken for each */
 };
 
 void conn_mark_dirty(struct conn *c)
@@ -59,17 +60,43 @@ void conn_write_failed(struct conn *c)
 	conn_update(c);
 }
 
+/* One call's pieces; the kernel stops at the first that does not fit. Returns the bytes sent, or negative errno. */
+static ssize_t send_some(const struct conn *c)
+{
+	struct mmsghdr messages[PIECES] = {0};
+	struct iovec pieces[PIECES];
+	size_t left = conn_unwritten(c);
+	ssize_t sent = 0;
+	unsigned n;
+	int r;
+
+	if (left <= SEND_PIECE) {
+		sent = send(c->fd, c->out.data + c->sent, left, MSG_NOSIGNAL | MSG_DONTWAIT);
+		return sent < 0 ? -errno : sent;
+	}
+	for (n = 0; n < PIECES && left > 0; n++) {
+		pieces[n].iov_base = c->out.data + c->sent + (size_t)n * SEND_PIECE;
+		pieces[n].iov_len = left < SEND_PIECE ? left : SEND_PIECE;
+		left -= pieces[n].iov_len;
+		messages[n].msg_hdr.msg_iov = &pieces[n];
+		messages[n].msg_hdr.msg_iovlen = 1;
+	}
+	r = sendmmsg(c->fd, messages, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (r < 0)
+		return -errno;
+	for (int i = 0; i < r; i++)
+		sent += messages[i].msg_len;
+	return sent;
+}
+
 /* Sends until the socket is full; 0 or negative errno. */
 static int send_pieces(struct conn *c)
 {
 	ssize_t n = 0;
 
-	for (; n >= 0 && conn_unwritten(c) > 0; c->sent += n > 0 ? (size_t)n : 0) {
-		size_t left = conn_unwritten(c);
-		n = send(c->fd, c->out.data + c->sent, left < SEND_PIECE ? left : SEND_PIECE,
-		         MSG_NOSIGNAL | MSG_DONTWAIT);
-	}
-	return n < 0 && errno != EAGAIN && errno != EINTR ? -errno : 0;
+	for (; n >= 0 && conn_unwritten(c) > 0; c->sent += n > 0 ? (size_t)n : 0)
+		n = send_some(c);
+	return n < 0 && n != -EAGAIN && n != -EINTR ? (int)n : 0;
 }
 
 void conn_write(struct conn *c)
