@@ -55,10 +55,26 @@ struct answer {
 	bool without_body;
 };
 
+/* An answer a request: without printf(). */
+static int append_status(struct buf *out, int status, const char *date)
+{
+	int r = buf_append_slice(out, SLICE_LIT("HTTP/1.1 "));
+
+	if (r == 0)
+		r = buf_append_i64(out, status);
+	if (r == 0)
+		r = buf_append_char(out, ' ');
+	if (r == 0)
+		r = buf_append_slice(out, slice_of(reason(status)));
+	if (r == 0)
+		r = buf_append_slice(out, SLICE_LIT("\r\n"));
+	return r < 0 ? r : buf_append_slice(out, slice_of(date));
+}
+
 static int append_answer(struct http_conn *c, const struct answer *a)
 {
 	struct buf *out = &c->out;
-	int r = buf_printf(out, "HTTP/1.1 %d %s\r\n%s", a->status, reason(a->status), date_of(c->server));
+	int r = append_status(out, a->status, date_of(c->server));
 
 	for (size_t i = 0; r == 0 && a->headers && a->headers[i] && a->headers[i + 1]; i += 2)
 		r = buf_printf(out, "%s: %s\r\n", a->headers[i], a->headers[i + 1]);
@@ -112,7 +128,9 @@ void http_conn_write(struct http_conn *c)
 		c->since_us = clock_mono_us();
 	}
 	if (http_conn_unwritten(c) == 0) {
-		buf_free(&c->out);
+		buf_clear(&c->out);
+		if (c->out.cap > HTTP_KEPT)
+			buf_free(&c->out);
 		c->sent = 0;
 	}
 }

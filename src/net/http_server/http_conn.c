@@ -9,7 +9,6 @@
 #include "net/http_server/http_server_private.h"
 
 enum {
-	KEPT = 4096,   /* bytes of buffer that a connection keeps for its next request */
 	READ_US = 1000 /* time budget per turn for reading and parsing, of all connections */
 };
 
@@ -106,7 +105,7 @@ void http_conn_serve(struct http_exchange *x)
 
 	hand_to_handler(x);
 	buf_clear(&c->body);
-	if (c->body.cap > KEPT)
+	if (c->body.cap > HTTP_KEPT)
 		buf_free(&c->body);
 	account(c);
 }
@@ -128,11 +127,13 @@ static void on_head(struct http_conn *c)
 {
 	if (is_too_large(c)) {
 		refuse_body(c);
+	} else if (!http_head_names(&c->head, "Expect")) {
+		return;
 	} else if (http_head_has(&c->head, "Expect", "100-continue")) {
 		/* Not in HTTP/1.0: its client would take the interim answer for the answer */
 		if (!c->framing.ended && !c->framing.is_old && http_answer_continue(c) < 0)
 			http_conn_close(c);
-	} else if (http_head_names(&c->head, "Expect")) {
+	} else {
 		http_conn_refuse(c, 417, "this Expect cannot be met");
 	}
 }

@@ -41,11 +41,9 @@ static struct slice find(const struct buf *head, const char *name)
 	size_t n = strlen(name);
 	const char *end = head->data + head->len, *line = head->data;
 
-	for (line = next_line(line, end); line < end; line = next_line(line, end)) {
-		const char *stop = line_end(line, end);
-		if ((size_t)(stop - line) > n && line[n] == ':' && strncasecmp(line, name, n) == 0)
-			return trimmed(line + n + 1, stop);
-	}
+	for (line = next_line(line, end); line < end; line = next_line(line, end))
+		if ((size_t)(end - line) > n && line[n] == ':' && strncasecmp(line, name, n) == 0)
+			return trimmed(line + n + 1, line_end(line + n + 1, end));
 	return (struct slice){NULL, 0};
 }
 
@@ -130,10 +128,10 @@ static int parse_query(struct http_exchange *x, const char *p, const char *end)
 /* "/path?query#fragment", or the same behind "http://host" as clients write it to a proxy. */
 static int parse_target(struct http_exchange *x, const char *p, const char *end)
 {
-	const char *authority = memmem(p, (size_t)(end - p), "://", 3);
+	const char *authority = *p == '/' ? NULL : memmem(p, (size_t)(end - p), "://", 3);
 	const char *fragment, *query;
 
-	if (*p != '/' && authority) {
+	if (authority) {
 		p = memchr(authority + 3, '/', (size_t)(end - authority - 3));
 		p = p ? p : end;
 	}

@@ -9,6 +9,8 @@
 #include "net/http_server/http_server_bind.h"
 #include "net/http_server/http_server_framing.h"
 
+enum { HTTP_KEPT = 4096 /* bytes of a buffer that a connection keeps for its next request, or answer */ };
+
 /* A whole request. It outlives its connection's end, and the server's. */
 struct http_exchange {
 	STAILQ_ENTRY(http_exchange) by_turn; /* server->waiting, until the handler is called */
