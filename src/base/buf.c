@@ -86,16 +86,6 @@ int buf_append_slice(struct buf *b, struct slice s)
 	return buf_append(b, s.p, s.n);
 }
 
-int buf_append_char(struct buf *b, char c)
-{
-	int r = buf_reserve(b, 1);
-
-	if (r < 0)
-		return r;
-	b->data[b->len++] = c;
-	return 0;
-}
-
 /* Writes the digits of v so that they end at `end`; returns a pointer to the first digit. */
 static char *format_u64(uint64_t v, char *end)
 {

@@ -31,7 +31,10 @@ int buf_reserve(struct buf *b, size_t n) MUST_CHECK;
 /* Appends all n bytes or nothing. Returns 0, -ENOBUFS or -ENOMEM. */
 int buf_append(struct buf *b, const void *p, size_t n) MUST_CHECK;
 int buf_append_slice(struct buf *b, struct slice s) MUST_CHECK;
-int buf_append_char(struct buf *b, char c) MUST_CHECK;
+static inline int MUST_CHECK buf_append_char(struct buf *b, char c)
+{
+	return b->len == b->cap ? buf_append(b, &c, 1) : (b->data[b->len++] = c, 0);
+}
 int buf_append_u64(struct buf *b, uint64_t v) MUST_CHECK;
 int buf_append_i64(struct buf *b, int64_t v) MUST_CHECK;
 int buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3) MUST_CHECK;

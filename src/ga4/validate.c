@@ -402,11 +402,14 @@ static bool judge_end(struct judge *j)
 /* An exponent, or hundreds of digits, may be too much for a double; anything else is not. */
 static bool is_finite(struct slice number)
 {
+	bool exponent = false;
 	double v;
 
-	if (number.n < 300 && !memchr(number.p, 'e', number.n) && !memchr(number.p, 'E', number.n))
-		return true;
-	return parse_json_double(number, &v) == 0;
+	if (number.n >= 300)
+		return parse_json_double(number, &v) == 0;
+	for (size_t i = 0; i < number.n; i++)
+		exponent |= (number.p[i] | 0x20) == 'e';
+	return !exponent || parse_json_double(number, &v) == 0;
 }
 
 static uint32_t find_bad_number(const struct json_doc *d)
@@ -433,6 +436,7 @@ static enum line_shape shape_of(const struct judge *j)
 void judge_scan(struct judge *j)
 {
 	const struct json_node *root = &j->doc->nodes[0];
+	size_t at = 0;
 
 	memset(j->root, 0, sizeof(j->root));
 	for (const struct json_node *m = json_first(j->doc, root); m; m = json_next(j->doc, root, m)) {
@@ -443,6 +447,8 @@ void judge_scan(struct judge *j)
 			continue;
 		}
 		member = read_member(j, &j->rules->root, m);
+		if (at < JUDGE_MEMBERS)
+			j->members[at++] = (int8_t)member;
 		if (member < 0)
 			continue;
 		json_editable(m)->twin = j->root[member] != NULL;
@@ -483,10 +489,12 @@ static void settle_times(struct judge *j)
 bool judge_line(struct judge *j)
 {
 	const struct json_node *root = &j->doc->nodes[0];
+	size_t at = 0;
 
 	judge_begin(j);
 	for (const struct json_node *m = json_first(j->doc, root); m; m = json_next(j->doc, root, m)) {
-		int member = name_index_find(&j->rules->root, json_name(j->doc, m));
+		int member = at < JUDGE_MEMBERS ? j->members[at++]
+		                                : name_index_find(&j->rules->root, json_name(j->doc, m));
 
 		if (m->twin)
 			return finding_twice(j, m);

@@ -33,6 +33,8 @@ struct judged_event {
 /* A warning that standard mode only tells: called in document order. */
 typedef void judge_warn_fn(void *arg, const struct finding *warning);
 
+enum { JUDGE_MEMBERS = 16 };
+
 struct judge {
 	/* What the caller fills in. */
 	const struct json_doc *doc;
@@ -59,7 +61,8 @@ struct judge {
 	uint32_t warning_counts[CODE_COUNT];
 
 	/* Private. */
-	uint32_t bad_number; /* the first number that is no finite double; doc->n: none */
+	int8_t members[JUDGE_MEMBERS]; /* rows of the root's first members, in their order; -1: unknown */
+	uint32_t bad_number;           /* the first number that is no finite double; doc->n: none */
 	struct finding scratch;
 };
 

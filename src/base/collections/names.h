@@ -15,6 +15,7 @@ enum { NAME_SLOTS = 256, NAME_ROWS_MAX = 100 };
 struct name_index {
 	const char *rows; /* not owned */
 	size_t stride, n;
+	uint32_t factor;           /* of the hash */
 	uint8_t slots[NAME_SLOTS]; /* row + 1; 0: empty slot */
 };
 
