@@ -141,7 +141,7 @@ static int ask(struct validate_op *v, const struct line_result *result, bool rel
 static int judge(struct validate_op *v, struct slice line, struct line_result *result, struct err *err)
 {
 	struct control *c = v->op.session->control;
-	int r = ingest_judge(c->context->ingest, line, -1, result);
+	int r = ingest_judge(c->context->ingest, line, result);
 
 	if (r == 0)
 		r = result->sub ? reply_write_ok(&v->local, 0, result->sub->n_events, false, result->warnings_json)

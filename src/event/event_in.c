@@ -31,6 +31,9 @@ struct event_in {
 	struct buf warnings;
 	size_t last_warning_at;
 	int warnings_error;
+	bool lists_findings;
+	struct finding listed[LIMIT_WARNINGS];
+	size_t n_listed;
 	struct judged_event events[LIMIT_EVENTS_PER_LINE];
 };
 
@@ -79,6 +82,8 @@ static void on_warning(void *arg, const struct finding *w)
 {
 	struct event_in *in = arg;
 
+	if (in->lists_findings && in->n_listed < LIMIT_WARNINGS)
+		in->listed[in->n_listed++] = *w;
 	if (in->warnings_error < 0)
 		return;
 	in->last_warning_at = in->warnings.len;
@@ -92,6 +97,8 @@ static uint32_t make_room_for_warning(struct event_in *in)
 
 	if (surplus > 0 && in->warnings_error == 0)
 		in->warnings.len = in->last_warning_at;
+	if (surplus > 0 && in->n_listed == LIMIT_WARNINGS)
+		in->n_listed--;
 	in->judge.n_warnings -= surplus;
 	return surplus;
 }
@@ -300,6 +307,8 @@ static int tell_refusal(struct event_in *in, size_t stream, struct line_result *
 	ret->stream = stream;
 	ret->refusal = in->refusal;
 	ret->warnings_json = (struct slice){NULL, 0};
+	ret->warnings = in->listed;
+	ret->n_warnings = in->n_listed;
 	memset(ret->warning_counts, 0, sizeof(ret->warning_counts));
 	return 0;
 }
@@ -315,8 +324,18 @@ static int accept(struct event_in *in, size_t stream, const struct stream_rules 
 	ret->stream = stream;
 	ret->refusal.code = CODE_NONE;
 	ret->warnings_json = buf_slice(&in->warnings);
+	ret->warnings = in->listed;
+	ret->n_warnings = in->n_listed;
 	memcpy(ret->warning_counts, in->judge.warning_counts, sizeof(ret->warning_counts));
 	return 0;
+}
+
+/* Strict refuses at the first finding: whoever asks for all of them is told those of standard. */
+static enum validation_mode mode_for(const struct line_context *ctx, enum validation_mode mode)
+{
+	if (ctx->delivery_only)
+		return VALIDATION_OFF;
+	return ctx->lists_findings && mode == VALIDATION_STRICT ? VALIDATION_STANDARD : mode;
 }
 
 static int judge_and_accept(struct event_in *in, const struct line_context *ctx, event_in_alloc_fn *alloc,
@@ -330,7 +349,7 @@ static int judge_and_accept(struct event_in *in, const struct line_context *ctx,
 		return tell_refusal(in, SIZE_MAX, ret);
 	rules = &ctx->streams[stream];
 	in->judge.type = rules->type;
-	in->judge.mode = ctx->delivery_only ? VALIDATION_OFF : rules->mode;
+	in->judge.mode = mode_for(ctx, rules->mode);
 	if (!judge_line(&in->judge))
 		return tell_refusal(in, stream, ret);
 	r = event_text_build(&in->text, &in->judge);
@@ -351,6 +370,8 @@ int event_in_read(struct event_in *in, struct slice line, const struct line_cont
 
 	buf_clear(&in->warnings);
 	in->warnings_error = 0;
+	in->lists_findings = ctx->lists_findings;
+	in->n_listed = 0;
 	event_text_clear(&in->text);
 	if (r == -EBADMSG) {
 		refuse_json(in, &err);

@@ -23,6 +23,9 @@ struct line_context {
 	 */
 	int forced_stream;
 	bool delivery_only; /* judged as with validation off, whatever the stream says */
+	/* Each warning is handed out as well; a strict stream's line is judged on behind the first, which refuses it
+	 */
+	bool lists_findings;
 };
 
 /* Where a good line's bytes go: returns room for size bytes, aligned for any type, or NULL. The block may
@@ -37,6 +40,9 @@ struct line_result {
 	 * reader, valid until its next call. warning_counts: by code, also of those omitted. */
 	struct slice warnings_json;
 	uint32_t warning_counts[CODE_COUNT];
+	/* With lists_findings: the warnings, LIMIT_WARNINGS at most, also of a refused line; valid as long */
+	const struct finding *warnings;
+	size_t n_warnings;
 };
 
 struct event_in; /* owns the yajl handle and the scratch memory; one per thread */

@@ -169,9 +169,10 @@ static void on_debug(struct door *d, const struct http_request_info *request)
 	int r;
 
 	(void)door_find_stream(d->conf, http_query(x, "measurement_id"), http_query(x, "firebase_app_id"), &stream);
-	r = ingest_judge(d->context->ingest, body_of(request), (int)stream, &result);
+	r = ingest_judge_payload(d->context->ingest, body_of(request), (int)stream, &result);
 	if (r == 0)
-		r = debug_verdict_write(&out, d->reader, body_of(request), &result);
+		r = debug_verdict_write(&out, d->reader, body_of(request), &result,
+		                        d->conf->streams[stream].validation == VALIDATION_STRICT);
 	if (r < 0)
 		answer_message(x, 503, "out of memory", retry_later);
 	else

@@ -265,17 +265,29 @@ static void *alloc_scratch(void *arg, size_t size)
 	return buf_reserve(scratch, size) < 0 ? NULL : scratch->data;
 }
 
-int ingest_judge(struct ingest *in, struct slice text, int forced_stream, struct line_result *ret)
+static int judge_only(struct ingest *in, struct slice text, const struct line_context *context,
+                      struct line_result *ret)
 {
-	struct line_context context = in->streams->context;
-
 	if (text.n > in->max_line) {
 		*ret = (struct line_result){.sub = NULL};
 		explain_long(in, text, &ret->refusal);
 		return 0;
 	}
-	context.forced_stream = forced_stream;
-	return event_in_read(in->reader, text, &context, clock_wall_us(), alloc_scratch, &in->scratch, ret);
+	return event_in_read(in->reader, text, context, clock_wall_us(), alloc_scratch, &in->scratch, ret);
+}
+
+int ingest_judge(struct ingest *in, struct slice text, struct line_result *ret)
+{
+	return judge_only(in, text, &in->streams->context, ret);
+}
+
+int ingest_judge_payload(struct ingest *in, struct slice text, int stream, struct line_result *ret)
+{
+	struct line_context context = in->streams->context;
+
+	context.forced_stream = stream;
+	context.lists_findings = true;
+	return judge_only(in, text, &context, ret);
 }
 
 int ingest_judge_off(struct ingest *in, struct slice text, struct line_result *ret)

@@ -54,8 +54,10 @@ void ingest_flush(struct ingest *in);
 typedef void ingest_done_fn(void *arg, const struct finding *refusal, uint64_t id, uint32_t count);
 int ingest_payload(struct ingest *in, struct slice text, int forced_stream, const struct peer *peer,
                    ingest_done_fn *done, void *arg) MUST_CHECK;
-/* Judges a line without storing it (validate, the door's debug path). The result is valid until the next line. */
-int ingest_judge(struct ingest *in, struct slice text, int forced_stream, struct line_result *ret) MUST_CHECK;
+/* Judges a line without storing it (validate). The result is valid until the next line. */
+int ingest_judge(struct ingest *in, struct slice text, struct line_result *ret) MUST_CHECK;
+/* The same for a payload of that stream (the door's debug path), with its findings in ret->warnings. */
+int ingest_judge_payload(struct ingest *in, struct slice text, int stream, struct line_result *ret) MUST_CHECK;
 /* Same as ingest_judge(), with validation off: shows what could be sent of a line that the rules refuse. */
 int ingest_judge_off(struct ingest *in, struct slice text, struct line_result *ret) MUST_CHECK;
 /* Call once the phase is PHASE_DRAINING: reads to its end what clients have already written to the socket. */

@@ -417,9 +417,27 @@ def test_debug_lists_what_recommendations_say(door):
     assert verdict_on(door, {**ENFORCED, "validation_behavior": "RELAXED"}) == []
     assert verdict_on(door, {k: v for k, v in ENFORCED.items() if k != "validation_behavior"}) == []
     bad = {**ENFORCED, "events": [{"name": "session_start"}]}
+    assert verdict_on(door, bad) == [("VALUE_INVALID", "client_id"), ("NAME_RESERVED", "events[0].name")]
+    del bad["validation_behavior"]
     assert verdict_on(door, bad) == [("NAME_RESERVED", "events[0].name")]
     many = {**ENFORCED, "events": [ENFORCED["events"][0]] * 25}
     assert len(verdict_on(door, many)) == 20
+
+
+def test_debug_lists_all_that_a_strict_stream_refuses(make_relay):
+    """/mp/collect names the first of them, and whoever asks the debug path wants to mend them at once."""
+    port = free_port()
+    relay = make_relay(http={"listen": f"127.0.0.1:{port}"}).allow("refused")
+    relay.config["streams"] = [relay.stream(validation="strict")]
+    door = Door(relay.start(), lambda: http.client.HTTPConnection("127.0.0.1", port, timeout=20))
+    body = {k: v for k, v in ENFORCED.items() if k != "validation_behavior"}
+    path = f"/debug{COLLECT}"
+    said = [(m["validationCode"], m["fieldPath"]) for m in json.loads(door.ask(path, json.dumps(body))[1])["validationMessages"]]
+    assert said[:2] == [("VALUE_INVALID", "client_id"), ("NAME_INVALID", "events[0].params.Bad name")]
+    assert {f for _, f in said[2:]} == {f"events[0].params.{p}" for p in ("currency", "transaction_id", "items")}
+    body["events"].append({"name": "session_start"})
+    assert len(json.loads(door.ask(path, json.dumps(body))[1])["validationMessages"]) == len(said) + 1
+    assert door.ask(COLLECT, json.dumps(body))[0] == 400
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/metrics"])

@@ -462,10 +462,10 @@ static void judging_stores_nothing(void **state)
 	struct ingest_fixture *x = *state;
 	struct line_result result;
 
-	assert_int_equal(ingest_judge(x->in, (struct slice){TWO, sizeof(TWO) - 2}, -1, &result), 0);
+	assert_int_equal(ingest_judge(x->in, (struct slice){TWO, sizeof(TWO) - 2}, &result), 0);
 	assert_non_null(result.sub);
 	assert_int_equal(result.sub->n_events, 2);
-	assert_int_equal(ingest_judge(x->in, SLICE_LIT("bad"), -1, &result), 0);
+	assert_int_equal(ingest_judge(x->in, SLICE_LIT("bad"), &result), 0);
 	assert_null(result.sub);
 	settle(&x->f);
 	assert_int_equal(x->committed, 0);
