@@ -151,7 +151,7 @@ int http_request_parse(struct http_exchange *x)
 	while (blank < head->len && (head->data[blank] == '\r' || head->data[blank] == '\n'))
 		blank++;
 	buf_consume(head, blank);
-	end = line_end(head->data, head->data + head->len);
+	end = memchr(head->data, '\r', head->len);
 	/* The framing's parser has seen exactly two spaces in the line */
 	space = memchr(head->data, ' ', (size_t)(end - head->data));
 	target = space + 1;

@@ -121,14 +121,15 @@ static void on_line_byte(struct http_framing *f, char c)
 
 /* Takes those of n bytes of the target that need no look at each other: a look at every byte of every head costs
  * more than reading the events. Near a percent sign on_line_byte() looks. */
-static size_t skip_target(struct http_framing *f, const char *p, size_t n)
+static size_t take_target(struct http_framing *f, const char *p, size_t n)
 {
+	static const bool plain[256] = {['!' ... '$'] = true, ['&' ... '~'] = true, [0x80 ... 0xff] = true};
 	char *last = f->value + VERSION_LENGTH;
 	size_t run = 0;
 
 	if (f->spaces == 0 || last[-1] == '%' || last[-2] == '%')
 		return 0;
-	while (run < n && p[run] != ' ' && p[run] != '%' && !is_control(p[run]) && p[run] != '\t')
+	while (run < n && plain[(unsigned char)p[run]])
 		run++;
 	if (run >= VERSION_LENGTH) {
 		memcpy(f->value, p + run - VERSION_LENGTH, VERSION_LENGTH);
@@ -214,7 +215,17 @@ static bool is_disguised(const char *name)
 	return strcmp(name, "content_length") == 0 || strcmp(name, "transfer_encoding") == 0;
 }
 
-static void on_name_byte(struct http_framing *f, char c)
+static size_t take_name(struct http_framing *f, const char *p, size_t n)
+{
+	size_t run = 0;
+
+	for (; run < n && is_token(p[run]); run++, f->n++)
+		if (f->n < sizeof(f->name))
+			f->name[f->n] = p[run] >= 'A' && p[run] <= 'Z' ? (char)(p[run] | 0x20) : p[run];
+	return run;
+}
+
+static void on_name_end(struct http_framing *f, char c)
 {
 	if (c == ':' && f->n > 0) {
 		f->name[f->n < sizeof(f->name) ? f->n : sizeof(f->name) - 1] = '\0';
@@ -224,12 +235,8 @@ static void on_name_byte(struct http_framing *f, char c)
 			go(f, IN_VALUE);
 	} else if (c == '\r' && f->n == 0) {
 		go(f, HEAD_LF);
-	} else if (!is_token(c)) {
-		fail(f, c == '\n' ? "a line that ends without CR" : "a header whose name is none");
 	} else {
-		if (f->n < sizeof(f->name))
-			f->name[f->n] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-		f->n++;
+		fail(f, c == '\n' ? "a line that ends without CR" : "a header whose name is none");
 	}
 }
 
@@ -246,7 +253,7 @@ static void on_value_byte(struct http_framing *f, char c)
 }
 
 /* Takes those of n bytes of a value that are nothing but text. */
-static size_t skip_value(struct http_framing *f, const char *p, size_t n)
+static size_t take_value(struct http_framing *f, const char *p, size_t n)
 {
 	size_t run = 0, room = sizeof(f->value) - f->n_value;
 
@@ -377,7 +384,7 @@ static void on_byte(struct http_framing *f, char c)
 		on_line_byte(f, c);
 		break;
 	case IN_NAME:
-		on_name_byte(f, c);
+		on_name_end(f, c);
 		break;
 	case IN_VALUE:
 		on_value_byte(f, c);
@@ -428,12 +435,14 @@ static size_t take_contents(struct http_framing *f, size_t n)
 	return n;
 }
 
-/* Text that changes no state. */
-static size_t skip_text(struct http_framing *f, const char *p, size_t n)
+/* Takes the text that changes no state. */
+static size_t take_text(struct http_framing *f, const char *p, size_t n)
 {
 	if (f->state == IN_LINE)
-		return skip_target(f, p, n);
-	return f->state == IN_VALUE ? skip_value(f, p, n) : 0;
+		return take_target(f, p, n);
+	if (f->state == IN_NAME)
+		return take_name(f, p, n);
+	return f->state == IN_VALUE ? take_value(f, p, n) : 0;
 }
 
 uint64_t http_framing_announced(const struct http_framing *f)
@@ -454,7 +463,7 @@ struct http_piece http_framing_next(struct http_framing *f, const char *p, size_
 	if (in_contents(f))
 		return (struct http_piece){HTTP_PIECE_BODY, take_contents(f, n)};
 	while (piece.n < n && !f->problem && !f->head_ended && !f->ended && !in_contents(f)) {
-		piece.n += skip_text(f, p + piece.n, n - piece.n);
+		piece.n += take_text(f, p + piece.n, n - piece.n);
 		if (piece.n < n)
 			on_byte(f, p[piece.n++]);
 	}
