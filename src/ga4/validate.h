@@ -33,7 +33,7 @@ struct judged_event {
 /* A warning that standard mode only tells: called in document order. */
 typedef void judge_warn_fn(void *arg, const struct finding *warning);
 
-enum { JUDGE_MEMBERS = 16 };
+enum { JUDGE_MEMBERS = 12 };
 
 struct judge {
 	/* What the caller fills in. */

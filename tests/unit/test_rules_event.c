@@ -407,6 +407,18 @@ static void names_by_case(void **state)
 }
 
 /* The indexes find each name of each table, and nothing else. */
+/* A name that differs in one byte, wherever, is another. */
+static void assert_no_name_but(const struct name_index *x, struct slice name, int row)
+{
+	char other[64];
+
+	for (size_t at = 0; at < name.n; at++) {
+		memcpy(other, name.p, name.n);
+		other[at] ^= 0x40;
+		assert_int_not_equal(name_index_find(x, (struct slice){other, name.n}), row);
+	}
+}
+
 static void tables_find_their_names(void **state)
 {
 	static struct rules rules;
@@ -424,6 +436,7 @@ static void tables_find_their_names(void **state)
 
 			assert_true(name->n > 0);
 			assert_int_equal(name_index_find(indexes[i], *name), (int)row);
+			assert_no_name_but(indexes[i], *name, (int)row);
 			assert_int_equal(
 			        name_index_find(indexes[i], (struct slice){name->p, name->n - 1}) == (int)row, false);
 		}

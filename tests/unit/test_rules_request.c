@@ -343,6 +343,19 @@ static const struct rule_case shapes[] = {
         {"1000 events", OFF, C "\"events\":[~1000,{\"name\":\"a\"}~]}", "ok"},
         {"1000 events", OFF, C "\"events\":[~1001,{\"name\":\"a\"}~]}", "EXCEEDED_MAX_ENTITIES:events"},
         {"stream", WEB, C "\"stream\":\"web\"," E, "ok"},
+        {"more members than the scan keeps the rows of", WEB,
+         C "\"user_id\":null,\"stream\":\"web\",\"dedup_key\":\"k\",\"session_cookie\":\"GS1.1.1700000000.1\","
+           "\"consent\":{},\"user_location\":{},\"device\":{},\"validation_behavior\":\"RELAXED\","
+           "\"user_properties\":{},\"ip_override\":\"1.2.3.4\",\"timestamp_micros\":0,\"userId\":\"u\","
+           "\"userData\":{},\"nonPersonalizedAds\":false,\"userAgent\":\"x\",\"zz\":1," E,
+         "VALUE_INVALID:zz"},
+        {"more members than the scan keeps the rows of", WEB,
+         C
+         "\"a\":null,\"stream\":\"web\",\"dedup_key\":\"k\",\"session_cookie\":\"GS1.1.1700000000.1\","
+         "\"consent\":{},\"user_location\":{},\"device\":{},\"validation_behavior\":\"RELAXED\","
+         "\"user_properties\":{},\"ip_override\":\"1.2.3.4\",\"timestamp_micros\":0,\"userId\":\"u\","
+         "\"userData\":{},\"userAgent\":\"x\",\"b\":null,\"non_personalized_ads\":null,\"app_instance_id\":\"x\"," E,
+         "VALUE_INVALID:app_instance_id"},
         {"stream", WEB, A "\"stream\":\"app\"," E, "ok"},
         {"stream", WEB, C "\"stream\":\"wbe\"," E, "STREAM_UNKNOWN:stream"},
         {"stream", WEB, C "\"stream\":1," E, "VALUE_INVALID:stream"},
