@@ -52,7 +52,7 @@ LINK_tsan := -fsanitize=thread
 LINK_cov := --coverage
 LINK_fuzz := -fsanitize=address,undefined
 
-ALL_CPPFLAGS = -Isrc -D_GNU_SOURCE $(WIDE) -DGA4RELAY_VERSION='"$(VERSION)"' -DGA4RELAY_SYSCONFDIR='"$(sysconfdir)"' \
+ALL_CPPFLAGS = -Isrc -D_GNU_SOURCE $(WIDE) -DGA4RELAY_POSTGRES=$(POSTGRES) -DGA4RELAY_VERSION='"$(VERSION)"' -DGA4RELAY_SYSCONFDIR='"$(sysconfdir)"' \
 	$(PKG_CFLAGS) $(CPPFLAGS)
 ALL_CFLAGS = -std=gnu11 -pthread $(WARNINGS) $(HARDEN_CFLAGS) $(OPT_$(VARIANT)) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(HARDEN_LDFLAGS) $(LINK_$(VARIANT)) $(LDFLAGS)
@@ -61,11 +61,14 @@ ALL_LIBS = $(PKG_LIBS) $(LIBS)
 # ---- sources are found by their location: a new file needs no line here ----
 
 MAINS := src/daemon/main.c src/ctl/main.c
-LIB_SRC := $(filter-out $(MAINS),$(sort $(wildcard src/*/*.c src/*/*/*.c)))
+# Rooms that only a build with libpq has
+POSTGRES_SRC := $(wildcard src/net/postgres/*.c src/fleet/*.c)
+POSTGRES_UNITS := $(shell grep -ls 'include "\(net/postgres\|fleet\)/' tests/unit/test_*.c)
+LIB_SRC := $(filter-out $(MAINS) $(if $(filter 1,$(POSTGRES)),,$(POSTGRES_SRC)),$(sort $(wildcard src/*/*.c src/*/*/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$B/%.o)
 LIB := $B/libga4relay.a
 PROGRAMS := $B/ga4relay $B/ga4relay-ctl
-UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
+UNIT_SRC := $(filter-out $(if $(filter 1,$(POSTGRES)),,$(POSTGRES_UNITS)),$(sort $(wildcard tests/unit/test_*.c)))
 UNIT_NAMES := $(UNIT_SRC:tests/unit/test_%.c=%)
 UNIT_BIN := $(UNIT_NAMES:%=$B/unit/test_%)
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))

@@ -26,7 +26,7 @@ given_by_hand() {
 	local name given=() config=$work/copy/src/config.mk
 	printf '#!/bin/sh\necho "$*" >>%q\nexit 1\n' "$work/asked" >"$work/pkg-config"
 	chmod +x "$work/pkg-config"
-	for name in EVENT CURL SQLITE YAJL CONFIG CMOCKA; do
+	for name in EVENT CURL SQLITE YAJL CONFIG PQ CMOCKA; do
 		given+=("${name}_CFLAGS=-DBY_HAND_$name $(pkg-config --cflags "$(module "$name")")" "${name}_LIBS=-l$name")
 	done
 	cp configure "$work/copy" && cp src/config.mk.in "$work/copy/src" && touch "$work/copy/src/daemon/main.c"
@@ -35,7 +35,7 @@ given_by_hand() {
 		return
 	fi
 	if [ -e "$work/asked" ]; then say "pkg-config was asked in spite of it: $(sort -u "$work/asked")"; fi
-	for name in EVENT CURL SQLITE YAJL CONFIG CMOCKA; do
+	for name in EVENT CURL SQLITE YAJL CONFIG PQ CMOCKA; do
 		if ! grep -q -- "-DBY_HAND_$name\b" "$config"; then say "${name}_CFLAGS is not in config.mk"; fi
 		if ! grep -q -- "-l$name\b" "$config"; then say "${name}_LIBS is not in config.mk"; fi
 	done
@@ -48,6 +48,7 @@ module() {
 	SQLITE) echo sqlite3 ;;
 	YAJL) echo yajl ;;
 	CONFIG) echo libconfig ;;
+	PQ) echo libpq ;;
 	CMOCKA) echo cmocka ;;
 	esac
 }
