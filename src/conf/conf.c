@@ -304,6 +304,7 @@ struct conf *conf_free(struct conf *conf)
 		free(s->endpoint);
 		free(s->validation_endpoint);
 	}
+	secret_free(conf->fleet.conninfo);
 	free(conf->streams);
 	free(conf->path);
 	free(conf);

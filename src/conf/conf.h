@@ -16,6 +16,9 @@
 
 enum conf_ambiguous { AMBIGUOUS_RETRY, AMBIGUOUS_PARK };
 
+enum conf_fleet_role { FLEET_NO_ROLE, FLEET_EDGE, FLEET_HUB };
+enum conf_fleet_confirm { CONFIRM_LOCAL, CONFIRM_REPLICATED };
+
 struct conf_stream {
 	char *name;
 	enum stream_type type;
@@ -76,6 +79,16 @@ struct conf {
 		char *listen, *metrics;
 		char **hosts; /* NULL-terminated */
 	} http;
+	struct {
+		enum conf_fleet_role role;
+		char *conninfo_file, *conninfo_credential;
+		char *conninfo; /* what they hold, secret; wiped by conf_free(). NULL: no role, or not seen (n_unseen)
+		                 */
+		enum conf_fleet_confirm confirm;
+		bool require_sync;
+		unsigned batch, requests;
+		int64_t lease_us, keep_keys_us;
+	} fleet;
 	struct {
 		enum log_level level;
 		enum log_format format;

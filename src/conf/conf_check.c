@@ -168,6 +168,69 @@ static void check_door(const struct reader *rd)
 	            address);
 }
 
+/* ---- the group `fleet`: its role, and the connection string from a file or a credential ---- */
+
+/* The line of the first option of the group that is set; 0: none is. */
+static unsigned first_line_of_fleet(const struct reader *rd)
+{
+	size_t n;
+	const struct conf_option_info *options = conf_options(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (strncmp(options[i].name, "fleet.", 6) == 0 && rd->lines[i])
+			return rd->lines[i];
+	return 0;
+}
+
+static int check_fleet_pairs(const struct reader *rd)
+{
+	const struct conf *c = rd->conf;
+
+	if (c->fleet.keep_keys_us < c->delivery.max_age_us)
+		return reader_fail(rd, first_line_of_fleet(rd), "fleet.keep_keys",
+		                   "must not be shorter than delivery.max_age: an event that is sent again so late "
+		                   "would be taken for a new one");
+	if (c->fleet.confirm == CONFIRM_REPLICATED && c->fleet.role != FLEET_EDGE)
+		return reader_fail(rd, line_of(rd, "fleet.confirm"), "fleet.confirm",
+		                   "\"replicated\" is for fleet.role = \"edge\" alone");
+	return 0;
+}
+
+static int read_conninfo(const struct reader *rd)
+{
+	const struct conf *c = rd->conf;
+	bool file = c->fleet.conninfo_file[0], credential = c->fleet.conninfo_credential[0];
+	struct secret_source source = {
+	        .file = file ? c->fleet.conninfo_file : NULL,
+	        .credential = credential ? c->fleet.conninfo_credential : NULL,
+	        .option = file ? "fleet.conninfo_file" : "fleet.conninfo_credential",
+	        .is_conninfo = true,
+	};
+
+	if (file == credential)
+		return reader_fail(rd, first_line_of_fleet(rd), "fleet.role",
+		                   "needs exactly one of fleet.conninfo_file and fleet.conninfo_credential");
+	source.line = line_of(rd, source.option);
+	return secret_read(rd, &source, &rd->conf->fleet.conninfo);
+}
+
+static int read_fleet(const struct reader *rd)
+{
+	unsigned line = first_line_of_fleet(rd);
+	int r;
+
+	if (line == 0)
+		return 0;
+	if (!GA4RELAY_POSTGRES)
+		return reader_fail(
+		        rd, line, "fleet",
+		        "this ga4relay was built without PostgreSQL (configure --with-postgres needs libpq)");
+	if (rd->conf->fleet.role == FLEET_NO_ROLE)
+		return 0;
+	r = check_fleet_pairs(rd);
+	return r < 0 ? r : read_conninfo(rd);
+}
+
 int conf_check(const struct reader *rd)
 {
 	int r = check_pairs(rd);
@@ -176,6 +239,8 @@ int conf_check(const struct reader *rd)
 		r = check_endpoints(rd);
 	if (r == 0)
 		r = check_ca_file(rd);
+	if (r == 0)
+		r = read_fleet(rd);
 	if (r == 0)
 		check_door(rd);
 	return r;

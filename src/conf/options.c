@@ -45,6 +45,11 @@ static const struct option_word level_words[] = {
         {NULL, 0},
 };
 
+static const struct option_word role_words[] = {
+        {"", FLEET_NO_ROLE}, {"edge", FLEET_EDGE}, {"hub", FLEET_HUB}, {NULL, 0}};
+static const struct option_word confirm_words[] = {
+        {"local", CONFIRM_LOCAL}, {"replicated", CONFIRM_REPLICATED}, {NULL, 0}};
+
 static const struct option_word format_words[] = {{"text", LOG_FORMAT_TEXT}, {"json", LOG_FORMAT_JSON}, {NULL, 0}};
 
 #define VALIDATION_RANGE .range = "standard, strict, off"
@@ -162,6 +167,27 @@ static const struct conf_option_info rows[] = {
         {NAMED("http.metrics", "address", ""), .how.type = OPTION_LISTEN, MEMBER(http.metrics), FIXED,
          .how.may_be_empty = true, .range = "address:port, [address]:port or unix:path",
          HELP("serves /metrics and /healthz alone, for scrapers and probes; empty: off")},
+
+        {WORD("fleet.role", "", role_words), MEMBER(fleet.role), FIXED, .how.may_be_empty = true,
+         .range = "edge, hub",
+         HELP("edge: intake here, delivery by hubs; hub: delivers what edges forwarded, too; empty: no fleet")},
+        {PATH("fleet.conninfo_file", ""), MEMBER(fleet.conninfo_file), RELOADABLE, .how.may_be_empty = true,
+         HELP("a file that holds libpq's connection string, with all hosts")},
+        {TEXT("fleet.conninfo_credential", ""), MEMBER(fleet.conninfo_credential), RELOADABLE,
+         .how.may_be_empty = true, .range = "a file's name in $CREDENTIALS_DIRECTORY",
+         HELP("the connection string from systemd's LoadCredential=")},
+        {WORD("fleet.confirm", "local", confirm_words), MEMBER(fleet.confirm), FIXED, .range = "local, replicated",
+         HELP("when a line is answered ok: it is in this outbox, or in PostgreSQL and on a standby")},
+        {BOOL("fleet.require_sync", "true"), MEMBER(fleet.require_sync), RELOADABLE,
+         HELP("forward nothing while the server would acknowledge without a synchronous standby")},
+        {COUNT("fleet.batch", "500"), MEMBER(fleet.batch), RELOADABLE, BETWEEN("1", "1000"),
+         HELP("events a statement")},
+        {COUNT("fleet.requests", "4"), MEMBER(fleet.requests), RELOADABLE, BETWEEN("1", "16"),
+         HELP("statements in flight")},
+        {DURATION("fleet.lease", "60s"), MEMBER(fleet.lease_us), RELOADABLE, BETWEEN("5s", "1h"),
+         HELP("how long a hub owns what it took; renewed while it works")},
+        {DURATION("fleet.keep_keys", "7d"), MEMBER(fleet.keep_keys_us), RELOADABLE, BETWEEN("1h", "365d"),
+         HELP("how long the key of a delivered event is remembered, so that it is never stored twice")},
 
         {WORD("log.level", "info", level_words), MEMBER(log.level), RELOADABLE,
          .range = "error, warning, info, debug", HELP("how much is logged")},

@@ -38,6 +38,7 @@ struct secret_source {
 	const char *file, *credential, *variable, *text;
 	unsigned line;
 	const char *option; /* its name in messages */
+	bool is_conninfo;   /* not an API secret: longer, and with spaces */
 };
 int secret_read(const struct reader *rd, const struct secret_source *source, char **ret) MUST_CHECK;
 /* Wipes and frees. Accepts NULL, returns NULL. */

@@ -1,4 +1,5 @@
-/* secret.c - a stream's API secret: from a file, a systemd credential, the environment, or the configuration itself
+/* secret.c - a stream's API secret, or a connection string: from a file, a systemd credential, the environment, or
+ * the configuration itself
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,15 +23,17 @@ char *secret_free(char *secret)
 }
 
 /* Returns NULL or what is wrong, without quoting a byte of the secret. */
-static const char *secret_problem(struct slice s)
+static const char *secret_problem(struct slice s, bool is_conninfo)
 {
 	if (s.n == 0)
 		return "the secret is empty";
-	if (s.n > SECRET_MAX)
+	if (s.n > SECRET_MAX && !is_conninfo)
 		return "the secret is longer than 512 bytes: is this the right file?";
 	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] <= 0x20 || s.p[i] >= 0x7f)
-			return "the secret holds a space, a line break, a control or a non-ASCII character";
+		if (is_conninfo ? s.p[i] == '\0' : s.p[i] <= 0x20 || s.p[i] >= 0x7f)
+			return is_conninfo
+			               ? "the connection string holds a NUL"
+			               : "the secret holds a space, a line break, a control or a non-ASCII character";
 	return NULL;
 }
 
@@ -43,7 +46,7 @@ static int take_secret(const struct reader *rd, const struct secret_source *sour
 		s.n--;
 	if (s.n && s.p[s.n - 1] == '\r')
 		s.n--;
-	wrong = secret_problem(s);
+	wrong = secret_problem(s, source->is_conninfo);
 	if (wrong)
 		return reader_fail(rd, source->line, source->option, "%s%s%s", where, where[0] ? ": " : "", wrong);
 	*ret = strndup(s.p, s.n);

@@ -24,6 +24,8 @@ static const char *tap_state(enum tap_what what)
 		return "inflight";
 	case TAP_DELIVERED:
 		return "delivered";
+	case TAP_FORWARDED:
+		return "forwarded";
 	case TAP_DEAD:
 		return "dead";
 	}

@@ -31,6 +31,7 @@ static const struct ctl_option_info options[] = {
         {"relaxed", 0, NULL, OPT_RELAXED, "with --remote: without ENFORCE_RECOMMENDATIONS"},
         {"socket", 0, "SOCKET", OPT_EVENT_SOCKET, "the event socket (default: as the daemon says)"},
         {"property", 0, "ID", OPT_PROPERTY, "the GA4 property's id, a number"},
+        {"conninfo-file", 0, "FILE", OPT_CONNINFO, "PostgreSQL's connection string"},
         {"token-file", 0, "FILE", OPT_TOKEN_FILE, "an OAuth access token; - reads standard input"},
         {"wait", 0, "DURATION", OPT_WAIT, "how long to look for the event (default 10m)"},
         {"api", 0, "URL", OPT_API, "Data API (https://analyticsdata.googleapis.com)"},
@@ -122,64 +123,38 @@ static int add_state(struct ctl_args *args, const char *value, struct err *err)
 	return 0;
 }
 
+/* Options whose value is kept as it stands. */
+static const struct {
+	enum ctl_option bit;
+	size_t offset;
+} texts[] = {
+        {OPT_SOCKET, offsetof(struct ctl_args, socket)},
+        {OPT_OFFLINE, offsetof(struct ctl_args, offline)},
+        {OPT_CONFIG, offsetof(struct ctl_args, config)},
+        {OPT_EVENT_SOCKET, offsetof(struct ctl_args, event_socket)},
+        {OPT_PROPERTY, offsetof(struct ctl_args, property)},
+        {OPT_TOKEN_FILE, offsetof(struct ctl_args, token_file)},
+        {OPT_CONNINFO, offsetof(struct ctl_args, conninfo_file)},
+        {OPT_API, offsetof(struct ctl_args, api)},
+        {OPT_STREAM, offsetof(struct ctl_args, stream)},
+        {OPT_CLIENT, offsetof(struct ctl_args, client)},
+        {OPT_NAME, offsetof(struct ctl_args, name)},
+        {OPT_REASON, offsetof(struct ctl_args, reason)},
+        {OPT_BY, offsetof(struct ctl_args, by)},
+};
+
 static int set_value(struct ctl_args *args, enum ctl_option bit, const char *value, struct err *err)
 {
-	switch (bit) {
-	case OPT_SOCKET:
-		args->socket = value;
-		return 0;
-	case OPT_OFFLINE:
-		args->offline = value;
-		return 0;
-	case OPT_CONFIG:
-		args->config = value;
-		return 0;
-	case OPT_EVENT_SOCKET:
-		args->event_socket = value;
-		return 0;
-	case OPT_PROPERTY:
-		args->property = value;
-		return 0;
-	case OPT_TOKEN_FILE:
-		args->token_file = value;
-		return 0;
-	case OPT_WAIT:
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		if (texts[i].bit == bit)
+			memcpy((char *)args + texts[i].offset, &value, sizeof(value));
+	if (bit == OPT_WAIT)
 		return set_wait(args, value, err);
-	case OPT_API:
-		args->api = value;
-		return 0;
-	case OPT_STREAM:
-		args->stream = value;
-		return 0;
-	case OPT_CLIENT:
-		args->client = value;
-		return 0;
-	case OPT_NAME:
-		args->name = value;
-		return 0;
-	case OPT_REASON:
-		args->reason = value;
-		return 0;
-	case OPT_BY:
-		args->by = value;
-		return 0;
-	case OPT_STATE:
+	if (bit == OPT_STATE)
 		return add_state(args, value, err);
-	case OPT_OLDER:
+	if (bit == OPT_OLDER)
 		return set_older(args, value, err);
-	case OPT_LIMIT:
-		return set_limit(args, value, err);
-	case OPT_JSON:
-	case OPT_HELP:
-	case OPT_REVERSE:
-	case OPT_DEAD:
-	case OPT_YES:
-	case OPT_WATCH:
-	case OPT_REMOTE:
-	case OPT_RELAXED:
-		break;
-	}
-	return 0;
+	return bit == OPT_LIMIT ? set_limit(args, value, err) : 0;
 }
 
 static void set_flags(struct ctl_args *args)

@@ -65,6 +65,11 @@ static const struct ctl_command commands[] = {
          "The daemon must be stopped. The backup is checked first, and copied. What was at\n"
          "FILE is set aside with all that belongs to it; ids go on above both.\n",
          OPT_OFFLINE, 1, ctl_restore},
+        {"fleet-init", "", "make or migrate the fleet's tables in PostgreSQL",
+         "--conninfo-file FILE holds libpq's connection string, as fleet.conninfo_file.\n"
+         "Its user must be allowed to create a schema, and becomes the tables' owner.\n"
+         "Harmless when nothing is to be done.\n",
+         OPT_CONNINFO, 0, ctl_fleet_init},
         {"metrics", "", "Prometheus text", NULL, 0, 0, ctl_metrics},
         {"check-config", "[FILE]", "as ga4relay -t (" CTL_DEFAULT_CONFIG ")", NULL, 0, 1, ctl_check_config},
         {"reload", "", "apply the changed configuration, all or nothing", NULL, 0, 0, ctl_reload},

@@ -45,7 +45,8 @@ enum ctl_option {
 	OPT_PROPERTY = 1u << 20,
 	OPT_TOKEN_FILE = 1u << 21,
 	OPT_WAIT = 1u << 22,
-	OPT_API = 1u << 23
+	OPT_API = 1u << 23,
+	OPT_CONNINFO = 1u << 24
 };
 enum {
 	OPTS_FILTER = OPT_STATE | OPT_STREAM | OPT_CLIENT | OPT_NAME | OPT_REASON | OPT_OLDER,
@@ -62,7 +63,7 @@ struct ctl_args {
 	bool json, help, reverse, dead, yes, watch, remote, relaxed;
 	const char *socket, *offline, *config, *event_socket;
 	const char *stream, *client, *name, *reason, *by;
-	const char *property, *token_file, *api;
+	const char *property, *token_file, *api, *conninfo_file;
 	const char *states[CTL_STATES_MAX]; /* each may be a comma-separated list */
 	size_t n_states;
 	int64_t older_us;   /* 0: not given */
@@ -120,6 +121,7 @@ void ctl_complain(const char *fmt, ...) PRINTF_LIKE(1, 2);
 typedef enum ctl_exit ctl_run_fn(struct ctl *ctl);
 ctl_run_fn ctl_status, ctl_list, ctl_show, ctl_count, ctl_export, ctl_retry, ctl_hold, ctl_release, ctl_drop,
         ctl_pause, ctl_resume, ctl_flush, ctl_tap, ctl_send, ctl_validate, ctl_backup, ctl_check, ctl_metrics,
-        ctl_check_config, ctl_reload, ctl_log_level, ctl_version, ctl_doctor, ctl_verify, ctl_remove, ctl_restore;
+        ctl_check_config, ctl_reload, ctl_log_level, ctl_version, ctl_doctor, ctl_verify, ctl_remove, ctl_restore,
+        ctl_fleet_init;
 
 #endif

@@ -43,7 +43,7 @@ _ga4relay_ctl() {
 			if ((i < COMP_CWORD)); then sockets=(-s "${COMP_WORDS[i]}"); fi
 			;;
 		--offline | --config | -c | --socket | --state | --stream | --client | --name | --reason | --older | \
-			--limit | --by | --property | --token-file | --wait | --api) i=$((i + 1)) ;;
+			--limit | --by | --property | --token-file | --conninfo-file | --wait | --api) i=$((i + 1)) ;;
 		-*) ;;
 		*)
 			command=$word
@@ -53,7 +53,7 @@ _ga4relay_ctl() {
 	done
 
 	case $prev in
-	-s | --control | --socket | --offline | --config | -c | --token-file) _ga4relay_ctl_files && return ;;
+	-s | --control | --socket | --offline | --config | -c | --token-file | --conninfo-file) _ga4relay_ctl_files && return ;;
 	--state) _ga4relay_ctl_offer queued inflight held dead delivered rejected && return ;;
 	--reason) _ga4relay_ctl_offer refused too-large expired ambiguous corrupt && return ;;
 	--by) _ga4relay_ctl_offer stream name state reason age && return ;;

@@ -22,7 +22,7 @@ function __ga4relay_ctl
 	set -l sockets
 	set -l command ''
 	set -l takes -s --control --offline --config -c --socket --state --stream --client --name --reason --older --limit --by \
-		--property --token-file --wait --api
+		--property --token-file --conninfo-file --wait --api
 	set -l i 2
 
 	while test $i -le (count $words)
@@ -40,7 +40,7 @@ function __ga4relay_ctl
 	end
 
 	switch $words[-1]
-		case -s --control --socket --offline --config -c --token-file
+		case -s --control --socket --offline --config -c --token-file --conninfo-file
 			__fish_complete_path $typed
 			return
 		case --state

@@ -28,7 +28,7 @@ _ga4relay_ctl() {
 			((++i < CURRENT)) && sockets=(-s "${(Q)words[i]}")
 			;;
 		(--offline | --config | -c | --socket | --state | --stream | --client | --name | --reason | --older | --limit | --by | \
-			--property | --token-file | --wait | --api)
+			--property | --token-file | --conninfo-file | --wait | --api)
 			((++i))
 			;;
 		(-*) ;;
@@ -40,7 +40,7 @@ _ga4relay_ctl() {
 	done
 
 	case $previous in
-	(-s | --control | --socket | --offline | --config | -c | --token-file) _files; return ;;
+	(-s | --control | --socket | --offline | --config | -c | --token-file | --conninfo-file) _files; return ;;
 	(--state) compadd -- queued inflight held dead delivered rejected; return ;;
 	(--reason) compadd -- refused too-large expired ambiguous corrupt; return ;;
 	(--by) compadd -- stream name state reason age; return ;;

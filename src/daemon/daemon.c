@@ -125,6 +125,7 @@ static void on_drain_timeout(void *arg)
 	if (delivery_drained(d->delivery))
 		return; /* only intake still has lines to read or replies to write */
 	d->phase = PHASE_ABORTING;
+	fleet_give_up(d);
 	if (delivery_abort(d->delivery) > 0)
 		log_warning("requests still in flight after delivery.drain_timeout are cut off; their events stay "
 		            "queued, marked maybe-sent (or are dead as ambiguous, where delivery.ambiguous is "
@@ -161,6 +162,7 @@ static void on_stop_signal(void *arg, int signo UNUSED)
 	}
 	log_warning("second signal: stopping at once");
 	d->phase = PHASE_ABORTING;
+	fleet_give_up(d);
 	delivery_abort(d->delivery);
 	finish(d, EXIT_OK);
 }

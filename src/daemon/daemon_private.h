@@ -31,8 +31,10 @@ struct daemon {
 	struct delivery *delivery;
 	struct control_context context;
 	struct control *control;
-	struct door *door;           /* NULL: off */
-	struct collector *collector; /* NULL except in the sandbox */
+	struct door *door;               /* NULL: off */
+	struct collector *collector;     /* NULL except in the sandbox */
+	struct edge *edge;               /* NULL: this relay is no edge of a fleet */
+	struct outbox_identity identity; /* the outbox's */
 	struct counters counters;
 	struct tap tap;
 	struct storage_log storage_log;
@@ -66,6 +68,17 @@ void stop_everything(struct daemon *d);
 /* unconfigured.c: after a wrong configuration. Returns at once unless systemd handed over the event socket; otherwise
  * when it is time for the next try, or SIGTERM came. */
 void unconfigured_wait(struct daemon *d, const char *conf_path);
+
+/* fleet.c: nothing of it does anything in a build without PostgreSQL. */
+/* What the configuration's reader cannot check. */
+int fleet_check_conf(const struct conf *conf, struct err *err) MUST_CHECK;
+/* *ret_forwarder: for delivery; NULL: none. */
+int fleet_start(struct daemon *d, const struct forwarder **ret_forwarder, struct err *err) MUST_CHECK;
+int fleet_set_conf(struct daemon *d, const struct conf *next, struct err *err) MUST_CHECK;
+/* What is in flight ends now. */
+void fleet_give_up(struct daemon *d);
+/* Before delivery_free(). */
+void fleet_stop(struct daemon *d);
 
 /* reload.c: SIGHUP and `ga4relay-ctl reload`. Applies the whole new configuration, or on failure (negative errno)
  * nothing. */

@@ -215,8 +215,12 @@ static int reload(struct daemon *d, struct err *err)
 		conf_free(next);
 		return r;
 	}
-	/* This is the last step that can fail; nothing has changed before it. */
-	r = delivery_set_streams(d->delivery, next, streams->rules, err);
+	/* These are the last steps that can fail; nothing has changed before them. */
+	r = fleet_check_conf(next, err);
+	if (r == 0)
+		r = delivery_set_streams(d->delivery, next, streams->rules, err);
+	if (r == 0)
+		r = fleet_set_conf(d, next, err);
 	if (r < 0) {
 		streams_free(streams);
 		free(streams);

@@ -24,7 +24,10 @@ enum exit_code daemon_check_config(const char *conf_path)
 
 	if (conf_load_check(&conf, conf_path, &err) < 0)
 		return config_failed(&err);
-	int r = conf_check_as_service(conf, &err);
+	int r = fleet_check_conf(conf, &err);
+
+	if (r == 0)
+		r = conf_check_as_service(conf, &err);
 	if (r == 0)
 		printf("%s: good, %zu stream%s%s\n", conf_path, conf->n_streams, conf->n_streams == 1 ? "" : "s",
 		       conf->n_unseen > 0 ? "; not every secret could be looked at, see above" : "");
@@ -89,6 +92,8 @@ enum exit_code start_configuration(struct daemon *d, const struct daemon_options
 		r = sandbox_configuration(d, options->sandbox_dir, &err);
 	else
 		r = conf_load(&d->conf, options->conf_path, &err);
+	if (r == 0)
+		r = fleet_check_conf(d->conf, &err);
 	if (r < 0)
 		return config_failed(&err);
 	log_set_level(d->conf->log.level);
@@ -203,6 +208,7 @@ enum exit_code start_storage(struct daemon *d)
 		return storage_failed(r, &err);
 	}
 	report_last_stop(d, store);
+	store_get_identity(store, &d->identity);
 	for (uint32_t sid = 1; sid < STORE_STREAMS_MAX; sid++)
 		d->pause_words[sid] = (uint8_t)store_pause_word(store, sid);
 	r = writer_start(&d->writer, store, false, &err);
@@ -295,9 +301,11 @@ enum exit_code start_service(struct daemon *d)
 	int r;
 
 	clock_now(&now);
-	const struct delivery_context context = {
+	struct delivery_context context = {
 	        .loop = d->loop, .writer = d->writer, .counters = &d->counters, .tap = &d->tap, .phase = &d->phase};
-	r = delivery_new(&d->delivery, &context, d->conf, d->streams->rules, &now, &err);
+	r = fleet_start(d, &context.forwarder, &err);
+	if (r == 0)
+		r = delivery_new(&d->delivery, &context, d->conf, d->streams->rules, &now, &err);
 	if (r == 0) {
 		restore_pauses(d);
 		r = start_intake(d, &err);
@@ -338,6 +346,7 @@ void stop_everything(struct daemon *d)
 	d->door = door_free(d->door);
 	d->control = control_free(d->control);
 	d->ingest = ingest_free(d->ingest);
+	fleet_stop(d);
 	d->delivery = delivery_free(d->delivery);
 	d->collector = collector_free(d->collector);
 	if (d->streams)

@@ -36,6 +36,7 @@ int delivery_new(struct delivery **ret, const struct delivery_context *context, 
 	d->counters = context->counters;
 	d->tap = context->tap;
 	d->phase = context->phase;
+	d->forwarder = context->forwarder;
 	d->now = *now;
 	d->chance = random_unit;
 	d->dead_log = (struct log_limit){.interval_us = 10 * US_PER_S, .burst = 20};

@@ -15,6 +15,7 @@
 #include "base/macros.h"
 #include "base/phase.h"
 #include "conf/conf.h"
+#include "event/forward.h"
 #include "event/lent.h"
 #include "event/tap.h"
 #include "ga4/stream_rules.h"
@@ -33,6 +34,7 @@ struct delivery_context {
 	struct counters *counters;
 	const struct tap *tap;
 	const enum phase *phase;
+	const struct forwarder *forwarder; /* NULL: events go to their endpoints */
 };
 /* rules[i].sid belongs to conf->streams[i]; neither is kept. */
 int delivery_new(struct delivery **ret, const struct delivery_context *context, const struct conf *conf,

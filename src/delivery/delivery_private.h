@@ -67,6 +67,7 @@ struct delivery {
 	struct counters *counters;
 	const struct tap *tap;
 	const enum phase *phase;
+	const struct forwarder *forwarder; /* NULL: none */
 	/* its parts */
 	struct outbox_jobs jobs;
 	struct queues *queues;
@@ -121,10 +122,17 @@ bool stream_is_paused(const struct stream *s);
 
 /* Starts what may be started, some of it in the next turn. */
 void dispatch_start(struct delivery *d);
+/* Events of a batch that grew too old leave. NULL: nothing of it may go now. */
+struct batch *dispatch_drop_expired(struct delivery *d, struct batch *b);
 /* Draining begins: only so many more requests as are free now. */
 void dispatch_limit(struct delivery *d);
 /* Events that may be sent twice after a crash, if it came now. */
 uint64_t dispatch_exposed(const struct delivery *d);
+
+/* ---- forward.c ---- */
+
+/* Gives the forwarder what it takes now. */
+void forward_start(struct delivery *d);
 
 /* ---- delivery_request.c ---- */
 
@@ -144,6 +152,8 @@ void requests_give_back(struct delivery *d);
 
 /* The batch, in flight, goes where its outcome sends it: it leaves, or waits for another try. */
 void outcome_apply(struct delivery *d, struct batch *b, const struct attempt *a, enum outcome outcome);
+/* Events that an operator held or dropped while they were in flight leave; false: nothing is left of the batch. */
+bool batch_let_forgotten_go(struct delivery *d, struct batch *b);
 /* The events may have been counted: no answer that decides, and all of the body was written. */
 bool attempt_is_ambiguous(const struct attempt *a);
 struct settle_attempt attempt_record(const struct attempt *a, enum outcome outcome);
@@ -152,7 +162,12 @@ struct settle_attempt attempt_record(const struct attempt *a, enum outcome outco
 
 /* How events leave delivery. */
 struct departure {
-	enum { LEAVE_DELIVERED, LEAVE_DEAD, LEAVE_DROPPED /* held, dropped, or to be read anew */ } as;
+	enum {
+		LEAVE_DELIVERED,
+		LEAVE_FORWARDED,
+		LEAVE_DEAD,
+		LEAVE_DROPPED /* held, dropped, or to be read anew */
+	} as;
 	enum dead_reason reason;       /* for LEAVE_DEAD */
 	const struct batch *batch;     /* that was tried, still with its events; NULL: they were not tried now */
 	const struct attempt *attempt; /* … how; NULL */

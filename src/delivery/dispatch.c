@@ -12,6 +12,8 @@ enum {
 
 uint64_t dispatch_exposed(const struct delivery *d)
 {
+	if (d->forwarder) /* what is sent there twice is stored once */
+		return 0;
 	return d->in_flight_events + settler_uncommitted(d->settler);
 }
 
@@ -30,8 +32,7 @@ static struct batch *hold_back(struct delivery *d, struct batch *b, uint32_t whi
 	return NULL;
 }
 
-/* Events that grew too old while they waited never go out. NULL: nothing is left to send. */
-static struct batch *drop_expired(struct delivery *d, struct batch *b)
+struct batch *dispatch_drop_expired(struct delivery *d, struct batch *b)
 {
 	uint32_t wait = 0;
 	for (unsigned i = b->n; i-- > 0;) {
@@ -88,7 +89,7 @@ static unsigned start_of_stream(struct delivery *d, struct stream *s, unsigned m
 		struct batch *b = queue_pick(&s->queue, &choice, d->now.mono_us);
 		if (!b)
 			break;
-		b = drop_expired(d, b);
+		b = dispatch_drop_expired(d, b);
 		if (b && request_start(d, s, b))
 			started++;
 	}
@@ -99,6 +100,10 @@ static unsigned start_of_stream(struct delivery *d, struct stream *s, unsigned m
 void dispatch_start(struct delivery *d)
 {
 	bool draining = *d->phase != PHASE_RUNNING;
+	if (d->forwarder) {
+		forward_start(d);
+		return;
+	}
 	d->more_to_start = d->n_streams > 0 && !d->starts_suspended;
 	for (unsigned started = 0; d->more_to_start && started < STARTS_A_TURN;) {
 		d->more_to_start = false;

@@ -1,4 +1,4 @@
-/* leave.c - the one way out of delivery: delivered, dead, expired, held or dropped */
+/* leave.c - the one way out of delivery: delivered, forwarded, dead, expired, held or dropped */
 #include "delivery/delivery_private.h"
 
 static void count(struct delivery *d, uint32_t sid, unsigned n, const struct departure *how)
@@ -8,6 +8,10 @@ static void count(struct delivery *d, uint32_t sid, unsigned n, const struct dep
 		d->counters->by_sid[sid].delivered += n;
 		d->counters->by_sid[sid].last_delivered_us = d->now.wall_us;
 		hour_add(&d->counters->delivered_lately, n, d->now.mono_us);
+		rate_add(&d->counters->out, n);
+		return;
+	case LEAVE_FORWARDED:
+		d->counters->by_sid[sid].forwarded += n;
 		rate_add(&d->counters->out, n);
 		return;
 	case LEAVE_DEAD:
@@ -45,17 +49,20 @@ void tap_batch(const struct delivery *d, enum tap_what what, const struct batch 
 		tap_one(d, what, b->events[i], DEAD_NONE, a);
 }
 
+static const enum tap_what taps[] = {
+        [LEAVE_DELIVERED] = TAP_DELIVERED, [LEAVE_FORWARDED] = TAP_FORWARDED, [LEAVE_DEAD] = TAP_DEAD};
+
 static void tap_departure(const struct delivery *d, const struct queued_event *e, const struct departure *how)
 {
 	if (!tap_wanted(d->tap) || how->as == LEAVE_DROPPED)
 		return;
-	tap_one(d, how->as == LEAVE_DELIVERED ? TAP_DELIVERED : TAP_DEAD, e, how->reason, how->attempt);
+	tap_one(d, taps[how->as], e, how->reason, how->attempt);
 }
 
 static void record(struct delivery *d, struct queued_event *const events[], unsigned n, const struct departure *how)
 {
 	struct settlement what = {
-	        .kind = how->as == LEAVE_DELIVERED ? SETTLE_DELIVERED : SETTLE_DEAD,
+	        .kind = how->as == LEAVE_DEAD ? SETTLE_DEAD : SETTLE_DELIVERED,
 	        .reason = how->reason,
 	        .alone = d->keep_delivered,
 	        .attempt = {.when_us = d->now.wall_us},

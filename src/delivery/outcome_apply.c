@@ -38,8 +38,7 @@ static void record_failure(struct delivery *d, struct batch *b, const struct att
 	tap_batch(d, TAP_FAILED, b, a);
 }
 
-/* Events that an operator held or dropped while they were in flight leave; false: nothing is left of the batch. */
-static bool let_forgotten_go(struct delivery *d, struct batch *b)
+bool batch_let_forgotten_go(struct delivery *d, struct batch *b)
 {
 	for (unsigned i = b->n; i-- > 0;) {
 		struct queued_event *e = b->events[i];
@@ -82,7 +81,7 @@ static void wait_for_next_try(struct delivery *d, struct batch *b, const struct 
 	/* Multiplexed, each of many would open a connection of its own. What failed again and again may have gone to
 	 * the one bad server of several each time, over a kept connection. */
 	b->fresh = (now || b->past.failures >= FRESH_AFTER) && !a->multiplexed;
-	if (!let_forgotten_go(d, b))
+	if (!batch_let_forgotten_go(d, b))
 		return;
 	if (outcome == OUTCOME_SPLIT || outcome == OUTCOME_BISECT)
 		bisect(d, b, a, outcome);

@@ -120,7 +120,7 @@ static void policy_apply(struct delivery *d, const struct conf *conf)
 	unsigned max_batch = conf->delivery.max_batch;
 	struct queue_config config = {
 	        .max_batch = max_batch < LIMIT_EVENTS_PER_REQUEST ? max_batch : LIMIT_EVENTS_PER_REQUEST,
-	        .linger_us = conf->delivery.linger_us,
+	        .linger_us = d->forwarder ? 0 : conf->delivery.linger_us,
 	};
 	queues_set_config(d->queues, &config);
 	expiry_set_max_age(d->expiry, conf->delivery.max_age_us);

@@ -10,7 +10,7 @@
 #include "event/event.h"
 #include "event/event_state.h"
 
-enum tap_what { TAP_ACCEPTED, TAP_SENT, TAP_DELIVERED, TAP_DEAD, TAP_FAILED };
+enum tap_what { TAP_ACCEPTED, TAP_SENT, TAP_DELIVERED, TAP_FORWARDED, TAP_DEAD, TAP_FAILED };
 
 /* One step of one event. Valid during the call only. */
 struct tap_event {

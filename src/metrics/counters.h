@@ -41,7 +41,7 @@ void hour_add(struct hour *h, uint64_t n, int64_t mono_us);
 uint64_t hour_sum(const struct hour *h, int64_t mono_us);
 
 struct stream_counters {
-	uint64_t accepted, delivered;
+	uint64_t accepted, delivered, forwarded;
 	int64_t last_delivered_us; /* wall clock; 0: none since start */
 	uint64_t dead[DEAD_COUNT];
 	uint64_t requests[OUTCOME_COUNT];

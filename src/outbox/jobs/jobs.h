@@ -249,6 +249,13 @@ struct job_in_flight {
 };
 void job_in_flight_init(struct job_in_flight *j, uint64_t bound, void (*done)(struct job *));
 
+/* IDENTITY: this outbox is a copy and gets a uuid of its own. */
+struct job_identity {
+	struct job job;
+	struct outbox_identity identity; /* result */
+};
+void job_identity_init(struct job_identity *j, void (*done)(struct job *));
+
 /* STREAM: store_stream_id() for a reload. result is 0, and sid is set. */
 struct job_stream {
 	struct job job;

@@ -1,4 +1,4 @@
-/* jobs_admin.c - small jobs: pauses, the bound of events in flight, streams, limits */
+/* jobs_admin.c - small jobs: pauses, the bound of events in flight, streams, identity, limits */
 #include <errno.h>
 #include <stdio.h>
 
@@ -32,6 +32,13 @@ static int run_stream(struct store *st, struct job *job)
 	return store_add_stream(st, j->name, &j->sid);
 }
 
+static int run_identity(struct store *st, struct job *job)
+{
+	store_renew_identity(st);
+	store_get_identity(st, &CONTAINER_OF(job, struct job_identity, job)->identity);
+	return 0;
+}
+
 static int run_stream_names(struct store *st, struct job *job)
 {
 	struct job_stream_names *j = CONTAINER_OF(job, struct job_stream_names, job);
@@ -55,6 +62,7 @@ static const struct job_class in_flight_class = {.name = "in-flight", .kind = JO
 static const struct job_class stream_class = {.name = "stream", .kind = JOB_WRITE, .grows = true, .run = run_stream};
 static const struct job_class stream_names_class = {
         .name = "stream-names", .kind = JOB_READ, .run = run_stream_names};
+static const struct job_class identity_class = {.name = "identity", .kind = JOB_WRITE, .run = run_identity};
 static const struct job_class limits_class = {.name = "limits", .kind = JOB_WRITE, .run = run_limits};
 
 void job_pause_init(struct job_pause *j, uint32_t sid, enum pause_word word, void (*done)(struct job *))
@@ -75,6 +83,11 @@ void job_stream_init(struct job_stream *j, struct slice name, void (*done)(struc
 void job_stream_names_init(struct job_stream_names *j, void (*done)(struct job *))
 {
 	*j = (struct job_stream_names){.job = {.class = &stream_names_class, .done = done}};
+}
+
+void job_identity_init(struct job_identity *j, void (*done)(struct job *))
+{
+	*j = (struct job_identity){.job = {.class = &identity_class, .done = done}};
 }
 
 void job_limits_init(struct job_limits *j, const struct store_config *config, void (*done)(struct job *))

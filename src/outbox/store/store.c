@@ -120,6 +120,7 @@ static int note_start(struct store *st, void *arg UNUSED)
 	/* The bound of events in flight stays until delivery stores a new one, so that a start
 	 * that is killed does not lose it. */
 	stored_counters_set(&st->counters, STORED_CLEAN, 0);
+	store_begin_identity(st);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "base/slice.h"
 #include "event/event.h"
 #include "event/event_state.h"
+#include "event/outbox_identity.h"
 #include "ga4/verdict.h"
 #include "outbox/db/store_config.h"
 
@@ -127,6 +128,9 @@ struct store_check {
 	uint64_t lost_pages, lost_cells; /* of a damaged file: what could not be read */
 };
 void store_check(struct store *st, struct store_check *ret);
+
+/* What tells this outbox from others in a fleet. */
+void store_get_identity(const struct store *st, struct outbox_identity *ret);
 
 enum pause_word store_pause_word(const struct store *st, uint32_t sid);
 

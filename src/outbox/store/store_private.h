@@ -175,6 +175,10 @@ int store_delete_run(struct store *st, uint64_t first, uint64_t last) MUST_CHECK
 int store_flush_puts(struct store *st) MUST_CHECK;
 void job_put_refuse(struct job *job, const char *why);
 
+/* identity.c: in the open transaction. */
+void store_begin_identity(struct store *st);
+void store_renew_identity(struct store *st);
+
 /* jobs_reject.c: deletes a slice of the oldest lines above keep_rejected; for
  * store_transaction(). */
 int store_trim_rejected(struct store *st, void *arg) MUST_CHECK;

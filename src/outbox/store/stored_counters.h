@@ -38,7 +38,11 @@ enum stored_counter {
 	STORED_KEY_OLDER = 11,
 	STORED_DELIVERED = 12, /* delivered since the outbox was made */
 	STORED_DEAD = 16,      /* + enum dead_reason */
-	STORED_EVENTS = 64,    /* + sid * STATE_COUNT + enum event_state */
+	/* struct outbox_identity: each uuid in two numbers */
+	STORED_UUID = 32,
+	STORED_UUID_FORMER = 34,
+	STORED_UUID_SINCE = 36,
+	STORED_EVENTS = 64, /* + sid * STATE_COUNT + enum event_state */
 	STORED_COUNT = STORED_EVENTS + STORE_STREAMS_MAX * STATE_COUNT
 };
 

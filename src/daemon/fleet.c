@@ -1,0 +1,120 @@
+/* fleet.c - this relay's part in a fleet: the one file that knows whether ga4relay was built with PostgreSQL */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/daemon_private.h"
+
+#if GA4RELAY_POSTGRES
+
+#include "fleet/edge.h"
+
+int fleet_check_conf(const struct conf *conf, struct err *err)
+{
+	int r = conf->fleet.conninfo ? pg_check_conninfo(conf->fleet.conninfo, err) : 0;
+
+	return r < 0 ? err_prefix(err, r, "fleet.conninfo") : 0;
+}
+
+/* ---- the edge ---- */
+
+static struct edge_config edge_config_of(const struct conf *conf)
+{
+	return (struct edge_config){.conninfo = conf->fleet.conninfo,
+	                            .batch = conf->fleet.batch,
+	                            .requests = conf->fleet.requests,
+	                            .require_sync = conf->fleet.require_sync};
+}
+
+struct renewal {
+	struct job_identity job;
+	struct daemon *daemon;
+};
+
+static void on_renewed(struct job *job)
+{
+	struct renewal *renewal = CONTAINER_OF(job, struct renewal, job.job);
+	struct daemon *d = renewal->daemon;
+
+	if (job->result == 0)
+		d->identity = renewal->job.identity;
+	else
+		log_error("fleet: the outbox's new uuid could not be stored (%s): it is tried again",
+		          err_text(job->result));
+	if (d->edge)
+		edge_set_identity(d->edge, &d->identity);
+	free(renewal);
+}
+
+static void on_copy(void *arg)
+{
+	struct job_list list = STAILQ_HEAD_INITIALIZER(list);
+	struct daemon *d = arg;
+	struct renewal *renewal = calloc(1, sizeof(*renewal));
+
+	if (!renewal) {
+		edge_set_identity(d->edge, &d->identity); /* found out again, and tried again */
+		return;
+	}
+	renewal->daemon = d;
+	job_identity_init(&renewal->job, on_renewed);
+	STAILQ_INSERT_TAIL(&list, &renewal->job.job, link);
+	writer_submit(d->writer, &list);
+}
+
+/* ---- the daemon's turns ---- */
+
+int fleet_start(struct daemon *d, const struct forwarder **ret_forwarder, struct err *err)
+{
+	const struct edge_config config = edge_config_of(d->conf);
+	int r = fleet_check_conf(d->conf, err);
+
+	*ret_forwarder = NULL;
+	if (r < 0 || d->conf->fleet.role != FLEET_EDGE)
+		return r;
+	r = edge_open(&d->edge, d->loop, &config, &d->identity, on_copy, d, err);
+	if (r == 0)
+		*ret_forwarder = edge_forwarder(d->edge);
+	return r;
+}
+
+int fleet_set_conf(struct daemon *d, const struct conf *next, struct err *err)
+{
+	const struct edge_config config = edge_config_of(next);
+
+	return d->edge ? edge_set_config(d->edge, &config, err) : 0;
+}
+
+void fleet_give_up(struct daemon *d)
+{
+	if (d->edge)
+		edge_give_up(d->edge);
+}
+
+void fleet_stop(struct daemon *d)
+{
+	d->edge = edge_free(d->edge);
+}
+
+#else
+
+int fleet_check_conf(const struct conf *conf UNUSED, struct err *err UNUSED)
+{
+	return 0;
+}
+
+int fleet_start(struct daemon *d UNUSED, const struct forwarder **ret_forwarder, struct err *err UNUSED)
+{
+	*ret_forwarder = NULL;
+	return 0;
+}
+
+int fleet_set_conf(struct daemon *d UNUSED, const struct conf *next UNUSED, struct err *err UNUSED)
+{
+	return 0;
+}
+
+void fleet_give_up(struct daemon *d UNUSED) {}
+
+void fleet_stop(struct daemon *d UNUSED) {}
+
+#endif
