@@ -304,7 +304,7 @@ COMPLETION_bash = $(completiondir)/ga4relay-ctl
 COMPLETION_zsh = $(zshcompletiondir)/_ga4relay-ctl
 COMPLETION_fish = $(fishcompletiondir)/ga4relay-ctl.fish
 COMPLETIONS := bash zsh fish
-EXAMPLES := $(filter-out etc/ga4relay.conf,$(wildcard etc/*.*)) $(wildcard etc/grafana/*)
+EXAMPLES := $(filter-out etc/ga4relay.conf,$(wildcard etc/*.*)) $(wildcard etc/container/* etc/frameworks/* etc/grafana/*)
 # The units in the repository use Debian's directories; installed units use the directories of this prefix.
 SET_PATHS = sed -e 's|/usr/sbin/|$(sbindir)/|g' -e 's|/etc/ga4relay|$(confdir)|g' -e 's|/var/lib/|$(localstatedir)/lib/|g'
 
