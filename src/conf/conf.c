@@ -43,27 +43,24 @@ static bool is_group(const char *name)
 	return false;
 }
 
-/* Finds the full name of the option that was probably meant: a misspelling in this group, or an option of another
- * group. */
+/* Finds the option that was probably meant: a misspelling within the group of the name, if it has one, or an option
+ * of another group that has exactly this name. */
 static const char *find_meant(const char *name)
 {
-	const char *names[CONF_OPTIONS_MAX], *near, *dot = strrchr(name, '.');
-	size_t n;
+	const char *lasts[CONF_OPTIONS_MAX], *in_group[CONF_OPTIONS_MAX], *dot = strrchr(name, '.'), *near;
+	size_t n, n_in_group = 0, group = dot ? (size_t)(dot - name) + 1 : 0;
 	const struct conf_option_info *options = conf_options(&n);
 
-	for (size_t i = 0; i < n; i++)
-		names[i] = options[i].name;
-	near = nearest_name(slice_of(name), names, n);
-	if (near)
-		return near;
 	for (size_t i = 0; i < n; i++) {
-		const char *last = strrchr(names[i], '.');
+		const char *last = strrchr(options[i].name, '.');
 
-		names[i] = last ? last + 1 : names[i];
+		lasts[i] = last ? last + 1 : options[i].name;
+		if (strncmp(options[i].name, name, group) == 0)
+			in_group[n_in_group++] = lasts[i];
 	}
-	near = nearest_name(slice_of(dot ? dot + 1 : name), names, n);
-	for (size_t i = 0; near && i < n; i++)
-		if (names[i] == near)
+	near = nearest_name(slice_of(name + group), in_group, n_in_group);
+	for (size_t i = 0; i < n; i++)
+		if (near ? lasts[i] == near : strcmp(lasts[i], name + group) == 0)
 			return options[i].name;
 	return NULL;
 }

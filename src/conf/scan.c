@@ -11,6 +11,7 @@
 #include "conf/number.h"
 #include "conf/reader.h"
 
+enum { NAMES_MAX = 256 /* settings of the open groups; a right file has fewer */ };
 enum { DEPTH_MAX = 16, LINES_MAX = USHRT_MAX /* libconfig counts in an unsigned short */ };
 
 struct scan {
@@ -19,6 +20,12 @@ struct scan {
 	unsigned line, depth;
 	unsigned comma_line; /* line of a comma that no value has followed yet; 0: none */
 	bool after_string;
+	struct slice name; /* of a setting, if '=' or ':' follows; empty: the last token was no name */
+	struct setting {
+		struct slice name;
+		unsigned line, depth;
+	} settings[NAMES_MAX]; /* of the groups that are open */
+	size_t n_settings;
 };
 
 static int fail(const struct scan *s, const char *sentence)
@@ -96,10 +103,34 @@ static struct slice take_number(struct scan *s)
 	return (struct slice){from, (size_t)(s->at - from)};
 }
 
-static void skip_name(struct scan *s)
+static void take_name(struct scan *s)
 {
+	s->name.p = s->at;
 	while (s->at < s->end && (isalnum((unsigned char)*s->at) || *s->at == '_' || *s->at == '-' || *s->at == '*'))
 		s->at++;
+	s->name.n = (size_t)(s->at - s->name.p);
+}
+
+/* libconfig finds a setting that is given twice too, but does not say which. */
+static int note_setting(struct scan *s, struct slice name)
+{
+	for (size_t i = 0; i < s->n_settings; i++) {
+		const struct setting *earlier = &s->settings[i];
+
+		if (earlier->depth == s->depth && slice_eq(earlier->name, name))
+			return reader_fail(s->rd, s->line, NULL, "%.*s is given twice: here and on line %u",
+			                   (int)(name.n > 40 ? 40 : name.n), name.p, earlier->line);
+	}
+	if (s->n_settings < NAMES_MAX)
+		s->settings[s->n_settings++] = (struct setting){name, s->line, s->depth};
+	return 0;
+}
+
+static void close_bracket(struct scan *s)
+{
+	while (s->n_settings > 0 && s->settings[s->n_settings - 1].depth >= s->depth)
+		s->n_settings--;
+	s->depth -= s->depth > 0;
 }
 
 static int check_number(struct scan *s)
@@ -155,7 +186,10 @@ static int skip_blank(struct scan *s, bool *ret)
 
 static int scan_token(struct scan *s)
 {
+	struct slice name = s->name;
 	char c = *s->at;
+
+	s->name = (struct slice){NULL, 0};
 
 	if (c == '"')
 		return skip_string(s);
@@ -168,14 +202,14 @@ static int scan_token(struct scan *s)
 	if (c == '(' || c == '[' || c == '{')
 		return open_bracket(s);
 	if (c == ')' || c == ']' || c == '}')
-		s->depth -= s->depth > 0;
+		close_bracket(s);
 	if (is_number_start(c))
 		return check_number(s);
 	if (isalpha((unsigned char)c) || c == '*')
-		skip_name(s);
+		take_name(s);
 	else
 		s->at++;
-	return 0;
+	return name.n && (c == '=' || c == ':') ? note_setting(s, name) : 0;
 }
 
 static int scan_next(struct scan *s)

@@ -223,6 +223,15 @@ static void prepare_process(void)
 	http_client_prepare_process();
 }
 
+static void log_ready(const struct conf *conf)
+{
+	bool door = conf->http.listen[0] != '\0', metrics = conf->http.metrics[0] != '\0';
+
+	log_info("ready: events on %s, control on %s, outbox %s%s%s%s%s", conf->listen.socket, conf->control.socket,
+	         conf->outbox.path, door ? ", HTTP door on " : "", conf->http.listen, metrics ? ", metrics on " : "",
+	         conf->http.metrics);
+}
+
 static void run(struct daemon *d)
 {
 	loop_set_tail(d->loop, on_tail, d);
@@ -231,8 +240,7 @@ static void run(struct daemon *d)
 	if (d->watchdog)
 		loop_timer_set(d->watchdog, 0);
 	notify_send(d->notify_fd, "READY=1\nSTATUS=taking events");
-	log_info("ready: events on %s, control on %s, outbox %s", d->conf->listen.socket, d->conf->control.socket,
-	         d->conf->outbox.path);
+	log_ready(d->conf);
 	if (loop_run(d->loop) < 0) {
 		log_error("event loop failed; stopping");
 		d->exit_code = EXIT_FAILED;

@@ -1,12 +1,14 @@
 # test_config.py - a wrong configuration starts nothing and says where; a reload is all or nothing
 import json
 import os
+import re
 import subprocess
 
 import pytest
 
 from lib.client import event
 from lib.relay import BUILD, SECRET, wait_until
+from lib.tls import free_port
 
 
 @pytest.mark.parametrize("text, says", [
@@ -18,8 +20,8 @@ from lib.relay import BUILD, SECRET, wait_until
     ("delivery = {\n max_batch = 08;\n};", ":3: the number 08 has a leading zero"),
     ("http = { hosts = [ \"a\",\n ]; };", ":2: nothing follows this comma"),
     ("outbox = { keep_rejected = 1,\n };", ":2: nothing follows this comma"),
-    ("log = { level = \"info\";\n level = \"debug\"; };", ":3: duplicate setting name"),
-    ("streams = ( { } );", ":2: duplicate setting name"),
+    ("log = { level = \"info\";\n level = \"debug\"; };", ":3: level is given twice: here and on line 2"),
+    ("streams = ( { } );", ":2: streams is given twice: here and on line 1"),
     ("delivery = { linger = 200; };", ":2: delivery.linger: expected a duration"),
     ("http = { hosts = [ \"a\" \"b\" ]; };", ":2: two strings follow each other"),
     ("default_stream = \"x\";", ":2: default_stream: there is no stream \"x\""),
@@ -175,6 +177,14 @@ def test_a_rotated_credential_needs_a_restart_and_says_so(make_relay, collector)
     assert relay.ask(event())["ok"]
     relay.wait_empty()
     assert collector.requests[0].query["api_secret"] == "second-one"
+
+
+def test_ready_names_every_address(make_relay):
+    relay = make_relay().start()
+    wait_until(lambda: re.search(r"ready: events on \S+, control on \S+, outbox \S+\n", relay.log), "the line, which follows READY=1")
+    door, metrics = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    relay = make_relay(http={"listen": door, "metrics": metrics}).start()
+    wait_until(lambda: f", HTTP door on {door}, metrics on {metrics}\n" in relay.log, "the line")
 
 
 def test_a_log_of_objects(make_relay, collector):

@@ -189,6 +189,9 @@ def test_show_knows_what_was_delivered(relay, collector):
     code, out, _ = run(relay, "show", ids[0])
     assert code == 0 and re.search(r"state +delivered\n.*delivered +20.* ago\)\n +status +204\n +attempts +2\n +request +", out,
                                    re.S), out
+    [alone] = put(relay, 1)
+    wait_until(lambda: relay.ctl("show", alone)[0]["state"] == "delivered", "the delivery")
+    assert re.search(rf"request +1 event, id {alone}\n", run(relay, "show", alone)[1])
     left = "left the outbox: delivered, or dropped by an operator"
     code, out, err = run(relay, "show", ids[0], 999999)
     assert code == 1 and "event 999999: unknown id" in err and "204" in out

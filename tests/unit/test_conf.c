@@ -245,6 +245,9 @@ static void unknown_options(void **state)
 	bad(STREAM "listen = { path = \"/x\"; };",
 	    "t.conf:2: listen.path: unknown option; did you mean \"outbox.path\"?");
 	bad(STREAM "colour = 1;", "t.conf:2: colour: unknown option");
+	bad(STREAM "http = { pth = 5; };", "t.conf:2: http.pth: unknown option");
+	bad(STREAM "delivery = { level = 5; };",
+	    "t.conf:2: delivery.level: unknown option; did you mean \"log.level\"?");
 	bad(STREAM "listn = { socket = \"/x\"; };", "t.conf:2: listn: unknown group; did you mean \"listen\"?");
 	bad(STREAM "colours = { red = 1; };", "t.conf:2: colours: unknown group");
 	bad("streams = ( { name = \"web\"; measurment_id = \"G-1\"; } );",
@@ -404,13 +407,16 @@ static void no_setting_twice(void **state)
 {
 	(void)state;
 	bad(STREAM "validation = \"off\";\nlimits = \"360\";\nvalidation = \"off\";",
-	    "t.conf:4: duplicate setting name");
-	bad(STREAM "log = { };\nlog = { };", "t.conf:3: duplicate setting name");
-	bad(STREAM STREAM, "t.conf:2: duplicate setting name");
-	bad(STREAM "outbox: { keep_rejected = 1;\nmax_events = 1000;\nkeep_rejected: 1 };",
-	    "t.conf:4: duplicate setting name");
+	    "t.conf:4: validation is given twice: here and on line 2");
+	bad(STREAM "log = { };\nlog = { };", "t.conf:3: log is given twice: here and on line 2");
+	bad(STREAM STREAM, "t.conf:2: streams is given twice: here and on line 1");
+	bad(STREAM "outbox: { keep_rejected = 1;\nmax_events = 1000;\nkeep_rejected /* so\nit */ : 1 };",
+	    "t.conf:5: keep_rejected is given twice: here and on line 2");
 	bad("streams = ( { name = \"web\"; measurement_id = \"G-1\";\nname = \"web\"; api_secret = \"CANARY\"; } );",
-	    "t.conf:2: duplicate setting name");
+	    "t.conf:2: name is given twice: here and on line 1");
+	/* the same name in another group, a value that is a word, and a string that looks like a setting */
+	conf_free(good(STREAM "log = { level = \"info\"; };\noutbox = { path = \"/log = 1; path = 2\"; };\n"
+	                      "delivery = { http2 = true; allow_plaintext = true; };"));
 }
 
 /* What versions of libconfig make of \a and of a NUL differs. */
@@ -448,7 +454,8 @@ static void what_is_no_configuration(void **state)
 	memset(deep + strlen(deep), '(', 17);
 	bad(deep, "t.conf:2: groups and lists are nested more than 16 deep");
 	bad(STREAM "log = { level \"info\"; };", "t.conf:2: syntax error");
-	bad(STREAM "log = { level = \"info\"; level = \"info\"; };", "t.conf:2: duplicate setting name");
+	bad(STREAM "log = { level = \"info\"; level = \"info\"; };",
+	    "t.conf:2: level is given twice: here and on line 2");
 	bad(STREAM "\n/* open\n\n", "t.conf:3: a comment that begins here is not closed");
 	bad("\xef\xbb\xbf" STREAM, "t.conf:1: the file begins with a byte order mark: save it as plain UTF-8");
 	bad(STREAM "@include \"/etc/passwd\"\n",

@@ -101,8 +101,12 @@ static void delivered(const struct rows *rows, const struct json_doc *d)
 	label(rows, "attempts");
 	printf("%lld\n", (long long)answer_i64(d, d->nodes, "attempts", 0));
 	label(rows, "request");
-	printf("%lld event%s, ids %lld to %lld\n", (long long)n, n == 1 ? "" : "s",
-	       (long long)answer_i64(d, request, "first_id", 0), (long long)answer_i64(d, request, "last_id", 0));
+	if (n == 1)
+		printf("1 event, id %lld\n", (long long)answer_i64(d, request, "first_id", 0));
+	else
+		printf("%lld events, ids %lld to %lld\n", (long long)n,
+		       (long long)answer_i64(d, request, "first_id", 0),
+		       (long long)answer_i64(d, request, "last_id", 0));
 }
 
 static void rejected(const struct rows *rows, const struct json_doc *d)
