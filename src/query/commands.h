@@ -29,7 +29,7 @@
 	X(validate, "validate", false)                                                                               \
 	X(doctor, "doctor", false)                                                                                   \
 	X(probe, "probe", false)                                                                                     \
-	X(realtime, "realtime", true)
+	X(verify, "verify", true)
 
 #define QUERY_COMMAND(identifier, name, changes) QUERY_##identifier,
 enum query_command { QUERY_COMMANDS(QUERY_COMMAND) QUERY_COMMAND_COUNT };

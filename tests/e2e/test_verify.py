@@ -269,6 +269,6 @@ def test_readers_may_not(make_relay, api):
     relay = make_relay(control={"read_group": grp.getgrgid(os.getgid()).gr_name}).start()
     s = socket.socket(socket.AF_UNIX)
     s.connect(relay.control + ".read" if isinstance(relay.control, str) else str(relay.control) + ".read")
-    s.sendall(b'{"command":"realtime","api":"http://127.0.0.1:1","property":"1","name":"x","token":"t"}\n')
+    s.sendall(b'{"command":"verify","api":"http://127.0.0.1:1","property":"1","name":"x","token":"t"}\n')
     assert b'"ok":false' in s.recv(4096)
     assert stat.S_ISSOCK(os.stat(str(relay.control) + ".read").st_mode)

@@ -122,7 +122,7 @@ static enum verify_report judge(struct verify *v, int64_t status, const char *er
 
 enum ctl_exit verify_ask(struct verify *v, enum verify_report *ret)
 {
-	struct json_out *j = client_begin(&v->client, QUERY_realtime);
+	struct json_out *j = client_begin(&v->client, QUERY_verify);
 	const struct ctl_args *args = &v->ctl->args;
 	const struct json_doc *end;
 	char error[VERIFY_TEXT_MAX];

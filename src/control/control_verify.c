@@ -1,5 +1,4 @@
-/* realtime.c - the command realtime: asks GA4's Realtime report whether it has an event; used by `ga4relay-ctl
- * verify`
+/* control_verify.c - the command verify: asks GA4's Realtime report whether it has an event
  *
  * The daemon asks because only the daemon has its proxy, its CA bundle and its sandbox. The report is that of the
  * Google Analytics Data API, properties.runRealtimeReport. */
@@ -19,15 +18,15 @@ enum {
 	MINUTES = 29 /* how far back a standard property's Realtime report goes */
 };
 
-struct realtime_op {
+struct verify_op {
 	struct op op;
 	struct buf body; /* must stay valid until the answer arrives */
 	char *url;
 };
 
-static void realtime_destroy(struct op *op)
+static void verify_destroy(struct op *op)
 {
-	struct realtime_op *r = CONTAINER_OF(op, struct realtime_op, op);
+	struct verify_op *r = CONTAINER_OF(op, struct verify_op, op);
 
 	buf_free(&r->body);
 	free(r->url);
@@ -36,7 +35,7 @@ static void realtime_destroy(struct op *op)
 
 static void on_answer(void *arg, const struct attempt *attempt, struct slice body)
 {
-	struct realtime_op *r = arg;
+	struct verify_op *r = arg;
 	struct json_out *j;
 
 	if (!op_back(&r->op))
@@ -122,7 +121,7 @@ static bool is_token(struct slice s)
 	return s.n > 0 && s.n <= TOKEN_MAX;
 }
 
-static int make_url(struct realtime_op *r, struct slice api, struct slice property, struct err *err)
+static int make_url(struct verify_op *r, struct slice api, struct slice property, struct err *err)
 {
 	const char *wrong;
 	char *base = strndup(api.p ? api.p : "", api.n);
@@ -140,7 +139,7 @@ static int make_url(struct realtime_op *r, struct slice api, struct slice proper
 	return r->url ? 0 : err_set(err, -ENOMEM, "out of memory");
 }
 
-static int ask(struct realtime_op *r, struct slice token, struct err *err)
+static int ask(struct verify_op *r, struct slice token, struct err *err)
 {
 	struct http_request *http_request;
 	struct http_client *client;
@@ -162,10 +161,10 @@ static int ask(struct realtime_op *r, struct slice token, struct err *err)
 	return 0;
 }
 
-int control_realtime(struct session *s, const struct request *request, struct err *err)
+int control_verify(struct session *s, const struct request *request, struct err *err)
 {
 	struct slice property = request_text(request, "property"), token = request_text(request, "token");
-	struct realtime_op *r;
+	struct verify_op *r;
 	int result;
 
 	if (!is_property(property))
@@ -176,7 +175,7 @@ int control_realtime(struct session *s, const struct request *request, struct er
 	if (!r)
 		return err_set(err, -ENOMEM, "out of memory");
 	buf_init(&r->body, BODY_MAX);
-	op_start(s, &r->op, NULL, realtime_destroy);
+	op_start(s, &r->op, NULL, verify_destroy);
 	result = make_url(r, request_text(request, "api"), property, err);
 	if (result == 0)
 		result = write_body(&r->body, request_text(request, "name"));
