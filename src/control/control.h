@@ -27,7 +27,7 @@ struct control_context {
 	struct delivery *delivery;
 	const struct streams *streams; /* replaced by control_set_streams() after a reload */
 	struct counters *counters;
-	struct tap *tap; /* filled in by the control while a client runs `tap` */
+	struct tap *tap;
 	const enum phase *phase;
 	int64_t started_mono_us, started_wall_us;
 	/* The last start or reload that was taken, and whether the last reload was. */

@@ -74,6 +74,7 @@ struct control {
 	struct json_in *json;
 	size_t max_request; /* bytes */
 	struct session_list taps;
+	struct tap_follower tap;                           /* of all of them */
 	struct buf out;                                    /* the answer being written */
 	struct http_client *http;                          /* for what operators ask; created on first use */
 	struct act_list acts;                              /* act operations waiting for the end of the turn */

@@ -131,7 +131,7 @@ void tap_session_end(struct session *s)
 	free(s->tap);
 	s->tap = NULL;
 	if (LIST_EMPTY(&c->taps))
-		c->context->tap->on_event = NULL;
+		tap_unfollow(c->context->tap, &c->tap);
 }
 
 int control_tap(struct session *s, const struct request *request, struct err *err)
@@ -153,7 +153,8 @@ int control_tap(struct session *s, const struct request *request, struct err *er
 	t->sid = sid;
 	s->tap = t;
 	LIST_INSERT_HEAD(&c->taps, s, by_tap);
-	c->context->tap->arg = c;
-	c->context->tap->on_event = on_event;
+	c->tap.arg = c;
+	c->tap.on_event = on_event;
+	tap_follow(c->context->tap, &c->tap);
 	return 0;
 }

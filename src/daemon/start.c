@@ -76,7 +76,7 @@ static int sandbox_configuration(struct daemon *d, const char *dir, struct err *
 	r = sandbox_directory(d, dir, err);
 	if (r < 0)
 		return r;
-	r = collector_open(&d->collector, d->loop, STDOUT_FILENO, err);
+	r = collector_open(&d->collector, d->loop, &d->tap, STDOUT_FILENO, err);
 	if (r < 0)
 		return r;
 	snprintf(text, sizeof(text), sandbox_conf, d->sandbox_dir, collector_port(d->collector));
@@ -229,13 +229,6 @@ static void on_committed(void *arg, struct submission *sub)
 	delivery_accept(d->delivery, sub, &d->now);
 }
 
-static void on_remark(void *arg, struct slice line, const struct finding *refusal, struct slice warnings_json)
-{
-	struct daemon *d = arg;
-
-	collector_print_remark(d->collector, line, refusal, warnings_json);
-}
-
 /* An operator's pause or resume survives a restart and overrides the configuration file. */
 static void restore_pauses(struct daemon *d)
 {
@@ -252,7 +245,6 @@ static int start_intake(struct daemon *d, struct err *err)
 	                                       .tap = &d->tap,
 	                                       .phase = &d->phase,
 	                                       .on_committed = on_committed,
-	                                       .on_remark = d->collector ? on_remark : NULL,
 	                                       .arg = d};
 	struct listener_config config;
 	int r;

@@ -25,7 +25,7 @@ static void count(struct delivery *d, uint32_t sid, unsigned n, const struct dep
 	}
 }
 
-static void tap_one(const struct delivery *d, enum tap_what what, const struct queued_event *e,
+static void tap_one(const struct delivery *d, enum tap_what what, const struct queued_event *e, const struct batch *b,
                     enum dead_reason reason, const struct attempt *a)
 {
 	struct tap_event shown = {
@@ -35,18 +35,19 @@ static void tap_one(const struct delivery *d, enum tap_what what, const struct q
 	        .id = e->id,
 	        .reason = reason,
 	        .attempts = e->attempts,
+	        .request_events = b ? b->n : 0,
 	        .last_status = a ? a->status : 0,
 	        .last_error = a ? a->error : "",
 	        .next_attempt_ms = -1,
 	        .maybe_sent = e->maybe_sent,
 	};
-	d->tap->on_event(d->tap->arg, &shown);
+	tap_event(d->tap, &shown);
 }
 
 void tap_batch(const struct delivery *d, enum tap_what what, const struct batch *b, const struct attempt *a)
 {
 	for (unsigned i = 0; tap_wanted(d->tap) && i < b->n; i++)
-		tap_one(d, what, b->events[i], DEAD_NONE, a);
+		tap_one(d, what, b->events[i], b, DEAD_NONE, a);
 }
 
 static const enum tap_what taps[] = {
@@ -56,7 +57,7 @@ static void tap_departure(const struct delivery *d, const struct queued_event *e
 {
 	if (!tap_wanted(d->tap) || how->as == LEAVE_DROPPED)
 		return;
-	tap_one(d, taps[how->as], e, how->reason, how->attempt);
+	tap_one(d, taps[how->as], e, how->batch, how->reason, how->attempt);
 }
 
 static void record(struct delivery *d, struct queued_event *const events[], unsigned n, const struct departure *how)

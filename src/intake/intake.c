@@ -22,6 +22,12 @@ void refuse(struct finding *f, enum code code, const char *fmt, ...)
 	va_end(ap);
 }
 
+void tap_refused(const struct ingest *in, struct slice line, const struct finding *refusal)
+{
+	if (tap_wants_lines(in->context.tap))
+		tap_line(in->context.tap, &(struct tap_line){.line = line, .refusal = refusal});
+}
+
 static void explain_long(const struct ingest *in, struct slice text, struct finding *ret)
 {
 	char size[32];
@@ -40,6 +46,7 @@ static void refuse_line(struct ingest *in, uint64_t conn, struct client *c, stru
                         const struct finding *refusal, const struct peer *peer)
 {
 	in->context.counters->rejected[refusal->code]++;
+	tap_refused(in, text, refusal);
 	rejects_add(in, text, refusal, peer);
 	reply_refused(in, conn, c, refusal);
 }
@@ -251,6 +258,7 @@ int ingest_payload(struct ingest *in, struct slice text, int forced_stream, cons
 	if (r < 0 || result.sub)
 		return r;
 	in->context.counters->rejected[result.refusal.code]++;
+	tap_refused(in, text, &result.refusal);
 	rejects_add(in, text, &result.refusal, peer);
 	done(arg, &result.refusal, 0, 0);
 	return 0;

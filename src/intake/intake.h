@@ -28,9 +28,6 @@ struct ingest_context {
 	const enum phase *phase;
 	/* Called after a submission was committed. The receiver takes a reference if it keeps the submission. */
 	void (*on_committed)(void *arg, struct submission *sub);
-	/* NULL, or called with each refused line and why, and, with refusal NULL, with each accepted one that has
-	 * warnings, in the form of struct line_result. Valid during the call only. */
-	void (*on_remark)(void *arg, struct slice line, const struct finding *refusal, struct slice warnings_json);
 	void *arg;
 };
 

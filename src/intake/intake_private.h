@@ -114,6 +114,9 @@ void share_init(struct share *s);
 void share_add(struct share *s, struct slice client, uint64_t n);
 uint64_t share_top(const struct share *s);
 
+/* Tells whoever follows the tap. */
+void tap_refused(const struct ingest *in, struct slice line, const struct finding *refusal);
+
 /* Fills in a refusal made by the relay itself. */
 void refuse(struct finding *f, enum code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 

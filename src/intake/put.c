@@ -23,9 +23,9 @@ struct put {
 	struct peer peer;     /* its address is a copy */
 	ingest_done_fn *done; /* the HTTP door's; NULL for the event socket */
 	void *done_arg;
-	char *warnings; /* warnings for the reply; NULL: none */
-	size_t warnings_len;
-	size_t size; /* size of the block, counted for back-pressure */
+	struct buf warnings; /* for the reply; empty: none */
+	struct buf line;     /* as it came, for whoever follows the tap; empty: nobody does */
+	size_t size;         /* size of the block, counted for back-pressure */
 	_Alignas(max_align_t) char submission[];
 };
 static_assert(sizeof(struct put) == offsetof(struct put, submission), "the submission lies right behind the job");
@@ -51,15 +51,32 @@ static void tap_accepted(const struct tap *tap, struct submission *sub)
 		                      .id = sub->first_id + i,
 		                      .last_error = "",
 		                      .next_attempt_ms = 0};
-		tap->on_event(tap->arg, &e);
+		tap_event(tap, &e);
 	}
 }
 
-static void committed(struct ingest *in, const struct job_put *job)
+static void tap_committed(const struct tap *tap, const struct put *p)
 {
+	const struct job_put *job = &p->job;
+	const struct tap_line l = {.line = buf_slice(&p->line),
+	                           .sub = job->sub,
+	                           .first_id = job->first_id,
+	                           .is_duplicate = job->duplicate,
+	                           .warnings_json = buf_slice(&p->warnings)};
+
+	tap_line(tap, &l);
+	if (!job->duplicate)
+		tap_accepted(tap, job->sub);
+}
+
+static void committed(struct ingest *in, const struct put *p)
+{
+	const struct job_put *job = &p->job;
 	struct submission *sub = job->sub;
 	struct counters *n = in->context.counters;
 
+	if (tap_wanted(in->context.tap))
+		tap_committed(in->context.tap, p);
 	if (job->duplicate) {
 		n->duplicates += job->count;
 		return;
@@ -68,8 +85,6 @@ static void committed(struct ingest *in, const struct job_put *job)
 		n->by_sid[sub->sid].accepted += job->count;
 	rate_add(&n->in, job->count);
 	share_add(&in->share, sub->client, job->count);
-	if (tap_wanted(in->context.tap))
-		tap_accepted(in->context.tap, sub);
 	in->context.on_committed(in->context.arg, sub);
 }
 
@@ -108,7 +123,7 @@ static void keep_refused(struct ingest *in, const struct put *p, const struct fi
 /* The warnings will make the reply longer: announces them, or, just before the reply, takes that back. */
 static void expect_warnings(const struct put *p, bool coming)
 {
-	ptrdiff_t n = (ptrdiff_t)p->warnings_len;
+	ptrdiff_t n = (ptrdiff_t)p->warnings.len;
 
 	if (n != 0 && p->conn)
 		listener_expect(p->in->listener, p->conn, coming ? n : -n);
@@ -117,6 +132,7 @@ static void expect_warnings(const struct put *p, bool coming)
 static void refused_late(struct ingest *in, struct put *p, const struct finding *refusal)
 {
 	in->context.counters->rejected[refusal->code]++;
+	tap_refused(in, buf_slice(&p->line), refusal);
 	keep_refused(in, p, refusal);
 	if (p->done)
 		p->done(p->done_arg, refusal, 0, 0);
@@ -130,8 +146,8 @@ static void release(struct put *p)
 
 	in->pending_events -= p->job.sub->n_events;
 	in->pending_bytes -= p->size;
-	free(p->warnings);
-	p->warnings = NULL;
+	buf_free(&p->warnings);
+	buf_free(&p->line);
 	free((char *)(uintptr_t)p->peer.address);
 	submission_unref(p->job.sub); /* this frees the block, unless delivery holds a reference */
 }
@@ -149,12 +165,11 @@ static void on_put_done(struct job *job)
 		release(p);
 		return;
 	}
-	committed(in, &p->job);
+	committed(in, p);
 	if (p->done)
 		p->done(p->done_arg, NULL, p->job.first_id, p->job.count);
 	else
-		reply_ok(in, p->conn, p->job.first_id, p->job.count, p->job.duplicate,
-		         (struct slice){p->warnings, p->warnings_len});
+		reply_ok(in, p->conn, p->job.first_id, p->job.count, p->job.duplicate, buf_slice(&p->warnings));
 	release(p);
 }
 
@@ -170,18 +185,23 @@ static int keep_origin(struct put *p, const struct put_origin *origin)
 	return p->peer.address ? 0 : -ENOMEM;
 }
 
-static int keep_warnings(struct put *p, struct slice warnings)
+static int keep_text(struct put *p, struct buf *b, struct slice text)
 {
-	p->warnings = NULL;
-	p->warnings_len = warnings.n;
-	p->size += warnings.n;
-	if (warnings.n == 0)
-		return 0;
-	p->warnings = malloc(warnings.n);
-	if (!p->warnings)
-		return -ENOMEM;
-	memcpy(p->warnings, warnings.p, warnings.n);
-	return 0;
+	buf_init(b, text.n);
+	p->size += text.n;
+	return buf_append_slice(b, text);
+}
+
+/* What the line's text is needed for when it is committed. */
+static int keep_texts(struct put *p, const struct ingest *in, struct slice line, struct slice warnings)
+{
+	int r = keep_text(p, &p->line, tap_wants_lines(in->context.tap) ? line : SLICE_LIT(""));
+
+	if (r == 0)
+		r = keep_text(p, &p->warnings, warnings);
+	if (r < 0)
+		buf_free(&p->line);
+	return r;
 }
 
 static void count_warnings(struct counters *n, const struct line_result *result)
@@ -200,7 +220,8 @@ int put_line(struct ingest *in, struct slice line, const struct line_context *co
 	int64_t wall_us = clock_wall_us();
 	int r = event_in_read(in->reader, line, context, wall_us, alloc_put, &p, result);
 
-	if (r < 0 || !result->sub || keep_origin(p, origin) < 0 || keep_warnings(p, result->warnings_json) < 0) {
+	if (r < 0 || !result->sub || keep_origin(p, origin) < 0 ||
+	    keep_texts(p, in, line, result->warnings_json) < 0) {
 		if (r == 0 && result->sub)
 			free((char *)(uintptr_t)p->peer.address);
 		free(p);
@@ -213,8 +234,6 @@ int put_line(struct ingest *in, struct slice line, const struct line_context *co
 	if (result->sub->dedup_key.n)
 		p->job.boot_us = clock_boot_us();
 	count_warnings(in->context.counters, result);
-	if (in->context.on_remark && result->warnings_json.n > 0)
-		in->context.on_remark(in->context.arg, line, NULL, result->warnings_json);
 	expect_warnings(p, true);
 	in->pending_events += result->sub->n_events;
 	in->pending_bytes += p->size;

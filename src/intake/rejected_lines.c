@@ -101,8 +101,6 @@ void rejects_add(struct ingest *in, struct slice line, const struct finding *ref
 	struct rejects *all = &in->rejects;
 	struct reject *r = all->keep ? make(line, refusal, peer) : NULL;
 
-	if (in->context.on_remark)
-		in->context.on_remark(in->context.arg, line, refusal, SLICE_LIT(""));
 	if (!r)
 		return; /* nothing is kept, or out of memory; the refusal itself is answered and counted */
 	STAILQ_INSERT_TAIL(&all->waiting, r, link);

@@ -20,6 +20,7 @@
 
 /* Google's limits for a request, and room to receive larger ones. */
 enum { REQUEST_EVENTS_MAX = 25, REQUEST_BYTES = 130000, BODY_MAX = 1024 * 1024, OUTPUT_MAX = 4 * 1024 * 1024 };
+enum { CONNECTIONS = 256, HANGS = 0 /* instead of a status */ };
 enum { JUDGE_WEB, JUDGE_APP, JUDGE_STRICT = 2 /* added to one of the others */, JUDGES = 4 };
 
 struct collector {
@@ -32,8 +33,12 @@ struct collector {
 	struct buf line;
 	int out_fd;
 	bool colour;
-	int fail_status;
+	int fail_status; /* or HANGS */
 	uint64_t fail_left;
+	struct http_exchange *hanging[CONNECTIONS];
+	size_t n_hanging;
+	struct tap *tap;
+	struct tap_follower follower;
 };
 
 /* ---- judging ---- */
@@ -167,11 +172,74 @@ static bool fail_as_asked(struct collector *c, struct http_exchange *x, const st
 	if (c->fail_left == 0)
 		return false;
 	c->fail_left--;
-	snprintf(text, sizeof(text), "answering %d, as asked:", c->fail_status);
+	if (c->fail_status == HANGS)
+		snprintf(text, sizeof(text), "not answering, as asked:");
+	else
+		snprintf(text, sizeof(text), "answering %d, as asked:", c->fail_status);
 	print_text(c, SANDBOX_FAILED, text);
 	print_events(c, SANDBOX_FAILED, d);
-	answer_status(x, c->fail_status);
+	if (c->fail_status == HANGS && c->n_hanging < CONNECTIONS)
+		c->hanging[c->n_hanging++] = x;
+	else
+		answer_status(x, c->fail_status == HANGS ? 503 : c->fail_status);
 	return true;
+}
+
+static void release_hanging(struct collector *c, int status)
+{
+	while (c->n_hanging > 0)
+		answer_status(c->hanging[--c->n_hanging], status);
+}
+
+/* Returns false if it is neither a status nor "hang". */
+static bool parse_answer(const char *answer, int *ret)
+{
+	uint64_t status;
+
+	*ret = HANGS;
+	if (strcmp(answer, "hang") == 0)
+		return true;
+	if (parse_u64(slice_of(answer), &status) < 0 || status < 200 || status > 599)
+		return false;
+	*ret = (int)status;
+	return true;
+}
+
+static void set_answer(struct collector *c, int status, uint64_t times)
+{
+	char text[96], n[32] = "requests until told otherwise", how[32] = "not answer";
+
+	c->fail_status = status;
+	c->fail_left = status >= 200 && status < 300 ? 0 : times;
+	if (status != HANGS)
+		snprintf(how, sizeof(how), "answer %d to", status);
+	if (times != UINT64_MAX)
+		snprintf(n, sizeof(n), "the next %" PRIu64 " requests", times);
+	if (c->fail_left == 0)
+		snprintf(text, sizeof(text), "the collector answers 204 again");
+	else
+		snprintf(text, sizeof(text), "the collector will %s %s", how, n);
+	print_text(c, SANDBOX_FAILED, text);
+	if (status != HANGS)
+		release_hanging(c, status);
+}
+
+int collector_set_answer(struct collector *c, const char *answer)
+{
+	int status;
+
+	if (!parse_answer(answer, &status))
+		return -EINVAL;
+	set_answer(c, status, UINT64_MAX);
+	return 0;
+}
+
+const char *collector_answer(const struct collector *c, char out[COLLECTOR_ANSWER_MAX])
+{
+	if (c->fail_left > 0 && c->fail_status == HANGS)
+		return strcpy(out, "hang");
+	snprintf(out, COLLECTOR_ANSWER_MAX, "%d", c->fail_left > 0 ? c->fail_status : 204);
+	return out;
 }
 
 static const struct json_doc *read_body(struct collector *c, struct slice body)
@@ -218,28 +286,18 @@ static void on_control(struct collector *c, const struct http_request_info *requ
 {
 	struct http_exchange *x = request->exchange;
 	const char *fail = http_query(x, "fail"), *times = http_query(x, "for");
-	uint64_t status, n = UINT64_MAX;
-	char text[96];
+	uint64_t n = UINT64_MAX;
+	int status;
 
 	if (http_header(x, "Origin")) {
 		answer_status(x, 403);
 		return;
 	}
-	if (!fail || parse_u64(slice_of(fail), &status) < 0 || status < 200 || status > 599 ||
-	    (times && parse_u64(slice_of(times), &n) < 0)) {
+	if (!fail || !parse_answer(fail, &status) || (times && parse_u64(slice_of(times), &n) < 0)) {
 		answer_status(x, 400);
 		return;
 	}
-	c->fail_status = (int)status;
-	c->fail_left = status < 300 ? 0 : n;
-	if (c->fail_left == 0)
-		snprintf(text, sizeof(text), "the collector answers 204 again");
-	else if (times)
-		snprintf(text, sizeof(text), "the collector will answer %d to the next %" PRIu64 " requests",
-		         c->fail_status, n);
-	else
-		snprintf(text, sizeof(text), "the collector will answer %d until told otherwise", c->fail_status);
-	print_text(c, SANDBOX_FAILED, text);
+	set_answer(c, status, n);
 	answer_status(x, 204);
 }
 
@@ -269,6 +327,35 @@ static void on_request(void *arg, const struct http_request_info *request)
 	answer_status(request->exchange, 404);
 }
 
+/* ---- what intake says of lines ---- */
+
+static int print_warnings(struct collector *c, const struct tap_line *l)
+{
+	_cleanup_(buf_free) struct buf text = BUF_INIT(1024 * 1024);
+	const struct json_doc *d;
+	int r;
+
+	/* `,"warnings":[…]`: what stands in the reply between its other members. */
+	r = buf_printf(&text, "{%.*s}", (int)(l->warnings_json.n - 1), l->warnings_json.p + 1);
+	if (r == 0)
+		r = json_in_read(c->reader, buf_slice(&text), &d, NULL);
+	return r == 0 ? sandbox_print_warnings(&c->line, l->line, d, c->colour) : r;
+}
+
+static void on_line(void *arg, const struct tap_line *l)
+{
+	struct collector *c = arg;
+	int r = 0;
+
+	if (l->refusal)
+		r = sandbox_print_refusal(&c->line, l->line, l->refusal, c->colour);
+	else if (l->warnings_json.n > 0)
+		r = print_warnings(c, l);
+	if (r == 0)
+		flush_output(c);
+	buf_clear(&c->line);
+}
+
 /* ---- open and close ---- */
 
 static void set_rules(struct collector *c)
@@ -288,7 +375,7 @@ static int start(struct collector *c, struct loop *loop, struct err *err)
 	        .listen = "127.0.0.1:0",
 	        .max_body = BODY_MAX,
 	        .max_headers = 16 * 1024,
-	        .max_connections = 256,
+	        .max_connections = CONNECTIONS,
 	        .timeout_us = 60 * US_PER_S,
 	};
 
@@ -299,7 +386,7 @@ static int start(struct collector *c, struct loop *loop, struct err *err)
 	return http_server_open(&c->server, loop, &config, on_request, c, err);
 }
 
-int collector_open(struct collector **ret, struct loop *loop, int out_fd, struct err *err)
+int collector_open(struct collector **ret, struct loop *loop, struct tap *tap, int out_fd, struct err *err)
 {
 	struct collector *c = calloc(1, sizeof(*c));
 	const char *no_color = getenv("NO_COLOR");
@@ -316,32 +403,11 @@ int collector_open(struct collector **ret, struct loop *loop, int out_fd, struct
 		collector_free(c);
 		return r;
 	}
+	c->tap = tap;
+	c->follower = (struct tap_follower){.on_line = on_line, .arg = c};
+	tap_follow(tap, &c->follower);
 	*ret = c;
 	return 0;
-}
-
-static int print_warnings(struct collector *c, struct slice line, struct slice warnings_json)
-{
-	_cleanup_(buf_free) struct buf text = BUF_INIT(1024 * 1024);
-	const struct json_doc *d;
-	int r;
-
-	/* `,"warnings":[…]`: what stands in the reply between its other members. */
-	r = buf_printf(&text, "{%.*s}", (int)(warnings_json.n - 1), warnings_json.p + 1);
-	if (r == 0)
-		r = json_in_read(c->reader, buf_slice(&text), &d, NULL);
-	return r == 0 ? sandbox_print_warnings(&c->line, line, d, c->colour) : r;
-}
-
-void collector_print_remark(struct collector *c, struct slice line, const struct finding *refusal,
-                            struct slice warnings_json)
-{
-	int r = refusal ? sandbox_print_refusal(&c->line, line, refusal, c->colour)
-	                : print_warnings(c, line, warnings_json);
-
-	if (r == 0)
-		flush_output(c);
-	buf_clear(&c->line);
 }
 
 unsigned collector_port(const struct collector *c)
@@ -353,6 +419,9 @@ struct collector *collector_free(struct collector *c)
 {
 	if (!c)
 		return NULL;
+	if (c->tap)
+		tap_unfollow(c->tap, &c->follower);
+	release_hanging(c, 503);
 	http_server_free(c->server);
 	event_in_free(c->judge);
 	json_in_free(c->reader);

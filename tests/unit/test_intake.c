@@ -26,6 +26,7 @@ struct ingest_fixture {
 	struct writer *writer;
 	struct counters counters;
 	struct tap tap;
+	struct tap_follower follower;
 	enum phase phase;
 	struct ingest *in;
 	uint64_t keep_rejected;
@@ -69,13 +70,25 @@ static void on_tapped(void *arg, const struct tap_event *e)
 	x->tapped++;
 }
 
-static void on_remark(void *arg, struct slice line, const struct finding *refusal, struct slice warnings_json)
+static void on_tapped_line(void *arg, const struct tap_line *l)
 {
 	struct ingest_fixture *x = arg;
 	size_t n = strlen(x->remarks);
 
-	snprintf(x->remarks + n, sizeof(x->remarks) - n, "%.30s %.*s %.12s;",
-	         refusal ? code_name(refusal->code) : "ok", SLICE_ARG(line), refusal ? "" : warnings_json.p);
+	assert_int_equal(l->sub == NULL, l->refusal != NULL);
+	snprintf(x->remarks + n, sizeof(x->remarks) - n, "%.30s %.*s %.*s;",
+	         l->refusal        ? code_name(l->refusal->code)
+	         : l->is_duplicate ? "duplicate"
+	                           : "ok",
+	         SLICE_ARG(l->line), l->warnings_json.n ? 12 : 0, l->warnings_json.n ? l->warnings_json.p : "");
+}
+
+static void follow(struct ingest_fixture *x, bool events, bool lines)
+{
+	x->follower = (struct tap_follower){
+	        .on_event = events ? on_tapped : NULL, .on_line = lines ? on_tapped_line : NULL, .arg = x};
+	tap_follow(&x->tap, &x->follower);
+	tap_follow(&x->tap, &x->follower);
 }
 
 static void open_ingest(struct ingest_fixture *x)
@@ -95,7 +108,6 @@ static void open_ingest(struct ingest_fixture *x)
 	                                       .tap = &x->tap,
 	                                       .phase = &x->phase,
 	                                       .on_committed = on_committed,
-	                                       .on_remark = on_remark,
 	                                       .arg = x};
 	if (ingest_new(&x->in, &context, &x->f.config, &x->streams, x->keep_rejected, &err) < 0)
 		fail_msg("%s", err.text);
@@ -522,24 +534,37 @@ static void who_taps_sees_each_event(void **state)
 	char text[256];
 	int fd = client(&x->f);
 
-	x->tap = (struct tap){.on_event = on_tapped, .arg = x};
+	follow(x, true, false);
 	puts_to(&x->f, fd, GOOD TWO);
 	read_lines(x, fd, 2, text, sizeof(text));
+	assert_int_equal(x->tapped, 3);
+	tap_unfollow(&x->tap, &x->follower);
+	tap_unfollow(&x->tap, &x->follower);
+	assert_false(tap_wanted(&x->tap));
+	puts_to(&x->f, fd, GOOD);
+	read_lines(x, fd, 1, text, sizeof(text));
 	assert_int_equal(x->tapped, 3);
 	close(fd);
 }
 
-/* The sandbox prints it; what is good is not remarked on. */
-static void refusals_and_warnings_are_remarked_on(void **state)
+static void who_taps_lines_sees_what_became_of_each(void **state)
 {
 	struct ingest_fixture *x = *state;
 	char text[2048];
 	int fd = client(&x->f);
 
-	puts_to(&x->f, fd, GOOD WARNED "[1]\n" GOOD);
-	read_lines(x, fd, 4, text, sizeof(text));
+	follow(x, false, true);
+	puts_to(&x->f, fd, WARNED);
+	read_lines(x, fd, 1, text, sizeof(text));
+	puts_to(&x->f, fd, "[1]\n");
+	read_lines(x, fd, 1, text, sizeof(text));
 	assert_string_equal(x->remarks,
 	                    "ok {\"client_id\":\"1.2\",\"name\":\"a\"} ,\"warnings\":;JSON_INVALID [1] ;");
+	x->remarks[0] = '\0';
+	puts_to(&x->f, fd, KEYED KEYED);
+	read_lines(x, fd, 2, text, sizeof(text));
+	assert_int_equal(strncmp(x->remarks, "ok {\"client_id\":\"1.2\",\"name\":\"x\",\"dedup_key\"", 44), 0);
+	assert_non_null(strstr(x->remarks, ";duplicate {\"client_id\":\"1.2\",\"name\":\"x\",\"dedup_key\""));
 	close(fd);
 }
 
@@ -579,7 +604,7 @@ int main(void)
 	        RUNNING(drain_stores_and_answers_everything),
 	        RUNNING(stopping_at_once_says_so),
 	        RUNNING(who_taps_sees_each_event),
-	        RUNNING(refusals_and_warnings_are_remarked_on),
+	        RUNNING(who_taps_lines_sees_what_became_of_each),
 	        RUNNING(a_constant_client_is_noticed),
 	};
 

@@ -94,6 +94,7 @@ static void waiting_is_told(void **state)
 static struct loop *loop;
 static struct collector *collector;
 static int output[2];
+static struct tap tap;
 
 static int setup(void **state)
 {
@@ -102,7 +103,7 @@ static int setup(void **state)
 	(void)state;
 	assert_int_equal(loop_new(&loop, NULL), 0);
 	assert_int_equal(pipe2(output, O_CLOEXEC | O_NONBLOCK), 0);
-	assert_int_equal(collector_open(&collector, loop, output[1], &err), 0);
+	assert_int_equal(collector_open(&collector, loop, &tap, output[1], &err), 0);
 	return 0;
 }
 
@@ -116,14 +117,12 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* The whole answer of one request on a connection of its own. */
-static const char *ask(const char *request_line, const char *head, const char *body)
+/* Sends one request on a connection of its own. */
+static int begin(const char *request_line, const char *head, const char *body)
 {
 	static char text[16 * 1024];
 	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int64_t end = clock_mono_us() + 10 * US_PER_S;
-	ssize_t got = -1;
 	size_t n;
 
 	sin.sin_port = htons((uint16_t)collector_port(collector));
@@ -132,7 +131,17 @@ static const char *ask(const char *request_line, const char *head, const char *b
 	                     "%s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n%s",
 	                     request_line, head, strlen(body), body);
 	assert_int_equal(send(fd, text, n, MSG_NOSIGNAL), (ssize_t)n);
-	n = 0;
+	return fd;
+}
+
+/* Returns the whole answer. */
+static const char *finish(int fd)
+{
+	static char text[16 * 1024];
+	int64_t end = clock_mono_us() + 10 * US_PER_S;
+	ssize_t got = -1;
+	size_t n = 0;
+
 	while (got != 0) {
 		assert_int_equal(loop_turn(loop, false), 0);
 		got = recv(fd, text + n, sizeof(text) - 1 - n, MSG_DONTWAIT);
@@ -145,6 +154,11 @@ static const char *ask(const char *request_line, const char *head, const char *b
 	text[n] = '\0';
 	close(fd);
 	return text;
+}
+
+static const char *ask(const char *request_line, const char *head, const char *body)
+{
+	return finish(begin(request_line, head, body));
 }
 
 static const char *printed(void)
@@ -270,7 +284,7 @@ static void fails_as_told(void **state)
 	/* Until told otherwise. */
 	printed();
 	expect_status(ask("POST /control?fail=400", "", ""), "204");
-	assert_string_equal(printed(), "… the collector will answer 400 until told otherwise\n");
+	assert_string_equal(printed(), "… the collector will answer 400 to requests until told otherwise\n");
 	for (int i = 0; i < 5; i++)
 		expect_status(ask(COLLECT, JSON, GOOD), "400");
 	expect_status(ask("POST /control?fail=204", "", ""), "204");
@@ -284,21 +298,52 @@ static void tells_what_intake_said(void **state)
 	char line[400], expected[600];
 
 	(void)state;
-	collector_print_remark(collector, SLICE_LIT("{\"name\":\"error\"}"), &refusal, SLICE_LIT(""));
+	tap_line(&tap, &(struct tap_line){.line = SLICE_LIT("{\"name\":\"error\"}"), .refusal = &refusal});
 	assert_string_equal(printed(),
 	                    "✗ refused: name: 'error' is? kept (NAME_RESERVED)\n    {\"name\":\"error\"}\n");
 	memset(line, 'x', sizeof(line));
-	collector_print_remark(collector, (struct slice){line, sizeof(line)},
-	                       &(struct finding){.code = CODE_JSON_INVALID, .message = "no"}, SLICE_LIT(""));
+	tap_line(&tap, &(struct tap_line){.line = {line, sizeof(line)},
+	                                  .refusal = &(struct finding){.code = CODE_JSON_INVALID, .message = "no"}});
 	snprintf(expected, sizeof(expected), "✗ refused: no (JSON_INVALID)\n    %.160s…\n", line);
 	assert_string_equal(printed(), expected);
-	collector_print_remark(collector, SLICE_LIT("{\"name\":\"a\"}"), NULL,
-	                       SLICE_LIT(",\"warnings\":[{\"code\":\"VALUE_INVALID\",\"field\":\"params.x\","
-	                                 "\"message\":\"'x' is null\"},{\"code\":\"VALUE_REQUIRED\",\"field\":"
-	                                 "\"params.y\",\"message\":\"y is missing\"}],\"warnings_omitted\":3"));
+	tap_line(&tap,
+	         &(struct tap_line){.line = SLICE_LIT("{\"name\":\"a\"}"),
+	                            .warnings_json = SLICE_LIT(
+	                                    ",\"warnings\":[{\"code\":\"VALUE_INVALID\",\"field\":\"params.x\","
+	                                    "\"message\":\"'x' is null\"},{\"code\":\"VALUE_REQUIRED\",\"field\":"
+	                                    "\"params.y\",\"message\":\"y is missing\"}],\"warnings_omitted\":3")});
 	assert_string_equal(printed(), "! with warnings: {\"name\":\"a\"}\n"
 	                               "    params.x: 'x' is null (VALUE_INVALID)\n"
 	                               "    params.y: y is missing (VALUE_REQUIRED)\n");
+}
+
+/* Those that hang get the answer that ends it. */
+static void hangs_until_told_otherwise(void **state)
+{
+	char answer[COLLECTOR_ANSWER_MAX];
+	int fd;
+
+	(void)state;
+	assert_string_equal(collector_answer(collector, answer), "204");
+	assert_int_equal(collector_set_answer(collector, "never"), -EINVAL);
+	assert_int_equal(collector_set_answer(collector, "199"), -EINVAL);
+	expect_status(ask("POST /control?fail=hang", "", ""), "204");
+	assert_string_equal(printed(), "… the collector will not answer requests until told otherwise\n");
+	assert_string_equal(collector_answer(collector, answer), "hang");
+	fd = begin(COLLECT, JSON, GOOD);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(loop_turn(loop, false), 0);
+	assert_int_equal(recv(fd, answer, 1, MSG_DONTWAIT), -1);
+	assert_non_null(strstr(printed(), "not answering, as asked"));
+	assert_int_equal(collector_set_answer(collector, "400"), 0);
+	expect_status(finish(fd), "400");
+	assert_string_equal(collector_answer(collector, answer), "400");
+	assert_int_equal(collector_set_answer(collector, "hang"), 0);
+	close(begin(COLLECT, JSON, GOOD));
+	fd = begin(COLLECT, JSON, GOOD);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(loop_turn(loop, false), 0);
+	close(fd);
 }
 
 static void refuses_what_is_not_its_own(void **state)
@@ -330,6 +375,7 @@ int main(void)
 	        T(validates),
 	        T(fails_as_told),
 	        T(tells_what_intake_said),
+	        T(hangs_until_told_otherwise),
 	        T(refuses_what_is_not_its_own),
 	};
 

@@ -53,6 +53,7 @@ struct answer {
 	const char *const *headers;
 	bool is_old; /* to HTTP/1.0, where a connection ends unless both sides say otherwise */
 	bool without_body;
+	bool chunked, endless; /* a stream, with chunks or up to the connection's end */
 };
 
 /* An answer a request: without printf(). */
@@ -80,7 +81,9 @@ static int append_answer(struct http_conn *c, const struct answer *a)
 		r = buf_printf(out, "%s: %s\r\n", a->headers[i], a->headers[i + 1]);
 	if (r == 0 && a->content_type)
 		r = buf_printf(out, "Content-Type: %s\r\n", a->content_type);
-	if (r == 0 && a->status != 204)
+	if (r == 0 && a->chunked)
+		r = buf_append_slice(out, SLICE_LIT("Transfer-Encoding: chunked\r\n"));
+	if (r == 0 && a->status != 204 && !a->chunked && !a->endless)
 		r = buf_printf(out, "Content-Length: %zu\r\n", a->body.n);
 	if (r == 0 && (c->last || a->is_old))
 		r = buf_printf(out, "Connection: %s\r\n", c->last ? "close" : "keep-alive");
@@ -143,6 +146,14 @@ static void linger(struct http_conn *c)
 	c->lingers = true;
 }
 
+static void watch(struct http_conn *c, unsigned interest)
+{
+	if (interest == c->interest)
+		return;
+	c->interest = interest;
+	loop_watch_set(c->watch, interest);
+}
+
 void http_conn_settle(struct http_conn *c)
 {
 	bool written = c->dead || http_conn_unwritten(c) == 0;
@@ -150,6 +161,10 @@ void http_conn_settle(struct http_conn *c)
 
 	if (c->gone)
 		return;
+	if (c->stream) { /* what its client writes is dropped, and its end is seen */
+		watch(c, interest | LOOP_READ);
+		return;
+	}
 	if (c->last || c->dead)
 		c->rest.len = c->seen = 0;
 	if (!c->exchange && written && c->rest.len > 0) {
@@ -164,10 +179,7 @@ void http_conn_settle(struct http_conn *c)
 	if (!c->eof && !c->is_unread &&
 	    ((!c->exchange && written && c->rest.len == 0) || (c->exchange && (c->interest & LOOP_READ))))
 		interest |= LOOP_READ;
-	if (interest != c->interest) {
-		c->interest = interest;
-		loop_watch_set(c->watch, interest);
-	}
+	watch(c, interest);
 }
 
 static void exchange_free(struct http_exchange *x)
@@ -183,6 +195,21 @@ static bool is_last(struct http_exchange *x)
 	if (http_head_has(&x->head, "Connection", "close"))
 		return true;
 	return x->is_old && !http_head_has(&x->head, "Connection", "keep-alive");
+}
+
+void http_answer_begin(struct http_exchange *x, const char *content_type, const char *const *headers, bool chunked)
+{
+	struct http_conn *c = x->conn;
+	const struct answer a = {.status = 200,
+	                         .content_type = content_type,
+	                         .headers = headers,
+	                         .chunked = chunked,
+	                         .endless = !chunked};
+
+	c->exchange = NULL;
+	exchange_free(x);
+	if (!c->dead && append_answer(c, &a) < 0)
+		c->dead = true;
 }
 
 void http_answer(struct http_exchange *x, int status, const char *content_type, struct slice body,

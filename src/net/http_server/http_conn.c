@@ -49,6 +49,8 @@ void http_conn_close(struct http_conn *c)
 	if (c->gone || c->exchange)
 		return;
 	c->gone = true;
+	if (c->stream)
+		http_stream_closed(c->stream);
 	leave_line(c);
 	TAILQ_REMOVE(&s->conns, c, link);
 	s->n_conns--;
@@ -268,10 +270,30 @@ void http_conn_read_waiting(struct http_server *s)
 		loop_timer_set(s->read, 0);
 }
 
+/* Its client's bytes mean nothing; only their end does. */
+static void on_stream_ready(struct http_conn *c, unsigned ready)
+{
+	if (ready & LOOP_WRITE)
+		http_conn_write(c);
+	if (!c->dead && (ready & LOOP_READ))
+		conn_read(c);
+	if (c->dead || c->eof) {
+		http_conn_close(c);
+		return;
+	}
+	http_conn_settle(c);
+	if (http_conn_unwritten(c) == 0 && (ready & LOOP_WRITE))
+		c->stream->ops->on_written(c->stream->arg);
+}
+
 static void on_ready(void *arg, int fd UNUSED, unsigned ready)
 {
 	struct http_conn *c = arg;
 
+	if (c->stream) {
+		on_stream_ready(c, ready);
+		return;
+	}
 	if (ready & LOOP_WRITE)
 		http_conn_write(c);
 	/* A client that waits for its answer is silent, so its event is removed only when it is not */

@@ -125,7 +125,7 @@ static void on_sweep(void *arg)
 
 	for (c = TAILQ_FIRST(&s->conns); c; c = next) {
 		next = TAILQ_NEXT(c, link);
-		if (!c->exchange && c->since_us < limit)
+		if (!c->exchange && c->since_us < limit && (!c->stream || http_conn_unwritten(c) > 0))
 			http_conn_close(c);
 	}
 	loop_timer_set(s->sweep, s->timeout_us / 4 + 1);

@@ -31,7 +31,7 @@ struct http_request_info {
 	struct http_exchange *exchange;
 };
 
-/* Must lead to exactly one http_answer(), now or later. */
+/* Must lead to exactly one http_answer() or http_stream_begin(), now or later. */
 typedef void http_handler_fn(void *arg, const struct http_request_info *request);
 
 int http_server_open(struct http_server **ret, struct loop *loop, const struct http_server_config *config,
@@ -57,5 +57,25 @@ void http_peer(struct http_exchange *x, char address[HTTP_ADDRESS_MAX], struct p
  * NULL) may be NULL. Safe if the client is gone. */
 void http_answer(struct http_exchange *x, int status, const char *content_type, struct slice body,
                  const char *const *headers);
+
+/* An answer, with status 200, that is written piece by piece: server-sent events. Its connection takes no further
+ * request. It ends with http_stream_end(), http_stream_cut() or on_closed(), the last of which comes from the loop
+ * and never from within these functions; after each of them the stream is gone. A client that reads nothing for the
+ * server's timeout while something is unwritten is closed. */
+struct http_stream;
+struct http_stream_ops {
+	void (*on_closed)(void *arg);  /* the client has gone, or the server is freed */
+	void (*on_written)(void *arg); /* nothing is left to be written: there is room for more */
+};
+/* Frees the exchange. ops is borrowed. NULL: answered without a stream, because it was HEAD or memory ran out. */
+struct http_stream *http_stream_begin(struct http_exchange *x, const char *content_type, const char *const *headers,
+                                      const struct http_stream_ops *ops, void *arg);
+/* Queues a piece, whole or, on -ENOMEM, not at all. */
+int http_stream_write(struct http_stream *s, struct slice piece) MUST_CHECK;
+/* Bytes that the client has not taken yet. */
+size_t http_stream_unwritten(const struct http_stream *s);
+void http_stream_end(struct http_stream *s);
+/* Ends it without what is unwritten, so that its client sees that it is not whole. */
+void http_stream_cut(struct http_stream *s);
 
 #endif

@@ -23,6 +23,13 @@ struct http_exchange {
 
 STAILQ_HEAD(http_exchange_queue, http_exchange);
 
+struct http_stream {
+	struct http_conn *conn;
+	const struct http_stream_ops *ops;
+	void *arg;
+	bool chunked; /* not to HTTP/1.0 */
+};
+
 struct http_conn {
 	TAILQ_ENTRY(http_conn) link;
 	TAILQ_ENTRY(http_conn) by_turn; /* server->unread, while is_unread */
@@ -41,6 +48,7 @@ struct http_conn {
 	/* When it began to wait for what it waits for: a request, its end, or the client's reading */
 	int64_t since_us;
 	struct http_exchange *exchange; /* waits for its answer */
+	struct http_stream *stream;     /* the answer, as long as it goes on */
 	bool is_unread : 1;             /* has input, and waits for a turn that has time for it */
 	bool eof : 1;                   /* the client has shut down its sending side */
 	bool dead : 1;                  /* a write failed */
@@ -93,10 +101,15 @@ static inline size_t http_conn_unwritten(const struct http_conn *c)
 void http_conn_refuse(struct http_conn *c, int status, const char *why);
 /* Appends an interim answer. 0 or negative errno. */
 int http_answer_continue(struct http_conn *c) MUST_CHECK;
+/* Appends the head of a stream, and frees the exchange. */
+void http_answer_begin(struct http_exchange *x, const char *content_type, const char *const *headers, bool chunked);
 /* Writes what can be written now. */
 void http_conn_write(struct http_conn *c);
 /* Closes c once nothing is left to do for it; updates what is watched otherwise. */
 void http_conn_settle(struct http_conn *c);
+
+/* http_stream.c: the connection is closed. */
+void http_stream_closed(struct http_stream *s);
 
 /* http_request.c: what is in the head of a request. */
 enum { HTTP_READ_MAX = 16 * 1024 };
