@@ -1002,6 +1002,135 @@ static void no_memory_once(void **state)
 	}
 }
 
+/* ---- streams ---- */
+
+static unsigned streams_closed, streams_written;
+
+static void on_stream_closed(void *arg)
+{
+	*(struct http_stream **)arg = NULL;
+	streams_closed++;
+}
+
+static void on_stream_written(void *arg)
+{
+	(void)arg;
+	streams_written++;
+}
+
+static const struct http_stream_ops stream_ops = {on_stream_closed, on_stream_written};
+
+/* Asks for one; what came of its beginning is in get()'s text. */
+static int begin_stream(const char *request, struct http_stream **ret)
+{
+	int fd = connect_tcp();
+
+	seen.defer = true;
+	seen.n = streams_closed = streams_written = 0;
+	put(fd, request);
+	while (seen.n == 0)
+		turns(1);
+	*ret = http_stream_begin(seen.exchange, "text/x", NULL, &stream_ops, ret);
+	return fd;
+}
+
+static void a_stream_is_written_in_pieces(void **state)
+{
+	struct http_stream *s;
+	const char *got;
+	int fd = begin_stream("GET / HTTP/1.1\r\n\r\n", &s);
+
+	(void)state;
+	assert_int_equal(http_stream_write(s, SLICE_LIT("one")), 0);
+	assert_int_equal(http_stream_write(s, SLICE_LIT("")), 0);
+	got = get(fd, "3\r\none\r\n");
+	assert_non_null(strstr(got, "HTTP/1.1 200 OK\r\n"));
+	assert_non_null(strstr(got, "Transfer-Encoding: chunked\r\n"));
+	assert_non_null(strstr(got, "Connection: close\r\n"));
+	assert_null(strstr(got, "Content-Length"));
+	assert_int_equal(http_stream_unwritten(s), 0);
+	assert_int_equal(streams_written, 1);
+	put(fd, "GET /more HTTP/1.1\r\n\r\n"); /* what its client says means nothing */
+	turns(5);
+	assert_int_equal(http_stream_write(s, SLICE_LIT("two")), 0);
+	http_stream_end(s);
+	assert_string_equal(get(fd, "0\r\n\r\n"), "3\r\ntwo\r\n0\r\n\r\n");
+	assert_true(closed(fd));
+	assert_int_equal(seen.n, 1);
+	assert_int_equal(streams_closed, 0);
+	close(fd);
+}
+
+static void a_stream_of_an_old_client_has_no_chunks(void **state)
+{
+	struct http_stream *s;
+	int fd = begin_stream("GET / HTTP/1.0\r\n\r\n", &s);
+
+	(void)state;
+	assert_int_equal(http_stream_write(s, SLICE_LIT("one")), 0);
+	http_stream_end(s);
+	assert_non_null(strstr(get(fd, "one"), "\r\n\r\none"));
+	assert_true(closed(fd));
+	close(fd);
+	close(begin_stream("HEAD / HTTP/1.1\r\n\r\n", &s));
+	assert_null(s);
+}
+
+static void the_end_of_a_stream_s_client_is_seen(void **state)
+{
+	static char much[256 * 1024];
+	struct http_stream *s;
+	int64_t end = clock_mono_us() + 10 * US_PER_S;
+
+	(void)state;
+	close(begin_stream("GET / HTTP/1.1\r\n\r\n", &s));
+	while (streams_closed == 0 && clock_mono_us() < end)
+		turns(1);
+	assert_int_equal(streams_closed, 1);
+	assert_null(s);
+	/* While it reads nothing. */
+	int fd = begin_stream("GET / HTTP/1.1\r\n\r\n", &s);
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(http_stream_write(s, (struct slice){much, sizeof(much)}), 0);
+	turns(20);
+	assert_true(http_stream_unwritten(s) > sizeof(much));
+	close(fd);
+	while (s && clock_mono_us() < end)
+		turns(1);
+	assert_null(s);
+}
+
+static void a_stream_without_a_reader_is_cut_off(void **state)
+{
+	static char much[256 * 1024];
+	struct http_stream *s, *quiet;
+	int64_t end = clock_mono_us() + 10 * US_PER_S;
+	int fd, quiet_fd;
+
+	(void)state;
+	server = http_server_free(server);
+	open_server("127.0.0.1:0", 200 * US_PER_MS);
+	quiet_fd = begin_stream("GET / HTTP/1.1\r\n\r\n", &quiet);
+	fd = begin_stream("GET / HTTP/1.1\r\n\r\n", &s);
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(http_stream_write(s, (struct slice){much, sizeof(much)}), 0);
+	while (s && clock_mono_us() < end) {
+		turns(1);
+		poll(NULL, 0, 5);
+	}
+	assert_null(s);
+	assert_non_null(quiet);
+	close(fd);
+	/* One that is cut, one that ends with the server. */
+	fd = begin_stream("GET / HTTP/1.1\r\n\r\n", &s);
+	http_stream_cut(s);
+	assert_true(closed(fd));
+	server = http_server_free(server);
+	assert_null(quiet);
+	close(fd);
+	close(quiet_fd);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -1038,6 +1167,10 @@ int main(void)
 	        T(a_turn_has_a_budget),
 	        T(bodies_that_wait_count),
 	        T(server_gone_while_requests_wait),
+	        T(a_stream_is_written_in_pieces),
+	        T(a_stream_of_an_old_client_has_no_chunks),
+	        T(the_end_of_a_stream_s_client_is_seen),
+	        T(a_stream_without_a_reader_is_cut_off),
 	        T(no_memory_once),
 	};
 
