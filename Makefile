@@ -65,7 +65,7 @@ MAINS := src/daemon/main.c src/ctl/main.c
 POSTGRES_SRC := $(wildcard src/net/postgres/*.c src/fleet/*.c)
 POSTGRES_UNITS := $(shell grep -ls 'include "\(net/postgres\|fleet\)/' tests/unit/test_*.c)
 LIB_SRC := $(filter-out $(MAINS) $(if $(filter 1,$(POSTGRES)),,$(POSTGRES_SRC)),$(sort $(wildcard src/*/*.c src/*/*/*.c)))
-LIB_OBJ := $(LIB_SRC:%.c=$B/%.o)
+LIB_OBJ := $(LIB_SRC:%.c=$B/%.o) $B/made/page_text.o
 LIB := $B/libga4relay.a
 PROGRAMS := $B/ga4relay $B/ga4relay-ctl
 UNIT_SRC := $(filter-out $(if $(filter 1,$(POSTGRES)),,$(POSTGRES_UNITS)),$(sort $(wildcard tests/unit/test_*.c)))
@@ -88,10 +88,21 @@ $(LIB): $(LIB_OBJ) $B/.lib_members
 	@rm -f $@
 	@$(AR) rcs $@ $(LIB_OBJ)
 
-$B/%.o: %.c $B/.build_opts
+define COMPILE
 	@mkdir -p $(@D)
 	@echo "  CC   $@"
 	@$(CC) $(ALL_CPPFLAGS) $(EXTRA_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+endef
+$B/%.o: %.c $B/.build_opts
+	$(COMPILE)
+
+# The live page, compiled in.
+PAGE_SRC := $(addprefix src/http/page/page.,html css js)
+$B/made/page_text.c: src/http/page/generate.sh $(PAGE_SRC)
+	@mkdir -p $(@D)
+	@src/http/page/generate.sh $(PAGE_SRC) >$@
+$B/made/%.o: $B/made/%.c $B/.build_opts
+	$(COMPILE)
 
 # cmocka 2 marks as deprecated the functions that cmocka 1 has no replacement for.
 $B/tests/unit/%.o: EXTRA_CPPFLAGS = $(CMOCKA_CFLAGS) -Itests/unit -Wno-deprecated-declarations

@@ -78,6 +78,7 @@ struct conf {
 	struct {
 		char *listen, *metrics;
 		char **hosts; /* NULL-terminated */
+		bool page;
 	} http;
 	struct {
 		enum conf_fleet_role role;

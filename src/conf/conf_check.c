@@ -117,6 +117,9 @@ static int check_pairs(const struct reader *rd)
 	if (strcmp(c->listen.socket, c->control.socket) == 0)
 		return reader_fail(rd, line_of_either(rd, "control.socket", "listen.socket"), "control.socket",
 		                   "must not be listen.socket");
+	if (c->http.page && !c->http.listen[0])
+		return reader_fail(rd, line_of(rd, "http.page"), "http.page",
+		                   "needs http.listen, the address that serves it");
 	if (c->http.metrics[0] && strcmp(c->http.metrics, c->http.listen) == 0)
 		return reader_fail(rd, line_of(rd, "http.metrics"), "http.metrics",
 		                   "must not be http.listen, which serves /metrics and /healthz too");

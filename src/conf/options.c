@@ -167,6 +167,8 @@ static const struct conf_option_info rows[] = {
         {NAMED("http.metrics", "address", ""), .how.type = OPTION_LISTEN, MEMBER(http.metrics), FIXED,
          .how.may_be_empty = true, .range = "address:port, [address]:port or unix:path",
          HELP("serves /metrics and /healthz alone, for scrapers and probes; empty: off")},
+        {BOOL("http.page", "false"), MEMBER(http.page), FIXED,
+         HELP("the HTTP door also serves the live page, read-only and without event contents")},
 
         {WORD("fleet.role", "", role_words), MEMBER(fleet.role), FIXED, .how.may_be_empty = true,
          .range = "edge, hub",

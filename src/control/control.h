@@ -51,6 +51,11 @@ void control_flush_answers(struct control *c);
 /* Call once a second: reports lines that tap missed, refreshes status watchers. */
 void control_tick(struct control *c);
 
+/* Appends what the command status prints, and a LF. 0 or negative errno. */
+int control_write_status(const struct control *c, struct buf *out) MUST_CHECK;
+/* Events in the outbox that are not delivered and not dead, as of the last commit. */
+uint64_t control_waiting(const struct control *c);
+
 /* Appends Prometheus text to out, for `ga4relay-ctl metrics` and GET /metrics. 0 or negative errno. */
 int metrics_write(const struct control_context *context, const struct now *now, struct buf *out) MUST_CHECK;
 /* Returns NULL while intake is durable, otherwise the reason why not (a static text). Used by /healthz. */

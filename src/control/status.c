@@ -196,27 +196,46 @@ static void write_status(struct json_out *j, const struct control *c, const stru
 		json_out_kv_bool(j, "expiry_suspended", true);
 }
 
+static int write_line(const struct control *c, bool detail, struct buf *out)
+{
+	struct picture *p = picture_take(c->context);
+	struct json_out *j = p ? json_out_begin(out) : NULL;
+	int r;
+
+	if (!j) {
+		free(p);
+		return -ENOMEM;
+	}
+	json_out_object(j);
+	write_status(j, c, p, detail);
+	free(p);
+	r = json_out_end(j);
+	return r == 0 ? buf_append_char(out, '\n') : r;
+}
+
+int control_write_status(const struct control *c, struct buf *out)
+{
+	return write_line(c, false, out);
+}
+
+uint64_t control_waiting(const struct control *c)
+{
+	struct store_events events;
+	uint64_t n = 0;
+
+	writer_get_events(c->context->writer, &events);
+	for (size_t sid = 0; sid < STORE_STREAMS_MAX; sid++)
+		n += events.n[sid][STATE_QUEUED] + events.n[sid][STATE_HELD];
+	return n;
+}
+
 int control_status(struct session *s, const struct request *request, struct err *err)
 {
 	struct control *c = s->control;
-	struct picture *p = picture_take(c->context);
-	struct json_out *j;
 	int r;
 
-	if (!p)
-		return err_set(err, -ENOMEM, "out of memory");
 	buf_clear(&c->out);
-	j = json_out_begin(&c->out);
-	if (!j) {
-		free(p);
-		return err_set(err, -ENOMEM, "out of memory");
-	}
-	json_out_object(j);
-	write_status(j, c, p, request_flag(request, "detail"));
-	free(p);
-	r = json_out_end(j);
-	if (r == 0)
-		r = buf_append_char(&c->out, '\n');
+	r = write_line(c, request_flag(request, "detail"), &c->out);
 	if (r < 0)
 		return err_set(err, r, "out of memory");
 	if (control_say(s, &c->out) == 0)

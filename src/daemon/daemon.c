@@ -107,6 +107,8 @@ static void on_tick(void *arg)
 	d->last_tick_us = mono_us;
 	storage_log_tick(&d->storage_log, d->writer, mono_us);
 	control_tick(d->control);
+	if (d->door)
+		door_tick(d->door);
 	loop_timer_set(d->tick, US_PER_S);
 }
 

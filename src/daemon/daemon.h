@@ -12,7 +12,8 @@ enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_BUSY = 75, E
 struct daemon_options {
 	const char *conf_path;
 	bool sandbox;
-	const char *sandbox_dir; /* NULL: a temporary directory that is removed at exit */
+	const char *sandbox_dir;  /* NULL: a temporary directory that is removed at exit */
+	const char *sandbox_http; /* address of its live page; NULL: none */
 };
 
 /* Runs until SIGTERM, SIGINT or a fatal error, which is logged. Call once, from the main thread. */

@@ -31,8 +31,9 @@ struct daemon {
 	struct delivery *delivery;
 	struct control_context context;
 	struct control *control;
-	struct door *door;               /* NULL: off */
-	struct collector *collector;     /* NULL except in the sandbox */
+	struct door *door;           /* NULL: off */
+	struct collector *collector; /* NULL except in the sandbox */
+	struct page_switch page_switch;
 	struct edge *edge;               /* NULL: this relay is no edge of a fleet */
 	struct outbox_identity identity; /* the outbox's */
 	struct counters counters;

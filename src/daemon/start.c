@@ -66,20 +66,40 @@ static const char sandbox_conf[] =
         "control: { socket = \"%1$s/control.sock\"; };\n"
         "outbox: { path = \"%1$s/outbox.db\"; max_bytes = \"1G\"; min_free_disk = \"1M\"; ballast = \"1M\"; "
         "keep_delivered = \"1h\"; };\n"
-        "delivery: { endpoint = \"http://127.0.0.1:%2$u/mp/collect\"; retry_max = \"5s\"; };\n";
+        "delivery: { endpoint = \"http://127.0.0.1:%2$u/mp/collect\"; retry_max = \"5s\"; };\n"
+        "http: { listen = \"%3$s\"; page = %4$s; };\n";
 
-static int sandbox_configuration(struct daemon *d, const char *dir, struct err *err)
+static int set_collector(void *arg, const char *answer)
 {
+	const struct daemon *d = arg;
+
+	return collector_set_answer(d->collector, answer);
+}
+
+static const char *get_collector(void *arg, char out[COLLECTOR_ANSWER_MAX])
+{
+	const struct daemon *d = arg;
+
+	return collector_answer(d->collector, out);
+}
+
+static int sandbox_configuration(struct daemon *d, const struct daemon_options *options, struct err *err)
+{
+	const char *http = options->sandbox_http ? options->sandbox_http : "";
 	char text[2048];
 	int r;
 
-	r = sandbox_directory(d, dir, err);
+	if (strpbrk(http, "\"\\\n"))
+		return err_set(err, -EINVAL, "--http: not an address");
+	r = sandbox_directory(d, options->sandbox_dir, err);
 	if (r < 0)
 		return r;
 	r = collector_open(&d->collector, d->loop, &d->tap, STDOUT_FILENO, err);
 	if (r < 0)
 		return r;
-	snprintf(text, sizeof(text), sandbox_conf, d->sandbox_dir, collector_port(d->collector));
+	d->page_switch = (struct page_switch){set_collector, get_collector, d};
+	snprintf(text, sizeof(text), sandbox_conf, d->sandbox_dir, collector_port(d->collector), http,
+	         http[0] ? "true" : "false");
 	return conf_parse(&d->conf, text, "sandbox", err);
 }
 
@@ -89,7 +109,7 @@ enum exit_code start_configuration(struct daemon *d, const struct daemon_options
 	int r;
 
 	if (options->sandbox)
-		r = sandbox_configuration(d, options->sandbox_dir, &err);
+		r = sandbox_configuration(d, options, &err);
 	else
 		r = conf_load(&d->conf, options->conf_path, &err);
 	if (r == 0)
@@ -268,7 +288,16 @@ static int start_control(struct daemon *d, struct err *err)
 	r = control_open(&d->control, &d->context, d->conf, err);
 	if (r < 0 || (d->conf->http.listen[0] == '\0' && d->conf->http.metrics[0] == '\0'))
 		return r;
-	return door_open(&d->door, &d->context, d->conf, err);
+	return door_open(&d->door, &d->context, d->control, d->collector ? &d->page_switch : NULL, d->conf, err);
+}
+
+static void say_page(const struct daemon *d)
+{
+	const char *listen = d->conf->http.listen;
+
+	if (d->conf->http.page)
+		log_info("live page: %s%s%s", strncmp(listen, "unix:", 5) == 0 ? "GET / on " : "http://", listen,
+		         strncmp(listen, "unix:", 5) == 0 ? "" : "/");
 }
 
 static void say_sandbox(const struct daemon *d)
@@ -309,6 +338,7 @@ enum exit_code start_service(struct daemon *d)
 		return EXIT_FAILED;
 	}
 	say_sandbox(d);
+	say_page(d);
 	return EXIT_OK;
 }
 

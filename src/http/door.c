@@ -1,7 +1,8 @@
-/* door.c - the HTTP door: /mp/collect, /debug/mp/collect, /metrics, /healthz (ga4relay-ctl(8))
+/* door.c - the HTTP door: /mp/collect, /debug/mp/collect, /metrics, /healthz, the live page (ga4relay-ctl(8))
  *
  * Accepts what an application would otherwise POST to Google. A 204 means what an ok means on the event socket: the
- * events are committed and synced. CORS is not supported on purpose: web pages must not use the door. */
+ * events are committed and synced. CORS is not supported on purpose: web pages must not use the door, but for its own
+ * one. */
 #include "http/door.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ struct door {
 	const struct conf *conf;
 	struct http_server *server;  /* http.listen; NULL: off */
 	struct http_server *metrics; /* http.metrics; NULL: off */
+	struct page *page;           /* NULL: off */
 	struct json_in *reader;      /* reads what a verdict quotes */
 };
 
@@ -229,21 +231,30 @@ static const struct route routes[] = {
 
 /* Refuses requests made by a web page open in a browser on this machine. The browser sends Origin with every POST;
  * after DNS rebinding, it sends the page's own host name as Host. */
-static const char *forbidden(const struct door *d, struct http_exchange *x)
+static const char *forbidden(const struct door *d, struct http_exchange *x, bool is_page)
 {
-	if (http_header(x, "Origin"))
-		return "requests from web pages (with an Origin header) are not taken";
-	if (!door_host_allowed(http_header(x, "Host"), d->conf->http.hosts))
+	const char *host = http_header(x, "Host"), *origin = http_header(x, "Origin");
+
+	if (!door_host_allowed(host, d->conf->http.hosts))
 		return "this Host is not among the configured http.hosts";
+	if (!is_page && origin)
+		return "requests from web pages (with an Origin header) are not taken";
+	if (is_page && !door_same_origin(origin, http_header(x, "Sec-Fetch-Site"), host))
+		return "requests from other web pages are not answered; a link is one: type or paste the address";
 	return NULL;
 }
 
 static void serve(struct door *d, const struct http_request_info *request, bool to_scraper)
 {
-	const char *why = forbidden(d, request->exchange);
+	bool is_page = d->page && !to_scraper && page_has_path(request->path);
+	const char *why = forbidden(d, request->exchange, is_page);
 
 	if (why) {
 		answer_message(request->exchange, 403, why, no_headers);
+		return;
+	}
+	if (is_page) {
+		page_serve(d->page, request);
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
@@ -288,6 +299,30 @@ static int start_metrics(struct door *d, struct err *err)
 	return r < 0 ? err_prefix(err, r, "http.metrics") : 0;
 }
 
+static int write_status(void *arg, struct buf *out)
+{
+	return control_write_status(arg, out);
+}
+
+static uint64_t waiting(void *arg)
+{
+	return control_waiting(arg);
+}
+
+static int open_page(struct door *d, struct control *control, const struct page_switch *sandbox, struct err *err)
+{
+	const struct page_config config = {.loop = d->context->loop,
+	                                   .tap = d->context->tap,
+	                                   .counters = d->context->counters,
+	                                   .streams = &d->context->streams,
+	                                   .sandbox = sandbox,
+	                                   .write_status = write_status,
+	                                   .waiting = waiting,
+	                                   .arg = control};
+
+	return d->conf->http.page ? page_open(&d->page, &config, err) : 0;
+}
+
 static int start(struct door *d, struct err *err)
 {
 	const struct http_server_config config = {
@@ -309,7 +344,8 @@ static int start(struct door *d, struct err *err)
 	return r < 0 ? err_prefix(err, r, "http.listen") : start_metrics(d, err);
 }
 
-int door_open(struct door **ret, const struct control_context *context, const struct conf *conf, struct err *err)
+int door_open(struct door **ret, const struct control_context *context, struct control *control,
+              const struct page_switch *sandbox, const struct conf *conf, struct err *err)
 {
 	struct door *d = calloc(1, sizeof(*d));
 	int r;
@@ -318,7 +354,9 @@ int door_open(struct door **ret, const struct control_context *context, const st
 		return err_set(err, -ENOMEM, "no memory for the HTTP door");
 	d->context = context;
 	d->conf = conf;
-	r = start(d, err);
+	r = open_page(d, control, sandbox, err);
+	if (r == 0)
+		r = start(d, err);
 	if (r < 0) {
 		door_free(d);
 		return r;
@@ -333,6 +371,7 @@ struct door *door_free(struct door *d)
 		return NULL;
 	http_server_free(d->server);
 	http_server_free(d->metrics);
+	page_free(d->page);
 	json_in_free(d->reader);
 	free(d);
 	return NULL;
@@ -340,6 +379,8 @@ struct door *door_free(struct door *d)
 
 void door_drain(struct door *d)
 {
+	if (d->page)
+		page_drain(d->page);
 	if (d->server)
 		http_server_drain(d->server);
 }
@@ -347,6 +388,12 @@ void door_drain(struct door *d)
 bool door_drained(const struct door *d)
 {
 	return !d->server || http_server_drained(d->server); /* a probe may ask until the end */
+}
+
+void door_tick(struct door *d)
+{
+	if (d->page)
+		page_tick(d->page);
 }
 
 void door_set_conf(struct door *d, const struct conf *conf)

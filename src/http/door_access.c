@@ -44,6 +44,18 @@ bool door_host_allowed(const char *host, char *const *hosts)
 	return false;
 }
 
+bool door_same_origin(const char *origin, const char *fetch_site, const char *host)
+{
+	static const char scheme[] = "http://";
+
+	if (fetch_site && strcmp(fetch_site, "same-origin") != 0 && strcmp(fetch_site, "none") != 0)
+		return false;
+	if (!origin)
+		return true;
+	return host && strncmp(origin, scheme, sizeof(scheme) - 1) == 0 &&
+	       strcasecmp(origin + sizeof(scheme) - 1, host) == 0;
+}
+
 bool door_secret_equal(const char *given, const char *secret)
 {
 	size_t n = strlen(secret);

@@ -9,6 +9,10 @@
 /* Whether a Host header, less its port, is an IP address or one of the configured names: "LOCALHOST:8125" matches
  * localhost. host may be NULL, which matches nothing; hosts is NULL-terminated. */
 bool door_host_allowed(const char *host, char *const *hosts);
+/* Whether a request comes from the page at this Host, or from no page at all: its headers, each of which may be NULL.
+ * Browsers send Origin with each POST and Sec-Fetch-Site with each request to a loopback address; to them, another
+ * port is the same site, but not the same origin. */
+bool door_same_origin(const char *origin, const char *fetch_site, const char *host);
 /* Compares secrets in constant time for equal lengths. */
 bool door_secret_equal(const char *given, const char *secret);
 

@@ -127,7 +127,7 @@ static inline int world_open_service(struct daemon *d, struct err *err)
 	                                      .arg = d};
 	if (r == 0)
 		r = control_open(&d->control, &d->context, d->conf, err);
-	return r == 0 ? door_open(&d->door, &d->context, d->conf, err) : r;
+	return r == 0 ? door_open(&d->door, &d->context, d->control, NULL, d->conf, err) : r;
 }
 
 /* What needs no outbox yet: the configuration, curl. */

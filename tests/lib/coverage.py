@@ -21,7 +21,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 LEAST = 95.0
 # Files that contain decisions and nothing else.
-PURE = ("src/policy/", "src/ga4/cookie", "src/ga4/rules", "src/ga4/stream_rules", "src/ga4/v", "src/metrics/counters",
+PURE = ("src/policy/", "src/ga4/cookie", "src/ga4/rules", "src/ga4/stream_rules", "src/ga4/v", "src/ga4/realtime", "src/ga4/hint", "src/metrics/counters",
         "src/base/collections/names", "src/base/collections/tally", "src/json/json_tree", "src/event/event.",
         "src/event/event_state")
 SWITCH = re.compile(r"^\s*switch \(")

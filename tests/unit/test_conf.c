@@ -885,6 +885,8 @@ static void second_addresses(void **state)
 	(void)state;
 	bad(STREAM "http = { listen = \"127.0.0.1:1\";\n metrics = \"127.0.0.1:1\"; };",
 	    "t.conf:3: http.metrics: must not be http.listen, which serves /metrics and /healthz too");
+	bad(STREAM "http = {\n page = true; };",
+	    "t.conf:3: http.page: needs http.listen, the address that serves it");
 	snprintf(text, sizeof(text), STREAM "control = { read_group = \"root\"; socket = \"/%0102d\"; };", 0);
 	bad(text,
 	    "t.conf:2: control.socket: is too long: with read_group a second socket has .read behind this name");

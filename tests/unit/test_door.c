@@ -62,6 +62,20 @@ static void hosts_refused(void **state)
 			fail_msg("'%s' was let in", bad[i]);
 }
 
+static void origins(void **state)
+{
+	(void)state;
+	assert_true(door_same_origin(NULL, NULL, NULL));
+	assert_true(door_same_origin(NULL, "none", "a"));
+	assert_true(door_same_origin("http://LocalHost:1", "same-origin", "localhost:1"));
+	assert_false(door_same_origin("http://localhost:1", "same-origin", "localhost:2"));
+	assert_false(door_same_origin("http://localhost:1", NULL, NULL));
+	assert_false(door_same_origin("https://localhost:1", NULL, "localhost:1"));
+	assert_false(door_same_origin("null", NULL, "null"));
+	assert_false(door_same_origin(NULL, "same-site", "localhost:1"));
+	assert_false(door_same_origin("http://localhost:1", "cross-site", "localhost:1"));
+}
+
 static void secrets(void **state)
 {
 	(void)state;
@@ -177,9 +191,13 @@ static void our_own_sentences(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(hosts_allowed),     cmocka_unit_test(hosts_refused),
-	        cmocka_unit_test(secrets),           cmocka_unit_test(streams_by_id),
-	        cmocka_unit_test(nothing_wrong),     cmocka_unit_test(googles_own_sentences),
+	        cmocka_unit_test(hosts_allowed),
+	        cmocka_unit_test(hosts_refused),
+	        cmocka_unit_test(origins),
+	        cmocka_unit_test(secrets),
+	        cmocka_unit_test(streams_by_id),
+	        cmocka_unit_test(nothing_wrong),
+	        cmocka_unit_test(googles_own_sentences),
 	        cmocka_unit_test(our_own_sentences),
 	};
 
