@@ -88,8 +88,12 @@ collector() { # collector QUERY: tells the built-in stand-in for GA4 how to answ
 	exec 3>&-
 }
 
+# The first port from 8125 on that nobody listens at.
+page=8125
+while (exec 3<>"/dev/tcp/127.0.0.1/$page") 2>/dev/null; do page=$((page + 1)); done
+
 start() {
-	"$build/ga4relay" --sandbox="$dir" >>"$dir/received" 2>"$dir/log" &
+	"$build/ga4relay" --sandbox="$dir" --http="127.0.0.1:$page" >>"$dir/received" 2>"$dir/log" &
 	daemon=$!
 	wait_for "the collector's address in the log" grep -q '/control?' "$dir/log"
 	port=$(sed -n 's|.*http://127.0.0.1:\([0-9]*\)/control.*|\1|p' "$dir/log" | head -n 1)
@@ -100,6 +104,7 @@ now=$(date +%s)
 chapter "1. The relay starts: no configuration, no account, no network"
 start
 echo "    event socket $sock, outbox $dir/outbox.db, and a collector on 127.0.0.1:$port that stands in for GA4"
+echo "    The live page, in a browser: ${bold}http://127.0.0.1:$page/${plain}"
 
 chapter "2. An application writes one line an event; ok means: committed and synced to disk"
 echo "    A refund, a subscription renewal (no browser in sight), an offline conversion (with the visitor's own cookies):"
@@ -148,6 +153,9 @@ chapter "7. The end: everything that was answered ok has arrived, the refused li
 "${ctl[@]}" status | indent
 "${ctl[@]}" list --state rejected | indent
 [ "$(queued rejected)" = 1 ] || fail "the refused line was not kept"
+if [ -t 0 ] && [ -t 1 ]; then
+	read -rp "    The live page, http://127.0.0.1:$page/, is there until you press Enter "
+fi
 kill "$daemon"
 wait "$daemon"
 daemon=
@@ -158,4 +166,4 @@ for id in T-1001 S-77-2026-11 T-2001 T-2002 T-2003 T-2004 T-2005 T-2006 T-3001; 
 		exit 1
 	}
 done
-printf '\n%sThat was ga4relay.%s Next: README.md, or try it by hand: %s --sandbox\n' "$bold" "$plain" "build/release/ga4relay"
+printf '\n%sThat was ga4relay.%s Next: README.md, or try it by hand: %s --sandbox --http=127.0.0.1:8125\n' "$bold" "$plain" "build/release/ga4relay"
