@@ -260,7 +260,7 @@ def test_chunks_may_have_extensions_and_trailers(door, collector):
 @pytest.mark.parametrize("data", [
     b"\r\n\r\n", b"GET\r\n\r\n", b"\0" * 100, b"GET / HTTP/9.9\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     head("X: " + "y" * 20000), head(*["A: b"] * 5000), b"A" * 100000, head(" folded: x"), head("no colon"),
-    head(first="POST http://evil.example/mp/collect HTTP/1.1"), head(host=""), head(host="evil.example"),
+    head(LENGTH, first=f"POST http://evil.example{COLLECT} HTTP/1.1") + GOOD, head(host=""), head(host="evil.example"),
     head(first="CONNECT localhost:80 HTTP/1.1"), head(first="TRACE / HTTP/1.1"), head(first="BREW / HTTP/1.1"),
     head(first=f"POST {COLLECT}&api_secret=x HTTP/1.1"), head(first=f"POST {COLLECT}&measurement_id=G-X HTTP/1.1"),
     head(first="POST /%6d%70/collect?%00 HTTP/1.1"), head(first="POST /mp/../mp/collect HTTP/1.1"),

@@ -232,6 +232,35 @@ static void flags_and_empty_parameters(void **state)
 	close(fd);
 }
 
+/* Clients write the same name to both places (RFC 9112, 3.2.2); a handler judges the one in the header. */
+static void absolute_target_names_the_same_host(void **state)
+{
+	static const char *const others[] = {
+	        "http://b/p", "http://b", "http://a:80/p", "http://a@b/p", "http://b@a/p", "http:///p", "x://b?/a",
+	};
+	int fd = connect_tcp();
+
+	(void)state;
+	put(fd, "GET http://A/p?q=1 HTTP/1.1\r\nHost: a\r\n\r\n");
+	get(fd, "hello");
+	assert_string_equal(seen.path, "/p");
+	assert_string_equal(seen.query, "1");
+	put(fd, "GET http://a?q=://b HTTP/1.1\r\nHost: a\r\n\r\n");
+	get(fd, "hello");
+	assert_string_equal(seen.path, "");
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		char text[128];
+
+		snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", others[i]);
+		put(fd, text);
+		assert_non_null(strstr(get(fd, "\r\n\r\n"), "HTTP/1.1 400 "));
+	}
+	put(fd, "GET http://b/p HTTP/1.0\r\n\r\n");
+	assert_non_null(strstr(get(fd, "\r\n\r\n"), " 400 "));
+	assert_int_equal(seen.n, 2);
+	close(fd);
+}
+
 /* The next answer on the connection begins where the empty body of this one ends. */
 static void head_has_no_body(void **state)
 {
@@ -1139,6 +1168,7 @@ int main(void)
 	        T(request_is_handed_over),
 	        T(query_is_decoded),
 	        T(flags_and_empty_parameters),
+	        T(absolute_target_names_the_same_host),
 	        T(head_has_no_body),
 	        T(half_close_behind_pipelined_requests),
 	        T(refusals_are_json),

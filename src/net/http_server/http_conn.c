@@ -84,13 +84,25 @@ static void hand_over(struct http_conn *c)
 		loop_timer_set(s->serve, 0);
 }
 
+static void refuse(struct http_exchange *x, int error)
+{
+	static const char other_host[] =
+	        "{\"ok\":false,\"message\":\"the target names another host than the Host header\"}";
+
+	if (error == -EINVAL)
+		http_answer(x, 400, "application/json; charset=utf-8", slice_of(other_host), NULL);
+	else
+		http_answer(x, 503, NULL, SLICE_LIT(""), NULL);
+}
+
 static void hand_to_handler(struct http_exchange *x)
 {
 	const struct http_server *s = x->conn->server;
 	struct http_request_info info;
+	int r = http_request_parse(x);
 
-	if (http_request_parse(x) < 0) {
-		http_answer(x, 503, NULL, SLICE_LIT(""), NULL);
+	if (r < 0) {
+		refuse(x, r);
 		return;
 	}
 	info = (struct http_request_info){.method = x->method,

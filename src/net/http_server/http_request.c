@@ -125,6 +125,14 @@ static int parse_query(struct http_exchange *x, const char *p, const char *end)
 	return 0;
 }
 
+/* RFC 9112: the two are the same, and the target's counts if they are not. A handler sees only the header. */
+static bool is_host(const struct buf *head, struct slice authority)
+{
+	struct slice host = find(head, "Host");
+
+	return host.p && host.n == authority.n && strncasecmp(host.p, authority.p, host.n) == 0;
+}
+
 /* "/path?query#fragment", or the same behind "http://host" as clients write it to a proxy. */
 static int parse_target(struct http_exchange *x, const char *p, const char *end)
 {
@@ -132,8 +140,11 @@ static int parse_target(struct http_exchange *x, const char *p, const char *end)
 	const char *fragment, *query;
 
 	if (authority) {
-		p = memchr(authority + 3, '/', (size_t)(end - authority - 3));
-		p = p ? p : end;
+		authority += 3;
+		for (p = authority; p < end && !strchr("/?#", *p);)
+			p++;
+		if (!is_host(&x->head, (struct slice){authority, (size_t)(p - authority)}))
+			return -EINVAL;
 	}
 	fragment = memchr(p, '#', (size_t)(end - p));
 	end = fragment ? fragment : end;

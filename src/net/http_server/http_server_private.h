@@ -113,7 +113,8 @@ void http_stream_closed(struct http_stream *s);
 
 /* http_request.c: what is in the head of a request. */
 enum { HTTP_READ_MAX = 16 * 1024 };
-/* Finds method and path in the head of x, and decodes its query. 0 or -ENOMEM. */
+/* Finds method and path in the head of x, and decodes its query. 0, -ENOMEM, or -EINVAL: its target names another
+ * host than its Host header. */
 int http_request_parse(struct http_exchange *x) MUST_CHECK;
 bool http_head_names(const struct buf *head, const char *name);
 /* Whether a header's value, a list, has this word. */
