@@ -207,7 +207,8 @@ def test_a_refused_stream_is_not_ambiguous(make_relay, certs, begin):
 
 
 def test_goaway_with_requests_in_flight(make_relay, certs, begin):
-    """Each connection answers ten and goes away while others are in flight: those go again at once."""
+    """Each connection answers ten and goes away while others are in flight: those go again at once. libcurl does not tell
+    them from those that were looked at."""
     def on_head(server, stream):
         if stream <= 19:
             return h2.head(stream, 204) if stream < 19 else h2.head(stream, 204) + h2.goaway(19)
@@ -221,12 +222,11 @@ def test_goaway_with_requests_in_flight(make_relay, certs, begin):
     outcomes = requests_by_outcome(relay)
     assert outcomes["delivered"] == 300 and set(outcomes) <= {"delivered", "retry-now"}
     assert server.n_conns < 60            # one for ten requests, not one for each
-    assert not any(e["maybe_sent"] for e in relay.list("--state", "delivered", "--limit", "0"))
 
 
-def test_a_goaway_makes_nothing_ambiguous(make_relay, certs, begin):
-    """Three and more in flight beyond its last stream: libcurl would repeat them, and says what became of them when their
-    connection is long gone. Nobody looked at them all the same: nothing is parked."""
+def test_events_beyond_a_goaway_are_maybe_sent(make_relay, certs, begin):
+    """Three and more in flight beyond its last stream: they go again at once. libcurl's interface does not tell that the
+    server looked at none of them."""
     unanswered = []
 
     def on_body(server, stream):
@@ -236,13 +236,14 @@ def test_a_goaway_makes_nothing_ambiguous(make_relay, certs, begin):
         return h2.goaway(1) if len(unanswered) == 3 else None
 
     server = begin(h2.Http2, certs, None, on_body)
-    relay = waiting_for(h2_relay(make_relay, server, certs), 50, "park")
+    relay = waiting_for(h2_relay(make_relay, server, certs), 50)
     relay.ctl("resume", "web")
     relay.wait_empty()
     assert len(unanswered) >= 3
     assert relay.states() == {"delivered": 50}
     assert set(requests_by_outcome(relay)) == {"delivered", "retry-now"}
-    assert not any(e["maybe_sent"] for e in relay.list("--state", "delivered", "--limit", "0"))
+    maybe = [e for e in relay.list("--state", "delivered", "--limit", "0") if e["maybe_sent"]]
+    assert 3 <= len(maybe) < 50
 
 
 def test_a_reset_stream_is_ambiguous_and_no_dead_connection(make_relay, certs, begin):

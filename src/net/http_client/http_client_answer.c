@@ -23,7 +23,6 @@ void http_answer_reset(struct http_request *r)
 	r->connected = r->multiplexed = false;
 	r->held = r->hung_up = r->opened = r->proves = r->counted = r->refused = false;
 	r->conn_id = 0;
-	r->stream = 0;
 	r->answer[0] = '\0';
 	r->answer_len = 0;
 	r->error[0] = '\0';

@@ -15,12 +15,11 @@
  * opened its connection tells. On a kept one a refusal and a dead connection look the same, and
  * the events are marked maybe-sent.
  *
- * A GOAWAY names the last stream that the server processed. libcurl reports it in its debug text
- * only. Nothing else depends on that text: without it, the events of later streams are marked
- * maybe-sent, which is correct as well. When libcurl wants to repeat a request, the connection is
- * gone before the request ends, so these facts are stored in the request. */
+ * A GOAWAY names the last stream that the server processed, but libcurl's interface does not report
+ * it. So the events of later streams are marked maybe-sent, too. When libcurl wants to repeat a
+ * request, the connection is gone before the request ends, so these facts are stored in the
+ * request. */
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -255,54 +254,6 @@ void http_conns_enough(struct http_client *c)
 	if (conn->state == CONN_TRIED)
 		conn->state = CONN_PROVEN;
 	c->held_may_go = true;
-}
-
-/* The server did not process later streams of that connection. If it sends two GOAWAYs, the
- * first may carry the highest number. */
-static void go_away(struct http_client *c, uint64_t conn_id, uint32_t last_stream)
-{
-	struct http_request *r;
-
-	TAILQ_FOREACH(r, &c->active, link)
-	if (conn_id && r->conn_id == conn_id && r->stream > last_stream)
-		r->refused = true;
-}
-
-/* Extracts the number that follows `words` in the text, if present. */
-static bool number_after(struct slice text, struct slice words, uint32_t *ret)
-{
-	const char *p = text.n ? memmem(text.p, text.n, words.p, words.n) : NULL, *end = text.p + text.n;
-	uint64_t n = 0;
-
-	if (!p)
-		return false;
-	p += words.n;
-	if (p == end || !isdigit((unsigned char)*p))
-		return false;
-	for (; p < end && isdigit((unsigned char)*p) && n <= UINT32_MAX; p++)
-		n = n * 10 + (uint64_t)(*p - '0');
-	*ret = n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
-	return true;
-}
-
-int http_conns_hear(CURL *easy, curl_infotype type, char *data, size_t n, void *arg)
-{
-	struct http_request *r = arg;
-	struct slice text = {data, n};
-	uint32_t last;
-
-	(void)easy;
-	if (type != CURLINFO_TEXT)
-		return 0;
-	if (slice_starts(text, SLICE_LIT("Using Stream ID: "))) /* libcurl 7.x */
-		(void)number_after(text, SLICE_LIT("Using Stream ID: "), &r->stream);
-	/* libcurl 8.x: … OPENED stream for … */
-	else if (slice_starts(text, SLICE_LIT("[HTTP/2] [")))
-		(void)number_after(text, SLICE_LIT("[HTTP/2] ["), &r->stream);
-	else if (number_after(text, SLICE_LIT("ved GOAWAY, error="), &last) &&
-	         number_after(text, SLICE_LIT(", last_stream="), &last))
-		go_away(r->client, r->conn_id, last);
-	return 0;
 }
 
 void http_conns_free(struct http_client *c)

@@ -176,7 +176,6 @@ static int set_configured(CURL *easy, const struct http_client_config *config, s
 	        /* Waits for a free stream on the first connection instead of opening one
 	         * connection per request of a burst. */
 	        {CURLOPT_PIPEWAIT, config->http2 ? 1 : 0},
-	        {CURLOPT_VERBOSE, config->http2 ? 1 : 0}, /* enables http_conns_hear() */
 	        {CURLOPT_HTTP_VERSION, config->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1},
 	        {CURLOPT_CONNECTTIMEOUT_MS, option_ms(config->connect_timeout_us)},
 	        /* None: libcurl checks it before it reads an answer that has arrived while this process
@@ -219,8 +218,6 @@ static int set_callbacks(struct http_request *r, struct err *err)
 	SET(CURLOPT_WRITEDATA, r);
 	SET(CURLOPT_SOCKOPTFUNCTION, on_socket);
 	SET(CURLOPT_SOCKOPTDATA, r->client);
-	SET(CURLOPT_DEBUGFUNCTION, http_conns_hear);
-	SET(CURLOPT_DEBUGDATA, r);
 	SET(CURLOPT_CLOSESOCKETFUNCTION, http_conns_close);
 	SET(CURLOPT_CLOSESOCKETDATA, r->client);
 	SET(CURLOPT_ERRORBUFFER, r->error);

@@ -55,7 +55,6 @@ struct http_request {
 	bool proves;      /* other requests wait until this one is answered */
 	bool counted;     /* it is in flight on its connection */
 	bool refused;     /* the server said that it did not process it */
-	uint32_t stream;  /* 0: not known, or HTTP/1.1; used for GOAWAY only */
 	bool multiplexed; /* its connection is not known to be HTTP/1 */
 	char answer[sizeof(((struct attempt *)0)->answer)];
 	size_t answer_len;
@@ -172,7 +171,6 @@ void http_conns_left(struct http_request *r);
 /* Releases the requests that wait for a connection's first answer, because it takes too long. */
 void http_conns_enough(struct http_client *c);
 void http_conns_free(struct http_client *c);
-int http_conns_hear(CURL *easy, curl_infotype type, char *data, size_t n, void *arg);
 
 /* Callbacks, set by http_options_set(). They only record. */
 size_t http_answer_head(char *data, size_t size, size_t n, void *arg);
