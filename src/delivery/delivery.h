@@ -108,6 +108,11 @@ struct expiry_status {
 	int64_t first_expiry_us; /* from now; -1: nothing waits that can expire */
 	bool suspended; /* a tenth of the backlog would have expired at start: nothing does for ten minutes */
 };
+struct expiry_of_stream {
+	int64_t oldest_age_us;   /* of the oldest event in memory, where the oldest ids are; 0: none */
+	int64_t first_expiry_us; /* likewise; not too late, if more is in the outbox; -1: nothing waits that can
+	                            expire */
+};
 struct delivery_status {
 	struct delivery_stream_status streams[STORE_STREAMS_MAX];
 	size_t n_streams;

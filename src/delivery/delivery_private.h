@@ -99,7 +99,7 @@ struct delivery {
 	/* delivery_log.c */
 	struct log_limit dead_log;
 	/* destination_log.c */
-	struct expiry_status expiry_seen;
+	struct expiry_of_stream expiry_seen[STORE_STREAMS_MAX];
 	int64_t expiry_seen_us; /* monotonic */
 };
 

@@ -49,15 +49,15 @@ static void stream_status(const struct stream *s, int64_t mono_us, struct delive
 
 void delivery_get_status(const struct delivery *d, const struct now *now, struct delivery_status *ret)
 {
-	int64_t ages_us[STORE_STREAMS_MAX];
+	struct expiry_of_stream of_streams[STORE_STREAMS_MAX];
 	*ret = (struct delivery_status){.in_flight_events = d->in_flight_events};
-	expiry_get_status(d->expiry, now, &ret->expiry, ages_us);
+	expiry_get_status(d->expiry, now, &ret->expiry, of_streams);
 	for (size_t i = 0; i < d->n_streams; i++) {
 		struct delivery_stream_status *of = &ret->streams[ret->n_streams];
 		if (d->streams[i]->removed)
 			continue;
 		stream_status(d->streams[i], now->mono_us, of);
-		of->oldest_age_us = ages_us[of->sid];
+		of->oldest_age_us = of_streams[of->sid].oldest_age_us;
 		ret->n_streams++;
 	}
 }

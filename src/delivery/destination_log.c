@@ -52,7 +52,7 @@ static void log_down(struct delivery *d, struct stream *s, uint64_t suppressed)
 }
 
 /* In ten minutes, or an hour before the first event expires if that is sooner. */
-static int64_t next_reminder_us(const struct delivery *d, const struct expiry_status *e)
+static int64_t next_reminder_us(const struct delivery *d, const struct expiry_of_stream *e)
 {
 	int64_t in_us = remind_every_us;
 	if (e->first_expiry_us > last_call_us && e->first_expiry_us - last_call_us < in_us)
@@ -61,14 +61,14 @@ static int64_t next_reminder_us(const struct delivery *d, const struct expiry_st
 }
 
 /* Looks at all events in memory, at most once a second: many streams may go down together. */
-static const struct expiry_status *see_expiry(struct delivery *d)
+static const struct expiry_of_stream *see_expiry(struct delivery *d, const struct stream *s)
 {
-	int64_t ages_us[STORE_STREAMS_MAX];
+	struct expiry_status all;
 	if (d->expiry_seen_us == 0 || d->now.mono_us - d->expiry_seen_us >= US_PER_S) {
-		expiry_get_status(d->expiry, &d->now, &d->expiry_seen, ages_us);
+		expiry_get_status(d->expiry, &d->now, &all, d->expiry_seen);
 		d->expiry_seen_us = d->now.mono_us;
 	}
-	return &d->expiry_seen;
+	return &d->expiry_seen[s->sid];
 }
 
 static void went_down(struct delivery *d, struct stream *s)
@@ -82,7 +82,7 @@ static void went_down(struct delivery *d, struct stream *s)
 	if (!log_limit_allow(&s->log.episodes, d->now.mono_us, &suppressed))
 		return;
 	log_down(d, s, suppressed);
-	s->log.remind_at_us = next_reminder_us(d, see_expiry(d));
+	s->log.remind_at_us = next_reminder_us(d, see_expiry(d, s));
 }
 
 static void is_back(struct delivery *d, struct stream *s)
@@ -152,12 +152,12 @@ static void log_sum(struct stream *s)
 
 static void remind(struct delivery *d, struct stream *s)
 {
-	const struct expiry_status *e;
+	const struct expiry_of_stream *e;
 	char down[32], wait[32], oldest[32], first[32];
 	s->log.remind_at_us = d->now.mono_us + remind_every_us;
 	if (s->removed || stream_is_paused(s))
 		return;
-	e = see_expiry(d);
+	e = see_expiry(d, s);
 	s->log.remind_at_us = next_reminder_us(d, e);
 	if (!s->log.down_logged) { /* others were too many when it began */
 		log_down(d, s, 0);

@@ -266,57 +266,88 @@ static void resume(struct expiry *e)
 
 /* ---- what operators see ---- */
 
-/* Times of the oldest undelivered event, and of the oldest that can expire; INT64_MAX: none. */
+/* Of events in memory that did not leave: how many, and the times of the oldest and of the oldest that can expire;
+ * INT64_MAX: none. */
 struct oldest {
+	uint64_t n;
 	int64_t any_us, expirable_us;
 };
+static const struct oldest nothing = {0, INT64_MAX, INT64_MAX};
 
-/* by_sid_us[STORE_STREAMS_MAX] or NULL: of each stream in memory, INT64_MAX where there is none. */
-static struct oldest find_oldest(const struct expiry *e, int64_t by_sid_us[])
+static void add_event(struct oldest *o, const struct queued_event *event, int64_t time_us)
 {
-	struct oldest oldest = {INT64_MAX, INT64_MAX};
+	o->n++;
+	if (time_us < o->any_us)
+		o->any_us = time_us;
+	if (!event->no_expiry && time_us < o->expirable_us)
+		o->expirable_us = time_us;
+}
+
+/* The lowest ids of each stream are in memory; for the rest the last search knows a bound. sid 0: all streams. */
+static void add_outbox(const struct expiry *e, struct oldest *o, uint32_t sid)
+{
+	bool known = e->first_us != INT64_MIN && e->first_us < o->any_us;
+	if (!known || writer_queued(e->jobs->writer, sid) <= o->n)
+		return;
+	o->any_us = e->first_us;
+	if (e->first_us < o->expirable_us)
+		o->expirable_us = e->first_us;
+}
+
+/* by_sid[STORE_STREAMS_MAX] or NULL: of each stream in memory. */
+static struct oldest find_oldest(const struct expiry *e, struct oldest by_sid[])
+{
+	struct oldest all = nothing;
 	size_t at = 0;
-	uint64_t id, in_memory = 0;
+	uint64_t id;
 	const struct queued_event *event;
 	while ((event = queues_next(e->queues, &at, &id)) != NULL) {
-		in_memory++;
-		if (event->state == EVENT_SETTLING)
+		if (event->state == EVENT_SETTLING) {
+			all.n++; /* it is still counted as queued */
 			continue;
+		}
 		int64_t t = event_time_us(e, event);
-		int64_t *of_stream = by_sid_us ? &by_sid_us[queued_event_sub(event)->sid] : NULL;
-		if (of_stream && t < *of_stream)
-			*of_stream = t;
-		oldest.any_us = t < oldest.any_us ? t : oldest.any_us;
-		if (!event->no_expiry && t < oldest.expirable_us)
-			oldest.expirable_us = t;
+		add_event(&all, event, t);
+		if (by_sid)
+			add_event(&by_sid[queued_event_sub(event)->sid], event, t);
 	}
-	/* The lowest ids of each stream are in memory; for the rest the last search knows a bound. */
-	if (e->first_us != INT64_MIN && e->first_us < oldest.any_us &&
-	    writer_queued(e->jobs->writer, 0) > in_memory) {
-		oldest.any_us = e->first_us;
-		if (e->first_us < oldest.expirable_us)
-			oldest.expirable_us = e->first_us;
-	}
-	return oldest;
+	add_outbox(e, &all, 0);
+	return all;
+}
+
+static int64_t age_us(const struct oldest *o, int64_t now_us)
+{
+	return o->any_us < now_us ? now_us - o->any_us : 0;
+}
+
+static int64_t expiry_in_us(const struct expiry *e, const struct oldest *o, int64_t now_us)
+{
+	int64_t left_us = o->expirable_us - now_us + e->max_age_us;
+	if (o->expirable_us == INT64_MAX)
+		return -1;
+	return left_us > 0 ? left_us : 0;
 }
 
 void expiry_get_status(const struct expiry *e, const struct now *now, struct expiry_status *ret,
-                       int64_t age_by_sid_us[])
+                       struct expiry_of_stream of[])
 {
+	struct oldest by_sid[STORE_STREAMS_MAX];
 	for (size_t sid = 0; sid < STORE_STREAMS_MAX; sid++)
-		age_by_sid_us[sid] = INT64_MAX;
-	struct oldest oldest = find_oldest(e, age_by_sid_us);
-	int64_t now_us = now_in_line_us(e, now), left_us = oldest.expirable_us - now_us + e->max_age_us;
+		by_sid[sid] = nothing;
+	struct oldest all = find_oldest(e, by_sid);
+	int64_t now_us = now_in_line_us(e, now);
 	*ret = (struct expiry_status){
-	        .oldest_time_us = oldest.any_us,
-	        .oldest_age_us = oldest.any_us < now_us ? now_us - oldest.any_us : 0,
-	        .first_expiry_us = oldest.expirable_us == INT64_MAX ? -1
-	                           : left_us > 0                    ? left_us
-	                                                            : 0,
+	        .oldest_time_us = all.any_us,
+	        .oldest_age_us = age_us(&all, now_us),
+	        .first_expiry_us = expiry_in_us(e, &all, now_us),
 	        .suspended = e->mode == EXPIRY_SUSPENDED,
 	};
-	for (size_t sid = 0; sid < STORE_STREAMS_MAX; sid++)
-		age_by_sid_us[sid] = age_by_sid_us[sid] < now_us ? now_us - age_by_sid_us[sid] : 0;
+	for (uint32_t sid = 0; sid < STORE_STREAMS_MAX; sid++) {
+		of[sid].oldest_age_us = age_us(&by_sid[sid], now_us);
+		if (sid > 0)
+			add_outbox(e, &by_sid[sid], sid);
+		of[sid].first_expiry_us = expiry_in_us(e, &by_sid[sid], now_us);
+	}
 }
 
 static void check_age(struct expiry *e)

@@ -41,9 +41,8 @@ void expiry_pump(struct expiry *e, const struct now *now);
 /* Monotonic time at which expiry_pump() has something to do; INT64_MAX: never. */
 int64_t expiry_next_us(const struct expiry *e, const struct now *now);
 
-/* age_by_sid_us[STORE_STREAMS_MAX] gets the age of each stream's oldest event in memory, where its oldest ids are; 0:
- * none. */
+/* of[STORE_STREAMS_MAX] is filled in, by sid. */
 void expiry_get_status(const struct expiry *e, const struct now *now, struct expiry_status *ret,
-                       int64_t age_by_sid_us[]);
+                       struct expiry_of_stream of[]);
 
 #endif

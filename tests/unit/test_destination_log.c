@@ -8,9 +8,9 @@ static FILE *out;
 static int stderr_fd;
 static char text[1 << 20];
 
-static void begin(void (*answer)(struct world *, struct http_request *))
+static void begin_streams(unsigned n, void (*answer)(struct world *, struct http_request *))
 {
-	world_init(&w, 1);
+	world_init(&w, n);
 	w.answer = answer;
 	world_start(&w);
 	out = tmpfile();
@@ -18,6 +18,11 @@ static void begin(void (*answer)(struct world *, struct http_request *))
 	assert_non_null(out);
 	log_init(LOG_LEVEL_INFO, false);
 	assert_true(dup2(fileno(out), STDERR_FILENO) >= 0);
+}
+
+static void begin(void (*answer)(struct world *, struct http_request *))
+{
+	begin_streams(1, answer);
 }
 
 static void end(void)
@@ -83,6 +88,37 @@ static void the_last_call_comes_an_hour_before_the_first_expiry(void **state UNU
 	end();
 	assert_in_range(lines("down for "), before, before + 1);
 	assert_int_equal(lines("the first expires in 1h"), 1);
+}
+
+/* The other stream's events are older; its operator knows. */
+static void each_stream_is_recalled_with_its_own_expiry(void **state UNUSED)
+{
+	begin_streams(2, says);
+	delivery_pause(w.d, 2, true);
+	world_put(&w, 2, 1, 0, 0);
+	w.rows[0].kind = 503;
+	world_run(&w, 10 * US_PER_H);
+	world_put(&w, 1, 1, 0, 0);
+	world_run(&w, 11 * US_PER_MIN);
+	end();
+	assert_int_equal(lines("destination one: down for 10m, status 503, next try in "), 1);
+	assert_int_equal(lines("1 waiting, the oldest event is 10m old, the first expires in 3d"), 1);
+}
+
+/* More of it is in the outbox than in memory: another stream's may be named, but never a later time. */
+static void an_expiry_that_is_not_in_memory_is_not_told_too_late(void **state UNUSED)
+{
+	begin_streams(2, says);
+	delivery_pause(w.d, 2, true);
+	world_put(&w, 2, 1, 0, 0);
+	w.rows[0].kind = 503;
+	world_run(&w, 10 * US_PER_H);
+	world_put(&w, 1, 1, 0, 0);
+	w.queued[1] += 5;
+	world_run(&w, 11 * US_PER_MIN);
+	w.queued[1] -= 5;
+	end();
+	assert_int_equal(lines("the oldest event is 10m old, the first expires in 62h"), 1);
 }
 
 static void a_paused_stream_is_not_recalled(void **state UNUSED)
@@ -153,6 +189,8 @@ int main(void)
 	        cmocka_unit_test(an_outage_of_hours_is_recalled_every_ten_minutes),
 	        cmocka_unit_test(a_wrong_destination_is_recalled_as_an_error),
 	        cmocka_unit_test(the_last_call_comes_an_hour_before_the_first_expiry),
+	        cmocka_unit_test(each_stream_is_recalled_with_its_own_expiry),
+	        cmocka_unit_test(an_expiry_that_is_not_in_memory_is_not_told_too_late),
 	        cmocka_unit_test(a_paused_stream_is_not_recalled),
 	        cmocka_unit_test(a_rate_limit_is_not_logged_each_second),
 	        cmocka_unit_test(failures_among_successes_are_one_line_a_minute),
