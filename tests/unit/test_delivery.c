@@ -364,6 +364,36 @@ static void one_culprit_of_25_dies_alone(void **state UNUSED)
 	world_end(&w);
 }
 
+static void reload_refuse_after(int64_t us)
+{
+	struct err err;
+	w.conf.delivery.refuse_after_us = us;
+	assert_int_equal(delivery_set_streams(w.d, &w.conf, w.rules, &err), 0);
+}
+
+/* What was refused already is judged by the new one at its next refusal. */
+static void a_reload_changes_how_long_it_must_be_refused(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.answer = culprit_hundred;
+	world_start(&w);
+	for (int i = 0; i < 25; i++)
+		world_put(&w, 1, 1, 0, 0);
+	others_pass(50);
+	assert_int_equal(w.rows[12].state, STATE_QUEUED);
+	reload_refuse_after(10 * US_PER_MIN); /* the minute ends, and nothing happens */
+	others_pass(500);
+	assert_int_equal(w.rows[12].state, STATE_QUEUED);
+	reload_refuse_after(US_PER_MIN);
+	others_pass(300);
+	assert_int_equal(w.rows[12].reason, DEAD_REFUSED);
+	uint64_t id = world_put(&w, 1, 1, 0, 0);
+	world_run(&w, US_PER_S);
+	assert_int_equal(world_row(&w, id)->state, STATE_DELIVERED);
+	assert_int_equal(w.counters.dead[DEAD_REFUSED], 1);
+	world_end(&w);
+}
+
 static void refuse_all(struct world *world_ UNUSED, struct http_request *r)
 {
 	r->attempt.status = 400;
@@ -1065,6 +1095,7 @@ int main(void)
 	        cmocka_unit_test(an_outage_is_a_probe_a_step_and_bounded_memory),
 	        cmocka_unit_test(a_stream_that_hangs_holds_up_no_other),
 	        cmocka_unit_test(one_culprit_of_25_dies_alone),
+	        cmocka_unit_test(a_reload_changes_how_long_it_must_be_refused),
 	        cmocka_unit_test(an_endpoint_that_refuses_everything_kills_nothing),
 	        cmocka_unit_test(what_is_taken_is_not_behind_what_is_refused),
 	        cmocka_unit_test(too_large_is_split),
