@@ -141,6 +141,8 @@ bool request_start(struct delivery *d, struct stream *s, struct batch *b);
 /* The one envelope of all that is in flight, when all of it is old (suspects do not count): the endpoint may hang on
  * just this one. 0: none. */
 uint64_t requests_crowding(const struct delivery *d, const struct stream *s);
+/* Whether something is in flight, and all of it for so long that it may hang. */
+bool requests_all_slow(const struct delivery *d, const struct stream *s);
 /* Ends every request of a stream, with outcomes as after a timeout; http_client_reap() must follow. */
 void requests_cancel(struct stream *s);
 /* Frees requests without an outcome; their events are forgotten. */

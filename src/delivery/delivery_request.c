@@ -130,12 +130,15 @@ static void mark_past(const struct request *r, const struct request_facts *facts
 {
 	struct stream *s = r->stream;
 	struct batch *b = r->batch;
-	if (outcome == OUTCOME_DELIVERED && batch_taken(b) && r->seq >= s->destination.first_seq)
-		destination_took_back_a_refusal(&s->destination, facts->now_us);
+	bool refusal_taken_back = outcome == OUTCOME_DELIVERED && batch_taken(b);
 	if (r->seq < s->destination.first_seq) {
 		b->past = (struct batch_past){0}; /* that was another endpoint */
 		return;
 	}
+	if (refusal_taken_back)
+		destination_took_back_a_refusal(&s->destination, facts->now_us);
+	if (outcome == OUTCOME_DELIVERED)
+		destination_took_after(&s->destination, b->past.tries, facts->now_us);
 	if (recent->meaning == MEANS_STALE && a->body_sent)
 		batch_past_add_stale(&b->past);
 	if (recent->meaning == MEANS_DELIVERED || recent->meaning == MEANS_STALE)
@@ -287,6 +290,15 @@ uint64_t requests_crowding(const struct delivery *d, const struct stream *s)
 		envelope = r->batch->envelope_hash;
 	}
 	return envelope;
+}
+
+bool requests_all_slow(const struct delivery *d, const struct stream *s)
+{
+	const struct request *r;
+	LIST_FOREACH(r, &s->requests, link)
+	if (d->now.mono_us - r->started_us < REQUEST_SLOW_US)
+		return false;
+	return !LIST_EMPTY(&s->requests);
 }
 
 void requests_cancel(struct stream *s)

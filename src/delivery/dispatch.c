@@ -55,19 +55,21 @@ struct batch *dispatch_drop_expired(struct delivery *d, struct batch *b)
  * when only such are in flight. */
 static struct pick_choice choose(const struct delivery *d, const struct stream *s)
 {
+	bool up = s->destination.state == DESTINATION_UP;
 	unsigned slots = destination_slots(&s->destination, s->in_flight, d->now.mono_us);
 	unsigned suspects = s->queue.suspects_in_flight, window = s->destination.window.size;
 	unsigned few = window / 8 < 1 ? 1 : window / 8 > SUSPECTS_MAX ? SUSPECTS_MAX : window / 8;
 	unsigned most = window - window / 4;
-	bool up = s->destination.state == DESTINATION_UP;
 	struct pick_choice choice = {.failed_last = s->failed_last, .failed_envelope = s->failed_envelope};
 	if (s->in_flight >= d->max_per_stream)
 		return (struct pick_choice){0};
+	/* a window of one, after an outage, would be taken by one that hangs after another */
+	bool past_hanging = up && s->in_flight < WINDOW_START && requests_all_slow(d, s);
 	choice.probe = slots > 0 && !up;
 	choice.parts = slots > 0 && destination_wants_parts(&s->destination);
 	choice.clean = slots > 0 || (up && s->in_flight > 0 && suspects == s->in_flight);
 	choice.suspects = slots > 0 && suspects < few;
-	choice.idle_suspects = slots > 0 && suspects < most;
+	choice.idle_suspects = (slots > 0 && suspects < most) || past_hanging;
 	/* nor does one envelope that hangs: one more request may start, for another */
 	choice.crowding = up ? requests_crowding(d, s) : 0;
 	return choice;

@@ -60,7 +60,8 @@ static bool is_fickle(const struct delivery *d, const struct batch *b)
 
 static void park(struct delivery *d, struct batch *b, const struct attempt *a)
 {
-	int64_t wait_us = backoff_own_wait_us(&d->backoff, b->past.tries, is_fickle(d, b), d->chance());
+	bool moody = destination_is_moody(&batch_stream(b)->destination, d->now.mono_us);
+	int64_t wait_us = backoff_own_wait_us(&d->backoff, b->past.tries, moody, d->chance());
 	batch_park(b, d->now.mono_us + retry_after_obey(wait_us, outcome_asked_wait_us(a)));
 }
 

@@ -12,11 +12,16 @@ int64_t backoff_wait_us(const struct backoff *b, unsigned n, double chance)
 	return fixed + (int64_t)((double)(wait - fixed) * chance);
 }
 
-enum { SOON = 3, SOON_IF_FICKLE = 8 }; /* before the waits grow */
+enum {
+	SOON = 3, /* tries before the waits grow */
+	SOON_IF_MOODY = 12,
+	PART = 4, /* of retry_min that they begin with */
+	PART_IF_MOODY = 16
+};
 
-int64_t backoff_own_wait_us(const struct backoff *b, unsigned tries, bool fickle, double chance)
+int64_t backoff_own_wait_us(const struct backoff *b, unsigned tries, bool moody, double chance)
 {
-	const struct backoff own = {b->min_us / 4, b->max_us};
-	unsigned soon = fickle ? SOON_IF_FICKLE : SOON;
+	const struct backoff own = {b->min_us / (moody ? PART_IF_MOODY : PART), b->max_us};
+	unsigned soon = moody ? SOON_IF_MOODY : SOON;
 	return backoff_wait_us(&own, tries <= soon ? 1 : tries - soon + 1, chance);
 }

@@ -70,7 +70,7 @@ static void add_refusal(struct batch_past *past, const struct batch_failure *f)
 void batch_past_add(struct batch_past *past, const struct batch_failure *f)
 {
 	bool may = may_be_its_own(f), several_too_large = f->meaning == MEANS_TOO_LARGE && f->events > 1;
-	if (may && !several_too_large && past->failed && f->others_succeed && past->own < CONVICTED)
+	if (may && !several_too_large && f->others_succeed && past->own < CONVICTED)
 		past->own++;
 	if (may && past->failures < CONVICTED)
 		past->failures++;

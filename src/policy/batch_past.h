@@ -24,7 +24,7 @@ struct batch_past {
 	bool accused;      /* refused as it is now, uncut: if it is taken after all, the refusal was the server's */
 	bool refused;      /* first_refused_us is valid */
 	unsigned failures; /* that may be its own fault */
-	unsigned own;      /* … and after which others succeeded before it failed again */
+	unsigned own;      /* … while others succeeded */
 	unsigned tries;    /* that failed, of the batch as it is now, uncut */
 	int64_t last_failed_us, first_refused_us;
 	struct lone_refusals refusals, denials;
@@ -36,7 +36,7 @@ struct batch_failure {
 	bool blames_events;   /* outcome_blames_events() */
 	bool late;            /* was in flight when the destination went down: one failure for all of those */
 	bool nothing_passes;  /* took the destination down, or found it down */
-	bool others_succeed;  /* since the failure before */
+	bool others_succeed;  /* since the failure before, or while this one hung */
 	unsigned events;      /* in it */
 	int64_t confirmed_us; /* when another request last succeeded with the destination up ever since; INT64_MIN */
 	int64_t now_us;

@@ -15,6 +15,8 @@ enum {
 	PATCH = 4,
 	REFUSALS_LEAST = 3,
 	DENIALS_LEAST = 10,
+	FLAKY_TRIES = 2,          /* failed ones, before it took the batch */
+	REFUSES_SEVERAL = 3,      /* batches in a row, without a success */
 	DENIED_TIMES_LONGER = 10, /* the spread of denials, in units of delivery.refuse_after */
 	SLOW_US = 1000 * 1000,
 	LATELY_US = 10 * 1000 * 1000,
@@ -43,6 +45,7 @@ void destination_init(struct destination *d, unsigned max_requests)
 	                          .trouble_us = INT64_MIN,
 	                          .patchy_us = INT64_MIN,
 	                          .fickle_us = INT64_MIN,
+	                          .flaky_us = INT64_MIN,
 	                          .largest = {.since_us = INT64_MIN / 2}};
 	window_init(&d->window, max_requests);
 }
@@ -109,6 +112,12 @@ static bool refuses_several(enum meaning meaning, unsigned events)
 	return (meaning == MEANS_REFUSED || meaning == MEANS_TOO_LARGE) && events > 1;
 }
 
+/* One that hung, while a request that started after it was taken. A quick failure among others is mostly chance. */
+static bool overtaken(const struct destination *d, const struct request_facts *f)
+{
+	return f->now_us - f->started_us >= SLOW_US && d->latest_success_us >= f->started_us;
+}
+
 /* Whether a failure says something about the destination: not that of a batch whose failures are known to be its own,
  * nor the refusal of several events, whose parts are tried next. */
 static bool counts(const struct destination *d, const struct batch_past *past, enum meaning meaning,
@@ -173,7 +182,7 @@ static bool refused_while_others_pass(const struct destination *d, const struct 
 {
 	if (past->refused && d->latest_answer_us >= past->first_refused_us)
 		return true;
-	return passed_lately(d, now_us) && d->unbroken == 0 && !d->refuses_several;
+	return passed_lately(d, now_us) && d->unbroken == 0 && d->several_refused == 0;
 }
 
 static bool refused_enough(const struct destination *d, const struct batch_past *past, int64_t now_us,
@@ -228,7 +237,9 @@ static bool congests(const struct destination *d, const struct batch_past *past,
 {
 	if (is_late(d, f->seq) || meaning == MEANS_DELIVERED || meaning == MEANS_STALE)
 		return false;
-	return is_congestion(meaning) ? !others_succeed(d, past) : destination_is_fickle(d, f->now_us);
+	if (is_congestion(meaning))
+		return !others_succeed(d, past) && !overtaken(d, f);
+	return destination_is_fickle(d, f->now_us);
 }
 
 struct destination_recent destination_recent(const struct destination *d, const struct batch_past *past,
@@ -239,10 +250,10 @@ struct destination_recent destination_recent(const struct destination *d, const 
 	enum meaning meaning = outcome_meaning(attempt);
 	bool late = is_late(d, facts->seq);
 	struct destination_recent recent = {.meaning = meaning, .batch_events = facts->events};
-	recent.counts = counts(d, past, meaning, facts);
-	recent.others_succeed = others_succeed(d, past);
+	recent.others_succeed = others_succeed(d, past) || overtaken(d, facts);
 	recent.congests = congests(d, past, meaning, facts);
 	recent.asked_wait_us = everyone_asked_us(d, past, attempt);
+	recent.counts = counts(d, past, meaning, facts) && (recent.asked_wait_us > 0 || !overtaken(d, facts));
 	recent.nothing_passes = d->state != DESTINATION_UP || late || recent.asked_wait_us > 0 ||
 	                        (recent.counts && nothing_passes(d, meaning, facts));
 	recent.fickle = destination_is_fickle(d, now_us);
@@ -275,6 +286,17 @@ void destination_took_back_a_refusal(struct destination *d, int64_t now_us)
 	d->fickle_us = now_us;
 }
 
+void destination_took_after(struct destination *d, unsigned tries, int64_t now_us)
+{
+	if (tries >= FLAKY_TRIES)
+		d->flaky_us = now_us;
+}
+
+bool destination_is_moody(const struct destination *d, int64_t now_us)
+{
+	return destination_is_fickle(d, now_us) || d->flaky_us > now_us - FICKLE_US;
+}
+
 /* ---- what it does to the state ---- */
 
 static bool is_wrong(enum meaning meaning)
@@ -297,6 +319,8 @@ static enum destination_change go_down(struct destination *d, const struct backo
 	d->down_seq = d->next_seq;
 	d->down_since_us = end->now_us;
 	d->unbroken = 0;
+	if (end->recent.asked_wait_us > 0)
+		window_told_to_wait(&d->window, end->recent.asked_wait_us, end->now_us);
 	back_off(d, policy, end);
 	return CHANGE_DOWN;
 }
@@ -307,6 +331,7 @@ static enum destination_change settle_up(struct destination *d, const struct bac
 	const struct destination_recent *recent = &end->recent;
 	if (end->outcome == OUTCOME_DELIVERED) {
 		d->failures = 0;
+		window_lift(&d->window, end->now_us);
 		window_answer(&d->window, end->seq, d->next_seq, WINDOW_SUCCESS);
 		return CHANGE_NONE;
 	}
@@ -353,7 +378,7 @@ static void note_success(struct destination *d, const struct request_end *end)
 	if (d->unbroken >= PATCH)
 		d->patchy_us = end->now_us;
 	d->unbroken = 0;
-	d->refuses_several = false;
+	d->several_refused = 0;
 	if (end->started_us > d->latest_success_us)
 		d->latest_success_us = end->started_us;
 	took(d, end->bytes, end->now_us);
@@ -366,7 +391,8 @@ enum destination_change destination_settle(struct destination *d, const struct b
 		return CHANGE_NONE;
 	if (end->outcome == OUTCOME_DELIVERED)
 		note_success(d, end);
-	d->refuses_several |= end->recent.meaning == MEANS_REFUSED && end->recent.batch_events > 1;
+	if (end->recent.meaning == MEANS_REFUSED && end->recent.batch_events > 1)
+		d->several_refused++;
 	if (end->recent.meaning != MEANS_STALE)
 		d->transport_failures = end->no_answer ? d->transport_failures + 1 : 0;
 	switch (d->state) {
@@ -399,8 +425,8 @@ int64_t destination_wait_us(const struct destination *d, int64_t now_us)
 bool destination_wants_parts(const struct destination *d)
 {
 	if (d->state == DESTINATION_UP)
-		return d->refuses_several;
-	return d->wrong && d->failures % 2;
+		return d->several_refused >= REFUSES_SEVERAL;
+	return d->failures % 2 == d->wrong;
 }
 
 bool destination_wants_fresh(const struct destination *d)

@@ -36,8 +36,9 @@ struct destination {
 	unsigned unbroken;           /* failures that count, since the latest 2xx */
 	int64_t unbroken_since_us;   /* … the first of them */
 	int64_t patchy_us;           /* when a success last followed several of them; INT64_MIN: never */
-	bool refuses_several;        /* and has taken nothing since */
+	unsigned several_refused;    /* batches of several events that it refused, since the latest 2xx */
 	int64_t fickle_us;           /* when it last took what it had refused; INT64_MIN: never */
+	int64_t flaky_us;            /* when it last took what it had failed several times; INT64_MIN: never */
 	struct {
 		int64_t since_us;
 		size_t bytes, before; /* largest body that got 2xx since then, and in the period before */
@@ -94,6 +95,11 @@ enum destination_change destination_settle(struct destination *d, const struct b
 void destination_took_back_a_refusal(struct destination *d, int64_t now_us);
 /* Whether it did so in the last ten minutes: another refusal may be no reason to blame the events. */
 bool destination_is_fickle(const struct destination *d, int64_t now_us);
+/* It took a batch after so many failed tries. */
+void destination_took_after(struct destination *d, unsigned tries, int64_t now_us);
+/* Whether a batch that fails again and again may still have met one bad server of several each time: it refuses or
+ * fails events for no reason of theirs. */
+bool destination_is_moody(const struct destination *d, int64_t now_us);
 /* Ends the backoff now, for an operator's flush. */
 void destination_flush(struct destination *d, int64_t now_us);
 /* Time until the next try while backing off; otherwise 0. */
@@ -102,8 +108,9 @@ int64_t destination_wait_us(const struct destination *d, int64_t now_us);
  * after a failed probe, they may all lead to the one bad server of several. */
 bool destination_wants_fresh(const struct destination *d);
 
-/* Whether the parts of what was cut go first, because they show soonest whether the destination refuses everything.
- * Of probes every second one: parts may be all poison, while what came since is taken. */
+/* Whether the parts of what was cut go first, because they show soonest whether the destination fails everything or
+ * one event in each batch is the reason. Of probes every second one: parts may be all poison, while what came since
+ * is taken. */
 bool destination_wants_parts(const struct destination *d);
 
 #endif

@@ -4,7 +4,10 @@
 enum {
 	COUNTED_LEAST = 10,     /* answers */
 	FAILURES_TOLERATED = 1, /* tenths of the answers */
-	REFUSALS_TOLERATED = 7
+	REFUSALS_TOLERATED = 7,
+	HOLD_TIMES = 10,                /* as long as it was asked to wait, … */
+	HOLD_MAX_US = 60 * 1000 * 1000, /* … at most */
+	STEP = 4                        /* a ceiling falls and rises by so many parts of it */
 };
 
 void window_init(struct window *w, unsigned max)
@@ -20,12 +23,17 @@ void window_set_max(struct window *w, unsigned max)
 		w->size = w->max;
 }
 
+static unsigned limit_of(const struct window *w)
+{
+	return w->ceiling && w->ceiling < w->max ? w->ceiling : w->max;
+}
+
 static void grow(struct window *w)
 {
 	if (++w->successes < w->size)
 		return;
 	w->successes = 0;
-	if (w->size < w->max)
+	if (w->size < limit_of(w))
 		w->size++;
 }
 
@@ -61,6 +69,31 @@ void window_answer(struct window *w, uint64_t seq, uint64_t next_seq, enum windo
 	if (shrink(w))
 		w->cut_before = next_seq;
 	w->answers = w->failures = w->refusals = 0;
+}
+
+static unsigned step_of(unsigned size)
+{
+	return size / STEP > 1 ? size / STEP : 1;
+}
+
+/* The first time it has just grown past what the destination takes; where it is asked again under a ceiling, that is
+ * too high. */
+void window_told_to_wait(struct window *w, int64_t asked_us, int64_t now_us)
+{
+	unsigned less = w->ceiling ? step_of(w->size) : 1;
+	w->ceiling = w->size > less ? w->size - less : 1;
+	w->hold_us = asked_us < HOLD_MAX_US / HOLD_TIMES ? asked_us * HOLD_TIMES : HOLD_MAX_US;
+	w->ceiling_until_us = now_us + asked_us + w->hold_us;
+}
+
+void window_lift(struct window *w, int64_t now_us)
+{
+	if (!w->ceiling || now_us < w->ceiling_until_us)
+		return;
+	w->ceiling += step_of(w->ceiling);
+	w->ceiling_until_us = now_us + w->hold_us;
+	if (w->ceiling >= w->max)
+		w->ceiling = 0;
 }
 
 void window_restart(struct window *w)

@@ -45,8 +45,8 @@ static void a_batchs_own_wait_is_short_for_three_tries(void **state UNUSED)
 	assert_int_equal(backoff_own_wait_us(&policy, 4, false, 0), US_PER_S / 4);
 	assert_int_equal(backoff_own_wait_us(&policy, 5, false, 0), US_PER_S / 2);
 	assert_int_equal(backoff_own_wait_us(&policy, 100, false, 0), policy.max_us / 2);
-	assert_int_equal(backoff_own_wait_us(&policy, 8, true, 0), US_PER_S / 8);
-	assert_int_equal(backoff_own_wait_us(&policy, 9, true, 0), US_PER_S / 4);
+	assert_int_equal(backoff_own_wait_us(&policy, 12, true, 0), US_PER_S / 32);
+	assert_int_equal(backoff_own_wait_us(&policy, 13, true, 0), US_PER_S / 16);
 }
 
 static uint64_t seq;
@@ -154,6 +154,55 @@ static void limits_change_and_episodes_end(void **state UNUSED)
 	assert_int_equal(w.size, 2);
 }
 
+/* A rate limit: growth stops below where it asked, and goes on by a step now and then. */
+static void a_pause_that_was_asked_for_sets_a_ceiling(void **state UNUSED)
+{
+	struct window w;
+	window_init(&w, 20);
+	unsigned size = w.size = 16;
+	window_told_to_wait(&w, US_PER_S, 0);
+	window_restart(&w);
+	answers(&w, 200, 0);
+	assert_int_equal(w.size, size - 1);
+	window_told_to_wait(&w, US_PER_S, 0); /* it was still too high: three quarters */
+	unsigned lower = size - 1 - (size - 1) / 4;
+	window_restart(&w);
+	answers(&w, 200, 0);
+	assert_int_equal(w.size, lower);
+	window_lift(&w, 11 * US_PER_S - 1);
+	answers(&w, 50, 0);
+	assert_int_equal(w.size, lower);
+	window_lift(&w, 11 * US_PER_S);
+	answers(&w, 200, 0);
+	assert_int_equal(w.size, lower + lower / 4);
+	for (int i = 2; i < 5; i++)
+		window_lift(&w, (i * 10 + 1) * US_PER_S);
+	answers(&w, 400, 0);
+	assert_int_equal(w.size, 20);
+}
+
+static void a_ceiling_holds_for_a_minute_at_most_and_is_never_zero(void **state UNUSED)
+{
+	struct window w;
+	window_init(&w, 64);
+	window_restart(&w);
+	for (int i = 0; i < 3; i++)
+		window_told_to_wait(&w, US_PER_H, 0);
+	answers(&w, 10, 0);
+	assert_int_equal(w.size, 1);
+	window_lift(&w, US_PER_H + US_PER_MIN - 1);
+	answers(&w, 10, 0);
+	assert_int_equal(w.size, 1);
+	window_lift(&w, US_PER_H + US_PER_MIN);
+	answers(&w, 10, 0);
+	assert_int_equal(w.size, 2);
+	w.size = 30;
+	window_told_to_wait(&w, US_PER_H, 0);
+	window_set_max(&w, 10); /* a reload */
+	answers(&w, 100, 0);
+	assert_int_equal(w.size, 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +215,8 @@ int main(void)
 	        cmocka_unit_test(refusals_count_beyond_seven_tenths),
 	        cmocka_unit_test(what_was_in_flight_at_a_cut_is_not_counted),
 	        cmocka_unit_test(limits_change_and_episodes_end),
+	        cmocka_unit_test(a_pause_that_was_asked_for_sets_a_ceiling),
+	        cmocka_unit_test(a_ceiling_holds_for_a_minute_at_most_and_is_never_zero),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,9 +48,9 @@ static void it_is_convicted_by_what_succeeds_between_its_failures(void **state U
 {
 	struct batch_past past = {0};
 	struct batch_failure f = failure(MEANS_BROKEN, 1), unproved = f;
-	unproved.others_succeed = false;
+	unproved.others_succeed = false; /* the first has no failure before it */
 	for (unsigned i = 0; i < 3; i++) {
-		batch_past_add(&past, &f); /* the first has no failure before it */
+		batch_past_add(&past, i == 0 ? &unproved : &f);
 		assert_int_equal(past.own, i);
 		assert_int_equal(batch_past_is_suspect(&past), i >= 2);
 		assert_false(batch_past_is_convicted(&past));
@@ -86,9 +86,11 @@ static void what_hangs_or_was_cut_is_a_suspect(void **state UNUSED)
 	struct batch_past hangs = {0}, cut = {0};
 	struct batch_failure f = failure(MEANS_NO_ANSWER, 25);
 	f.slow = true;
+	f.others_succeed = false;
 	batch_past_add(&hangs, &f);
 	assert_true(batch_past_is_suspect(&hangs));
 	assert_false(batch_past_is_convicted(&hangs));
+	f.others_succeed = true; /* since then, or meanwhile */
 	batch_past_add(&hangs, &f);
 	assert_true(batch_past_is_convicted(&hangs));
 	f = failure(MEANS_REFUSED, 25);

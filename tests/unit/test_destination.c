@@ -370,7 +370,10 @@ static void parts_of_a_cut_batch_tell_more_than_the_whole(void **state UNUSED)
 {
 	struct try refused = answered(400), one = answered(400), large = answered(413);
 	one.events = 1;
-	assert_int_equal(run(refused), CHANGE_NONE); /* alone in ten seconds, and cut */
+	for (int i = 0; i < 3; i++) {
+		assert_false(destination_wants_parts(&d));   /* one or two may be poison */
+		assert_int_equal(run(refused), CHANGE_NONE); /* alone in ten seconds, and cut */
+	}
 	assert_true(destination_wants_parts(&d));
 	run(answered(204));
 	assert_false(destination_wants_parts(&d));
@@ -392,7 +395,76 @@ static void parts_of_a_cut_batch_tell_more_than_the_whole(void **state UNUSED)
 	assert_false(destination_wants_parts(&d));
 	now += US_PER_MIN;
 	go_down();
-	assert_false(destination_wants_parts(&d));
+	for (int i = 0; i < 4; i++) { /* broken or hanging: likewise, after one that is new */
+		assert_int_equal(destination_wants_parts(&d), i % 2);
+		now += US_PER_MIN;
+		run(answered(500));
+	}
+}
+
+/* What it took after several tries makes the waits of others short; what it refuses is judged as before. */
+static void it_is_moody_for_ten_minutes(void **state UNUSED)
+{
+	assert_false(destination_is_moody(&d, now));
+	destination_took_after(&d, 1, now);
+	assert_false(destination_is_moody(&d, now));
+	destination_took_after(&d, 2, now);
+	assert_true(destination_is_moody(&d, now + 10 * US_PER_MIN - 1));
+	assert_false(destination_is_moody(&d, now + 10 * US_PER_MIN));
+	assert_false(destination_is_fickle(&d, now));
+	destination_took_back_a_refusal(&d, now + US_PER_H);
+	assert_true(destination_is_moody(&d, now + US_PER_H));
+}
+
+/* It hung while a request that started later was taken: its own trouble from the first time on. */
+static void what_was_overtaken_says_nothing_about_the_destination(void **state UNUSED)
+{
+	struct batch_past past = {0};
+	struct try t = no_answer(TRANSPORT_TIMEOUT), passes = answered(204);
+	t.past = &past;
+	t.took_us = 30 * US_PER_S;
+	passes.took_us = 31 * US_PER_S; /* started before it */
+	run(passes);
+	assert_true(ran(t).recent.counts && !ran(t).recent.others_succeed);
+	past = (struct batch_past){0};
+	passes.took_us = 30 * US_PER_S;
+	run(passes);
+	t = ran(t);
+	assert_false(t.recent.counts || t.recent.congests || t.recent.nothing_passes);
+	assert_int_equal(t.outcome, OUTCOME_RETRY_BATCH);
+	assert_true(t.recent.others_succeed && batch_past_is_convicted(&past));
+	t = answered(503); /* quickly: chance, or too much */
+	t.took_us = 100 * US_PER_MS;
+	passes.took_us = 0;
+	run(passes);
+	t = ran(t);
+	assert_true(t.recent.counts && t.recent.congests && !t.recent.others_succeed);
+}
+
+/* The pause is everyone's, also when what asks for it took long. */
+static void what_was_overtaken_may_still_ask_for_a_pause(void **state UNUSED)
+{
+	struct try t = asking(503, US_PER_MIN);
+	t.took_us = 2 * US_PER_S;
+	run(answered(204));
+	assert_int_equal(run(t), CHANGE_DOWN);
+	assert_int_equal(destination_wait_us(&d, now), US_PER_MIN);
+}
+
+static void a_pause_that_was_asked_for_leaves_a_ceiling(void **state UNUSED)
+{
+	for (int i = 0; i < 5 + 6 + 7; i++)
+		run(answered(204));
+	unsigned size = d.window.size;
+	assert_int_equal(run(asking(429, US_PER_S)), CHANGE_DOWN);
+	now += US_PER_S;
+	for (int i = 0; i < 100; i++)
+		run(answered(204));
+	assert_int_equal(d.window.size, size - 1);
+	now += 10 * US_PER_S;
+	for (int i = 0; i < 100; i++)
+		run(answered(204));
+	assert_int_equal(d.window.size, size);
 }
 
 static void own_failures_do_not_shrink_the_window(void **state UNUSED)
@@ -669,6 +741,10 @@ int main(void)
 	        cmocka_unit_test_setup(what_the_probe_says, setup),
 	        cmocka_unit_test_setup(a_proxy_that_denies_is_wrong_and_its_word_is_obeyed, setup),
 	        cmocka_unit_test_setup(parts_of_a_cut_batch_tell_more_than_the_whole, setup),
+	        cmocka_unit_test_setup(it_is_moody_for_ten_minutes, setup),
+	        cmocka_unit_test_setup(what_was_overtaken_says_nothing_about_the_destination, setup),
+	        cmocka_unit_test_setup(what_was_overtaken_may_still_ask_for_a_pause, setup),
+	        cmocka_unit_test_setup(a_pause_that_was_asked_for_leaves_a_ceiling, setup),
 	        cmocka_unit_test_setup(own_failures_do_not_shrink_the_window, setup),
 	        cmocka_unit_test_setup(what_is_convicted_takes_nothing_down, setup),
 	        cmocka_unit_test_setup(kept_connections_are_left_after_failures, setup),

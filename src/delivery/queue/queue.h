@@ -189,7 +189,7 @@ struct pick_choice {
 	bool suspects;      /* one that is, before others */
 	bool idle_suspects; /* one that is, when nothing else is ready */
 	bool probe;         /* prefer what did not fail last, and another envelope than that; linger does not count */
-	bool parts;         /* a part of what was cut, before anything else */
+	bool parts;         /* a part of what was cut, or what may be cut next, before anything else */
 	const struct batch *failed_last; /* compared, never looked into */
 	uint64_t failed_envelope;
 	uint64_t crowding; /* this envelope alone is in flight, and hangs: one of another goes first, whatever else

@@ -127,6 +127,19 @@ static struct batch *pick_probe(struct stream_queue *q, const struct pick_choice
 	return b;
 }
 
+/* Of the batches that failed while nothing passed the one that did most often: what is in it may be the reason, and
+ * its next failure cuts it. */
+static struct batch *pick_deepest(struct stream_queue *q)
+{
+	struct batch *b, *deepest = NULL;
+	TAILQ_FOREACH(b, &q->again, link)
+	if (b->n > 1 && b->past.failures > (deepest ? deepest->past.failures : 0))
+		deepest = b;
+	if (deepest)
+		batch_start(deepest);
+	return deepest;
+}
+
 /* Past an envelope that hangs: a group of another one that is ready and its client's oldest. */
 static struct envelope_group *pick_past(struct stream_queue *q, uint64_t crowding, int64_t mono_us)
 {
@@ -136,9 +149,18 @@ static struct envelope_group *pick_past(struct stream_queue *q, uint64_t crowdin
 	return envelope_group_is_full(g) || group_lingered(g, mono_us) ? g : NULL;
 }
 
+/* A part of what was cut; of a destination that is down, else what may be cut next. */
+static struct batch *pick_part(struct stream_queue *q, bool probe, int64_t mono_us)
+{
+	struct batch *part = parked_due(q, false, true, mono_us), *b = NULL;
+	if (probe && !(part && part->past.cut))
+		b = pick_deepest(q);
+	return b ? b : pick_parked(q, false, true, mono_us);
+}
+
 struct batch *queue_pick(struct stream_queue *q, const struct pick_choice *choice, int64_t mono_us)
 {
-	struct batch *b = choice->parts ? pick_parked(q, false, true, mono_us) : NULL;
+	struct batch *b = choice->parts ? pick_part(q, choice->probe, mono_us) : NULL;
 	if (b)
 		return b;
 	if (choice->probe)
