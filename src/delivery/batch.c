@@ -71,7 +71,7 @@ static void evict(struct batch *b, int64_t until_us)
 	if (q->evicted_until_us == 0 || low < q->evicted_low)
 		q->evicted_low = low;
 	if (q->evicted_until_us == 0)
-		q->evicted_until_us = until_us;
+		q->evicted_until_us = until_us > 0 ? until_us : 1; /* 0: none is evicted */
 	batch_abandon(b);
 }
 

@@ -614,6 +614,25 @@ static void more_than_may_be_parked_comes_back_from_the_outbox(void **state UNUS
 	world_end(&w);
 }
 
+/* They wait for nothing, so that there is no time to look for them at. */
+static void parts_that_may_not_be_parked_come_back_too(void **state UNUSED)
+{
+	world_init(&w, 1);
+	w.answer = culprit_hundred;
+	world_start(&w);
+	for (int i = 0; i < 25; i++)
+		world_put(&w, 1, 1, 0, 0);
+	struct stream_queue *q = &w.d->streams[0]->queue;
+	q->n_parked = QUEUE_PARKED_EVENTS; /* others */
+	world_run(&w, US_PER_S);
+	assert_int_equal(count_state(STATE_DELIVERED), 0);
+	assert_int_equal(q->n_events, 0);
+	q->n_parked = 0;
+	world_run(&w, 10 * US_PER_S);
+	assert_int_equal(count_state(STATE_DELIVERED), 24);
+	world_end(&w);
+}
+
 static void unlucky_once(struct world *world_, struct http_request *r)
 {
 	r->done_us = world_->now.mono_us + 10 * US_PER_MS;
@@ -1106,6 +1125,7 @@ int main(void)
 	        cmocka_unit_test(ambiguous_ones_are_parked_where_asked_for),
 	        cmocka_unit_test(two_poisoned_batches_cannot_wedge_a_stream),
 	        cmocka_unit_test(more_than_may_be_parked_comes_back_from_the_outbox),
+	        cmocka_unit_test(parts_that_may_not_be_parked_come_back_too),
 	        cmocka_unit_test(what_failed_once_does_not_wait_for_the_end_of_the_backlog),
 	        cmocka_unit_test(with_too_many_uncommitted_outcomes_sending_stops),
 	        cmocka_unit_test(pause_resume_flush),
