@@ -137,6 +137,8 @@ static void mark_past(const struct request *r, const struct request_facts *facts
 	}
 	if (refusal_taken_back)
 		destination_took_back_a_refusal(&s->destination, facts->now_us);
+	if (outcome == OUTCOME_DELIVERED && b->past.cut)
+		destination_took_a_part(&s->destination, facts->now_us);
 	if (outcome == OUTCOME_DELIVERED)
 		destination_took_after(&s->destination, b->past.tries, facts->now_us);
 	if (recent->meaning == MEANS_STALE && a->body_sent)

@@ -46,6 +46,7 @@ void destination_init(struct destination *d, unsigned max_requests)
 	                          .patchy_us = INT64_MIN,
 	                          .fickle_us = INT64_MIN,
 	                          .flaky_us = INT64_MIN,
+	                          .picky_us = INT64_MIN,
 	                          .largest = {.since_us = INT64_MIN / 2}};
 	window_init(&d->window, max_requests);
 }
@@ -118,8 +119,17 @@ static bool overtaken(const struct destination *d, const struct request_facts *f
 	return f->now_us - f->started_us >= SLOW_US && d->latest_success_us >= f->started_us;
 }
 
+/* Where events are the reason that batches fail, this one is mostly failed for one of its events, too. */
+static bool is_picky(const struct destination *d, enum meaning meaning, const struct request_facts *f)
+{
+	bool failed_quickly =
+	        (meaning == MEANS_BROKEN || meaning == MEANS_NO_ANSWER) && f->now_us - f->started_us < SLOW_US;
+	return failed_quickly && f->events > 1 && d->picky_us > f->now_us - FICKLE_US &&
+	       !destination_is_moody(d, f->now_us);
+}
+
 /* Whether a failure says something about the destination: not that of a batch whose failures are known to be its own,
- * nor the refusal of several events, whose parts are tried next. */
+ * nor of several events whose parts are tried next. */
 static bool counts(const struct destination *d, const struct batch_past *past, enum meaning meaning,
                    const struct request_facts *f)
 {
@@ -129,7 +139,7 @@ static bool counts(const struct destination *d, const struct batch_past *past, e
 		return false;
 	if (meaning == MEANS_NO_CONNECTION)
 		return true;
-	if (refuses_several(meaning, f->events))
+	if (refuses_several(meaning, f->events) || is_picky(d, meaning, f))
 		return false;
 	return !batch_past_is_convicted(past);
 }
@@ -238,7 +248,7 @@ static bool congests(const struct destination *d, const struct batch_past *past,
 	if (is_late(d, f->seq) || meaning == MEANS_DELIVERED || meaning == MEANS_STALE)
 		return false;
 	if (is_congestion(meaning))
-		return !others_succeed(d, past) && !overtaken(d, f);
+		return !others_succeed(d, past) && !overtaken(d, f) && !is_picky(d, meaning, f);
 	return destination_is_fickle(d, f->now_us);
 }
 
@@ -257,6 +267,7 @@ struct destination_recent destination_recent(const struct destination *d, const 
 	recent.nothing_passes = d->state != DESTINATION_UP || late || recent.asked_wait_us > 0 ||
 	                        (recent.counts && nothing_passes(d, meaning, facts));
 	recent.fickle = destination_is_fickle(d, now_us);
+	recent.picky = is_picky(d, meaning, facts);
 	recent.takes_its_size = takes(d, facts->bytes, now_us);
 	recent.refused_enough = refused_enough(d, past, now_us, refuse_after_us);
 	recent.denied_enough = denied_enough(d, past, now_us, refuse_after_us);
@@ -290,6 +301,11 @@ void destination_took_after(struct destination *d, unsigned tries, int64_t now_u
 {
 	if (tries >= FLAKY_TRIES)
 		d->flaky_us = now_us;
+}
+
+void destination_took_a_part(struct destination *d, int64_t now_us)
+{
+	d->picky_us = now_us;
 }
 
 bool destination_is_moody(const struct destination *d, int64_t now_us)
@@ -391,7 +407,7 @@ enum destination_change destination_settle(struct destination *d, const struct b
 		return CHANGE_NONE;
 	if (end->outcome == OUTCOME_DELIVERED)
 		note_success(d, end);
-	if (end->recent.meaning == MEANS_REFUSED && end->recent.batch_events > 1)
+	if (end->recent.picky || (end->recent.meaning == MEANS_REFUSED && end->recent.batch_events > 1))
 		d->several_refused++;
 	if (end->recent.meaning != MEANS_STALE)
 		d->transport_failures = end->no_answer ? d->transport_failures + 1 : 0;

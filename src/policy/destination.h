@@ -36,9 +36,10 @@ struct destination {
 	unsigned unbroken;           /* failures that count, since the latest 2xx */
 	int64_t unbroken_since_us;   /* … the first of them */
 	int64_t patchy_us;           /* when a success last followed several of them; INT64_MIN: never */
-	unsigned several_refused;    /* batches of several events that it refused, since the latest 2xx */
+	unsigned several_refused;    /* batches of several events that were cut at once, since the latest 2xx */
 	int64_t fickle_us;           /* when it last took what it had refused; INT64_MIN: never */
 	int64_t flaky_us;            /* when it last took what it had failed several times; INT64_MIN: never */
+	int64_t picky_us;            /* when it last took a part of what it had failed; INT64_MIN: never */
 	struct {
 		int64_t since_us;
 		size_t bytes, before; /* largest body that got 2xx since then, and in the period before */
@@ -97,6 +98,8 @@ void destination_took_back_a_refusal(struct destination *d, int64_t now_us);
 bool destination_is_fickle(const struct destination *d, int64_t now_us);
 /* It took a batch after so many failed tries. */
 void destination_took_after(struct destination *d, unsigned tries, int64_t now_us);
+/* It took a part of a batch that was cut for a culprit. */
+void destination_took_a_part(struct destination *d, int64_t now_us);
 /* Whether a batch that fails again and again may still have met one bad server of several each time: it refuses or
  * fails events for no reason of theirs. */
 bool destination_is_moody(const struct destination *d, int64_t now_us);

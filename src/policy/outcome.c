@@ -130,10 +130,10 @@ static enum outcome wait_for(const struct destination_recent *recent)
 }
 
 /* A batch is cut also when it fails a third time as the probe of a destination that is down: if it is all that is in
- * the queue, nothing else tells a poisoned batch from an outage. */
+ * the queue, nothing else tells a poisoned batch from an outage. Once parts of others were taken, that is known. */
 static enum outcome failed(const struct destination_recent *recent)
 {
-	return cut_now(recent) ? OUTCOME_BISECT : wait_for(recent);
+	return cut_now(recent) || recent->picky ? OUTCOME_BISECT : wait_for(recent);
 }
 
 /* Whatever a proxy refuses to connect to, it has seen no event. */

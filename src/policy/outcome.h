@@ -57,6 +57,7 @@ struct destination_recent {
 	bool nothing_passes; /* … so that it is down; or it is down already */
 	bool others_succeed; /* a request got 2xx that started after this batch's latest failure, or while it hung */
 	bool fickle; /* it lately took what it had refused: a refusal may be that of one bad server of several */
+	bool picky;  /* it lately took parts of what it failed as it fails this: a culprit is in it */
 	bool takes_its_size;   /* it lately took a body of this size or a larger one */
 	bool refused_enough;   /* this single event was refused often enough, over a time that is long enough */
 	bool denied_enough;    /* likewise denied */

@@ -416,6 +416,49 @@ static void it_is_moody_for_ten_minutes(void **state UNUSED)
 	assert_true(destination_is_moody(&d, now + US_PER_H));
 }
 
+/* It took a part of what it had failed: what it fails next is cut at once, and says nothing about the destination. */
+static void where_culprits_are_known_batches_are_cut_at_once(void **state UNUSED)
+{
+	static const struct {
+		struct try t;
+		int64_t took_us;
+		unsigned events;
+		bool picky;
+	} cases[] = {
+	        {{.attempt = {.status = 500}}, 0, 25, true},
+	        {{.attempt = {.transport = TRANSPORT_RESET}}, 0, 25, true},
+	        {{.attempt = {.status = 500}}, 0, 1, false},
+	        {{.attempt = {.status = 500}}, US_PER_S, 25, false}, /* hung: all may */
+	        {{.attempt = {.status = 429}}, 0, 25, false},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct try t = cases[i].t;
+		setup(NULL);
+		t.attempt.retry_after_us = -1;
+		t.events = cases[i].events;
+		t.took_us = cases[i].took_us;
+		run(answered(204));
+		now += 2 * US_PER_S;
+		destination_took_a_part(&d, now);
+		t = ran(t);
+		assert_int_equal(t.recent.picky, cases[i].picky);
+		assert_int_equal(t.outcome, cases[i].picky ? OUTCOME_BISECT : OUTCOME_RETRY_BATCH);
+		assert_int_equal(t.recent.counts, !cases[i].picky);
+		assert_int_equal(t.recent.congests, !cases[i].picky);
+	}
+	struct try t = cases[0].t;
+	t.events = 25;
+	t.attempt.retry_after_us = -1;
+	destination_took_a_part(&d, now);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(ran(t).outcome, OUTCOME_BISECT);
+	assert_true(destination_wants_parts(&d) && d.state == DESTINATION_UP);
+	destination_took_after(&d, 2, now); /* or it fails what it takes later */
+	assert_false(ran(t).recent.picky);
+	now += 10 * US_PER_MIN;
+	assert_false(ran(t).recent.picky);
+}
+
 /* It hung while a request that started later was taken: its own trouble from the first time on. */
 static void what_was_overtaken_says_nothing_about_the_destination(void **state UNUSED)
 {
@@ -742,6 +785,7 @@ int main(void)
 	        cmocka_unit_test_setup(a_proxy_that_denies_is_wrong_and_its_word_is_obeyed, setup),
 	        cmocka_unit_test_setup(parts_of_a_cut_batch_tell_more_than_the_whole, setup),
 	        cmocka_unit_test_setup(it_is_moody_for_ten_minutes, setup),
+	        cmocka_unit_test_setup(where_culprits_are_known_batches_are_cut_at_once, setup),
 	        cmocka_unit_test_setup(what_was_overtaken_says_nothing_about_the_destination, setup),
 	        cmocka_unit_test_setup(what_was_overtaken_may_still_ask_for_a_pause, setup),
 	        cmocka_unit_test_setup(a_pause_that_was_asked_for_leaves_a_ceiling, setup),

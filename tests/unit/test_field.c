@@ -20,6 +20,9 @@ struct field {
 	unsigned poison_every;           /* one client of so many is always answered `poison`; 0: none … */
 	bool poison_one;                 /* … because of one of its events */
 	int poison;                      /* a status, or POISON_HANGUP, POISON_TIMEOUT */
+	int64_t poison_until_us;         /* 0: for good */
+	bool one_client;                 /* all events are one client's, and may meet in any request */
+	size_t pad, most_bytes;          /* of each event; more in a body than that is answered 413; 0: any */
 	int64_t starts_after_us;         /* nobody listens before */
 	unsigned max_requests;           /* 0: 64 */
 };
@@ -46,8 +49,10 @@ static bool is_poison(uint64_t id)
 	return !field.poison_one || (id - 1) % EVENTS_A_CLIENT == 12;
 }
 
-static bool has_poison(const struct http_request *r)
+static bool has_poison(const struct http_request *r, int64_t since_us)
 {
+	if (field.poison_until_us && since_us >= field.poison_until_us)
+		return false;
 	for (unsigned i = 0; i < r->n; i++)
 		if (is_poison(r->ids[i]))
 			return true;
@@ -84,7 +89,9 @@ static void answer(struct world *world_, struct http_request *r)
 	if (since_us < field.starts_after_us) {
 		r->attempt = (struct attempt){.transport = TRANSPORT_CONNECT, .retry_after_us = -1};
 		r->done_us = r->started_us + US_PER_MS;
-	} else if (has_poison(r)) {
+	} else if (field.most_bytes && r->bytes > field.most_bytes) {
+		fail_with(r, 413, -1);
+	} else if (has_poison(r, since_us)) {
 		fail_with(r, field.poison, -1);
 	} else if (world_random(world_) % 1000 < field.failing_percent_tenths || over_the_rate(world_) ||
 	           (field.servers && since_us < field.bad_until_us &&
@@ -122,7 +129,7 @@ static struct result run(const struct field *f, unsigned clients)
 	if (f->max_requests)
 		w.conf.delivery.max_requests = f->max_requests;
 	for (unsigned i = 0; i < clients * EVENTS_A_CLIENT; i++) {
-		world_stored(&w, 1, i / EVENTS_A_CLIENT, 0, 0);
+		world_stored(&w, 1, f->one_client ? 0 : i / EVENTS_A_CLIENT, 0, f->pad);
 		good += !is_poison(i + 1);
 	}
 	world_start(&w);
@@ -278,6 +285,57 @@ static void only_poison_that_hangs(void **state UNUSED)
 	assert_int_equal(r.dead, 0);
 }
 
+/* All events may meet in any request, and nothing but poisoned batches tells of the endpoint. */
+static void poison_in_every_batch_of_one_client(void **state UNUSED)
+{
+	static const int kinds[] = {400, 500, 503, POISON_HANGUP};
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		char name[64];
+		struct field f = {.name = name, .poison_every = 1, .poison = kinds[i], .poison_one = true};
+		f.one_client = true;
+		snprintf(name, sizeof(name), "one client, one of 25 says %d", kinds[i]);
+		struct result r = run(&f, 100);
+		assert_true(r.most_attempts <= 3 + 5);
+		assert_true(r.took_us <= 5 * US_PER_MIN);
+		assert_int_equal(r.dead, 0);
+	}
+}
+
+static void one_batch_with_poison_is_all_there_is(void **state UNUSED)
+{
+	static const int kinds[] = {400, 500, 503, POISON_HANGUP, POISON_TIMEOUT};
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		char name[64];
+		struct field f = {.name = name, .poison_every = 1, .poison = kinds[i], .poison_one = true};
+		snprintf(name, sizeof(name), "one batch, one of it says %d", kinds[i]);
+		struct result r = run(&f, 1);
+		assert_true(r.most_attempts <= 3 + 5);
+		assert_true(r.took_us <= (kinds[i] == POISON_TIMEOUT ? 10 : 2) * US_PER_MIN);
+		assert_int_equal(r.dead, 0);
+	}
+}
+
+/* A proxy's limit on the size of bodies. */
+static void bodies_beyond_a_size_are_refused(void **state UNUSED)
+{
+	struct field f = {.name = "5 KB an event", .pad = 5000};
+	struct result without = run(&f, CLIENTS);
+	f.name = "… and 60 KB a body at most";
+	f.most_bytes = 60000;
+	struct result r = run(&f, CLIENTS);
+	assert_int_equal(r.dead, 0);
+	assert_true(r.took_us <= 8 * without.took_us); /* 25, 13 and 12, and 7 and 6 of those */
+}
+
+static void pauses_are_asked_for_among_successes(void **state UNUSED)
+{
+	struct field f = {.name = "1 % of 503, retry after 1", .failing_percent_tenths = 10, .status = 503};
+	f.retry_after_us = US_PER_S;
+	struct result r = run(&f, CLIENTS);
+	assert_int_equal(r.dead, 0);
+	assert_true(r.took_us <= 60 * US_PER_S); /* 15 of them */
+}
+
 static void a_slow_start(void **state UNUSED)
 {
 	struct result without = run(&fine, CLIENTS);
@@ -297,6 +355,10 @@ int main(void)
 	        cmocka_unit_test(poisoned_clients),
 	        cmocka_unit_test(poison_that_hangs),
 	        cmocka_unit_test(only_poison_that_hangs),
+	        cmocka_unit_test(poison_in_every_batch_of_one_client),
+	        cmocka_unit_test(one_batch_with_poison_is_all_there_is),
+	        cmocka_unit_test(bodies_beyond_a_size_are_refused),
+	        cmocka_unit_test(pauses_are_asked_for_among_successes),
 	        cmocka_unit_test(a_slow_start),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
