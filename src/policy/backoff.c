@@ -14,7 +14,7 @@ int64_t backoff_wait_us(const struct backoff *b, unsigned n, double chance)
 
 enum {
 	SOON = 3, /* tries before the waits grow */
-	SOON_IF_MOODY = 12,
+	SOON_IF_MOODY = 16,
 	PART = 4, /* of retry_min that they begin with */
 	PART_IF_MOODY = 16
 };

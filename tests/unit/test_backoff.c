@@ -45,8 +45,8 @@ static void a_batchs_own_wait_is_short_for_three_tries(void **state UNUSED)
 	assert_int_equal(backoff_own_wait_us(&policy, 4, false, 0), US_PER_S / 4);
 	assert_int_equal(backoff_own_wait_us(&policy, 5, false, 0), US_PER_S / 2);
 	assert_int_equal(backoff_own_wait_us(&policy, 100, false, 0), policy.max_us / 2);
-	assert_int_equal(backoff_own_wait_us(&policy, 12, true, 0), US_PER_S / 32);
-	assert_int_equal(backoff_own_wait_us(&policy, 13, true, 0), US_PER_S / 16);
+	assert_int_equal(backoff_own_wait_us(&policy, 16, true, 0), US_PER_S / 32);
+	assert_int_equal(backoff_own_wait_us(&policy, 17, true, 0), US_PER_S / 16);
 }
 
 static uint64_t seq;
