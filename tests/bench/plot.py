@@ -135,4 +135,5 @@ def main():
             (to / f"{file}.svg").write_text(draw(title, below, x_title, y_title, lines_of(rows), **scales))
 
 
-main()
+if __name__ == "__main__":
+    main()
