@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/macros.h"
 #include "base/slice.h"
 
 /* One event as it is stored. body is what goes into "events":[…] less timestamp_micros, always a JSON
@@ -37,7 +38,14 @@ static inline struct submission *submission_ref(struct submission *s)
 	s->refs++;
 	return s;
 }
+/* A submission of one event, in a block of its own with copies of all texts: all members of `head` but its events,
+ * and the event. NULL: no memory. */
+struct submission *submission_of_one(const struct submission *head, const struct event *event) MUST_CHECK;
 /* Frees the block with the last reference; takes NULL; returns NULL. */
 struct submission *submission_unref(struct submission *s);
+
+/* Returns the value of the body's first member, "name", without its quotes; false if the body
+ * does not start with it. An empty body (a payload without events) has an empty name. */
+bool event_body_name(struct slice body, struct slice *ret);
 
 #endif

@@ -912,16 +912,16 @@ static void body_names(void **state UNUSED)
 {
 	struct slice name;
 
-	assert_true(body_name(SLICE_LIT("{\"name\":\"a\"}"), &name));
+	assert_true(event_body_name(SLICE_LIT("{\"name\":\"a\"}"), &name));
 	assert_true(slice_eq(name, SLICE_LIT("a")));
-	assert_true(body_name(SLICE_LIT("{\"name\":\"a\\\"b\",\"params\":{}}"), &name));
+	assert_true(event_body_name(SLICE_LIT("{\"name\":\"a\\\"b\",\"params\":{}}"), &name));
 	assert_true(slice_eq(name, SLICE_LIT("a\\\"b")));
-	assert_true(body_name((struct slice){NULL, 0}, &name));
+	assert_true(event_body_name((struct slice){NULL, 0}, &name));
 	assert_int_equal(name.n, 0);
-	assert_false(body_name(SLICE_LIT("{\"name\":\"a"), &name));
-	assert_false(body_name(SLICE_LIT("{\"name\":\"a\\\"}"), &name));
-	assert_false(body_name(SLICE_LIT("{\"name\":1}"), &name));
-	assert_false(body_name(SLICE_LIT("x"), &name));
+	assert_false(event_body_name(SLICE_LIT("{\"name\":\"a"), &name));
+	assert_false(event_body_name(SLICE_LIT("{\"name\":\"a\\\"}"), &name));
+	assert_false(event_body_name(SLICE_LIT("{\"name\":1}"), &name));
+	assert_false(event_body_name(SLICE_LIT("x"), &name));
 }
 
 int main(void)

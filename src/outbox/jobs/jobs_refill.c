@@ -1,7 +1,6 @@
 /* jobs_refill.c - reading the next queued events of a stream, in id order */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "outbox/jobs/jobs.h"
@@ -17,37 +16,23 @@ struct corrupt_rows {
 	size_t n;
 };
 
-static char *copy(char *to, struct slice s)
-{
-	return s.n ? (char *)mempcpy(to, s.p, s.n) : to;
-}
-
-/* Allocates one block: the submission, its one event, then the texts. */
 static struct submission *make_submission(const struct scan_row *row, struct slice envelope, struct slice client)
 {
-	size_t head = sizeof(struct submission) + sizeof(struct event);
-	struct submission *sub = malloc(head + envelope.n + client.n + row->body.n);
-	char *at;
+	const struct submission head = {
+	        .sid = row->sid,
+	        .accepted_us = row->accepted_us,
+	        .envelope = envelope,
+	        .client = client,
+	        .first_id = row->id,
+	};
+	const struct event event = {
+	        .body = row->body,
+	        .name = row->name,
+	        .time_us = row->time_us,
+	        .props_us = row->props_us,
+	};
 
-	if (!sub)
-		return NULL;
-	at = (char *)sub + head;
-	*sub = (struct submission){.block = sub,
-	                           .refs = 1,
-	                           .sid = row->sid,
-	                           .accepted_us = row->accepted_us,
-	                           .first_id = row->id,
-	                           .n_events = 1};
-	sub->envelope = (struct slice){at, envelope.n};
-	at = copy(at, envelope);
-	sub->client = (struct slice){at, client.n};
-	at = copy(at, client);
-	sub->events[0] =
-	        (struct event){.body = {at, row->body.n}, .time_us = row->time_us, .props_us = row->props_us};
-	(void)copy(at, row->body);
-	if (row->name.n)
-		sub->events[0].name = (struct slice){at + (row->name.p - row->body.p), row->name.n};
-	return sub;
+	return submission_of_one(&head, &event);
 }
 
 /* Returns 0, -ENOMEM, -EIO, or -ENOENT if its envelope is missing. */

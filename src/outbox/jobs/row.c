@@ -7,24 +7,6 @@
 #include "outbox/store/inline_envelope.h"
 #include "outbox/store/store_private.h"
 
-bool body_name(struct slice body, struct slice *ret)
-{
-	static const struct slice start = {"{\"name\":\"", 9};
-	size_t i;
-
-	*ret = (struct slice){NULL, 0};
-	if (body.n == 0)
-		return true;
-	if (!slice_starts(body, start) || body.p[body.n - 1] != '}')
-		return false;
-	for (i = start.n; i < body.n && body.p[i] != '"'; i++)
-		i += body.p[i] == '\\';
-	if (i >= body.n)
-		return false;
-	*ret = (struct slice){body.p + start.n, i - start.n};
-	return true;
-}
-
 void scan_row_head(struct store *st, enum sql q, struct scan_row *ret)
 {
 	int64_t sid = db_col(&st->db, q, 1), state = db_col(&st->db, q, 2);
@@ -52,7 +34,7 @@ void scan_row_body(struct store *st, enum sql q, struct scan_row *row)
 	row->time_us = db_col(&st->db, q, 5);
 	row->props_us = db_col(&st->db, q, 6);
 	row->body = db_col_text(&st->db, q, 7);
-	row->sound = body_name(row->body, &row->name) && row->sid != 0 && row->state != STATE_COUNT;
+	row->sound = event_body_name(row->body, &row->name) && row->sid != 0 && row->state != STATE_COUNT;
 }
 
 static bool state_matches(const struct event_filter *f, enum event_state state)

@@ -32,9 +32,6 @@ void scan_row_body(struct store *st, enum sql q, struct scan_row *row);
  * errno. */
 int row_envelope(struct store *st, const struct scan_row *row, struct slice *ret_envelope,
                  struct slice *ret_client) MUST_CHECK;
-/* Returns the value of the body's first member, "name", without its quotes; false if the body
- * does not start with it. An empty body (a payload without events) has an empty name. */
-bool body_name(struct slice body, struct slice *ret);
 
 /* Reads the head, then as much more as the filter needs. Returns 1 if the row matches (body
  * read), 0 if not, negative on trouble. */
