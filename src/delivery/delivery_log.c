@@ -39,6 +39,7 @@ static enum log_level batch_level(enum outcome outcome)
 	case OUTCOME_COUNT:
 		return LOG_LEVEL_DEBUG;
 	case OUTCOME_DEAD_REFUSED:
+	case OUTCOME_DEAD_EXPIRED:
 	case OUTCOME_DEAD_TOO_LARGE:
 	case OUTCOME_DEAD_AMBIGUOUS:
 		break;

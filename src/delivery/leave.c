@@ -17,7 +17,7 @@ static void count(struct delivery *d, uint32_t sid, unsigned n, const struct dep
 	case LEAVE_DEAD:
 		d->counters->dead[how->reason] += n;
 		d->counters->by_sid[sid].dead[how->reason] += n;
-		if (how->reason == DEAD_EXPIRED)
+		if (how->reason == DEAD_EXPIRED && !how->batch) /* else its request is logged */
 			expiry_report(d->expiry, n);
 		return;
 	case LEAVE_DROPPED: /* the operator's command counts and logs it */

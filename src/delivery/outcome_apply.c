@@ -102,6 +102,9 @@ void outcome_apply(struct delivery *d, struct batch *b, const struct attempt *a,
 	case OUTCOME_DEAD_REFUSED:
 		how.reason = DEAD_REFUSED;
 		break;
+	case OUTCOME_DEAD_EXPIRED:
+		how.reason = DEAD_EXPIRED;
+		break;
 	case OUTCOME_DEAD_TOO_LARGE:
 		how.reason = DEAD_TOO_LARGE;
 		break;

@@ -7,7 +7,8 @@
 
 enum {
 	OWN_FAILURES = 3, /* of a batch, until it is bisected: its neighbours wait no longer */
-	NO_MEANING = -1   /* of a status that is no status */
+	NO_MEANING = -1,  /* of a status that is no status */
+	STATUS_GONE = 410 /* how a relay's door answers what is too old for its delivery.max_age */
 };
 
 static const struct {
@@ -97,13 +98,15 @@ static bool cut_now(const struct destination_recent *recent)
 
 /* Bisecting kills nothing and shows quickly whether one event is the culprit. Only where the destination lately took
  * what it had refused is the whole batch tried again first. */
-static enum outcome refused(const struct destination_recent *recent)
+static enum outcome refused(const struct attempt *attempt, const struct destination_recent *recent)
 {
 	if (recent->batch_events > 1)
 		return recent->fickle && !cut_now(recent) ? OUTCOME_RETRY_BATCH : OUTCOME_BISECT;
 	if (recent->nothing_passes)
 		return OUTCOME_DESTINATION_WRONG;
-	return recent->refused_enough ? OUTCOME_DEAD_REFUSED : OUTCOME_RETRY_BATCH;
+	if (!recent->refused_enough)
+		return OUTCOME_RETRY_BATCH;
+	return attempt->status == STATUS_GONE ? OUTCOME_DEAD_EXPIRED : OUTCOME_DEAD_REFUSED;
 }
 
 static enum outcome too_large(const struct destination_recent *recent)
@@ -166,7 +169,7 @@ enum outcome outcome_decide(const struct attempt *attempt, const struct destinat
 	case MEANS_REFUSED:
 		break;
 	}
-	return refused(recent);
+	return refused(attempt, recent);
 }
 
 const char *outcome_name(enum outcome outcome)
@@ -179,6 +182,7 @@ const char *outcome_name(enum outcome outcome)
 	        [OUTCOME_SPLIT] = "split",
 	        [OUTCOME_BISECT] = "bisect",
 	        [OUTCOME_DEAD_REFUSED] = "dead-refused",
+	        [OUTCOME_DEAD_EXPIRED] = "dead-expired",
 	        [OUTCOME_DEAD_TOO_LARGE] = "dead-too-large",
 	        [OUTCOME_DEAD_AMBIGUOUS] = "dead-ambiguous",
 	        [OUTCOME_DESTINATION_WRONG] = "destination-wrong",

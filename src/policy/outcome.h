@@ -75,6 +75,7 @@ enum outcome {
 	OUTCOME_SPLIT,             /* 413: split into two halves */
 	OUTCOME_BISECT,            /* refused, or failed three times: halve until the culprit is alone */
 	OUTCOME_DEAD_REFUSED,
+	OUTCOME_DEAD_EXPIRED, /* refused as too old, by another relay's door */
 	OUTCOME_DEAD_TOO_LARGE,
 	OUTCOME_DEAD_AMBIGUOUS,
 	OUTCOME_DESTINATION_WRONG, /* 401, 403, 404, …: backs off and logs an error; no event dies */

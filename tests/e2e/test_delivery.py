@@ -354,6 +354,25 @@ def test_the_environment_s_proxy_is_not_obeyed(make_relay, collector):
     assert not (relay.dir / "keys").exists()
 
 
+def test_an_event_too_old_for_the_hub_is_expired(make_relay, collector):
+    """Not refused: nothing is wrong with it, and the application has nothing to correct."""
+    port = free_port()
+    make_relay(http={"listen": f"127.0.0.1:{port}"}, delivery={"max_age": "1h"}).start()
+    edge = make_relay(f"http://127.0.0.1:{port}/mp/collect", delivery={"refuse_after": "1s"})
+    edge.allow("dead-expired", "destination web: status 410").start()
+    old = {**event(client="1.1"), "timestamp_micros": (int(time.time()) - 7200) * 1000000}
+    dead_id = edge.ask(old)["id"]
+
+    def died():
+        assert edge.ask(event(client="2.2"))["ok"]      # others pass: the hub is not what is wrong
+        time.sleep(0.1)
+        return edge.states().get("dead")
+    wait_until(died, "a dead letter")
+    dead, = edge.list("--state", "dead")
+    assert (dead["id"], dead["reason"], dead["last_status"]) == (dead_id, "expired", 410)
+    assert "delivery.max_age" in json.dumps(edge.ctl("show", dead_id))
+
+
 def test_a_relay_in_front_of_a_relay(make_relay, collector):
     """Edge hosts without internet access behind a hub: its HTTP door is their endpoint."""
     port = free_port()
