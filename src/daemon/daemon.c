@@ -43,7 +43,7 @@ static void check_drained(struct daemon *d)
 	bool draining = d->phase == PHASE_DRAINING || d->phase == PHASE_ABORTING;
 
 	if (draining && ingest_drained(d->ingest) && (!d->door || door_drained(d->door)) &&
-	    delivery_drained(d->delivery))
+	    delivery_drained(d->delivery) && fleet_drained(d))
 		finish(d, EXIT_OK);
 }
 
@@ -59,7 +59,9 @@ static void on_tail(void *arg)
 	clock_now(&d->now);
 	ingest_submit(d->ingest, &d->now);
 	writer_reap(d->writer, d->now.mono_us + REAP_US);
+	fleet_check_leases(d);
 	delivery_pump(d->delivery, &d->now);
+	fleet_pump(d);
 	ingest_flush(d->ingest);
 	control_flush_answers(d->control);
 	check_fatal(d);
@@ -124,14 +126,17 @@ static void on_drain_timeout(void *arg)
 {
 	struct daemon *d = arg;
 
-	if (delivery_drained(d->delivery))
+	if (delivery_drained(d->delivery)) {
+		fleet_abandon(d);
 		return; /* only intake still has lines to read or replies to write */
+	}
 	d->phase = PHASE_ABORTING;
 	fleet_give_up(d);
 	if (delivery_abort(d->delivery) > 0)
 		log_warning("requests still in flight after delivery.drain_timeout are cut off; their events stay "
 		            "queued, marked maybe-sent (or are dead as ambiguous, where delivery.ambiguous is "
 		            "\"park\")");
+	loop_timer_set(d->drain, US_PER_S); /* for a hub's outcomes */
 }
 
 static void start_draining(struct daemon *d)
@@ -146,6 +151,7 @@ static void start_draining(struct daemon *d)
 		door_drain(d->door);
 	ingest_drain(d->ingest);
 	delivery_drain(d->delivery, &now);
+	fleet_drain(d);
 	loop_timer_set(d->drain, d->conf->delivery.drain_timeout_us);
 	loop_again(d->loop);
 }
@@ -166,6 +172,7 @@ static void on_stop_signal(void *arg, int signo UNUSED)
 	d->phase = PHASE_ABORTING;
 	fleet_give_up(d);
 	delivery_abort(d->delivery);
+	fleet_abandon(d);
 	finish(d, EXIT_OK);
 }
 

@@ -34,7 +34,8 @@ struct daemon {
 	struct door *door;           /* NULL: off */
 	struct collector *collector; /* NULL except in the sandbox */
 	struct page_switch page_switch;
-	struct edge *edge;               /* NULL: this relay is no edge of a fleet */
+	struct edge *edge;               /* NULL: this relay is not an edge of a fleet */
+	struct hub *hub;                 /* NULL: this relay is not a hub of a fleet */
 	struct outbox_identity identity; /* the outbox's */
 	struct counters counters;
 	struct tap tap;
@@ -78,6 +79,16 @@ int fleet_start(struct daemon *d, const struct forwarder **ret_forwarder, struct
 int fleet_set_conf(struct daemon *d, const struct conf *next, struct err *err) MUST_CHECK;
 /* What is in flight ends now. */
 void fleet_give_up(struct daemon *d);
+/* The hub; after delivery_new(). */
+int fleet_start_hub(struct daemon *d, struct err *err) MUST_CHECK;
+/* The hub's parts of the loop's tail, before and after delivery's. */
+void fleet_check_leases(struct daemon *d);
+void fleet_pump(struct daemon *d);
+/* It takes nothing more; its outcomes are recorded, and its leases released. */
+void fleet_drain(struct daemon *d);
+/* What could not be recorded until now may be sent twice. */
+void fleet_abandon(struct daemon *d);
+bool fleet_drained(const struct daemon *d);
 /* Before delivery_free(). */
 void fleet_stop(struct daemon *d);
 

@@ -7,6 +7,7 @@
 #if GA4RELAY_POSTGRES
 
 #include "fleet/edge.h"
+#include "fleet/hub.h"
 
 int fleet_check_conf(const struct conf *conf, struct err *err)
 {
@@ -61,6 +62,47 @@ static void on_copy(void *arg)
 	writer_submit(d->writer, &list);
 }
 
+/* ---- the hub ---- */
+
+static struct hub_config hub_config_of(const struct conf *conf)
+{
+	return (struct hub_config){
+	        .pg = {.conninfo = conf->fleet.conninfo, .role = "hub", .require_sync = conf->fleet.require_sync},
+	        .lease_us = conf->fleet.lease_us,
+	        .keep_keys_us = conf->fleet.keep_keys_us,
+	        .keep_dead_us = conf->outbox.keep_dead_us};
+}
+
+int fleet_start_hub(struct daemon *d, struct err *err)
+{
+	const struct hub_config config = hub_config_of(d->conf);
+
+	return d->conf->fleet.role == FLEET_HUB ? hub_new(&d->hub, d->loop, d->delivery, &config, err) : 0;
+}
+
+void fleet_check_leases(struct daemon *d)
+{
+	if (d->hub)
+		hub_check_leases(d->hub, &d->now);
+}
+
+void fleet_pump(struct daemon *d)
+{
+	if (d->hub)
+		hub_pump(d->hub, &d->now);
+}
+
+void fleet_drain(struct daemon *d)
+{
+	if (d->hub)
+		hub_drain(d->hub);
+}
+
+bool fleet_drained(const struct daemon *d)
+{
+	return !d->hub || hub_drained(d->hub);
+}
+
 /* ---- the daemon's turns ---- */
 
 int fleet_start(struct daemon *d, const struct forwarder **ret_forwarder, struct err *err)
@@ -79,9 +121,12 @@ int fleet_start(struct daemon *d, const struct forwarder **ret_forwarder, struct
 
 int fleet_set_conf(struct daemon *d, const struct conf *next, struct err *err)
 {
-	const struct edge_config config = edge_config_of(next);
+	const struct edge_config edge = edge_config_of(next);
+	const struct hub_config hub = hub_config_of(next);
 
-	return d->edge ? edge_set_config(d->edge, &config, err) : 0;
+	if (d->hub)
+		return hub_set_config(d->hub, &hub, err);
+	return d->edge ? edge_set_config(d->edge, &edge, err) : 0;
 }
 
 void fleet_give_up(struct daemon *d)
@@ -90,9 +135,20 @@ void fleet_give_up(struct daemon *d)
 		edge_give_up(d->edge);
 }
 
+void fleet_abandon(struct daemon *d)
+{
+	unsigned lost = d->hub ? hub_abandon(d->hub) : 0;
+
+	if (lost > 0)
+		log_warning("fleet: %u outcomes could not be recorded in the database before the stop: those events "
+		            "may be sent twice",
+		            lost);
+}
+
 void fleet_stop(struct daemon *d)
 {
 	d->edge = edge_free(d->edge);
+	d->hub = hub_free(d->hub);
 }
 
 #else
@@ -113,7 +169,25 @@ int fleet_set_conf(struct daemon *d UNUSED, const struct conf *next UNUSED, stru
 	return 0;
 }
 
+int fleet_start_hub(struct daemon *d UNUSED, struct err *err UNUSED)
+{
+	return 0;
+}
+
+void fleet_check_leases(struct daemon *d UNUSED) {}
+
+void fleet_pump(struct daemon *d UNUSED) {}
+
+void fleet_drain(struct daemon *d UNUSED) {}
+
+bool fleet_drained(const struct daemon *d UNUSED)
+{
+	return true;
+}
+
 void fleet_give_up(struct daemon *d UNUSED) {}
+
+void fleet_abandon(struct daemon *d UNUSED) {}
 
 void fleet_stop(struct daemon *d UNUSED) {}
 

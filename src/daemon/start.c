@@ -329,8 +329,10 @@ enum exit_code start_service(struct daemon *d)
 		r = delivery_new(&d->delivery, &context, d->conf, d->streams->rules, &now, &err);
 	if (r == 0) {
 		restore_pauses(d);
-		r = start_intake(d, &err);
+		r = fleet_start_hub(d, &err);
 	}
+	if (r == 0)
+		r = start_intake(d, &err);
 	if (r == 0)
 		r = start_control(d, &err);
 	if (r < 0) {

@@ -49,6 +49,9 @@ int delivery_set_streams(struct delivery *d, const struct conf *conf, const stru
 void delivery_accept(struct delivery *d, struct submission *sub, const struct now *now);
 /* Events of a queue elsewhere. The lender outlives the delivery, or is replaced by NULL, when nothing is lent. */
 void delivery_set_lender(struct delivery *d, const struct lender *lender);
+/* By which the ages of lent events go: the lender's wall clock less this host's boot-time clock. Before the first is
+ * lent. */
+void delivery_set_lent_clock(struct delivery *d, int64_t base_us);
 /* Of a configured stream; 0: there is none of that name. */
 uint32_t delivery_stream_sid(const struct delivery *d, struct slice name);
 /* One event, whose first_id is a new one from LENT_ID_FIRST up; ids ascend in the order in which a client's events

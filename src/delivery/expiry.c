@@ -34,7 +34,8 @@ struct expiry {
 	void *arg;
 	int64_t max_age_us;
 	struct clock_skew skew;
-	struct now now; /* of the last turn */
+	int64_t lent_base_us; /* the lender's wall clock less this host's boot-time clock */
+	struct now now;       /* of the last turn */
 	enum expiry_mode mode;
 	int64_t first_us;           /* no queued event is older, in the common time line; INT64_MIN: unknown */
 	int64_t suspended_until_us; /* monotonic */
@@ -111,8 +112,15 @@ void expiry_unknown(struct expiry *e)
 	e->next_slice_us = 0;
 }
 
+void expiry_set_lent_clock(struct expiry *e, int64_t base_us)
+{
+	e->lent_base_us = base_us;
+}
+
 static int64_t event_time_us(const struct expiry *e, const struct queued_event *event)
 {
+	if (id_is_lent(event->id))
+		return queued_event_get(event)->time_us + e->skew.base_us - e->lent_base_us;
 	return queued_event_get(event)->time_us + clock_skew_of(&e->skew, event->id);
 }
 

@@ -10,6 +10,11 @@ void delivery_set_lender(struct delivery *d, const struct lender *lender)
 	queues_set_lender(d->queues, lender);
 }
 
+void delivery_set_lent_clock(struct delivery *d, int64_t base_us)
+{
+	expiry_set_lent_clock(d->expiry, base_us);
+}
+
 uint32_t delivery_stream_sid(const struct delivery *d, struct slice name)
 {
 	for (size_t i = 0; i < d->n_streams; i++)

@@ -65,7 +65,7 @@ scripts() {
 # STYLE messages about the operating system's own release do not apply here; warnings and errors do.
 manuals() {
 	local page rc=0
-	for page in ga4relay.8 ga4relay-ctl.8 ga4relay.conf.5 ga4relay-protocol.7; do
+	for page in ga4relay.8 ga4relay-ctl.8 ga4relay.conf.5 ga4relay-protocol.7 ga4relay-fleet.7; do
 		if [ ! -e "man/$page" ]; then
 			echo "man/$page is missing"
 			rc=1

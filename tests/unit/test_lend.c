@@ -42,6 +42,7 @@ static void begin(unsigned n_streams)
 	world_init(&w, n_streams);
 	world_start(&w);
 	delivery_set_lender(w.d, &lender);
+	delivery_set_lent_clock(w.d, w.now.wall_us - w.now.boot_us);
 	world_run(&w, US_PER_S);
 }
 
@@ -173,6 +174,22 @@ static void too_old_ones_die_unless_exempt(void **state UNUSED)
 	world_end(&w);
 }
 
+/* By the lender's clock, which is the engine's: this host's may be set meanwhile. */
+static void a_stepped_clock_expires_none(void **state UNUSED)
+{
+	begin(1);
+	w.now.wall_us += 400 * US_PER_H;
+	delivery_pump(w.d, &w.now);
+	struct submission *sub = world_sub(1, 1, 0, world_add_row(&w, 1, 1, 0, 0), 0, w.now.wall_us - 400 * US_PER_H);
+	sub->first_id = LENT_ID_FIRST;
+	assert_int_equal(delivery_lend(w.d, sub, &fresh, &w.now), 0);
+	submission_unref(sub);
+	world_run(&w, US_PER_S);
+	assert_int_equal(events[0].delivered, 1);
+	assert_int_equal(events[0].dead, 0);
+	world_end(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -182,6 +199,7 @@ int main(void)
 	        cmocka_unit_test(what_is_forgotten_in_flight_is_still_settled_when_taken),
 	        cmocka_unit_test(a_removed_stream_gives_them_back),
 	        cmocka_unit_test(too_old_ones_die_unless_exempt),
+	        cmocka_unit_test(a_stepped_clock_expires_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
