@@ -193,9 +193,11 @@ static int check_fleet_pairs(const struct reader *rd)
 		return reader_fail(rd, first_line_of_fleet(rd), "fleet.keep_keys",
 		                   "must not be shorter than delivery.max_age: an event that is sent again so late "
 		                   "would be taken for a new one");
-	if (c->fleet.confirm == CONFIRM_REPLICATED && c->fleet.role != FLEET_EDGE)
+	/* An ok must never promise more than it holds. */
+	if (c->fleet.confirm == CONFIRM_REPLICATED)
 		return reader_fail(rd, line_of(rd, "fleet.confirm"), "fleet.confirm",
-		                   "\"replicated\" is for fleet.role = \"edge\" alone");
+		                   "\"replicated\" is not available in this version: an ok says that the line is in "
+		                   "this outbox (\"local\")");
 	return 0;
 }
 

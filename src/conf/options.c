@@ -179,7 +179,7 @@ static const struct conf_option_info rows[] = {
          .how.may_be_empty = true, .range = "a file's name in $CREDENTIALS_DIRECTORY",
          HELP("the connection string from systemd's LoadCredential=")},
         {WORD("fleet.confirm", "local", confirm_words), MEMBER(fleet.confirm), FIXED, .range = "local, replicated",
-         HELP("when a line is answered ok: it is in this outbox, or in PostgreSQL and on a standby")},
+         HELP("when a line is answered ok: it is in this outbox; replicated is not available yet")},
         {BOOL("fleet.require_sync", "true"), MEMBER(fleet.require_sync), RELOADABLE,
          HELP("forward nothing while the server would acknowledge without a synchronous standby")},
         {COUNT("fleet.batch", "500"), MEMBER(fleet.batch), RELOADABLE, BETWEEN("1", "1000"),

