@@ -15,13 +15,15 @@
  * the counters) are copied once however often they are in the WAL. */
 enum {
 	COPY_PAGES_LEAST = 128,
-	COPY_GROUPS = 4,    /* times the size of the last group, if that is more */
-	COPY_FRAMES = 1000, /* upper limit for any size of group */
+	COPY_GROUPS = 4,         /* times the size of the last group, if that is more */
+	COPY_BYTES = 4000 << 10, /* upper limit for any size of group */
 	COPY_FRAMES_LEAST = 16,
 	/* Commits between the two steps; fewer after a large commit, whose pages must be synced
 	 * too */
 	FINISH_COMMITS = 2,
-	FRAMES_SHARED = 3
+	/* Of the frames of a commit: the last page of the events, their parent, page 1, the list of free pages,
+	 * the counters */
+	FRAMES_SHARED = 5
 };
 /* Jobs in one transaction on a full disk. A settle job has up to 25 events, and each event takes a page or two. */
 enum { JOBS_PIECE = 4 };
@@ -261,6 +263,11 @@ void store_read(struct store *st, struct job *job)
 	snprintf(st->failed_read_why, sizeof(st->failed_read_why), "%s", st->db.trouble_text);
 }
 
+static int copy_frames(const struct store *st)
+{
+	return COPY_BYTES / st->db.page_size;
+}
+
 /* Returns the maximum number of frames that only the WAL holds. The database must be able to
  * grow by their pages, or a full disk cannot be recovered from (src/README.md, trap 3), so the
  * limit falls with the free space. */
@@ -268,8 +275,8 @@ static int frames_at_most(const struct store *st)
 {
 	uint64_t frames = st->space.file_system_free / 8 / (uint64_t)st->db.page_size;
 
-	if (frames > COPY_FRAMES)
-		return COPY_FRAMES;
+	if (frames > (uint64_t)copy_frames(st))
+		return copy_frames(st);
 	return frames < COPY_FRAMES_LEAST ? COPY_FRAMES_LEAST : (int)frames;
 }
 
@@ -278,7 +285,7 @@ static bool copy_ahead(struct store *st)
 {
 	int r;
 
-	if (frames_at_most(st) < COPY_FRAMES)
+	if (frames_at_most(st) < copy_frames(st))
 		return false;
 	db_forget_trouble(&st->db);
 	r = db_copy_ahead(&st->db);
