@@ -152,17 +152,18 @@ void edge_refused(struct edge *e, const struct pg_answer *answer, size_t n)
 	edge_hold(e, REFUSED_WAIT_US);
 }
 
-void edge_is_copy(struct edge *e, uint64_t id)
+void edge_is_copy(struct edge *e, const struct outbox_identity *identity, uint64_t id)
 {
+	/* Other statements that were under way find the same out. A second new uuid would have the first as its
+	 * former one, and what they stored under the uuid before would be stored again. */
+	if (e->renewing || memcmp(identity->uuid, e->identity.uuid, sizeof(identity->uuid)) != 0)
+		return;
 	e->copies++;
 	log_error(
 	        "fleet: event %llu is in PostgreSQL already under this outbox's key, with other content: this outbox "
-	        "is "
-	        "a copy of another (a restored backup or a cloned image). It goes on under a key of its own; events "
-	        "that were in the copy may be delivered by both",
+	        "is a copy of another (a restored backup or a cloned image). It goes on under a key of its own; "
+	        "events that were in the copy may be delivered by both",
 	        (unsigned long long)id);
-	if (e->renewing)
-		return;
 	e->renewing = true;
 	e->renew(e->arg);
 }

@@ -11,6 +11,8 @@
 struct put {
 	LIST_ENTRY(put) link;
 	struct edge *edge;
+	struct outbox_identity
+	        identity; /* under which it began: what it stored is looked up there, whatever came since */
 	size_t n;
 	size_t n_sent; /* of the statement in flight: all, or those that are tried under the present uuid */
 	forward_done_fn *done;
@@ -55,6 +57,7 @@ void put_end(struct put *p, bool refused);
 
 void edge_hold(struct edge *e, int64_t us);
 void edge_refused(struct edge *e, const struct pg_answer *answer, size_t n);
-void edge_is_copy(struct edge *e, uint64_t id);
+/* The event has other content under the key that identity gave it. */
+void edge_is_copy(struct edge *e, const struct outbox_identity *identity, uint64_t id);
 
 #endif

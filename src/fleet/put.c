@@ -25,6 +25,7 @@ static struct put *put_new(struct edge *e, const struct forward_event *events, s
 	if (!p)
 		return NULL;
 	p->edge = e;
+	p->identity = e->identity;
 	p->n = n;
 	p->events = (struct forward_event *)(void *)(p + 1);
 	p->hashes = (int64_t *)(void *)(p->events + n);
@@ -37,7 +38,7 @@ static struct put *put_new(struct edge *e, const struct forward_event *events, s
 
 static void prepare(struct put *p)
 {
-	const struct outbox_identity *identity = &p->edge->identity;
+	const struct outbox_identity *identity = &p->identity;
 
 	for (size_t i = 0; i < p->n; i++) {
 		const struct forward_event *event = &p->events[i];
@@ -165,8 +166,8 @@ static void begin_args(struct put *p)
 	struct pg_args *args = &p->edge->args;
 
 	pg_args_clear(args);
-	pg_arg_uuid(args, p->edge->identity.uuid);
-	pg_arg_uuid(args, p->edge->identity.former);
+	pg_arg_uuid(args, p->identity.uuid);
+	pg_arg_uuid(args, p->identity.former);
 }
 
 /* ---- what is there already ---- */
@@ -222,7 +223,7 @@ static void on_verified(void *arg, const struct pg_answer *answer)
 	}
 	is_copy = judge_others(p, answer, &id);
 	if (is_copy)
-		edge_is_copy(e, id);
+		edge_is_copy(e, &p->identity, id);
 	if (is_copy || p->n_sent == 0 || send_events(p) < 0)
 		put_end(p, false);
 }
