@@ -90,6 +90,10 @@ class Sandbox:
         s.sendall(f"GET /api/stream HTTP/1.1\r\nHost: {self.host}\r\n{extra}\r\n".encode())
         return s
 
+    def settled(self):
+        """All outcomes are committed: nothing goes again after a kill -9."""
+        return re.search(r'^ga4relay_outbox_events\{state="queued"\} 0$', self.ask("/metrics")[1], re.M)
+
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
@@ -225,6 +229,7 @@ def test_the_stream_goes_on_where_it_was(sandbox):
         first = messages(s, has_delivery)
     assert first[0][0] == "hello" and json.loads(first[0][2])["sandbox"] is True
     last = [i for kind, i, _ in first if kind is None][-1]
+    wait_until(sandbox.settled, "the commit of what was delivered")
     sandbox.kill9()
     sandbox.start()
     sandbox.send(event("purchase"))
