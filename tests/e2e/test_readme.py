@@ -1,4 +1,4 @@
-# test_readme.py - what README.md and ga4relay-protocol(7) print is run as printed, but for the socket's path
+# test_readme.py - what README.md, etc/languages.md and ga4relay-protocol(7) print is run as printed, but for the socket's path
 import http.server
 import json
 import os
@@ -18,6 +18,7 @@ import pytest
 TOP = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("BUILD_DIR", TOP / "build" / "release"))
 README = (TOP / "README.md").read_text(encoding="utf-8")
+LANGUAGES_MD = (TOP / "etc" / "languages.md").read_text(encoding="utf-8")
 MANUAL = (TOP / "man" / "ga4relay-protocol.7").read_text(encoding="utf-8")
 WAIT = 30  # seconds until a condition counts as missed
 
@@ -63,7 +64,7 @@ def sandbox_fixture(tmp_path_factory):
 
 
 def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
+    return re.findall(rf"^```{language}\n(.*?)^```$", README + LANGUAGES_MD, re.M | re.S)
 
 
 def source_of(language):
@@ -344,7 +345,7 @@ def test_recipes_are_there():
 
 
 def test_configuration_of_readme_is_taken(tmp_path):
-    (block,) = [b for b in re.findall(r"^```\n(.*?)^```$", README, re.M | re.S) if b.startswith("# one stream")]
+    (block,) = [b for b in re.findall(r"^```\n(.*?)^```$", README + LANGUAGES_MD, re.M | re.S) if b.startswith("# one stream")]
     secret = tmp_path / "web.secret"
     secret.write_text("s3cret\n")
     secret.chmod(0o600)
