@@ -22,7 +22,7 @@ unshare --mount --pid --ipc --uts "${net[@]}" --fork --kill-child bash -euc '
 	pivot_root . mnt
 	umount --lazy /mnt
 	exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb \
-		E2E_AGAIN="${E2E_AGAIN:-}" ${CASES:+CASES="$CASES"} ${http_proxy:+http_proxy="$http_proxy"} bash -c "$command"
+		E2E_AGAIN="${E2E_AGAIN:-}" ${CASES:+CASES="$CASES"} ${PYTEST_ARGS:+PYTEST_ARGS="$PYTEST_ARGS"} ${http_proxy:+http_proxy="$http_proxy"} bash -c "$command"
 ' enter "$root" "$command" &
 # unshare itself ignores both, and so does what is the first process of its namespace.
 trap 'kill -KILL $!' INT TERM
