@@ -207,7 +207,7 @@ static bool parse_answer(const char *answer, int *ret)
 
 static void set_answer(struct collector *c, int status, uint64_t times)
 {
-	char text[96], n[32] = "requests until told otherwise", how[32] = "not answer";
+	char text[96], n[40] = "requests until told otherwise", how[32] = "not answer";
 
 	c->fail_status = status;
 	c->fail_left = status >= 200 && status < 300 ? 0 : times;

@@ -214,6 +214,18 @@ static void where_no_connection_can_be_made_it_is_down_at_once(void **state UNUS
 	assert_int_equal(run(beside(no_answer(TRANSPORT_DNS), 60)), CHANGE_DOWN);
 }
 
+/* It began before an answer came, though after the request that got it: others pass, and it goes by the window. */
+static void no_connection_beside_an_answer_is_no_outage(void **state UNUSED)
+{
+	uint64_t first = destination_start(&d), second = destination_start(&d);
+	struct try taken = answered(204), failed = no_answer(TRANSPORT_CONNECT);
+
+	now += 10 * US_PER_MS;
+	finish(first, &taken);
+	failed.took_us = 10 * US_PER_MS;
+	assert_int_equal(finish(second, &failed), CHANGE_NONE);
+}
+
 /* 403 and 407 to CONNECT are for the operator, as an endpoint's own 403 is; 502 is an outage like any other. */
 static void a_proxy_that_denies_the_way_is_wrong(void **state UNUSED)
 {
@@ -775,6 +787,7 @@ int main(void)
 	        cmocka_unit_test_setup(what_is_in_flight_may_still_disprove_it, setup),
 	        cmocka_unit_test_setup(a_success_lately_speaks_for_it, setup),
 	        cmocka_unit_test_setup(where_no_connection_can_be_made_it_is_down_at_once, setup),
+	        cmocka_unit_test_setup(no_connection_beside_an_answer_is_no_outage, setup),
 	        cmocka_unit_test_setup(a_proxy_that_denies_the_way_is_wrong, setup),
 	        cmocka_unit_test_setup(failures_in_flight_count_as_one, setup),
 	        cmocka_unit_test_setup(retry_after_is_the_least_wait, setup),

@@ -66,9 +66,12 @@ static struct conf conf = {.streams = &stream, .n_streams = 1};
 static struct stream_rules rules[1] = {{.sid = 1}};
 static struct streams streams = {.conf = &conf, .rules = rules, .context = {.streams = rules, .n_streams = 1}};
 
+/* A submission and its events, which lie behind it as in one of intake's. */
 struct one {
-	struct submission sub;
-	struct event events[2];
+	union {
+		struct submission sub;
+		char block[sizeof(struct submission) + 2 * sizeof(struct event)];
+	};
 };
 
 static struct one one_of(const char *body, uint64_t id, uint32_t n)
@@ -81,7 +84,7 @@ static struct one one_of(const char *body, uint64_t id, uint32_t n)
 	                        .n_events = n}};
 
 	for (uint32_t i = 0; i < n; i++)
-		o.events[i] = (struct event){.body = slice_of(body), .name = {body + 9, 1}, .time_us = 1000};
+		o.sub.events[i] = (struct event){.body = slice_of(body), .name = {body + 9, 1}, .time_us = 1000};
 	return o;
 }
 

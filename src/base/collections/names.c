@@ -99,7 +99,7 @@ int name_index_find(const struct name_index *x, struct slice name)
 	for (unsigned slot = first_slot(x, name); x->slots[slot]; slot = (slot + 1) % NAME_SLOTS) {
 		const struct slice *row = row_name(x, x->slots[slot] - 1u);
 
-		if (row->n == name.n && (name.n == 0 || same_bytes(row->p, name.p, name.n)))
+		if (row->n == name.n && same_bytes(row->p, name.p, name.n))
 			return x->slots[slot] - 1;
 	}
 	return -1;

@@ -1,4 +1,4 @@
-/* event.c - the beginning and the end of a submission, and an event's name in its body */
+/* submission.c - the beginning and the end of a submission, and an event's name in its body */
 #include "event/event.h"
 
 #include <stdlib.h>
