@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.." || exit 1
 list=tests/lint/analyze.txt
 tools=("$@")
 if [ ${#tools[@]} -eq 0 ]; then tools=(cppcheck gcc tidy); fi
-read -ra flags <<<"${CPPFLAGS:-} -Isrc -D_GNU_SOURCE -DGA4RELAY_VERSION=\"0\" -DGA4RELAY_SYSCONFDIR=\"/etc\""
+read -ra flags <<<"${CPPFLAGS:-} -Isrc -D_GNU_SOURCE -DGA4RELAY_VERSION=\"0\" -DGA4RELAY_SYSCONFDIR=\"/etc\" -DGA4RELAY_POSTGRES=1"
 jobs=$(nproc 2>/dev/null || echo 2)
 checks='-*,bugprone-*,clang-analyzer-*,-bugprone-easily-swappable-parameters,-bugprone-macro-parentheses'
 checks+=',-bugprone-narrowing-conversions,-clang-analyzer-valist.*,-clang-analyzer-security.insecureAPI.*'
