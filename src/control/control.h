@@ -23,7 +23,7 @@ struct control;
 struct control_context {
 	struct loop *loop;
 	struct writer *writer;
-	struct ingest *ingest;
+	struct intake *intake;
 	struct delivery *delivery;
 	const struct streams *streams; /* replaced by control_set_streams() after a reload */
 	struct counters *counters;

@@ -33,19 +33,19 @@ int control_doctor(struct session *s, const struct request *request UNUSED, stru
 	const struct control_context *context = s->control->context;
 	const char *problem = health_problem(context);
 	struct writer_stats stats;
-	struct ingest_stats ingest;
+	struct intake_stats intake;
 	struct json_out *j;
 
 	writer_get_stats(context->writer, &stats);
-	ingest_get_stats(context->ingest, &ingest);
+	intake_get_stats(context->intake, &intake);
 	j = session_begin_end(s, true);
 	if (j) {
 		json_out_kv_str(j, "problem", problem);
 		json_out_kv_i64(j, "disk_free", (int64_t)stats.store.disk_free);
 		json_out_kv_i64(j, "failed_commits", (int64_t)stats.failed_commits);
 		json_out_kv_i64(j, "wall_micros", clock_wall_us());
-		json_out_kv_i64(j, "top_client_events", (int64_t)ingest.top_client_share[0]);
-		json_out_kv_i64(j, "recent_events", (int64_t)ingest.top_client_share[1]);
+		json_out_kv_i64(j, "top_client_events", (int64_t)intake.top_client_share[0]);
+		json_out_kv_i64(j, "recent_events", (int64_t)intake.top_client_share[1]);
 		json_out_kv_str(j, "set_aside",
 		                context->set_aside && context->set_aside[0] ? context->set_aside : NULL);
 		write_proxy(j, context->streams->conf);

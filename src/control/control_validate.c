@@ -141,7 +141,7 @@ static int ask(struct validate_op *v, const struct line_result *result, bool rel
 static int judge(struct validate_op *v, struct slice line, struct line_result *result, struct err *err)
 {
 	struct control *c = v->op.session->control;
-	int r = ingest_judge(c->context->ingest, line, result);
+	int r = intake_judge(c->context->intake, line, result);
 
 	if (r == 0)
 		r = result->sub ? reply_write_ok(&v->local, 0, result->sub->n_events, false, result->warnings_json)
@@ -155,12 +155,12 @@ static int judge(struct validate_op *v, struct slice line, struct line_result *r
 static int rejudge(struct validate_op *v, const struct request *request, struct line_result *result, struct err *err)
 {
 	struct slice line = request_text(request, "line");
-	struct ingest *ingest = v->op.session->control->context->ingest;
+	struct intake *intake = v->op.session->control->context->intake;
 	int r;
 
 	if (result->sub)
 		return 0;
-	r = ingest_judge_off(ingest, line, result);
+	r = intake_judge_off(intake, line, result);
 	if (r < 0)
 		return err_set(err, r, "validate: out of memory");
 	if (result->sub && slice_has(result->sub->envelope, SLICE_LIT("\"user_data\"")))

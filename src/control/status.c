@@ -11,7 +11,7 @@ struct picture {
 	struct writer_stats writer;
 	struct store_events events;
 	struct delivery_status delivery;
-	struct ingest_stats ingest;
+	struct intake_stats intake;
 	struct now now;
 	const struct counters *counters;
 	uint64_t states[STATE_COUNT];
@@ -28,7 +28,7 @@ static struct picture *picture_take(const struct control_context *context)
 	writer_get_stats(context->writer, &p->writer);
 	writer_get_events(context->writer, &p->events);
 	delivery_get_status(context->delivery, &p->now, &p->delivery);
-	ingest_get_stats(context->ingest, &p->ingest);
+	intake_get_stats(context->intake, &p->intake);
 	for (size_t sid = 0; sid < STORE_STREAMS_MAX; sid++)
 		for (size_t s = 0; s < STATE_COUNT; s++)
 			p->states[s] += p->events.n[sid][s];
@@ -185,7 +185,7 @@ static void write_status(struct json_out *j, const struct control *c, const stru
 	json_out_kv_i64(j, "bytes", (int64_t)store->bytes_used);
 	json_out_kv_i64(j, "limit", (int64_t)context->streams->conf->outbox.max_bytes);
 	json_out_close(j);
-	json_out_kv_i64(j, "connections", p->ingest.connections);
+	json_out_kv_i64(j, "connections", p->intake.connections);
 	json_out_kv_i64(j, "maybe_twice", store->unclean_start ? (int64_t)store->maybe_twice : 0);
 	write_delivered(j, p);
 	if (store->full)

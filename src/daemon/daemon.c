@@ -42,7 +42,7 @@ static void check_drained(struct daemon *d)
 {
 	bool draining = d->phase == PHASE_DRAINING || d->phase == PHASE_ABORTING;
 
-	if (draining && ingest_drained(d->ingest) && (!d->door || door_drained(d->door)) &&
+	if (draining && intake_drained(d->intake) && (!d->door || door_drained(d->door)) &&
 	    delivery_drained(d->delivery) && fleet_drained(d))
 		finish(d, EXIT_OK);
 }
@@ -57,12 +57,12 @@ static void on_tail(void *arg)
 	struct daemon *d = arg;
 
 	clock_now(&d->now);
-	ingest_submit(d->ingest, &d->now);
+	intake_submit(d->intake, &d->now);
 	writer_reap(d->writer, d->now.mono_us + REAP_US);
 	fleet_check_leases(d);
 	delivery_pump(d->delivery, &d->now);
 	fleet_pump(d);
-	ingest_flush(d->ingest);
+	intake_flush(d->intake);
 	control_flush_answers(d->control);
 	check_fatal(d);
 	check_drained(d);
@@ -149,7 +149,7 @@ static void start_draining(struct daemon *d)
 	clock_now(&now);
 	if (d->door)
 		door_drain(d->door);
-	ingest_drain(d->ingest);
+	intake_drain(d->intake);
 	delivery_drain(d->delivery, &now);
 	fleet_drain(d);
 	loop_timer_set(d->drain, d->conf->delivery.drain_timeout_us);
@@ -160,7 +160,7 @@ static void on_stop_signal(void *arg, int signo UNUSED)
 {
 	struct daemon *d = arg;
 
-	if (!d->ingest) { /* no configuration: nothing was taken */
+	if (!d->intake) { /* no configuration: nothing was taken */
 		finish(d, EXIT_OK);
 		return;
 	}
@@ -183,7 +183,7 @@ static void on_reload_signal(void *arg, int signo UNUSED)
 
 	if (d->phase != PHASE_RUNNING)
 		return;
-	if (!d->ingest) {
+	if (!d->intake) {
 		loop_stop(d->loop); /* the next start reads it */
 		return;
 	}

@@ -27,7 +27,7 @@ struct daemon {
 	struct streams *streams; /* a reload replaces the whole object */
 	struct loop *loop;
 	struct writer *writer;
-	struct ingest *ingest;
+	struct intake *intake;
 	struct delivery *delivery;
 	struct control_context context;
 	struct control *control;
@@ -71,13 +71,13 @@ void stop_everything(struct daemon *d);
  * when it is time for the next try, or SIGTERM came. */
 void unconfigured_wait(struct daemon *d, const char *conf_path);
 
-/* fleet.c: nothing of it does anything in a build without PostgreSQL. */
-/* What the configuration's reader cannot check. */
+/* fleet.c; without PostgreSQL in the build, these do nothing. */
+/* Checks the fleet's group of a configuration: a role needs a build with libpq, among other things. */
 int fleet_check_conf(const struct conf *conf, struct err *err) MUST_CHECK;
 /* *ret_forwarder: for delivery; NULL: none. */
 int fleet_start(struct daemon *d, const struct forwarder **ret_forwarder, struct err *err) MUST_CHECK;
 int fleet_set_conf(struct daemon *d, const struct conf *next, struct err *err) MUST_CHECK;
-/* What is in flight ends now. */
+/* Ends everything in flight now. */
 void fleet_give_up(struct daemon *d);
 /* The hub; after delivery_new(). */
 int fleet_start_hub(struct daemon *d, struct err *err) MUST_CHECK;
@@ -86,7 +86,7 @@ void fleet_check_leases(struct daemon *d);
 void fleet_pump(struct daemon *d);
 /* It takes nothing more; its outcomes are recorded, and its leases released. */
 void fleet_drain(struct daemon *d);
-/* What could not be recorded until now may be sent twice. */
+/* Outcomes that were not recorded by now may be sent twice. */
 void fleet_abandon(struct daemon *d);
 bool fleet_drained(const struct daemon *d);
 /* Before delivery_free(). */

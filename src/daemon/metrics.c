@@ -16,7 +16,7 @@ struct figures {
 	struct writer_stats writer;
 	struct store_events events;
 	struct delivery_status delivery;
-	struct ingest_stats ingest;
+	struct intake_stats intake;
 	const struct control_context *context;
 };
 
@@ -187,9 +187,9 @@ static void process(struct metrics_text *m, const struct figures *f)
 	const struct counters *counters = f->context->counters;
 
 	metric_head(m, "connections", "gauge", "Connections to the event socket.");
-	metric_u64(m, NULL, NULL, f->ingest.connections);
+	metric_u64(m, NULL, NULL, f->intake.connections);
 	metric_head(m, "paused_reading", "gauge", "1: writers block because the storage cannot keep up.");
-	metric_u64(m, NULL, NULL, f->ingest.paused);
+	metric_u64(m, NULL, NULL, f->intake.paused);
 	metric_head(m, "replies_unsent_total", "counter", "Replies that nobody was there to read.");
 	metric_u64(m, NULL, NULL, counters->replies_unsent);
 	struct loop_stats turns;
@@ -224,7 +224,7 @@ int metrics_write(const struct control_context *context, const struct now *now, 
 	writer_get_stats(context->writer, &f->writer);
 	writer_get_events(context->writer, &f->events);
 	delivery_get_status(context->delivery, now, &f->delivery);
-	ingest_get_stats(context->ingest, &f->ingest);
+	intake_get_stats(context->intake, &f->intake);
 	events(&m, f);
 	requests(&m, f);
 	commits(&m, f);

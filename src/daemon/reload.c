@@ -124,7 +124,7 @@ static void apply(struct daemon *d, struct conf *next, struct streams *streams)
 	d->conf = next;
 	d->streams = streams;
 	d->context.streams = streams;
-	ingest_set_streams(d->ingest, streams, next->outbox.keep_rejected);
+	intake_set_streams(d->intake, streams, next->outbox.keep_rejected);
 	control_set_streams(d->control, streams);
 	if (d->door)
 		door_set_conf(d->door, next);

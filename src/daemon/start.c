@@ -259,7 +259,7 @@ static void restore_pauses(struct daemon *d)
 
 static int start_intake(struct daemon *d, struct err *err)
 {
-	const struct ingest_context context = {.loop = d->loop,
+	const struct intake_context context = {.loop = d->loop,
 	                                       .writer = d->writer,
 	                                       .counters = &d->counters,
 	                                       .tap = &d->tap,
@@ -273,7 +273,7 @@ static int start_intake(struct daemon *d, struct err *err)
 	r = notify_take_listen_fd(config.path, &config.inherited_fd, err);
 	if (r < 0)
 		return r;
-	return ingest_new(&d->ingest, &context, &config, d->streams, d->conf->outbox.keep_rejected, err);
+	return intake_new(&d->intake, &context, &config, d->streams, d->conf->outbox.keep_rejected, err);
 }
 
 static int start_control(struct daemon *d, struct err *err)
@@ -282,7 +282,7 @@ static int start_control(struct daemon *d, struct err *err)
 
 	d->context.loop = d->loop;
 	d->context.writer = d->writer;
-	d->context.ingest = d->ingest;
+	d->context.intake = d->intake;
 	d->context.delivery = d->delivery;
 	d->context.streams = d->streams;
 	r = control_open(&d->control, &d->context, d->conf, err);
@@ -365,11 +365,11 @@ void stop_everything(struct daemon *d)
 	control_stop(d->control);
 	d->completions = loop_watch_free(d->completions);
 	d->writer = writer_stop(d->writer);
-	if (d->ingest)
-		ingest_flush(d->ingest);
+	if (d->intake)
+		intake_flush(d->intake);
 	d->door = door_free(d->door);
 	d->control = control_free(d->control);
-	d->ingest = ingest_free(d->ingest);
+	d->intake = intake_free(d->intake);
 	fleet_stop(d);
 	d->delivery = delivery_free(d->delivery);
 	d->collector = collector_free(d->collector);

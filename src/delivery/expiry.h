@@ -23,7 +23,7 @@ struct expiry *expiry_new(struct outbox_jobs *jobs, const struct queues *queues,
                           expiry_found_fn *found, void *arg) MUST_CHECK;
 struct expiry *expiry_free(struct expiry *e);
 void expiry_set_max_age(struct expiry *e, int64_t max_age_us);
-/* What the lender's wall clock shows less this host's boot-time clock: the ages of lent events go by it, whatever
+/* The lender's wall clock less this host's boot-time clock: the ages of lent events go by it, whatever
  * this host's wall clock does. */
 void expiry_set_lent_clock(struct expiry *e, int64_t base_us);
 /* Committed just now. */

@@ -8,7 +8,7 @@
 /* An event that is refused by itself. */
 #define REFUSED_WAIT_US (60 * US_PER_S)
 
-/* What goes at once. */
+/* The events of one statement. */
 struct parcel {
 	struct delivery *delivery;
 	size_t n; /* events */

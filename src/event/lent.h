@@ -19,7 +19,7 @@ static inline bool id_is_lent(uint64_t id)
 	return id >= LENT_ID_FIRST;
 }
 
-/* What is known of an event from earlier tries. */
+/* An event's past: its earlier tries. */
 struct lent_past {
 	uint32_t attempts;
 	bool maybe_sent, no_expiry;

@@ -29,7 +29,7 @@ struct tap_event {
 	bool maybe_sent;
 };
 
-/* What became of one line: refused, a duplicate, or committed. An accepted line is reported before the TAP_ACCEPTED
+/* The fate of one line: refused, a duplicate, or committed. An accepted line is reported before the TAP_ACCEPTED
  * of its events. Valid during the call only. */
 struct tap_line {
 	struct slice line;             /* as it came; empty if it came before the first follower that wants lines */

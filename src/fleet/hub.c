@@ -131,7 +131,7 @@ void hub_check_leases(struct hub *h, const struct now *now)
 
 static void work(struct hub *h)
 {
-	hub_upkeep(h);
+	hub_maintenance(h);
 	hub_outcomes_send(h);
 	if (h->n_mine > 0 || h->taking)
 		hub_lanes_renew(h);

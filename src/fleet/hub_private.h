@@ -33,7 +33,7 @@ struct lane {
 	unsigned untried;      /* … of which delivery has said nothing yet */
 };
 
-/* What delivery said of an event that stays, or died. */
+/* Delivery's record of an event that stays, or died. */
 struct note {
 	enum dead_reason reason;
 	uint32_t attempts;
@@ -104,7 +104,7 @@ struct hub {
 	uint8_t reads[FLEET_LANES];
 	uint64_t taken, unknown_stream;
 
-	/* hub_upkeep.c */
+	/* hub_maintenance.c */
 	bool clock_asked, clock_known, clock_wrong;
 	int64_t clock_at_us, clock_difference_us;
 	bool forgetting;
@@ -160,10 +160,10 @@ void hub_read(struct hub *h);
 /* The lane has been read and shared out: another visit, of this hub or another, goes on. */
 bool lane_visit_is_over(const struct lane *l);
 
-/* ---- hub_upkeep.c ---- */
+/* ---- hub_maintenance.c ---- */
 
 /* The engine's clock is asked for, and old keys and dead letters are deleted. */
-void hub_upkeep(struct hub *h);
+void hub_maintenance(struct hub *h);
 
 /* ---- hub_log.c ---- */
 

@@ -144,7 +144,7 @@ static void take_payload(struct door *d, const struct http_request_info *request
 	struct peer peer;
 
 	http_peer(request->exchange, address, &peer);
-	if (ingest_payload(d->context->ingest, body_of(request), (int)stream, &peer, on_stored, request->exchange) <
+	if (intake_payload(d->context->intake, body_of(request), (int)stream, &peer, on_stored, request->exchange) <
 	    0)
 		answer_message(request->exchange, 503, "out of memory", retry_later);
 }
@@ -173,7 +173,7 @@ static void on_debug(struct door *d, const struct http_request_info *request)
 	int r;
 
 	(void)door_find_stream(d->conf, http_query(x, "measurement_id"), http_query(x, "firebase_app_id"), &stream);
-	r = ingest_judge_payload(d->context->ingest, body_of(request), (int)stream, &result);
+	r = intake_judge_payload(d->context->intake, body_of(request), (int)stream, &result);
 	if (r == 0)
 		r = debug_verdict_write(&out, d->reader, body_of(request), &result,
 		                        d->conf->streams[stream].validation == VALIDATION_STRICT);

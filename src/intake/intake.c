@@ -22,13 +22,13 @@ void refuse(struct finding *f, enum code code, const char *fmt, ...)
 	va_end(ap);
 }
 
-void tap_refused(const struct ingest *in, struct slice line, const struct finding *refusal)
+void tap_refused(const struct intake *in, struct slice line, const struct finding *refusal)
 {
 	if (tap_wants_lines(in->context.tap))
 		tap_line(in->context.tap, &(struct tap_line){.line = line, .refusal = refusal});
 }
 
-static void explain_long(const struct ingest *in, struct slice text, struct finding *ret)
+static void explain_long(const struct intake *in, struct slice text, struct finding *ret)
 {
 	char size[32];
 
@@ -42,7 +42,7 @@ static void explain_long(const struct ingest *in, struct slice text, struct find
 		       text.n);
 }
 
-static void refuse_line(struct ingest *in, uint64_t conn, struct client *c, struct slice text,
+static void refuse_line(struct intake *in, uint64_t conn, struct client *c, struct slice text,
                         const struct finding *refusal, const struct peer *peer)
 {
 	in->context.counters->rejected[refusal->code]++;
@@ -60,7 +60,7 @@ static void forgive_cut(struct finding *refusal)
 		       "the relay stopped reading in the middle of the line; send it again later");
 }
 
-static void judge_line(struct ingest *in, uint64_t conn, struct client *c, enum line_kind kind, struct slice text,
+static void judge_line(struct intake *in, uint64_t conn, struct client *c, enum line_kind kind, struct slice text,
                        const struct peer *peer)
 {
 	const struct put_origin origin = {.conn = conn, .peer = peer};
@@ -103,7 +103,7 @@ static bool is_http_request(enum line_kind kind, struct slice line)
 
 /* The client mistakes the socket for a web server. It may be a browser that a web page made connect, so nothing that
  * follows may be accepted as events. */
-static void refuse_http(struct ingest *in, uint64_t conn, struct client *c, struct slice text,
+static void refuse_http(struct intake *in, uint64_t conn, struct client *c, struct slice text,
                         const struct peer *peer)
 {
 	struct finding refusal;
@@ -117,7 +117,7 @@ static void refuse_http(struct ingest *in, uint64_t conn, struct client *c, stru
 
 static void on_line(void *arg, uint64_t conn, enum line_kind kind, struct slice text, const struct peer *peer)
 {
-	struct ingest *in = arg;
+	struct intake *in = arg;
 	struct client *c = client_of(in, conn, peer);
 	bool first = c && !c->spoke;
 	struct finding refusal;
@@ -151,7 +151,7 @@ static void on_unsent(void *arg, uint64_t conn, struct slice text)
 
 static void on_stalled(void *arg, uint64_t conn UNUSED, size_t n, const struct peer *peer)
 {
-	struct ingest *in = arg;
+	struct intake *in = arg;
 
 	if (log_limit_allow(&in->stalled_limit, clock_mono_us(), NULL))
 		log_warning("event socket: pid %ld uid %ld has written %zu bytes of a line and for a minute neither "
@@ -159,7 +159,7 @@ static void on_stalled(void *arg, uint64_t conn UNUSED, size_t n, const struct p
 		            (long)peer->pid, (long)peer->uid, n);
 }
 
-static int prepare(struct ingest *in, struct err *err)
+static int prepare(struct intake *in, struct err *err)
 {
 	in->reader = event_in_new();
 	buf_init(&in->reply, REPLY_MAX);
@@ -169,10 +169,10 @@ static int prepare(struct ingest *in, struct err *err)
 	return 0;
 }
 
-int ingest_new(struct ingest **ret, const struct ingest_context *context, const struct listener_config *config,
+int intake_new(struct intake **ret, const struct intake_context *context, const struct listener_config *config,
                const struct streams *streams, uint64_t keep_rejected, struct err *err)
 {
-	struct ingest *in = calloc(1, sizeof(*in));
+	struct intake *in = calloc(1, sizeof(*in));
 	int r;
 
 	if (!in)
@@ -182,7 +182,7 @@ int ingest_new(struct ingest **ret, const struct ingest_context *context, const 
 	                                          .on_unsent = on_unsent,
 	                                          .on_stalled = on_stalled,
 	                                          .arg = in};
-	*in = (struct ingest){.context = *context,
+	*in = (struct intake){.context = *context,
 	                      .streams = streams,
 	                      .max_line = config->max_line,
 	                      .unseen_limit = {.interval_us = US_PER_MIN, .burst = 1},
@@ -195,14 +195,14 @@ int ingest_new(struct ingest **ret, const struct ingest_context *context, const 
 	if (r == 0)
 		r = listener_open(&in->listener, context->loop, config, &listener_ops, err);
 	if (r < 0) {
-		ingest_free(in);
+		intake_free(in);
 		return r;
 	}
 	*ret = in;
 	return 0;
 }
 
-struct ingest *ingest_free(struct ingest *in)
+struct intake *intake_free(struct intake *in)
 {
 	if (!in)
 		return NULL;
@@ -220,13 +220,13 @@ struct ingest *ingest_free(struct ingest *in)
 	return NULL;
 }
 
-void ingest_set_streams(struct ingest *in, const struct streams *streams, uint64_t keep_rejected)
+void intake_set_streams(struct intake *in, const struct streams *streams, uint64_t keep_rejected)
 {
 	in->streams = streams;
 	in->rejects.keep = keep_rejected;
 }
 
-void ingest_submit(struct ingest *in, const struct now *now)
+void intake_submit(struct intake *in, const struct now *now)
 {
 	rejects_submit(in, now->mono_us);
 	unseen_log(in, now->mono_us);
@@ -234,14 +234,14 @@ void ingest_submit(struct ingest *in, const struct now *now)
 		writer_submit(in->context.writer, &in->puts);
 }
 
-void ingest_flush(struct ingest *in)
+void intake_flush(struct intake *in)
 {
 	back_pressure_relieve(in);
 	listener_flush(in->listener);
 }
 
-int ingest_payload(struct ingest *in, struct slice text, int forced_stream, const struct peer *peer,
-                   ingest_done_fn *done, void *arg)
+int intake_payload(struct intake *in, struct slice text, int forced_stream, const struct peer *peer,
+                   intake_done_fn *done, void *arg)
 {
 	const struct put_origin origin = {.peer = peer, .done = done, .done_arg = arg};
 	struct line_context context = in->streams->context;
@@ -273,7 +273,7 @@ static void *alloc_scratch(void *arg, size_t size)
 	return buf_reserve(scratch, size) < 0 ? NULL : scratch->data;
 }
 
-static int judge_only(struct ingest *in, struct slice text, const struct line_context *context,
+static int judge_only(struct intake *in, struct slice text, const struct line_context *context,
                       struct line_result *ret)
 {
 	if (text.n > in->max_line) {
@@ -284,12 +284,12 @@ static int judge_only(struct ingest *in, struct slice text, const struct line_co
 	return event_in_read(in->reader, text, context, clock_wall_us(), alloc_scratch, &in->scratch, ret);
 }
 
-int ingest_judge(struct ingest *in, struct slice text, struct line_result *ret)
+int intake_judge(struct intake *in, struct slice text, struct line_result *ret)
 {
 	return judge_only(in, text, &in->streams->context, ret);
 }
 
-int ingest_judge_payload(struct ingest *in, struct slice text, int stream, struct line_result *ret)
+int intake_judge_payload(struct intake *in, struct slice text, int stream, struct line_result *ret)
 {
 	struct line_context context = in->streams->context;
 
@@ -298,7 +298,7 @@ int ingest_judge_payload(struct ingest *in, struct slice text, int stream, struc
 	return judge_only(in, text, &context, ret);
 }
 
-int ingest_judge_off(struct ingest *in, struct slice text, struct line_result *ret)
+int intake_judge_off(struct intake *in, struct slice text, struct line_result *ret)
 {
 	struct line_context context = in->streams->context;
 
@@ -306,19 +306,19 @@ int ingest_judge_off(struct ingest *in, struct slice text, struct line_result *r
 	return event_in_read(in->reader, text, &context, clock_wall_us(), alloc_scratch, &in->scratch, ret);
 }
 
-void ingest_drain(struct ingest *in)
+void intake_drain(struct intake *in)
 {
 	listener_drain(in->listener);
 }
 
-bool ingest_drained(const struct ingest *in)
+bool intake_drained(const struct intake *in)
 {
 	return listener_drained(in->listener) && in->pending_events == 0 && rejects_idle(in);
 }
 
-void ingest_get_stats(const struct ingest *in, struct ingest_stats *ret)
+void intake_get_stats(const struct intake *in, struct intake_stats *ret)
 {
-	*ret = (struct ingest_stats){.connections = listener_connections(in->listener),
+	*ret = (struct intake_stats){.connections = listener_connections(in->listener),
 	                             .paused = listener_paused(in->listener),
 	                             .memory = listener_memory(in->listener) + in->pending_bytes,
 	                             .top_client_share = {share_top(&in->share), in->share.seen}};

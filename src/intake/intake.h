@@ -17,10 +17,10 @@
 #include "net/listener/listener.h"
 #include "outbox/writer.h"
 
-struct ingest;
+struct intake;
 
-/* Everything here is borrowed and must outlive the ingest. */
-struct ingest_context {
+/* Everything here is borrowed and must outlive the intake. */
+struct intake_context {
 	struct loop *loop;
 	struct writer *writer;
 	struct counters *counters;
@@ -32,42 +32,42 @@ struct ingest_context {
 };
 
 /* listener has the socket and its limits. keep_rejected: how many rejected lines to keep. *ret is freed with
- * ingest_free(). 0 or negative errno. */
-int ingest_new(struct ingest **ret, const struct ingest_context *context, const struct listener_config *listener,
+ * intake_free(). 0 or negative errno. */
+int intake_new(struct intake **ret, const struct intake_context *context, const struct listener_config *listener,
                const struct streams *streams, uint64_t keep_rejected, struct err *err) MUST_CHECK;
-/* Call after writer_stop(), whose done() calls need the ingest. Lines that never reached the writer are answered
+/* Call after writer_stop(), whose done() calls need the intake. Lines that never reached the writer are answered
  * SHUTTING_DOWN. Returns NULL. */
-struct ingest *ingest_free(struct ingest *in);
-/* After a reload: streams must outlive the ingest or the next call. */
-void ingest_set_streams(struct ingest *in, const struct streams *streams, uint64_t keep_rejected);
-/* ingest_submit() runs in the tail before writer_reap(): submits all parsed lines to the writer in one list, saves
- * rejected lines off the hot path, applies back-pressure. ingest_flush() runs after writer_reap() and writes the
+struct intake *intake_free(struct intake *in);
+/* After a reload: streams must outlive the intake or the next call. */
+void intake_set_streams(struct intake *in, const struct streams *streams, uint64_t keep_rejected);
+/* intake_submit() runs in the tail before writer_reap(): submits all parsed lines to the writer in one list, saves
+ * rejected lines off the hot path, applies back-pressure. intake_flush() runs after writer_reap() and writes the
  * replies. */
-void ingest_submit(struct ingest *in, const struct now *now);
-void ingest_flush(struct ingest *in);
+void intake_submit(struct intake *in, const struct now *now);
+void intake_flush(struct intake *in);
 /* Submits a line that did not come from the event socket (the HTTP door), with the same judging and commit. done() is
  * called exactly once, possibly before this returns; refusal is NULL if the event was stored. On -ENOMEM it is never
  * called. */
-typedef void ingest_done_fn(void *arg, const struct finding *refusal, uint64_t id, uint32_t count);
-int ingest_payload(struct ingest *in, struct slice text, int forced_stream, const struct peer *peer,
-                   ingest_done_fn *done, void *arg) MUST_CHECK;
+typedef void intake_done_fn(void *arg, const struct finding *refusal, uint64_t id, uint32_t count);
+int intake_payload(struct intake *in, struct slice text, int forced_stream, const struct peer *peer,
+                   intake_done_fn *done, void *arg) MUST_CHECK;
 /* Judges a line without storing it (validate). The result is valid until the next line. */
-int ingest_judge(struct ingest *in, struct slice text, struct line_result *ret) MUST_CHECK;
+int intake_judge(struct intake *in, struct slice text, struct line_result *ret) MUST_CHECK;
 /* The same for a payload of that stream (the door's debug path), with its findings in ret->warnings. */
-int ingest_judge_payload(struct ingest *in, struct slice text, int stream, struct line_result *ret) MUST_CHECK;
-/* Same as ingest_judge(), with validation off: shows what could be sent of a line that the rules refuse. */
-int ingest_judge_off(struct ingest *in, struct slice text, struct line_result *ret) MUST_CHECK;
+int intake_judge_payload(struct intake *in, struct slice text, int stream, struct line_result *ret) MUST_CHECK;
+/* Same as intake_judge(), with validation off: shows what could be sent of a line that the rules refuse. */
+int intake_judge_off(struct intake *in, struct slice text, struct line_result *ret) MUST_CHECK;
 /* Call once the phase is PHASE_DRAINING: reads to its end what clients have already written to the socket. */
-void ingest_drain(struct ingest *in);
+void intake_drain(struct intake *in);
 /* Whether every line that clients wrote has been stored or refused, and answered. */
-bool ingest_drained(const struct ingest *in);
+bool intake_drained(const struct intake *in);
 /* Figures for status and metrics; memory is in bytes. */
-struct ingest_stats {
+struct intake_stats {
 	unsigned connections;
 	bool paused;
 	size_t memory;
 	uint64_t top_client_share[2]; /* events of the most frequent recent client_id, of how many */
 };
-void ingest_get_stats(const struct ingest *in, struct ingest_stats *ret);
+void intake_get_stats(const struct intake *in, struct intake_stats *ret);
 
 #endif

@@ -51,8 +51,8 @@ struct client {
 	STAILQ_HEAD(, waiting) waiting;
 };
 
-struct ingest {
-	struct ingest_context context;
+struct intake {
+	struct intake_context context;
 	struct listener *listener;
 	const struct streams *streams;
 	struct event_in *reader;
@@ -70,43 +70,43 @@ struct ingest {
 };
 
 /* back_pressure.c: stops reading while too much input awaits its commit, and resumes at half of that. */
-void back_pressure_apply(struct ingest *in);
-void back_pressure_relieve(struct ingest *in);
+void back_pressure_apply(struct intake *in);
+void back_pressure_relieve(struct intake *in);
 
 /* put.c: accepted lines. */
 struct put_origin {
 	uint64_t conn; /* 0: from the HTTP door */
 	const struct peer *peer;
-	ingest_done_fn *done; /* the HTTP door's; NULL for the event socket */
+	intake_done_fn *done; /* the HTTP door's; NULL for the event socket */
 	void *done_arg;
 };
-int put_line(struct ingest *in, struct slice line, const struct line_context *context,
+int put_line(struct intake *in, struct slice line, const struct line_context *context,
              const struct put_origin *origin, struct line_result *result) MUST_CHECK;
 /* Refuses the puts that can no longer be submitted to the writer. */
-void put_fail_unsubmitted(struct ingest *in);
+void put_fail_unsubmitted(struct intake *in);
 
 /* reply.c: each connection's replies, in the order of its lines. Returns NULL if out of memory. */
-struct client *client_of(struct ingest *in, uint64_t conn, const struct peer *peer);
-void client_gone(struct ingest *in, uint64_t conn);
-void clients_free(struct ingest *in);
+struct client *client_of(struct intake *in, uint64_t conn, const struct peer *peer);
+void client_gone(struct intake *in, uint64_t conn);
+void clients_free(struct intake *in);
 /* Call when a put of conn is done: sends its reply, then the refusals that waited for it. */
-void reply_ok(struct ingest *in, uint64_t conn, uint64_t id, uint32_t count, bool duplicate, struct slice warnings);
-void reply_put_refused(struct ingest *in, uint64_t conn, const struct peer *peer, const struct finding *refusal);
+void reply_ok(struct intake *in, uint64_t conn, uint64_t id, uint32_t count, bool duplicate, struct slice warnings);
+void reply_put_refused(struct intake *in, uint64_t conn, const struct peer *peer, const struct finding *refusal);
 /* Sends a refusal after the replies to the connection's earlier puts; at once if client is NULL. */
-void reply_refused(struct ingest *in, uint64_t conn, struct client *client, const struct finding *refusal);
+void reply_refused(struct intake *in, uint64_t conn, struct client *client, const struct finding *refusal);
 /* Counts queued replies that could not be written. */
-void replies_unsent(struct ingest *in, uint64_t conn, struct slice text);
+void replies_unsent(struct intake *in, uint64_t conn, struct slice text);
 
 /* Logs refusals that no client read, at most once a minute. */
-void unseen_log(struct ingest *in, int64_t mono_us);
+void unseen_log(struct intake *in, int64_t mono_us);
 
 /* rejected_lines.c */
 void rejects_init(struct rejects *r, uint64_t keep);
-int rejects_start(struct ingest *in) MUST_CHECK;
-void rejects_add(struct ingest *in, struct slice line, const struct finding *refusal, const struct peer *peer);
+int rejects_start(struct intake *in) MUST_CHECK;
+void rejects_add(struct intake *in, struct slice line, const struct finding *refusal, const struct peer *peer);
 /* Adds a job with rejected lines to in->puts, at most once per interval. */
-void rejects_submit(struct ingest *in, int64_t mono_us);
-bool rejects_idle(const struct ingest *in);
+void rejects_submit(struct intake *in, int64_t mono_us);
+bool rejects_idle(const struct intake *in);
 void rejects_free(struct rejects *r);
 
 /* constant_client.c */
@@ -115,7 +115,7 @@ void share_add(struct share *s, struct slice client, uint64_t n);
 uint64_t share_top(const struct share *s);
 
 /* Tells whoever follows the tap. */
-void tap_refused(const struct ingest *in, struct slice line, const struct finding *refusal);
+void tap_refused(const struct intake *in, struct slice line, const struct finding *refusal);
 
 /* Fills in a refusal made by the relay itself. */
 void refuse(struct finding *f, enum code code, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -18,10 +18,10 @@ enum { KEPT_BYTES_MAX = 1024 * 1024 };
  * the job is done. */
 struct put {
 	struct job_put job;
-	struct ingest *in;
+	struct intake *in;
 	uint64_t conn;        /* 0: from the HTTP door */
 	struct peer peer;     /* its address is a copy */
-	ingest_done_fn *done; /* the HTTP door's; NULL for the event socket */
+	intake_done_fn *done; /* the HTTP door's; NULL for the event socket */
 	void *done_arg;
 	struct buf warnings; /* for the reply; empty: none */
 	struct buf line;     /* as it came, for whoever follows the tap; empty: nobody does */
@@ -69,7 +69,7 @@ static void tap_committed(const struct tap *tap, const struct put *p)
 		tap_accepted(tap, job->sub);
 }
 
-static void committed(struct ingest *in, const struct put *p)
+static void committed(struct intake *in, const struct put *p)
 {
 	const struct job_put *job = &p->job;
 	struct submission *sub = job->sub;
@@ -105,7 +105,7 @@ static void explain(const struct job_put *job, struct finding *ret)
 
 /* The line's text no longer exists, so it is composed again from the parsed events, one line per event. Each repeats
  * the envelope, so their total size is limited. */
-static void keep_refused(struct ingest *in, const struct put *p, const struct finding *refusal)
+static void keep_refused(struct intake *in, const struct put *p, const struct finding *refusal)
 {
 	const struct submission *sub = p->job.sub;
 	size_t stream = streams_find_sid(in->streams, sub->sid), bytes = 0;
@@ -129,7 +129,7 @@ static void expect_warnings(const struct put *p, bool coming)
 		listener_expect(p->in->listener, p->conn, coming ? n : -n);
 }
 
-static void refused_late(struct ingest *in, struct put *p, const struct finding *refusal)
+static void refused_late(struct intake *in, struct put *p, const struct finding *refusal)
 {
 	in->context.counters->rejected[refusal->code]++;
 	tap_refused(in, buf_slice(&p->line), refusal);
@@ -142,7 +142,7 @@ static void refused_late(struct ingest *in, struct put *p, const struct finding 
 
 static void release(struct put *p)
 {
-	struct ingest *in = p->in;
+	struct intake *in = p->in;
 
 	in->pending_events -= p->job.sub->n_events;
 	in->pending_bytes -= p->size;
@@ -155,7 +155,7 @@ static void release(struct put *p)
 static void on_put_done(struct job *job)
 {
 	struct put *p = CONTAINER_OF(job, struct put, job.job);
-	struct ingest *in = p->in;
+	struct intake *in = p->in;
 	struct finding refusal;
 
 	expect_warnings(p, false);
@@ -193,7 +193,7 @@ static int keep_text(struct put *p, struct buf *b, struct slice text)
 }
 
 /* What the line's text is needed for when it is committed. */
-static int keep_texts(struct put *p, const struct ingest *in, struct slice line, struct slice warnings)
+static int keep_texts(struct put *p, const struct intake *in, struct slice line, struct slice warnings)
 {
 	int r = keep_text(p, &p->line, tap_wants_lines(in->context.tap) ? line : SLICE_LIT(""));
 
@@ -213,7 +213,7 @@ static void count_warnings(struct counters *n, const struct line_result *result)
 }
 
 /* Returns 0 if the put will be submitted, or if the line is refused (result->sub is then NULL); -ENOMEM. */
-int put_line(struct ingest *in, struct slice line, const struct line_context *context,
+int put_line(struct intake *in, struct slice line, const struct line_context *context,
              const struct put_origin *origin, struct line_result *result)
 {
 	struct put *p = NULL;
@@ -241,7 +241,7 @@ int put_line(struct ingest *in, struct slice line, const struct line_context *co
 	return 0;
 }
 
-void put_fail_unsubmitted(struct ingest *in)
+void put_fail_unsubmitted(struct intake *in)
 {
 	struct finding refusal;
 	struct job *job;

@@ -20,7 +20,7 @@ struct reject {
 };
 
 struct reject_job {
-	struct ingest *in;
+	struct intake *in;
 	struct reject_list lines;
 	struct job_reject job; /* last member: its lines follow */
 };
@@ -43,10 +43,10 @@ void rejects_init(struct rejects *r, uint64_t keep)
 
 static void on_timer(void *arg UNUSED)
 {
-	/* Only wakes the loop; ingest_submit() in the tail does the work. */
+	/* Only wakes the loop; intake_submit() in the tail does the work. */
 }
 
-int rejects_start(struct ingest *in)
+int rejects_start(struct intake *in)
 {
 	in->rejects.timer = loop_timer_new(in->context.loop, on_timer, in);
 	return in->rejects.timer ? 0 : -1;
@@ -96,7 +96,7 @@ static struct reject *make(struct slice line, const struct finding *refusal, con
 	return r;
 }
 
-void rejects_add(struct ingest *in, struct slice line, const struct finding *refusal, const struct peer *peer)
+void rejects_add(struct intake *in, struct slice line, const struct finding *refusal, const struct peer *peer)
 {
 	struct rejects *all = &in->rejects;
 	struct reject *r = all->keep ? make(line, refusal, peer) : NULL;
@@ -144,7 +144,7 @@ static void redact(struct reject *r, const struct conf *conf)
 		r->line.line.n = REJECTED_LINE_MAX;
 }
 
-static struct reject_job *make_job(struct ingest *in, size_t n)
+static struct reject_job *make_job(struct intake *in, size_t n)
 {
 	struct reject_job *j = malloc(sizeof(*j) + n * sizeof(j->job.lines[0]));
 
@@ -163,7 +163,7 @@ static struct reject_job *make_job(struct ingest *in, size_t n)
 	return j;
 }
 
-void rejects_submit(struct ingest *in, int64_t mono_us)
+void rejects_submit(struct intake *in, int64_t mono_us)
 {
 	struct rejects *r = &in->rejects;
 	int64_t wait_us = r->last_us + JOB_INTERVAL_US - mono_us;
@@ -184,7 +184,7 @@ void rejects_submit(struct ingest *in, int64_t mono_us)
 	STAILQ_INSERT_TAIL(&in->puts, &j->job.job, link);
 }
 
-bool rejects_idle(const struct ingest *in)
+bool rejects_idle(const struct intake *in)
 {
 	return in->rejects.n == 0 && !in->rejects.busy;
 }

@@ -5,7 +5,7 @@
 #include "event/reply.h"
 #include "intake/intake_private.h"
 
-struct client *client_of(struct ingest *in, uint64_t conn, const struct peer *peer)
+struct client *client_of(struct intake *in, uint64_t conn, const struct peer *peer)
 {
 	struct client *c = idmap_get(&in->clients, conn);
 
@@ -21,7 +21,7 @@ struct client *client_of(struct ingest *in, uint64_t conn, const struct peer *pe
 	return c;
 }
 
-static struct waiting *drop_first_waiting(struct ingest *in, struct client *c)
+static struct waiting *drop_first_waiting(struct intake *in, struct client *c)
 {
 	struct waiting *w = STAILQ_FIRST(&c->waiting);
 
@@ -31,14 +31,14 @@ static struct waiting *drop_first_waiting(struct ingest *in, struct client *c)
 	return STAILQ_FIRST(&c->waiting);
 }
 
-static void client_free(struct ingest *in, struct client *c)
+static void client_free(struct intake *in, struct client *c)
 {
 	while (!STAILQ_EMPTY(&c->waiting))
 		drop_first_waiting(in, c);
 	free(c);
 }
 
-void client_gone(struct ingest *in, uint64_t conn)
+void client_gone(struct intake *in, uint64_t conn)
 {
 	struct client *c = idmap_remove(&in->clients, conn);
 
@@ -46,7 +46,7 @@ void client_gone(struct ingest *in, uint64_t conn)
 		client_free(in, c);
 }
 
-void clients_free(struct ingest *in)
+void clients_free(struct intake *in)
 {
 	size_t at = 0;
 	uint64_t id;
@@ -57,7 +57,7 @@ void clients_free(struct ingest *in)
 	idmap_free(&in->clients);
 }
 
-void unseen_log(struct ingest *in, int64_t mono_us)
+void unseen_log(struct intake *in, int64_t mono_us)
 {
 	uint64_t more = in->context.counters->rejected_unseen - in->unseen_logged;
 
@@ -70,14 +70,14 @@ void unseen_log(struct ingest *in, int64_t mono_us)
 }
 
 /* Counts a refusal whose reply no client could read. */
-static void note_unseen(struct ingest *in, const struct peer *peer)
+static void note_unseen(struct intake *in, const struct peer *peer)
 {
 	in->context.counters->rejected_unseen++;
 	if (peer)
 		in->unseen_peer = *peer;
 }
 
-static void send_text(struct ingest *in, uint64_t conn, const struct peer *peer, struct slice text)
+static void send_text(struct intake *in, uint64_t conn, const struct peer *peer, struct slice text)
 {
 	if (listener_reply(in->listener, conn, text))
 		return;
@@ -88,13 +88,13 @@ static void send_text(struct ingest *in, uint64_t conn, const struct peer *peer,
 
 /* A reply could not be composed for lack of memory. Send no further replies on this connection, because the client
  * would take one for the missing reply. */
-static void give_up_replying(struct ingest *in, uint64_t conn)
+static void give_up_replying(struct intake *in, uint64_t conn)
 {
 	in->context.counters->replies_unsent++;
 	listener_quiet(in->listener, conn);
 }
 
-static void send_waiting(struct ingest *in, uint64_t conn, struct client *c)
+static void send_waiting(struct intake *in, uint64_t conn, struct client *c)
 {
 	struct waiting *w = STAILQ_FIRST(&c->waiting);
 
@@ -106,7 +106,7 @@ static void send_waiting(struct ingest *in, uint64_t conn, struct client *c)
 }
 
 /* Sends the reply of a put, composed in in->reply. */
-static void send_put_reply(struct ingest *in, uint64_t conn, const struct peer *peer, int r)
+static void send_put_reply(struct intake *in, uint64_t conn, const struct peer *peer, int r)
 {
 	struct client *c = idmap_get(&in->clients, conn);
 
@@ -120,19 +120,19 @@ static void send_put_reply(struct ingest *in, uint64_t conn, const struct peer *
 	send_waiting(in, conn, c);
 }
 
-void reply_ok(struct ingest *in, uint64_t conn, uint64_t id, uint32_t count, bool duplicate, struct slice warnings)
+void reply_ok(struct intake *in, uint64_t conn, uint64_t id, uint32_t count, bool duplicate, struct slice warnings)
 {
 	buf_clear(&in->reply);
 	send_put_reply(in, conn, NULL, reply_write_ok(&in->reply, id, count, duplicate, warnings));
 }
 
-void reply_put_refused(struct ingest *in, uint64_t conn, const struct peer *peer, const struct finding *refusal)
+void reply_put_refused(struct intake *in, uint64_t conn, const struct peer *peer, const struct finding *refusal)
 {
 	buf_clear(&in->reply);
 	send_put_reply(in, conn, peer, reply_write_refusal(&in->reply, refusal));
 }
 
-static void wait_in_line(struct ingest *in, uint64_t conn, struct client *c, struct slice text)
+static void wait_in_line(struct intake *in, uint64_t conn, struct client *c, struct slice text)
 {
 	struct waiting *w = malloc(sizeof(*w) + text.n);
 
@@ -148,7 +148,7 @@ static void wait_in_line(struct ingest *in, uint64_t conn, struct client *c, str
 	STAILQ_INSERT_TAIL(&c->waiting, w, link);
 }
 
-void reply_refused(struct ingest *in, uint64_t conn, struct client *c, const struct finding *refusal)
+void reply_refused(struct intake *in, uint64_t conn, struct client *c, const struct finding *refusal)
 {
 	buf_clear(&in->reply);
 	if (reply_write_refusal(&in->reply, refusal) < 0)
@@ -159,7 +159,7 @@ void reply_refused(struct ingest *in, uint64_t conn, struct client *c, const str
 		send_text(in, conn, c ? &c->peer : NULL, buf_slice(&in->reply));
 }
 
-void replies_unsent(struct ingest *in, uint64_t conn, struct slice text)
+void replies_unsent(struct intake *in, uint64_t conn, struct slice text)
 {
 	const struct client *c = idmap_get(&in->clients, conn);
 

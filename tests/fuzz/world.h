@@ -49,11 +49,11 @@ static void world_tail(void *arg)
 	struct now now;
 
 	clock_now(&now);
-	ingest_submit(d->ingest, &now);
+	intake_submit(d->intake, &now);
 	writer_run_inline(d->writer);
 	writer_reap(d->writer, INT64_MAX);
 	delivery_pump(d->delivery, &now);
-	ingest_flush(d->ingest);
+	intake_flush(d->intake);
 	control_flush_answers(d->control);
 }
 
@@ -97,7 +97,7 @@ static inline int world_open_service(struct daemon *d, struct err *err)
 {
 	const struct delivery_context delivery = {
 	        .loop = d->loop, .writer = d->writer, .counters = &d->counters, .tap = &d->tap, .phase = &d->phase};
-	const struct ingest_context ingest = {.loop = d->loop,
+	const struct intake_context intake = {.loop = d->loop,
 	                                      .writer = d->writer,
 	                                      .counters = &d->counters,
 	                                      .tap = &d->tap,
@@ -113,10 +113,10 @@ static inline int world_open_service(struct daemon *d, struct err *err)
 	config.inherited_fd = -1;
 	r = delivery_new(&d->delivery, &delivery, d->conf, d->streams->rules, &now, err);
 	if (r == 0)
-		r = ingest_new(&d->ingest, &ingest, &config, d->streams, 100, err);
+		r = intake_new(&d->intake, &intake, &config, d->streams, 100, err);
 	d->context = (struct control_context){.loop = d->loop,
 	                                      .writer = d->writer,
-	                                      .ingest = d->ingest,
+	                                      .intake = d->intake,
 	                                      .delivery = d->delivery,
 	                                      .streams = d->streams,
 	                                      .counters = &d->counters,

@@ -18,8 +18,8 @@ static const char conf_text[] =
         "streams = ( { name = \"web\"; measurement_id = \"G-ABC1234567\"; api_secret = \"s\"; } );\n"
         "default_stream = \"web\";\n";
 
-struct ingest_fixture {
-	struct fixture f; /* its listener is the ingest's own */
+struct intake_fixture {
+	struct fixture f; /* its listener is the intake's own */
 	struct conf *conf;
 	struct streams streams;
 	struct store_config store;
@@ -28,7 +28,7 @@ struct ingest_fixture {
 	struct tap tap;
 	struct tap_follower follower;
 	enum phase phase;
-	struct ingest *in;
+	struct intake *in;
 	uint64_t keep_rejected;
 	bool writer_works, submits;
 	size_t committed, tapped, done_calls;
@@ -37,25 +37,25 @@ struct ingest_fixture {
 	char db[128], remarks[512];
 };
 
-static void ingest_tail(void *arg)
+static void intake_tail(void *arg)
 {
-	struct ingest_fixture *x = arg;
+	struct intake_fixture *x = arg;
 	struct now now;
 
 	clock_now(&now);
 	if (!x->in)
 		return;
 	if (x->submits)
-		ingest_submit(x->in, &now);
+		intake_submit(x->in, &now);
 	if (x->writer_works)
 		writer_run_inline(x->writer);
 	writer_reap(x->writer, INT64_MAX);
-	ingest_flush(x->in);
+	intake_flush(x->in);
 }
 
 static void on_committed(void *arg, struct submission *sub)
 {
-	struct ingest_fixture *x = arg;
+	struct intake_fixture *x = arg;
 
 	assert_true(sub->first_id > 0);
 	x->committed += sub->n_events;
@@ -63,7 +63,7 @@ static void on_committed(void *arg, struct submission *sub)
 
 static void on_tapped(void *arg, const struct tap_event *e)
 {
-	struct ingest_fixture *x = arg;
+	struct intake_fixture *x = arg;
 
 	assert_int_equal(e->what, TAP_ACCEPTED);
 	assert_int_equal(e->id, e->sub->first_id + e->index);
@@ -72,7 +72,7 @@ static void on_tapped(void *arg, const struct tap_event *e)
 
 static void on_tapped_line(void *arg, const struct tap_line *l)
 {
-	struct ingest_fixture *x = arg;
+	struct intake_fixture *x = arg;
 	size_t n = strlen(x->remarks);
 
 	assert_int_equal(l->sub == NULL, l->refusal != NULL);
@@ -83,7 +83,7 @@ static void on_tapped_line(void *arg, const struct tap_line *l)
 	         SLICE_ARG(l->line), l->warnings_json.n ? 12 : 0, l->warnings_json.n ? l->warnings_json.p : "");
 }
 
-static void follow(struct ingest_fixture *x, bool events, bool lines)
+static void follow(struct intake_fixture *x, bool events, bool lines)
 {
 	x->follower = (struct tap_follower){
 	        .on_event = events ? on_tapped : NULL, .on_line = lines ? on_tapped_line : NULL, .arg = x};
@@ -91,7 +91,7 @@ static void follow(struct ingest_fixture *x, bool events, bool lines)
 	tap_follow(&x->tap, &x->follower);
 }
 
-static void open_ingest(struct ingest_fixture *x)
+static void open_ingest(struct intake_fixture *x)
 {
 	struct store *st;
 	struct err err = {""};
@@ -102,20 +102,20 @@ static void open_ingest(struct ingest_fixture *x)
 	assert_int_equal(store_stream_id(st, SLICE_LIT("web"), &sid, &err), 0);
 	assert_int_equal(writer_start(&x->writer, st, true, &err), 0);
 	assert_int_equal(streams_init(&x->streams, x->conf, &sid), 0);
-	const struct ingest_context context = {.loop = x->f.loop,
+	const struct intake_context context = {.loop = x->f.loop,
 	                                       .writer = x->writer,
 	                                       .counters = &x->counters,
 	                                       .tap = &x->tap,
 	                                       .phase = &x->phase,
 	                                       .on_committed = on_committed,
 	                                       .arg = x};
-	if (ingest_new(&x->in, &context, &x->f.config, &x->streams, x->keep_rejected, &err) < 0)
+	if (intake_new(&x->in, &context, &x->f.config, &x->streams, x->keep_rejected, &err) < 0)
 		fail_msg("%s", err.text);
 }
 
 static int setup_ingest(void **state)
 {
-	struct ingest_fixture *x = calloc(1, sizeof(*x));
+	struct intake_fixture *x = calloc(1, sizeof(*x));
 	struct fixture *f;
 	struct err err = {""};
 	void *made;
@@ -125,7 +125,7 @@ static int setup_ingest(void **state)
 	x->f = *f;
 	x->f.config.path = x->f.path;
 	free(f);
-	loop_set_tail(x->f.loop, ingest_tail, x);
+	loop_set_tail(x->f.loop, intake_tail, x);
 	if (conf_parse(&x->conf, conf_text, "test.conf", &err) < 0)
 		fail_msg("%s", err.text);
 	snprintf(x->db, sizeof(x->db), "%s/outbox.db", x->f.dir);
@@ -152,11 +152,11 @@ static int setup_running(void **state)
 
 static int teardown_ingest(void **state)
 {
-	struct ingest_fixture *x = *state;
+	struct intake_fixture *x = *state;
 	char command[160];
 
 	writer_stop(x->writer);
-	ingest_free(x->in);
+	intake_free(x->in);
 	streams_free(&x->streams);
 	conf_free(x->conf);
 	loop_free(x->f.loop);
@@ -167,7 +167,7 @@ static int teardown_ingest(void **state)
 }
 
 /* Turns until so many lines have come; they are NUL-terminated in text. */
-static void read_lines(struct ingest_fixture *x, int fd, size_t lines, char *text, size_t size)
+static void read_lines(struct intake_fixture *x, int fd, size_t lines, char *text, size_t size)
 {
 	size_t n = 0, have = 0;
 	int64_t end_us = real_us() + 10 * US_PER_S;
@@ -184,7 +184,7 @@ static void read_lines(struct ingest_fixture *x, int fd, size_t lines, char *tex
 	text[n] = '\0';
 }
 
-static uint64_t rejected_kept(struct ingest_fixture *x)
+static uint64_t rejected_kept(struct intake_fixture *x)
 {
 	struct writer_stats stats;
 
@@ -194,7 +194,7 @@ static uint64_t rejected_kept(struct ingest_fixture *x)
 
 static void ok_comes_after_the_commit(void **state)
 {
-	struct ingest_fixture *x = *state;
+	struct intake_fixture *x = *state;
 	char text[256];
 	int fd = client(&x->f);
 
@@ -228,7 +228,7 @@ static void expect_reply(const char *text, size_t i, const char *begins)
 
 static void replies_keep_the_order_of_the_lines(void **state)
 {
-	struct ingest_fixture *x = *state;
+	struct intake_fixture *x = *state;
 	static char long_line[70001], text[8192];
 	int fd = client(&x->f);
 
@@ -258,7 +258,7 @@ static void replies_keep_the_order_of_the_lines(void **state)
 
 static void connections_do_not_wait_for_each_other(void **state)
 {
-	struct ingest_fixture *x = *state;
+	struct intake_fixture *x = *state;
 	char text[2048];
 	int a = client(&x->f), b = client(&x->f);
 
@@ -276,7 +276,7 @@ static void connections_do_not_wait_for_each_other(void **state)
 
 static void warnings_come_with_the_ok(void **state)
 {
-	struct ingest_fixture *x = *state;
+	struct intake_fixture *x = *state;
 	char text[4096];
 	int fd = client(&x->f);
 
@@ -290,7 +290,7 @@ static void warnings_come_with_the_ok(void **state)
 
 static void a_duplicate_gets_the_first_ones_id(void **state)
 {
-	struct ingest_fixture *x = *state;
+	struct intake_fixture *x = *state;
 	char text[2048];
 	int fd = client(&x->f);
 
@@ -305,7 +305,7 @@ static void a_duplicate_gets_the_first_ones_id(void **state)
 
 static void a_full_outbox_is_a_reply(void **state)
 {
-	struct ingest_fixture *x = *state;
+	struct intake_fixture *x = *state;
 	char text[4096];
 	int fd;
 
@@ -326,10 +326,10 @@ static void a_full_outbox_is_a_reply(void **state)
 
 static void pressure_stops_reading(void **state)
 {
-	struct ingest_fixture *x = *state;
+	struct intake_fixture *x = *state;
 	enum { CLIENTS = 8, LINES = 3000 };
 	static char text[LINES * sizeof(GOOD)], replies[LINES * 64];
-	struct ingest_stats stats;
+	struct intake_stats stats;
 	int fds[CLIENTS], clients = 0;
 	int64_t give_up_us;
 	size_t n = 0;
@@ -345,13 +345,13 @@ static void pressure_stops_reading(void **state)
 
 			done += r > 0 ? (size_t)r : 0;
 			settle(&x->f);
-			ingest_get_stats(x->in, &stats);
+			intake_get_stats(x->in, &stats);
 		}
 	}
-	UNTIL(&x->f, (ingest_get_stats(x->in, &stats), stats.paused));
+	UNTIL(&x->f, (intake_get_stats(x->in, &stats), stats.paused));
 	assert_in_range(writer_pending(x->writer), 16384, 16384 + 2048);
 	x->writer_works = true;
-	UNTIL(&x->f, (ingest_get_stats(x->in, &stats), !stats.paused));
+	UNTIL(&x->f, (intake_get_stats(x->in, &stats), !stats.paused));
 	read_lines(x, fds[0], LINES, replies, sizeof(replies));
 	assert_null(strstr(replies, "false"));
 	for (int i = 0; i < clients; i++)
@@ -360,7 +360,7 @@ static void pressure_stops_reading(void **state)
 
 static void a_refusal_that_nobody_reads_is_counted_and_kept(void **state)
 {
-	struct ingest_fixture *x = *state;
+	struct intake_fixture *x = *state;
 	int fd = client(&x->f);
 
 	puts_to(&x->f, fd, GOOD "bad\n");
@@ -400,7 +400,7 @@ static void on_list(struct job *job)
 
 static void the_newest_refused_lines_are_kept(void **state)
 {
-	struct ingest_fixture *x = *state;
+	struct intake_fixture *x = *state;
 	static char text[64 * 1024];
 	static struct job_list_rows list;
 	struct job_list jobs = STAILQ_HEAD_INITIALIZER(jobs);
@@ -418,9 +418,9 @@ static void the_newest_refused_lines_are_kept(void **state)
 	put(&x->f, fd, text, 20001);
 	UNTIL(&x->f, x->counters.rejected[CODE_JSON_INVALID] == 1001);
 	x->phase = PHASE_DRAINING;
-	ingest_drain(x->in);
+	intake_drain(x->in);
 	close(fd);
-	UNTIL(&x->f, ingest_drained(x->in));
+	UNTIL(&x->f, intake_drained(x->in));
 	assert_int_equal(rejected_kept(x), 5);
 	job_list_init(&list, on_list);
 	list.filter.rejected = list.want_body = true;
@@ -438,7 +438,7 @@ static void the_newest_refused_lines_are_kept(void **state)
 
 static void on_done(void *arg, const struct finding *refusal, uint64_t id, uint32_t count)
 {
-	struct ingest_fixture *x = arg;
+	struct intake_fixture *x = arg;
 
 	x->done_calls++;
 	x->done_code = refusal ? refusal->code : CODE_NONE;
@@ -449,35 +449,35 @@ static const struct peer web = {.uid = (uid_t)-1, .gid = (gid_t)-1, .address = "
 
 static void payloads_from_elsewhere(void **state)
 {
-	struct ingest_fixture *x = *state;
+	struct intake_fixture *x = *state;
 	struct slice two = {TWO, sizeof(TWO) - 2};
 
 	x->writer_works = false;
-	assert_int_equal(ingest_payload(x->in, two, 0, &web, on_done, x), 0);
+	assert_int_equal(intake_payload(x->in, two, 0, &web, on_done, x), 0);
 	settle(&x->f);
 	assert_int_equal(x->done_calls, 0);
 	x->writer_works = true;
 	UNTIL(&x->f, x->done_calls == 1);
 	assert_int_equal(x->done_code, CODE_NONE);
 	assert_int_equal(x->done_id, 1 + 2);
-	assert_int_equal(ingest_payload(x->in, SLICE_LIT("bad"), 0, &web, on_done, x), 0);
+	assert_int_equal(intake_payload(x->in, SLICE_LIT("bad"), 0, &web, on_done, x), 0);
 	assert_int_equal(x->done_calls, 2);
 	assert_int_equal(x->done_code, CODE_JSON_INVALID);
 	x->phase = PHASE_DRAINING;
-	ingest_drain(x->in);
-	assert_int_equal(ingest_payload(x->in, two, 0, &web, on_done, x), 0);
+	intake_drain(x->in);
+	assert_int_equal(intake_payload(x->in, two, 0, &web, on_done, x), 0);
 	assert_int_equal(x->done_code, CODE_SHUTTING_DOWN);
 }
 
 static void judging_stores_nothing(void **state)
 {
-	struct ingest_fixture *x = *state;
+	struct intake_fixture *x = *state;
 	struct line_result result;
 
-	assert_int_equal(ingest_judge(x->in, (struct slice){TWO, sizeof(TWO) - 2}, &result), 0);
+	assert_int_equal(intake_judge(x->in, (struct slice){TWO, sizeof(TWO) - 2}, &result), 0);
 	assert_non_null(result.sub);
 	assert_int_equal(result.sub->n_events, 2);
-	assert_int_equal(ingest_judge(x->in, SLICE_LIT("bad"), &result), 0);
+	assert_int_equal(intake_judge(x->in, SLICE_LIT("bad"), &result), 0);
 	assert_null(result.sub);
 	settle(&x->f);
 	assert_int_equal(x->committed, 0);
@@ -486,7 +486,7 @@ static void judging_stores_nothing(void **state)
 
 static void drain_stores_and_answers_everything(void **state)
 {
-	struct ingest_fixture *x = *state;
+	struct intake_fixture *x = *state;
 	char text[4096];
 	int gone = client(&x->f), cut = client(&x->f), last = client(&x->f);
 
@@ -496,15 +496,15 @@ static void drain_stores_and_answers_everything(void **state)
 	put(&x->f, last, GOOD, sizeof(GOOD) - 2); /* whole but for its LF */
 	x->writer_works = false;
 	x->phase = PHASE_DRAINING;
-	ingest_drain(x->in);
+	intake_drain(x->in);
 	settle(&x->f);
-	assert_false(ingest_drained(x->in));
+	assert_false(intake_drained(x->in));
 	x->writer_works = true;
 	read_lines(x, cut, 2, text, sizeof(text));
 	expect_reply(text, 0, "{\"ok\":true");
 	expect_reply(text, 1, "{\"ok\":false,\"code\":\"SHUTTING_DOWN\"");
 	assert_non_null(strstr(text, "\"retry\":true"));
-	UNTIL(&x->f, ingest_drained(x->in));
+	UNTIL(&x->f, intake_drained(x->in));
 	assert_int_equal(x->committed, 4);
 	read_lines(x, last, 1, text, sizeof(text));
 	expect_reply(text, 0, "{\"ok\":true");
@@ -514,7 +514,7 @@ static void drain_stores_and_answers_everything(void **state)
 
 static void stopping_at_once_says_so(void **state)
 {
-	struct ingest_fixture *x = *state;
+	struct intake_fixture *x = *state;
 	char text[1024];
 	int fd = client(&x->f);
 
@@ -522,7 +522,7 @@ static void stopping_at_once_says_so(void **state)
 	puts_to(&x->f, fd, GOOD);
 	settle(&x->f);
 	x->writer = writer_stop(x->writer);
-	x->in = ingest_free(x->in);
+	x->in = intake_free(x->in);
 	read_lines(x, fd, 1, text, sizeof(text));
 	expect_reply(text, 0, "{\"ok\":false,\"code\":\"SHUTTING_DOWN\"");
 	close(fd);
@@ -530,7 +530,7 @@ static void stopping_at_once_says_so(void **state)
 
 static void who_taps_sees_each_event(void **state)
 {
-	struct ingest_fixture *x = *state;
+	struct intake_fixture *x = *state;
 	char text[256];
 	int fd = client(&x->f);
 
@@ -549,7 +549,7 @@ static void who_taps_sees_each_event(void **state)
 
 static void who_taps_lines_sees_what_became_of_each(void **state)
 {
-	struct ingest_fixture *x = *state;
+	struct intake_fixture *x = *state;
 	char text[2048];
 	int fd = client(&x->f);
 
@@ -570,8 +570,8 @@ static void who_taps_lines_sees_what_became_of_each(void **state)
 
 static void a_constant_client_is_noticed(void **state)
 {
-	struct ingest_fixture *x = *state;
-	struct ingest_stats stats;
+	struct intake_fixture *x = *state;
+	struct intake_stats stats;
 	static char text[400 * 128], replies[400 * 128];
 	size_t n = 0;
 	int fd = client(&x->f);
@@ -580,7 +580,7 @@ static void a_constant_client_is_noticed(void **state)
 		n += (size_t)sprintf(text + n, "{\"client_id\":\"%d.2\",\"name\":\"x\"," PARAMS "}\n", i % 4 ? 7 : i);
 	put(&x->f, fd, text, n);
 	read_lines(x, fd, 400, replies, sizeof(replies));
-	ingest_get_stats(x->in, &stats);
+	intake_get_stats(x->in, &stats);
 	assert_in_range(stats.top_client_share[0], 300, 310); /* the sketch may err upwards, a little */
 	assert_int_equal(stats.top_client_share[1], 400);
 	close(fd);

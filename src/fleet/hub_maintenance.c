@@ -1,4 +1,5 @@
-/* hub_upkeep.c - what a hub does beside its events: compares clocks, deletes old keys and dead letters in the engine
+/* hub_maintenance.c - what a hub does beside its events: compares clocks, deletes old keys and dead letters in the
+ * engine
  */
 #include <inttypes.h>
 
@@ -86,7 +87,7 @@ static void forget_old(struct hub *h)
 		h->forgetting = true;
 }
 
-void hub_upkeep(struct hub *h)
+void hub_maintenance(struct hub *h)
 {
 	ask_clock(h);
 	if (!h->draining)
