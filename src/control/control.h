@@ -53,8 +53,8 @@ void control_tick(struct control *c);
 
 /* Appends what the command status prints, and a LF. 0 or negative errno. */
 int control_write_status(const struct control *c, struct buf *out) MUST_CHECK;
-/* Events in the outbox that are not delivered and not dead, as of the last commit. */
-uint64_t control_waiting(const struct control *c);
+/* Queued events in the outbox, as of the last commit. */
+uint64_t control_queued(const struct control *c);
 
 /* Appends Prometheus text to out, for `ga4relay-ctl metrics` and GET /metrics. 0 or negative errno. */
 int metrics_write(const struct control_context *context, const struct now *now, struct buf *out) MUST_CHECK;

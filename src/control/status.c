@@ -218,15 +218,9 @@ int control_write_status(const struct control *c, struct buf *out)
 	return write_line(c, false, out);
 }
 
-uint64_t control_waiting(const struct control *c)
+uint64_t control_queued(const struct control *c)
 {
-	struct store_events events;
-	uint64_t n = 0;
-
-	writer_get_events(c->context->writer, &events);
-	for (size_t sid = 0; sid < STORE_STREAMS_MAX; sid++)
-		n += events.n[sid][STATE_QUEUED] + events.n[sid][STATE_HELD];
-	return n;
+	return writer_queued(c->context->writer, 0);
 }
 
 int control_status(struct session *s, const struct request *request, struct err *err)

@@ -306,9 +306,9 @@ static int write_status(void *arg, struct buf *out)
 	return control_write_status(arg, out);
 }
 
-static uint64_t waiting(void *arg)
+static uint64_t queued(void *arg)
 {
-	return control_waiting(arg);
+	return control_queued(arg);
 }
 
 static int open_page(struct door *d, struct control *control, const struct page_switch *sandbox, struct err *err)
@@ -319,7 +319,7 @@ static int open_page(struct door *d, struct control *control, const struct page_
 	                                   .streams = &d->context->streams,
 	                                   .sandbox = sandbox,
 	                                   .write_status = write_status,
-	                                   .waiting = waiting,
+	                                   .queued = queued,
 	                                   .arg = control};
 
 	return d->conf->http.page ? page_open(&d->page, &config, err) : 0;

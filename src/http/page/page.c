@@ -17,7 +17,7 @@ enum { SAMPLES = 120 /* seconds that the charts show */, TEXT_MAX = 1 << 20, ANS
 static const char TEXT_TYPE[] = "text/plain; charset=utf-8";
 
 struct sample {
-	uint64_t in, out, waiting; /* totals, but for what waits */
+	uint64_t in, out, queued; /* totals since the start, and the queue now */
 };
 
 struct page {
@@ -63,7 +63,7 @@ static uint64_t sum_dead(const struct counters *c)
 static struct sample sample_now(const struct page *p)
 {
 	const struct counters *c = p->config.counters;
-	struct sample s = {.waiting = p->config.waiting(p->config.arg)};
+	struct sample s = {.queued = p->config.queued(p->config.arg)};
 
 	for (size_t sid = 0; sid < ARRAY_LEN(c->by_sid); sid++) {
 		s.in += c->by_sid[sid].accepted;
@@ -84,7 +84,7 @@ static void write_sample(struct json_out *j, const struct sample *s)
 	json_out_array(j);
 	json_out_i64(j, (int64_t)s->in);
 	json_out_i64(j, (int64_t)s->out);
-	json_out_i64(j, (int64_t)s->waiting);
+	json_out_i64(j, (int64_t)s->queued);
 	json_out_close(j);
 }
 

@@ -33,7 +33,7 @@ struct page_config {
 	const struct page_switch *sandbox;
 	/* The object of `ga4relay-ctl --json status`, with a line feed; 0 or negative errno. */
 	int (*write_status)(void *arg, struct buf *out);
-	uint64_t (*waiting)(void *arg); /* undelivered events */
+	uint64_t (*queued)(void *arg); /* undelivered events */
 	void *arg;
 };
 
