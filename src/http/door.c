@@ -63,8 +63,6 @@ static int refusal_status(enum code code)
 {
 	if (code == CODE_LINE_TOO_LONG)
 		return 413;
-	if (code == CODE_TIMESTAMP_EXPIRED)
-		return 410; /* by which a relay in front of this one knows that its event is too old, not wrong */
 	return code_is_retryable(code) ? 503 : 400;
 }
 

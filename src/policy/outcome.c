@@ -2,13 +2,13 @@
 #include "policy/outcome.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "base/macros.h"
 
 enum {
 	OWN_FAILURES = 3, /* of a batch, until it is bisected: its neighbours wait no longer */
-	NO_MEANING = -1,  /* of a status that is no status */
-	STATUS_GONE = 410 /* how a relay's door answers what is too old for its delivery.max_age */
+	NO_MEANING = -1   /* of a status that is no status */
 };
 
 static const struct {
@@ -96,6 +96,13 @@ static bool cut_now(const struct destination_recent *recent)
 	return recent->batch_events > 1 && recent->failures + 1 >= OWN_FAILURES;
 }
 
+/* Another relay's door answers what is too old for its own delivery.max_age with the code of ga4relay-protocol(7):
+ * the event is not wrong, and the application has nothing to correct. */
+static bool is_too_old_there(const struct attempt *a)
+{
+	return a->status == 400 && strstr(a->answer, "\"code\":\"TIMESTAMP_EXPIRED\"");
+}
+
 /* Bisecting kills nothing and shows quickly whether one event is the culprit. Only where the destination lately took
  * what it had refused is the whole batch tried again first. */
 static enum outcome refused(const struct attempt *attempt, const struct destination_recent *recent)
@@ -106,7 +113,7 @@ static enum outcome refused(const struct attempt *attempt, const struct destinat
 		return OUTCOME_DESTINATION_WRONG;
 	if (!recent->refused_enough)
 		return OUTCOME_RETRY_BATCH;
-	return attempt->status == STATUS_GONE ? OUTCOME_DEAD_EXPIRED : OUTCOME_DEAD_REFUSED;
+	return is_too_old_there(attempt) ? OUTCOME_DEAD_EXPIRED : OUTCOME_DEAD_REFUSED;
 }
 
 static enum outcome too_large(const struct destination_recent *recent)

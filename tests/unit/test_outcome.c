@@ -200,8 +200,24 @@ static void refusals_are_cut_and_kill_only_after_repetition(void **state UNUSED)
 		assert_int_equal(decide(a, alone_down), OUTCOME_DESTINATION_WRONG); /* the safeguard */
 		assert_int_equal(decide(a, enough_down), OUTCOME_DESTINATION_WRONG);
 		assert_int_equal(decide(a, alone), OUTCOME_RETRY_BATCH);
-		assert_int_equal(decide(a, enough), status == 410 ? OUTCOME_DEAD_EXPIRED : OUTCOME_DEAD_REFUSED);
+		assert_int_equal(decide(a, enough), OUTCOME_DEAD_REFUSED);
 	}
+}
+
+/* Another relay's door tells by its code that an event is too old for it. */
+static void what_a_relays_door_finds_too_old_is_expired(void **state UNUSED)
+{
+	static const struct destination_recent enough = {
+	        .meaning = MEANS_REFUSED, .batch_events = 1, .refused_enough = true};
+	struct attempt a = answered(400);
+
+	strcpy(a.answer, "{\"ok\":false,\"code\":\"TIMESTAMP_EXPIRED\",\"field\":\"timestamp_micros\"}");
+	assert_int_equal(outcome_decide(&a, &enough), OUTCOME_DEAD_EXPIRED);
+	a.status = 410;
+	assert_int_equal(outcome_decide(&a, &enough), OUTCOME_DEAD_REFUSED);
+	a = answered(400);
+	strcpy(a.answer, "{\"ok\":false,\"code\":\"VALUE_INVALID\"}");
+	assert_int_equal(outcome_decide(&a, &enough), OUTCOME_DEAD_REFUSED);
 }
 
 static void a_wrong_destination_kills_nothing(void **state UNUSED)
@@ -259,6 +275,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(every_2xx_is_delivered),
+	        cmocka_unit_test(what_a_relays_door_finds_too_old_is_expired),
 	        cmocka_unit_test(what_is_no_status_is_no_answer),
 	        cmocka_unit_test(a_dead_kept_connection_is_tried_again_at_once),
 	        cmocka_unit_test(a_408_on_a_kept_connection_is_its_end),
