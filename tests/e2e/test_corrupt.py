@@ -284,7 +284,7 @@ def test_a_wal_survives_being_set_aside(filled):
     filled.allow(*ALLOWED)
     crashed_with_a_wal(filled, 4000)
     with open(filled.db, "r+b") as f:
-        f.write(b"\xa5" * 2048)
+        f.write(b"\xa5" * 4096)
     restart_until_it_serves(filled)
     sent = bring_back(filled, aside(filled))
     total = filled.ctl("count")[0]["count"]
