@@ -158,7 +158,7 @@ static void a_server_that_hangs_blocks_nothing(void **state UNUSED)
 	struct pg *pg;
 	struct err err;
 
-	snprintf(conninfo, sizeof(conninfo), "host=127.0.0.1,localhost port=%u dbname=d user=u password=hunter2",
+	snprintf(conninfo, sizeof(conninfo), "host=localhost,127.0.0.1 port=%u dbname=d user=u password=hunter2",
 	         port);
 	struct pg_config config = {
 	        .conninfo = conninfo, .role = "ga4relay test", .connect_timeout_us = 100 * US_PER_MS};
