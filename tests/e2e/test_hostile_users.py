@@ -1,11 +1,14 @@
 # test_hostile_users.py - what another user of the machine may have planted, and the modes of what the relay makes
+import contextlib
 import grp
 import os
 import shutil
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -202,6 +205,80 @@ def test_a_link_in_a_backup_s_place(relay):
         assert precious.read_text() == "precious" if made else not precious.exists()
         target.unlink()
         precious.unlink(missing_ok=True)
+
+
+@ROOT
+@pytest.mark.skipif(SANITIZED or not shutil.which("strace"), reason="needs strace, without sanitizers")
+@pytest.mark.parametrize("precious", ["database", "empty file"])
+def test_a_link_planted_while_root_restores(make_relay, precious):
+    """By the service's user, in its own directory, once the copy has been made: root does not write through it."""
+    relay = make_relay()
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    assert relay.ask(event())["ok"]
+    with tempfile.TemporaryDirectory() as d:
+        backup, victim = Path(d) / "b.db", Path(d) / "victim"
+        Path(d).chmod(0o755)
+        relay.ctl("backup", backup)
+        assert relay.stop() == 0
+        for p in [relay.dir, *relay.dir.iterdir()]:
+            os.chown(p, 65534, 65534)
+        victim.touch(mode=0o600)
+        if precious == "database":
+            with contextlib.closing(sqlite3.connect(victim)) as db:
+                db.executescript("CREATE TABLE precious(x); INSERT INTO precious VALUES(1);")
+        before = victim.read_bytes()
+        copy = relay.dir / "outbox.db.restoring"
+        p = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fchmod", "-e", "inject=fchmod:delay_exit=1000000",
+                              BUILD / "ga4relay-ctl", "--offline", relay.db, "restore", backup], stdout=subprocess.DEVNULL,
+                             stderr=subprocess.PIPE, text=True)
+        wait_until(lambda: copy.exists() or p.poll() is not None, "the copy")
+        assert p.poll() is None, p.stderr.read()
+        copy.unlink()
+        copy.symlink_to(victim)
+        said = p.communicate(timeout=60)[1]
+        assert victim.read_bytes() == before and mode(victim) == 0o600 and victim.stat().st_uid == 0
+        assert p.returncode == 1 and str(copy) in said, said
+        assert not Path(f"{backup}.lock").exists()
+        copy.unlink(missing_ok=True)
+        relay.ctl("--offline", relay.db, "restore", backup)
+        assert {p.stat().st_uid for p in relay.dir.glob("outbox.db*")} == {65534}
+        # In root's own directory that a group may write to, nobody can be told to whom it belongs.
+        os.chown(relay.dir, 0, 65534)
+        relay.dir.chmod(0o770)
+        relay.db.unlink()
+        r = relay.ctl_raw("--offline", relay.db, "restore", backup)
+        assert r.returncode == 1 and "as the user of the service" in r.stderr and not relay.db.exists(), r
+
+
+@ROOT
+@pytest.mark.parametrize("name", ["outbox.db.lock", "outbox.db.restoring"])
+@pytest.mark.parametrize("how", ["symbolic", "dangling", "hard"])
+def test_a_link_in_the_way_of_a_restore(make_relay, name, how):
+    """It may be refused, or removed; what it leads to keeps its bytes, its mode and its owner."""
+    relay = make_relay()
+    relay.config["streams"] = [relay.stream(paused=True)]
+    relay.start()
+    assert relay.ask(event())["ok"]
+    precious, planted, backup = relay.dir / "precious", relay.dir / name, relay.dir / "b.db"
+    relay.ctl("backup", backup)
+    assert relay.stop() == 0
+    for p in [relay.dir, *relay.dir.iterdir()]:
+        os.chown(p, 65534, 65534)
+    planted.unlink(missing_ok=True)
+    if how != "dangling":
+        precious.write_bytes(b"precious" * 1000)
+        precious.chmod(0o644)
+    if how == "hard":
+        os.link(precious, planted)
+    else:
+        planted.symlink_to(precious)
+    r = relay.ctl_raw("--offline", relay.db, "restore", backup)
+    assert r.returncode == (0 if name.endswith("restoring") else 1), r
+    if how == "dangling":
+        assert not precious.exists()
+    else:
+        assert precious.read_bytes() == b"precious" * 1000 and mode(precious) == 0o644 and precious.stat().st_uid == 0
 
 
 @pytest.mark.parametrize("which", ["sock", "control", "http"])

@@ -6,7 +6,6 @@
  * operation. */
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "outbox/file/beside.h"
 #include "outbox/file/identify.h"
 #include "outbox/file/in_place.h"
+#include "outbox/file/owner.h"
 #include "outbox/store/aside.h"
 #include "outbox/store/store_private.h"
 
@@ -32,17 +32,14 @@ struct restore {
 
 /* ---- the copy ---- */
 
-/* Whose files the outbox's are: its own owner, or that of its directory. Root restores for the
- * service's user. */
+/* Whose files the outbox's are, which root may restore for its service. In the directory of
+ * another user root acts as that one (owner.h). */
 static int find_owner(const char *path, struct stat *ret, struct err *err)
 {
-	char directory[PATH_MAX];
 	int r = beside_look(path, "", ret, err);
 
-	if (r == 0) {
-		snprintf(directory, sizeof(directory), "%s", path);
-		r = beside_look(dirname(directory), "", ret, err);
-	}
+	if (r == 0)
+		*ret = (struct stat){.st_uid = geteuid(), .st_gid = getegid()};
 	return r < 0 ? r : 0;
 }
 
@@ -154,6 +151,8 @@ static int make_copy(struct restore *x, struct err *err)
 	if (!vfs)
 		return err_set(err, -ENOMEM, "out of memory");
 	r = db_open(&db, x->copy, SQLITE_OPEN_READWRITE, vfs, err);
+	if (r < 0)
+		err_prefix(err, r, "%s", x->copy);
 	if (r == 0) {
 		r = fill_copy(x, &db, err);
 		db_close(&db, r == 0);
@@ -269,11 +268,14 @@ static int open_backup(struct restore *x, const char *backup, int64_t wall_us, s
 int store_restore(const char *path, const char *backup, int64_t wall_us, struct store_restored *ret, struct err *err)
 {
 	struct restore x = {.path = path, .lock.fd = -1};
+	struct owner_root root = {.acts = false};
 	int r = beside_name(x.copy, path, ASIDE_RESTORING, err);
 
 	*ret = (struct store_restored){.events = 0};
 	if (r == 0)
 		r = open_backup(&x, backup, wall_us, ret, err);
+	if (r == 0)
+		r = owner_act(&root, path, err);
 	if (r == 0)
 		r = lockfile_take(&x.lock, path, err);
 	if (r == 0)
@@ -282,6 +284,7 @@ int store_restore(const char *path, const char *backup, int64_t wall_us, struct 
 		(void)unlink(x.copy);
 	if (x.lock.fd >= 0)
 		lockfile_release(&x.lock, path);
+	owner_end(&root);
 	store_close(x.backup);
 	return r;
 }
