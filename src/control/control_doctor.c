@@ -48,6 +48,7 @@ int control_doctor(struct session *s, const struct request *request UNUSED, stru
 		json_out_kv_i64(j, "recent_events", (int64_t)intake.top_client_share[1]);
 		json_out_kv_str(j, "set_aside",
 		                context->set_aside && context->set_aside[0] ? context->set_aside : NULL);
+		json_out_kv_i64(j, "timeout_ms", context->streams->conf->delivery.timeout_us / US_PER_MS);
 		write_proxy(j, context->streams->conf);
 		write_endpoints(j, context->streams->conf);
 		session_finish_end(s, j);

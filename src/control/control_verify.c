@@ -15,6 +15,7 @@ enum {
 	BODY_MAX = 4096,
 	PROPERTY_MAX = 20, /* digits */
 	TOKEN_MAX = 4096,
+	PROJECT_MAX = 100,
 	MINUTES = 29 /* how far back a standard property's Realtime report goes */
 };
 
@@ -121,6 +122,15 @@ static bool is_token(struct slice s)
 	return s.n > 0 && s.n <= TOKEN_MAX;
 }
 
+/* A Cloud project's id or number; an id of a domain has its name and a colon in front. */
+static bool is_project(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!memchr("abcdefghijklmnopqrstuvwxyz0123456789-.:", s.p[i], 39))
+			return false;
+	return s.n <= PROJECT_MAX;
+}
+
 static int make_url(struct verify_op *r, struct slice api, struct slice property, struct err *err)
 {
 	const char *wrong;
@@ -139,22 +149,21 @@ static int make_url(struct verify_op *r, struct slice api, struct slice property
 	return r->url ? 0 : err_set(err, -ENOMEM, "out of memory");
 }
 
-static int ask(struct verify_op *r, struct slice token, struct err *err)
+static int ask(struct verify_op *r, struct slice token, struct slice user_project, struct err *err)
 {
+	char project[PROJECT_MAX + 1], copy[TOKEN_MAX + 1];
+	const struct http_authorization authorization = {copy, project};
 	struct http_request *http_request;
 	struct http_client *client;
-	char *copy;
 	int result = control_http(r->op.session->control, &client, err);
 
 	if (result < 0)
 		return result;
-	copy = strndup(token.p, token.n);
-	result = copy ? http_post_authorized(client, r->url, copy, buf_slice(&r->body), ANSWER_MAX, on_answer, r,
-	                                     &http_request)
-	              : -ENOMEM;
-	if (copy)
-		explicit_bzero(copy, token.n);
-	free(copy);
+	snprintf(copy, sizeof(copy), "%.*s", SLICE_ARG(token));
+	snprintf(project, sizeof(project), "%.*s", SLICE_ARG(user_project));
+	result = http_post_authorized(client, r->url, &authorization, buf_slice(&r->body), ANSWER_MAX, on_answer, r,
+	                              &http_request);
+	explicit_bzero(copy, sizeof(copy));
 	if (result < 0)
 		return err_set(err, result, "the request cannot be started: %s", strerror(-result));
 	r->op.job_out = true;
@@ -164,6 +173,7 @@ static int ask(struct verify_op *r, struct slice token, struct err *err)
 int control_verify(struct session *s, const struct request *request, struct err *err)
 {
 	struct slice property = request_text(request, "property"), token = request_text(request, "token");
+	struct slice user_project = request_text(request, "user_project");
 	struct verify_op *r;
 	int result;
 
@@ -171,6 +181,8 @@ int control_verify(struct session *s, const struct request *request, struct err 
 		return err_set(err, -EINVAL, "--property: a property's id is a number");
 	if (!is_token(token))
 		return err_set(err, -EINVAL, "--token-file: what it holds is no bearer token");
+	if (!is_project(user_project))
+		return err_set(err, -EINVAL, "--quota-project: not the id or number of a Cloud project");
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return err_set(err, -ENOMEM, "out of memory");
@@ -180,7 +192,7 @@ int control_verify(struct session *s, const struct request *request, struct err 
 	if (result == 0)
 		result = write_body(&r->body, request_text(request, "name"));
 	if (result == 0)
-		result = ask(r, token, err);
+		result = ask(r, token, user_project, err);
 	if (result < 0)
 		op_done(&r->op);
 	return result;

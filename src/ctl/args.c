@@ -33,6 +33,7 @@ static const struct ctl_option_info options[] = {
         {"property", 0, "ID", OPT_PROPERTY, "the GA4 property's id, a number"},
         {"conninfo-file", 0, "FILE", OPT_CONNINFO, "PostgreSQL's connection string"},
         {"token-file", 0, "FILE", OPT_TOKEN_FILE, "an OAuth access token; - reads standard input"},
+        {"quota-project", 0, "PROJECT", OPT_QUOTA_PROJECT, "Cloud project that pays the quota of a user's token"},
         {"wait", 0, "DURATION", OPT_WAIT, "how long to look for the event (default 10m)"},
         {"api", 0, "URL", OPT_API, "Data API (https://analyticsdata.googleapis.com)"},
 };
@@ -134,6 +135,7 @@ static const struct {
         {OPT_EVENT_SOCKET, offsetof(struct ctl_args, event_socket)},
         {OPT_PROPERTY, offsetof(struct ctl_args, property)},
         {OPT_TOKEN_FILE, offsetof(struct ctl_args, token_file)},
+        {OPT_QUOTA_PROJECT, offsetof(struct ctl_args, quota_project)},
         {OPT_CONNINFO, offsetof(struct ctl_args, conninfo_file)},
         {OPT_API, offsetof(struct ctl_args, api)},
         {OPT_STREAM, offsetof(struct ctl_args, stream)},

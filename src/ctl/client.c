@@ -2,6 +2,7 @@
 #include "ctl/client.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +15,11 @@
 #include "conf/conf.h"
 
 enum { READ_CHUNK = 256 << 10, REQUEST_MAX = 16 << 20 };
+#define STALLED "Is it stopped or stalled? systemctl status ga4relay, and its log: journalctl -u ga4relay"
 
-static int connect_to(const char *path, const char *suffix)
+int client_connect(const char *path, const char *suffix)
 {
+	const struct timeval patience = {.tv_sec = CLIENT_PATIENCE_MS / 1000};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd, r;
 
@@ -24,7 +27,8 @@ static int connect_to(const char *path, const char *suffix)
 	    (int)sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) == 0 &&
+	    connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
 		return fd;
 	r = -errno;
 	fd_close(fd);
@@ -39,9 +43,9 @@ int client_open_quietly(struct client *c, const char *path)
 	c->json = json_in_new(64);
 	if (!c->json)
 		return -ENOMEM;
-	c->fd = connect_to(path, "");
+	c->fd = client_connect(path, "");
 	if (c->fd == -EACCES) { /* the socket of control.read_group */
-		r = connect_to(path, CONTROL_READ_SUFFIX);
+		r = client_connect(path, CONTROL_READ_SUFFIX);
 		c->fd = r >= 0 ? r : -EACCES;
 	}
 	if (c->fd < 0) {
@@ -84,6 +88,10 @@ static enum ctl_exit explain(int r, const char *path)
 		ctl_complain("%s may not be opened by this user: %s", path,
 		             client_explain_access(path, why, sizeof(why)));
 		return CTL_NO_DAEMON;
+	case EAGAIN:
+		ctl_complain("no daemon: %s took no connection within %d s. " STALLED, path,
+		             CLIENT_PATIENCE_MS / 1000);
+		return CTL_NO_DAEMON;
 	default:
 		ctl_complain("%s: %s; name the control socket with -s", path, strerror(-r));
 		return CTL_NO_DAEMON;
@@ -105,10 +113,24 @@ void client_close(struct client *c)
 	c->json = json_in_free(c->json);
 }
 
+/* The daemon's loop answers these by itself. The others work through the outbox, or ask an endpoint, before they say
+ * anything. */
+static bool is_answered_at_once(enum query_command command)
+{
+	static const bool at_once[QUERY_COMMAND_COUNT] = {
+	        [QUERY_status] = true, [QUERY_paths] = true,   [QUERY_doctor] = true,    [QUERY_version] = true,
+	        [QUERY_pause] = true,  [QUERY_resume] = true,  [QUERY_log_level] = true, [QUERY_flush] = true,
+	        [QUERY_show] = true,   [QUERY_metrics] = true,
+	};
+
+	return at_once[command];
+}
+
 struct json_out *client_begin(struct client *c, enum query_command command)
 {
 	struct json_out *j;
 
+	c->patience_ms = is_answered_at_once(command) ? CLIENT_PATIENCE_MS : -1;
 	buf_clear(&c->request);
 	j = json_out_begin(&c->request);
 	if (j) {
@@ -210,6 +232,18 @@ static int send_request(struct client *c, int fd)
 	return 0;
 }
 
+/* 0, -ETIME if nothing came within patience_ms, or another negative errno. */
+static int await_input(const struct client *c)
+{
+	struct pollfd ready = {.fd = c->fd, .events = POLLIN};
+	int r;
+
+	do
+		r = poll(&ready, 1, c->patience_ms);
+	while (r < 0 && errno == EINTR);
+	return r > 0 ? 0 : r == 0 ? -ETIME : -errno;
+}
+
 /* Reads the next line into *ret, valid until the next call. Returns 0, -EPIPE if the daemon closed the connection, or
  * another negative errno. */
 static int next_line(struct client *c, struct slice *ret)
@@ -228,6 +262,8 @@ static int next_line(struct client *c, struct slice *ret)
 		c->taken = 0;
 		c->seen = c->in.len;
 		r = buf_reserve(&c->in, READ_CHUNK);
+		if (r == 0)
+			r = await_input(c);
 		if (r < 0)
 			return r;
 		n = read(c->fd, c->in.data + c->in.len, READ_CHUNK);
@@ -239,9 +275,12 @@ static int next_line(struct client *c, struct slice *ret)
 	}
 }
 
-static enum ctl_exit broken(int r)
+static enum ctl_exit broken(const struct client *c, int r)
 {
-	if (r == -EPIPE || r == -ECONNRESET)
+	if (r == -ETIME || r == -EAGAIN)
+		ctl_complain("the daemon did not answer within %d s. " STALLED,
+		             (c->patience_ms > 0 ? c->patience_ms : CLIENT_PATIENCE_MS) / 1000);
+	else if (r == -EPIPE || r == -ECONNRESET)
 		ctl_complain("the daemon closed the connection before it had answered: is it stopping? See its log");
 	else
 		ctl_complain("the connection to the daemon broke: %s", strerror(-r));
@@ -297,7 +336,7 @@ enum ctl_exit client_call(struct client *c, struct json_out *take_request, int f
 		if (code != CTL_DONE)
 			return code;
 	}
-	return broken(r);
+	return broken(c, r);
 }
 
 /* ---- members of an answer ---- */

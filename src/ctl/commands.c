@@ -78,8 +78,10 @@ static const struct ctl_command commands[] = {
         {"verify", "", "prove the secret: a test event, then GA4's Realtime",
          "Sends one event with a name of its own and asks the Realtime report of\n"
          "--property ID until it is there. --token-file holds a token with the scope\n"
-         "analytics.readonly, as gcloud auth print-access-token prints it.\n",
-         OPT_STREAM | OPT_PROPERTY | OPT_TOKEN_FILE | OPT_WAIT | OPT_API | OPT_EVENT_SOCKET, 0, ctl_verify},
+         "analytics.readonly, as gcloud auth print-access-token prints it. A user's token\n"
+         "(not a service account's) may need --quota-project, a project with the API on.\n",
+         OPT_STREAM | OPT_PROPERTY | OPT_TOKEN_FILE | OPT_QUOTA_PROJECT | OPT_WAIT | OPT_API | OPT_EVENT_SOCKET, 0,
+         ctl_verify},
         {"doctor", "", "find what is wrong, and say what to do", NULL, OPT_CONFIG, 0, ctl_doctor},
 };
 

@@ -46,7 +46,8 @@ enum ctl_option {
 	OPT_TOKEN_FILE = 1u << 21,
 	OPT_WAIT = 1u << 22,
 	OPT_API = 1u << 23,
-	OPT_CONNINFO = 1u << 24
+	OPT_CONNINFO = 1u << 24,
+	OPT_QUOTA_PROJECT = 1u << 25
 };
 enum {
 	OPTS_FILTER = OPT_STATE | OPT_STREAM | OPT_CLIENT | OPT_NAME | OPT_REASON | OPT_OLDER,
@@ -63,7 +64,7 @@ struct ctl_args {
 	bool json, help, reverse, dead, yes, watch, remote, relaxed;
 	const char *socket, *offline, *config, *event_socket;
 	const char *stream, *client, *name, *reason, *by;
-	const char *property, *token_file, *api, *conninfo_file;
+	const char *property, *token_file, *quota_project, *api, *conninfo_file;
 	const char *states[CTL_STATES_MAX]; /* each may be a comma-separated list */
 	size_t n_states;
 	int64_t older_us;   /* 0: not given */

@@ -4,27 +4,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include "base/fd.h"
 #include "ctl/client.h"
 
 static int connect_to(const char *path)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd, r;
+	int fd = client_connect(path, ""), r = fd < 0 ? fd : fd_set_nonblock(fd);
 
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		r = -errno;
-		fd_close(fd);
-		return r;
-	}
-	r = fd_set_nonblock(fd);
 	if (r < 0) {
 		fd_close(fd);
 		return r;

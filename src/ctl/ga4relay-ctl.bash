@@ -43,7 +43,7 @@ _ga4relay_ctl() {
 			if ((i < COMP_CWORD)); then sockets=(-s "${COMP_WORDS[i]}"); fi
 			;;
 		--offline | --config | -c | --socket | --state | --stream | --client | --name | --reason | --older | \
-			--limit | --by | --property | --token-file | --conninfo-file | --wait | --api) i=$((i + 1)) ;;
+			--limit | --by | --property | --token-file | --conninfo-file | --quota-project | --wait | --api) i=$((i + 1)) ;;
 		-*) ;;
 		*)
 			command=$word
@@ -63,7 +63,7 @@ _ga4relay_ctl() {
 		_ga4relay_ctl_offer "${words[@]}" && return
 		;;
 	--wait) _ga4relay_ctl_offer 2m 10m 29m && return ;;
-	--client | --name | --limit | --property | --api) return ;;
+	--client | --name | --limit | --property | --quota-project | --api) return ;;
 	esac
 
 	case $command in

@@ -22,7 +22,7 @@ function __ga4relay_ctl
 	set -l sockets
 	set -l command ''
 	set -l takes -s --control --offline --config -c --socket --state --stream --client --name --reason --older --limit --by \
-		--property --token-file --conninfo-file --wait --api
+		--property --token-file --conninfo-file --quota-project --wait --api
 	set -l i 2
 
 	while test $i -le (count $words)
@@ -61,7 +61,7 @@ function __ga4relay_ctl
 		case --wait
 			printf '%s\n' 2m 10m 29m
 			return
-		case --client --name --limit --property --api
+		case --client --name --limit --property --quota-project --api
 			return
 	end
 

@@ -28,7 +28,7 @@ _ga4relay_ctl() {
 			((++i < CURRENT)) && sockets=(-s "${(Q)words[i]}")
 			;;
 		(--offline | --config | -c | --socket | --state | --stream | --client | --name | --reason | --older | --limit | --by | \
-			--property | --token-file | --conninfo-file | --wait | --api)
+			--property | --token-file | --conninfo-file | --quota-project | --wait | --api)
 			((++i))
 			;;
 		(-*) ;;
@@ -47,7 +47,7 @@ _ga4relay_ctl() {
 	(--older) compadd -- 5m 1h 24h 72h 7d; return ;;
 	(--stream) compadd -- ${(f)"$(_ga4relay_ctl_streams)"}; return ;;
 	(--wait) compadd -- 2m 10m 29m; return ;;
-	(--client | --name | --limit | --property | --api) return 1 ;;
+	(--client | --name | --limit | --property | --quota-project | --api) return 1 ;;
 	esac
 
 	case $command in

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import signal
 import stat
 import subprocess
 import time
@@ -195,11 +196,51 @@ def test_dead(make_relay, api, collector):
     assert code == 1 and "event 2 is dead: refused" in out, out
 
 
-def test_stalled(relay, api):
-    """Stopped: nothing answers, and nothing waits for ever but the control socket, as with every command."""
+def test_stopped(relay, api):
     relay.stop()
     code, out = verify(relay, api)
     assert code == 3 and "no daemon" in out and not api.requests
+
+
+def test_stalled(make_relay, api):
+    """A relay that takes connections and answers nothing: before the first question, and while it asks for a report."""
+    relay = make_relay(delivery={"timeout": "1s"}).start()
+    token = token_file(relay)
+
+    def begin(*args):
+        return subprocess.Popen([BUILD / "ga4relay-ctl", "-s", relay.control, *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def begin_verify():
+        return begin("verify", "--property", "1234", "--token-file", token, "--api", api.url, "--wait", "20m")
+
+    api.stall = lambda: relay.signal(signal.SIGSTOP)
+    started = time.monotonic()
+    runs = [begin_verify()]
+    wait_until(lambda: len(api.requests) == 1, "the first question")
+    runs += [begin_verify(), begin("status"), begin("doctor")]
+    try:
+        for run in runs:
+            out = run.communicate(timeout=60)[0]
+            assert run.returncode == 3 and re.search(r"did not answer within 1[56] s. Is it stopped or stalled\?", out), out
+        assert time.monotonic() - started < 40
+    finally:
+        relay.signal(signal.SIGCONT)
+
+
+def test_the_quota_project(relay, api):
+    """A user's own token is of gcloud's project, where the API is off: another project pays, in a header."""
+    api.disabled_for = "gcloud"
+    code, out = verify(relay, api)
+    assert code == 1 and "name one of yours with --quota-project" in flat(out)
+    code, out = verify(relay, api, "--quota-project", "my-shop-1")
+    assert code == 0, out
+    assert [r[0].get("x-goog-user-project") for r in api.requests] == [None, "my-shop-1", "my-shop-1"]
+    api.errors = [error(403, "PERMISSION_DENIED", "Caller does not have required permission to use project other-1.", "USER_PROJECT_DENIED")]
+    code, out = verify(relay, api, "--quota-project", "other-1")
+    assert code == 1 and "Service Usage Consumer" in flat(out)
+    for wrong in ("a b", "x\r\nX-Evil: 1", "x" * 101):
+        code, out = verify(relay, api, "--quota-project", wrong)
+        assert code == 2 and "not the id or number of a Cloud project" in out
 
 
 def test_usage(relay, api):

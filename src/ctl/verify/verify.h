@@ -17,6 +17,7 @@ struct verify {
 	/* the stream */
 	char stream[72], id_kind[20], id[128], endpoint[VERIFY_TEXT_MAX];
 	bool is_app;
+	int timeout_ms; /* of the daemon's requests */
 	/* the event */
 	char name[41];
 	int64_t event_id, accepted_us, delivered_us;

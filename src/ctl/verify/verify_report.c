@@ -20,8 +20,12 @@ static const struct meaning {
         {401, 401, "", false, "the token is wrong, or older than the hour that it lives: " TOKEN_COMMAND},
         {403, 403, "ACCESS_TOKEN_SCOPE_INSUFFICIENT", false, "the token lacks the scope: " TOKEN_COMMAND},
         {403, 403, "SERVICE_DISABLED", false,
-         "enable the Google Analytics Data API in the Cloud project that the token belongs to; a service account's "
-         "token has one, a user's only gcloud's own"},
+         "enable the Google Analytics Data API in the Cloud project that the token belongs to (a service account's "
+         "has "
+         "one). A user's token belongs to gcloud's own: name one of yours with --quota-project"},
+        {403, 403, "USER_PROJECT_DENIED", false,
+         "let the token's account use --quota-project's project: role Service Usage Consumer (IAM), and check its "
+         "name"},
         {403, 403, "", false,
          "is the property's id right (a number, Admin > Property details)? Then let the token's account read it: "
          "Admin > Property access management, role Viewer"},
@@ -132,8 +136,11 @@ enum ctl_exit verify_ask(struct verify *v, enum verify_report *ret)
 		json_out_kv_str(j, "api", args->api ? args->api : API_DEFAULT);
 		json_out_kv_str(j, "property", args->property);
 		json_out_kv_str(j, "name", v->name);
+		if (args->quota_project)
+			json_out_kv_str(j, "user_project", args->quota_project);
 		json_out_kv_str(j, "token", v->token);
 	}
+	v->client.patience_ms = v->timeout_ms + CLIENT_PATIENCE_MS;
 	code = client_call(&v->client, j, -1, NULL, NULL, &end);
 	explicit_bzero(v->client.request.data, v->client.request.len);
 	if (code != CTL_DONE)

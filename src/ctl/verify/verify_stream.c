@@ -40,6 +40,7 @@ enum ctl_exit verify_find_stream(struct verify *v)
 
 	if (code != CTL_DONE)
 		return code;
+	v->timeout_ms = (int)answer_i64(end, end->nodes, "timeout_ms", 0);
 	list = streams_of(end);
 	for (const struct json_node *s = list ? json_first(end, list) : NULL; s; s = json_next(end, list, s))
 		if (is_wanted(v, end, s))

@@ -46,6 +46,7 @@ static struct http_request *request_free(struct http_request *r)
 	if (r->added)
 		(void)curl_multi_remove_handle(r->client->multi, r->easy);
 	curl_easy_cleanup(r->easy);
+	curl_slist_free_all(r->own_headers);
 	http_options_forget_url(r);
 	buf_free(&r->gathered);
 	free(r);
@@ -192,23 +193,6 @@ int http_client_set(struct http_client *c, const struct http_client_config *conf
 	return 0;
 }
 
-static struct curl_slist *make_headers(void)
-{
-	static const char *const lines[] = {"Content-Type: application/json", "Expect:", NULL};
-	struct curl_slist *list = NULL;
-
-	for (size_t i = 0; lines[i]; i++) {
-		struct curl_slist *longer = curl_slist_append(list, lines[i]);
-
-		if (!longer) {
-			curl_slist_free_all(list);
-			return NULL;
-		}
-		list = longer;
-	}
-	return list;
-}
-
 static void stop(struct http_client *c)
 {
 	idle_clear(c);
@@ -252,7 +236,7 @@ int http_client_new(struct http_client **ret, struct loop *loop, const struct ht
 	TAILQ_INIT(&c->held);
 	TAILQ_INIT(&c->cancelled);
 	TAILQ_INIT(&c->idle);
-	c->headers = make_headers();
+	c->headers = http_options_headers("");
 	r = c->headers ? http_client_set(c, config, err) : err_set(err, -ENOMEM, "no memory for the HTTP client");
 	if (r < 0) {
 		http_client_free(c);
@@ -328,17 +312,19 @@ static int64_t next_look_us(const struct http_request *r, int64_t now_us)
 	return r->begun == 0 && soon < r->deadline_mono_us ? soon : r->deadline_mono_us;
 }
 
-static int set_up(struct http_request *r, const char *url, const char *token, struct slice body, bool fresh)
+static int set_up(struct http_request *r, const char *url, const struct http_authorization *authorization,
+                  struct slice body, bool fresh)
 {
 	int result = http_options_request(r, url, body, fresh);
 
-	r->authorized = token != NULL;
-	return result == 0 && token ? http_options_authorize(r, token) : result;
+	r->authorized = authorization != NULL;
+	return result == 0 && authorization ? http_options_authorize(r, authorization) : result;
 }
 
-/* token: NULL, or a bearer token. */
-static int post(struct http_client *c, const char *url, const char *token, struct slice body, bool fresh,
-                size_t answer_max, http_done_fn *done, void *arg, struct http_request **ret)
+/* authorization: NULL unless one of Google's APIs is asked. */
+static int post(struct http_client *c, const char *url, const struct http_authorization *authorization,
+                struct slice body, bool fresh, size_t answer_max, http_done_fn *done, void *arg,
+                struct http_request **ret)
 {
 	struct http_request *r;
 	int result;
@@ -360,7 +346,7 @@ static int post(struct http_client *c, const char *url, const char *token, struc
 	r->started_wall_us = clock_wall_us();
 	r->started_mono_us = clock_mono_us();
 	r->deadline_mono_us = r->started_mono_us + c->config.timeout_us;
-	result = set_up(r, url, token, body, fresh);
+	result = set_up(r, url, authorization, body, fresh);
 	if (result == 0 && curl_multi_add_handle(c->multi, r->easy) != CURLM_OK)
 		result = -ENOMEM;
 	if (result < 0) {
@@ -381,10 +367,11 @@ int http_post(struct http_client *c, const char *url, struct slice body, bool fr
 	return post(c, url, NULL, body, fresh, answer_max, done, arg, ret);
 }
 
-int http_post_authorized(struct http_client *c, const char *url, const char *token, struct slice body,
-                         size_t answer_max, http_done_fn *done, void *arg, struct http_request **ret)
+int http_post_authorized(struct http_client *c, const char *url, const struct http_authorization *authorization,
+                         struct slice body, size_t answer_max, http_done_fn *done, void *arg,
+                         struct http_request **ret)
 {
-	return post(c, url, token, body, true, answer_max, done, arg, ret);
+	return post(c, url, authorization, body, true, answer_max, done, arg, ret);
 }
 
 /* Removes the request from its list and from libcurl. */

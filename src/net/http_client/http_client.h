@@ -52,10 +52,16 @@ struct http_request;
 typedef void http_done_fn(void *arg, const struct attempt *attempt, struct slice body);
 int http_post(struct http_client *c, const char *url, struct slice body, bool fresh, size_t answer_max,
               http_done_fn *done, void *arg, struct http_request **ret) MUST_CHECK;
-/* Same as http_post(), with a bearer token in the Authorization header (characters of RFC 6750
- * only), on a new connection. The handle, which has a copy of the token, is not kept. */
-int http_post_authorized(struct http_client *c, const char *url, const char *token, struct slice body,
-                         size_t answer_max, http_done_fn *done, void *arg, struct http_request **ret) MUST_CHECK;
+/* Who asks one of Google's APIs. The caller has checked both for characters that could end a header. */
+struct http_authorization {
+	const char *token;        /* a bearer token (RFC 6750) */
+	const char *user_project; /* the Cloud project whose quota is used; "": the token's own */
+};
+/* Same as http_post(), with that authorization and on a new connection. The handle, which has a copy
+ * of the token, is not kept. */
+int http_post_authorized(struct http_client *c, const char *url, const struct http_authorization *authorization,
+                         struct slice body, size_t answer_max, http_done_fn *done, void *arg,
+                         struct http_request **ret) MUST_CHECK;
 /* Ends a request now; done() reports TRANSPORT_TIMEOUT and what is known about body_sent. */
 void http_cancel(struct http_request *r);
 /* Calls done() for finished requests. Call it once in the loop's tail. */

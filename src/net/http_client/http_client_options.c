@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,6 +23,7 @@ enum {
 };
 /* The payload of a TLS record. The default sizes would keep 80 KiB per pooled handle. */
 enum { RECEIVE_BUFFER = 4 * 1024, UPLOAD_BUFFER = 16 * 1024 };
+enum { HEADER_MAX = 256 };
 
 void http_client_prepare_process(void)
 {
@@ -303,12 +305,39 @@ int http_options_request(struct http_request *r, const char *url, struct slice b
 	return code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EINVAL;
 }
 
-int http_options_authorize(struct http_request *r, const char *token)
+/* Takes the list; on failure it is freed. */
+static struct curl_slist *add_header(struct curl_slist *list, const char *line)
+{
+	struct curl_slist *longer = curl_slist_append(list, line);
+
+	if (!longer)
+		curl_slist_free_all(list);
+	return longer;
+}
+
+struct curl_slist *http_options_headers(const char *user_project)
+{
+	struct curl_slist *list = add_header(NULL, "Content-Type: application/json");
+	char project[HEADER_MAX];
+
+	list = list ? add_header(list, "Expect:") : NULL;
+	if (!list || !user_project[0])
+		return list;
+	snprintf(project, sizeof(project), "x-goog-user-project: %s", user_project);
+	return add_header(list, project);
+}
+
+int http_options_authorize(struct http_request *r, const struct http_authorization *authorization)
 {
 	CURLcode code = curl_easy_setopt(r->easy, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
 
 	if (code == CURLE_OK)
-		code = curl_easy_setopt(r->easy, CURLOPT_XOAUTH2_BEARER, token);
+		code = curl_easy_setopt(r->easy, CURLOPT_XOAUTH2_BEARER, authorization->token);
+	r->own_headers = http_options_headers(authorization->user_project);
+	if (!r->own_headers)
+		return -ENOMEM;
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->own_headers);
 	if (code == CURLE_OK)
 		return 0;
 	return code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EINVAL;

@@ -24,7 +24,8 @@ struct http_request {
 	TAILQ_ENTRY(http_request) link; /* in client->active, held, cancelled or idle */
 	uint64_t options_version;       /* version of the configuration that easy was set up with */
 	bool added;                     /* the multi handle has it */
-	bool authorized;                /* easy has a bearer token */
+	bool authorized;                /* easy has a bearer token, … */
+	struct curl_slist *own_headers; /* … and these headers instead of the client's */
 
 	http_done_fn *done;
 	void *arg;
@@ -72,8 +73,10 @@ int http_options_set(struct http_request *r, const struct http_client_config *co
 void http_options_forget_url(struct http_request *r);
 /* Sets the options of one request. Returns 0, -ENOMEM or -EINVAL. */
 int http_options_request(struct http_request *r, const char *url, struct slice body, bool fresh) MUST_CHECK;
-/* Adds an Authorization header with a bearer token. Returns 0, -ENOMEM or -EINVAL. */
-int http_options_authorize(struct http_request *r, const char *token) MUST_CHECK;
+/* Adds an Authorization header with a bearer token, and x-goog-user-project. Returns 0, -ENOMEM or -EINVAL. */
+int http_options_authorize(struct http_request *r, const struct http_authorization *authorization) MUST_CHECK;
+/* The headers of every request, and user_project's unless it is "". NULL: out of memory. */
+struct curl_slist *http_options_headers(const char *user_project);
 
 /* Time limit for the rest of a transfer after the answer's head, if the answer's body is not
  * wanted: the body may arrive one byte at a time. Over HTTP/2 libcurl 7.88 stalls streams that

@@ -22,7 +22,9 @@ class DataApi:
 
     def __init__(self, events=lambda: [], late=0):
         self.events, self.late = events, late
+        self.disabled_for = None          # the token is a user's: without another project the API is disabled
         self.errors = []                  # answers for the next requests, None for a report
+        self.stall = lambda: None         # called for each question
         self.requests = []                # (headers, path, body)
         api = self
 
@@ -31,6 +33,7 @@ class DataApi:
 
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                api.stall()
                 api.requests.append((dict(self.headers), self.path, body))
                 code, answer = api.answer(self.headers, self.path, body)
                 data = answer if isinstance(answer, bytes) else json.dumps(answer, indent=2).encode()
@@ -62,6 +65,9 @@ class DataApi:
         if headers["Authorization"] != f"Bearer {TOKEN}":
             return error(401, "UNAUTHENTICATED", "Request had invalid authentication credentials. Expected OAuth 2 access token, "
                          "login cookie or other valid authentication credential.")
+        if self.disabled_for is not None and headers.get("x-goog-user-project") in (None, self.disabled_for):
+            return error(403, "PERMISSION_DENIED", "Google Analytics Data API has not been used in project 32555940559 before or it "
+                         "is disabled.", "SERVICE_DISABLED")
         if match[1] != "1234":
             return error(403, "PERMISSION_DENIED", "User does not have sufficient permissions for this property. To learn more about "
                          "Property ID, see https://developers.google.com/analytics/devguides/reporting/data/v1/property-id.")
