@@ -19,11 +19,13 @@
 static const struct verb {
 	const char *name;
 	uint32_t states;
+	enum tap_act done;
 } verbs[] = {
-        [ACT_RETRY] = {"retry", BIT(STATE_QUEUED) | BIT(STATE_DEAD)},
-        [ACT_HOLD] = {"hold", BIT(STATE_QUEUED)},
-        [ACT_RELEASE] = {"release", BIT(STATE_HELD)},
-        [ACT_DROP] = {"drop", BIT(STATE_QUEUED) | BIT(STATE_HELD) | BIT(STATE_DEAD) | BIT(STATE_DELIVERED)},
+        [ACT_RETRY] = {"retry", BIT(STATE_QUEUED) | BIT(STATE_DEAD), TAP_QUEUED},
+        [ACT_HOLD] = {"hold", BIT(STATE_QUEUED), TAP_HELD},
+        [ACT_RELEASE] = {"release", BIT(STATE_HELD), TAP_QUEUED},
+        [ACT_DROP] = {"drop", BIT(STATE_QUEUED) | BIT(STATE_HELD) | BIT(STATE_DEAD) | BIT(STATE_DELIVERED),
+                      TAP_DROPPED},
 };
 
 struct act_op {
@@ -81,9 +83,11 @@ static void act_end(struct act_op *a)
 	op_done(&a->op);
 }
 
-/* Updates the schedule in memory after the outbox changed, even if the client that asked has disconnected. */
-static void tell_delivery(struct act_op *a)
+/* Updates the schedule in memory, and followers of the tap, after the outbox changed, even if the client that asked
+ * has disconnected. */
+static void tell_others(struct act_op *a)
 {
+	tap_act(a->control->context->tap, verbs[a->verb].done, a->job.changed_ids, a->job.n_changed);
 	/* forget the changed events: after a retry, one in its own backoff is read back from disk as new and due
 	 * now */
 	if (a->verb != ACT_RELEASE)
@@ -124,7 +128,7 @@ static void on_acted(struct job *job)
 	if (--a->control->acts_out == 0)
 		delivery_suspend_starts(a->delivery, false);
 	if (r == 0)
-		tell_delivery(a);
+		tell_others(a);
 	a->changed += a->job.changed;
 	a->refused += a->job.refused_in_flight;
 	job_act_clear(&a->job);

@@ -36,3 +36,12 @@ void tap_line(const struct tap *t, const struct tap_line *l)
 	if (f->on_line)
 		f->on_line(f->arg, l);
 }
+
+void tap_act(const struct tap *t, enum tap_act what, const uint64_t *ids, size_t n)
+{
+	const struct tap_follower *f;
+
+	LIST_FOREACH(f, &t->followers, link)
+	if (f->on_act)
+		f->on_act(f->arg, what, ids, n);
+}

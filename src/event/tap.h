@@ -5,6 +5,7 @@
 #define EVENT_TAP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -13,6 +14,9 @@
 #include "ga4/verdict.h"
 
 enum tap_what { TAP_ACCEPTED, TAP_SENT, TAP_DELIVERED, TAP_FORWARDED, TAP_DEAD, TAP_FAILED };
+
+/* What an operator did to events that were waiting or dead. */
+enum tap_act { TAP_QUEUED, TAP_HELD, TAP_DROPPED };
 
 /* One step of one event. Valid during the call only. */
 struct tap_event {
@@ -43,8 +47,9 @@ struct tap_line {
 /* Belongs to the follower, and must stay in place until tap_unfollow(). */
 struct tap_follower {
 	LIST_ENTRY(tap_follower) link;
-	void (*on_event)(void *arg, const struct tap_event *e); /* NULL: wants none */
-	void (*on_line)(void *arg, const struct tap_line *l);   /* NULL: wants none */
+	void (*on_event)(void *arg, const struct tap_event *e);                      /* NULL: wants none */
+	void (*on_line)(void *arg, const struct tap_line *l);                        /* NULL: wants none */
+	void (*on_act)(void *arg, enum tap_act what, const uint64_t *ids, size_t n); /* likewise */
 	void *arg;
 	bool follows;
 };
@@ -60,6 +65,7 @@ void tap_follow(struct tap *t, struct tap_follower *f);
 void tap_unfollow(struct tap *t, struct tap_follower *f);
 void tap_event(const struct tap *t, const struct tap_event *e);
 void tap_line(const struct tap *t, const struct tap_line *l);
+void tap_act(const struct tap *t, enum tap_act what, const uint64_t *ids, size_t n);
 
 static inline bool tap_wanted(const struct tap *t)
 {

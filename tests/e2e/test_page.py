@@ -222,6 +222,29 @@ def test_outage_by_the_switch(sandbox):
     wait_until(lambda: sandbox.events(name="refund")[0]["attempts"] > 0, "what 400 does")
 
 
+def test_what_an_operator_does(sandbox):
+    """Held, released, dropped and retried events are shown as such, and not as queued for ever."""
+    def ctl(*args):
+        subprocess.run([BUILD / "ga4relay-ctl", "-s", sandbox.dir / "control.sock", *args], check=True, stdout=subprocess.DEVNULL)
+
+    def states():
+        return {e["name"]: e["state"] for e in sandbox.events()}
+
+    ctl("pause")
+    sandbox.send(event("refund"), event("login"))
+    ctl("hold", "1", "2")
+    wait_until(lambda: states() == {"refund": "held", "login": "held"}, "both held")
+    ctl("release", "1")
+    wait_until(lambda: states() == {"refund": "queued", "login": "held"}, "one released")
+    ctl("drop", "2")
+    wait_until(lambda: states()["login"] == "dropped", "the other dropped")
+    (dropped,) = sandbox.events(state="dropped")
+    assert dropped["realtime"] == {"shows": False, "because": "an operator dropped it"}
+    assert [s["state"] for s in dropped["steps"]] == ["queued", "held", "dropped"]
+    ctl("resume")
+    wait_until(lambda: states()["refund"] == "delivered", "the delivery")
+
+
 def test_the_stream_goes_on_where_it_was(sandbox):
     sandbox.send(event("refund"))
     sandbox.events(state="delivered", wait="30s")

@@ -126,6 +126,35 @@ static void expect_has(char *text, const char *part)
 		fail_msg("%s is not in %s", part, text);
 }
 
+static void what_an_operator_did(void **state)
+{
+	static const uint64_t ids[] = {6, 7};
+	static const char *const said[] = {[TAP_QUEUED] = "\"state\":\"queued\",\"reason\":null",
+	                                   [TAP_HELD] = "\"state\":\"held\"",
+	                                   [TAP_DROPPED] = "\"because\":\"an operator dropped it\""};
+	struct one o = one_of("{\"name\":\"a\",\"params\":{}}", 7, 1);
+	struct journal j;
+
+	(void)state;
+	assert_int_equal(journal_init(&j, true, 5000), 0);
+	accept_line(&j, &o, "the line", "");
+	for (size_t what = TAP_QUEUED; what <= TAP_DROPPED; what++) {
+		uint64_t seen = j.last;
+		const struct journal_entry *e;
+		char *text;
+
+		journal_act(&j, (enum tap_act)what, ids, 2, 4000);
+		assert_int_equal(j.last, seen + 1);
+		e = journal_after(&j, seen);
+		assert_non_null(e);
+		text = entry_text(e, true);
+		expect_has(text, said[what]);
+		free(text);
+	}
+	assert_int_equal(j.n, 1);
+	journal_free(&j);
+}
+
 static void an_event_and_its_states(void **state)
 {
 	struct one o = one_of("{\"name\":\"a\",\"params\":{}}", 7, 1);
@@ -264,6 +293,7 @@ int main(void)
 	        cmocka_unit_test(realtime),
 	        cmocka_unit_test(every_code_has_a_hint),
 	        cmocka_unit_test(an_event_and_its_states),
+	        cmocka_unit_test(what_an_operator_did),
 	        cmocka_unit_test(an_event_of_the_process_before),
 	        cmocka_unit_test(without_contents),
 	        cmocka_unit_test(memory_is_bounded),

@@ -224,6 +224,14 @@ static struct journal_entry *find(struct journal *j, const struct tap_event *e, 
 	return found;
 }
 
+static void note_change(struct journal *j, struct journal_entry *entry, int64_t wall_us)
+{
+	add_step(entry, wall_us);
+	entry->changed = ++j->last;
+	TAILQ_REMOVE(&j->by_change, entry, by_change);
+	TAILQ_INSERT_TAIL(&j->by_change, entry, by_change);
+}
+
 void journal_event(struct journal *j, const struct tap_event *e, int64_t wall_us)
 {
 	static const enum journal_state states[] = {
@@ -244,10 +252,24 @@ void journal_event(struct journal *j, const struct tap_event *e, int64_t wall_us
 	if (e->request_events > 0)
 		entry->request_events = e->request_events;
 	snprintf(entry->last_error, sizeof(entry->last_error), "%s", e->last_error);
-	add_step(entry, wall_us);
-	entry->changed = ++j->last;
-	TAILQ_REMOVE(&j->by_change, entry, by_change);
-	TAILQ_INSERT_TAIL(&j->by_change, entry, by_change);
+	note_change(j, entry, wall_us);
+}
+
+void journal_act(struct journal *j, enum tap_act what, const uint64_t *ids, size_t n, int64_t wall_us)
+{
+	static const enum journal_state states[] = {
+	        [TAP_QUEUED] = JOURNAL_QUEUED, [TAP_HELD] = JOURNAL_HELD, [TAP_DROPPED] = JOURNAL_DROPPED};
+
+	for (size_t i = 0; i < n; i++) {
+		struct journal_entry *entry = idmap_get(&j->by_id, ids[i]);
+
+		if (!entry)
+			continue;
+		entry->state = states[what];
+		entry->reason = DEAD_NONE;
+		entry->last_status = 0;
+		note_change(j, entry, wall_us);
+	}
 }
 
 const struct journal_entry *journal_after(const struct journal *j, uint64_t seen)

@@ -19,13 +19,10 @@ const char *journal_verdict_name(enum journal_verdict v)
 
 const char *journal_state_name(enum journal_state s)
 {
-	static const char *const names[] = {[JOURNAL_QUEUED] = "queued",
-	                                    [JOURNAL_SENT] = "sent",
-	                                    [JOURNAL_DELIVERED] = "delivered",
-	                                    [JOURNAL_FORWARDED] = "forwarded",
-	                                    [JOURNAL_RETRYING] = "retrying",
-	                                    [JOURNAL_DEAD] = "dead",
-	                                    [JOURNAL_NONE] = NULL};
+	static const char *const names[] = {
+	        [JOURNAL_QUEUED] = "queued",       [JOURNAL_SENT] = "sent",         [JOURNAL_DELIVERED] = "delivered",
+	        [JOURNAL_FORWARDED] = "forwarded", [JOURNAL_RETRYING] = "retrying", [JOURNAL_DEAD] = "dead",
+	        [JOURNAL_HELD] = "held",           [JOURNAL_DROPPED] = "dropped",   [JOURNAL_NONE] = NULL};
 
 	return names[s];
 }
@@ -71,6 +68,8 @@ static void write_realtime(struct json_out *j, const struct journal_entry *e)
 		why_not = "it is a duplicate: the first one is sent";
 	else if (e->state == JOURNAL_DEAD)
 		why_not = "it was not delivered";
+	else if (e->state == JOURNAL_DROPPED)
+		why_not = "an operator dropped it";
 	json_out_key(j, "realtime");
 	json_out_object(j);
 	json_out_kv_bool(j, "shows", why_not == NULL);

@@ -49,6 +49,14 @@ static void on_event(void *arg, const struct tap_event *e)
 	readers_wake(p->readers);
 }
 
+static void on_act(void *arg, enum tap_act what, const uint64_t *ids, size_t n)
+{
+	struct page *p = arg;
+
+	journal_act(&p->journal, what, ids, n, clock_wall_us());
+	readers_wake(p->readers);
+}
+
 /* ---- what pages are told beside the entries ---- */
 
 static uint64_t sum_dead(const struct counters *c)
@@ -359,7 +367,7 @@ int page_open(struct page **ret, const struct page_config *config, struct err *e
 		page_free(p);
 		return err_set(err, -ENOMEM, "no memory for the live page");
 	}
-	p->follower = (struct tap_follower){.on_event = on_event, .on_line = on_line, .arg = p};
+	p->follower = (struct tap_follower){.on_event = on_event, .on_line = on_line, .on_act = on_act, .arg = p};
 	tap_follow(config->tap, &p->follower);
 	*ret = p;
 	return 0;
