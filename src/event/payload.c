@@ -279,15 +279,29 @@ static void put_line_rest(struct sink *s, const struct submission *sub, const st
 	put(s, SLICE_LIT("}"));
 }
 
+static int begin_line(struct buf *out, struct slice stream_name)
+{
+	int r = buf_append_slice(out, stream_name.n ? SLICE_LIT("{\"stream\":") : SLICE_LIT("{"));
+
+	return r == 0 && stream_name.n ? json_text_append_string(out, stream_name) : r;
+}
+
+/* Without a stream's name nothing stands before the first comma. */
+static void cut_comma(struct buf *out, size_t at)
+{
+	if (out->data[at] != ',')
+		return;
+	memmove(out->data + at, out->data + at + 1, out->len - at - 1);
+	out->len--;
+}
+
 int payload_write_line(struct buf *out, const struct submission *sub, uint32_t index, struct slice stream_name)
 {
 	const struct event *e = &sub->events[index];
 	struct sink s = {0};
-	size_t before = out->len;
-	int r = buf_append_slice(out, SLICE_LIT("{\"stream\":"));
+	size_t before = out->len, rest;
+	int r = begin_line(out, stream_name);
 
-	if (r == 0)
-		r = json_text_append_string(out, stream_name);
 	put_line_rest(&s, sub, e);
 	if (r == 0)
 		r = buf_reserve(out, s.n);
@@ -295,8 +309,11 @@ int payload_write_line(struct buf *out, const struct submission *sub, uint32_t i
 		out->len = before;
 		return r;
 	}
-	s = (struct sink){.to = out->data + out->len};
+	rest = out->len;
+	s = (struct sink){.to = out->data + rest};
 	put_line_rest(&s, sub, e);
 	out->len += s.n;
+	if (stream_name.n == 0)
+		cut_comma(out, rest);
 	return 0;
 }

@@ -30,7 +30,8 @@ size_t payload_event_size(const struct event *event);
 size_t payload_envelope_size(const struct submission *sub);
 /* Appends the body. 0, -ENOBUFS, -ENOMEM. */
 int payload_write(struct buf *out, const struct payload_event *events, size_t n) MUST_CHECK;
-/* One line that the event socket accepts and that becomes this event again: `line` of show and export. */
+/* One line that the event socket accepts and that becomes this event again: `line` of show and export.
+ * Without a stream's name it has no `stream`. */
 int payload_write_line(struct buf *out, const struct submission *sub, uint32_t index,
                        struct slice stream_name) MUST_CHECK;
 

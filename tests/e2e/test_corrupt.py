@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from lib.client import event
 from lib.relay import BUILD, TOP, wait_until
 
 ROWS = int(os.environ.get("GA4RELAY_ROWS", 20000)) # 1000000 for a release
@@ -213,6 +214,49 @@ def test_an_event_whose_envelope_is_lost(filled):
     bare = sum("client_id" not in json.loads(x)["line"] for x in r.stdout.splitlines())
     assert r.returncode == 1 and bare > 0 and f"{bare:,} of what was printed lacks" in r.stderr, r.stderr
     assert offline(filled.db, "check", capture_output=True).returncode == 1
+
+
+@pytest.mark.parametrize("streams", ["one", "two"])
+def test_events_whose_streams_are_lost(make_relay, streams):
+    """Of one stream: the lines name none, so that `send` gives them to the default one. Of several: `send` refuses them, until the
+    right name is put in the place of the number."""
+    relay = make_relay()
+    relay.config["streams"] = [relay.stream(paused=True)]
+    if streams == "two":
+        relay.config["streams"].append(relay.stream(name="shop", paused=True, measurement_id="G-TEST000002"))
+        relay.change(default_stream="web")
+    relay.start()
+    for i in range(40):
+        assert relay.ask({**event(n=i), **({"stream": "shop"} if streams == "two" and i % 4 == 0 else {})})["ok"]
+    assert relay.stop() == 0
+    old = relay.dir / "old.db"
+    relay.db.rename(old)
+    pages = Pages(old)
+    pages.destroy(pages.roots["stream"])
+    r = offline(old, "export", capture_output=True)
+    assert r.returncode == 1, r.stderr
+    lines = [json.loads(json.loads(x)["line"]) for x in r.stdout.splitlines()]
+    assert len(lines) == 40
+    listed = [json.loads(x)["stream"] for x in offline(old, "--json", "list", "--limit", "0", capture_output=True).stdout.splitlines()]
+    counted = offline(old, "count", "--by", "stream", capture_output=True)
+    assert counted.returncode == 0 or "damaged" in counted.stderr
+    text = r.stdout
+    if streams == "one":
+        assert not any("stream" in x for x in lines) and "40 of what was printed lacks the stream's name" in r.stderr, r.stderr
+        assert listed == [None] * 40
+    else:
+        assert [x["stream"] for x in lines] == ["#2" if i % 4 == 0 else "#1" for i in range(40)]
+        assert '40 of what was printed has a number instead of the stream\'s name, such as "#1"' in r.stderr, r.stderr
+        assert listed == [x["stream"] for x in lines] and "#2" in counted.stdout
+    relay.start()
+    if streams == "two":
+        sent = relay.ctl_raw("send", "-", stdin=text)
+        assert sent.returncode == 1 and relay.ctl("count")[0]["count"] == 0, sent
+        text = text.replace('\\"#1\\"', '\\"web\\"').replace('\\"#2\\"', '\\"shop\\"')
+    sent = relay.ctl_raw("send", "-", stdin=text)
+    assert sent.returncode == 0, sent
+    assert {x["key"]: x["count"] for x in relay.ctl("count", "--by", "stream")} == (
+        {"web": 40} if streams == "one" else {"web": 30, "shop": 10})
 
 
 def test_a_file_cut_off(filled):

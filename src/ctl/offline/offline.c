@@ -33,6 +33,9 @@ struct offline {
 	uint64_t left; /* rows still to print; UINT64_MAX: no limit */
 	bool searched; /* all rows were read */
 	uint64_t bare; /* events printed without their envelope, which could not be read */
+	/* Events printed without the name of their stream, which could not be read */
+	uint64_t nameless;
+	enum { STREAMS_NOT_LOST, STREAMS_ONE_LOST, STREAMS_SOME_LOST } lost;
 };
 
 /* ---- which rows ---- */
@@ -75,9 +78,25 @@ static int read_selection(struct offline *o, struct err *err)
 
 /* ---- rows ---- */
 
-static void view_of(const struct offline *o, const struct event_row *row, struct row_view *ret)
+/* A number instead of a lost name is not the name of any configured stream, so `send` refuses it: to which stream
+ * such an event belongs is for the operator to say. Where there was only one, the relay's default stream is right. */
+static const char *name_of(struct offline *o, const struct event_row *row, char number[16])
 {
-	row_view_of(row, row->sid ? store_stream_name(o->store, row->sid) : NULL, ret);
+	const char *name = row->sid ? store_stream_name(o->store, row->sid) : NULL;
+
+	if (name || row->is_rejected)
+		return name;
+	if (o->lost == STREAMS_NOT_LOST)
+		o->lost = store_has_one_lost_stream(o->store) ? STREAMS_ONE_LOST : STREAMS_SOME_LOST;
+	if (o->lost == STREAMS_ONE_LOST)
+		return NULL;
+	snprintf(number, 16, "#%u", (unsigned)row->sid);
+	return number;
+}
+
+static void view_of(struct offline *o, const struct event_row *row, char number[16], struct row_view *ret)
+{
+	row_view_of(row, name_of(o, row, number), ret);
 	ret->with_line = o->with_line;
 	ret->with_tries = o->with_tries;
 }
@@ -85,15 +104,18 @@ static void view_of(const struct offline *o, const struct event_row *row, struct
 static enum ctl_exit print_row(struct offline *o, const struct event_row *row)
 {
 	struct row_view view;
+	char number[16];
 
 	buf_clear(&o->line);
-	view_of(o, row, &view);
+	view_of(o, row, number, &view);
 	if (row_write(&o->line, &view) < 0) {
 		ctl_complain("out of memory");
 		return CTL_REFUSED;
 	}
 	if (o->with_line && !row->is_rejected && row->envelope.n == 0)
 		o->bare++;
+	if (o->with_line && !row->is_rejected && !store_stream_name(o->store, row->sid))
+		o->nameless++;
 	o->line.len--; /* without the LF: lines are passed on without it */
 	return o->print(&o->rows, buf_slice(&o->line));
 }
@@ -101,11 +123,11 @@ static enum ctl_exit print_row(struct offline *o, const struct event_row *row)
 static enum ctl_exit count_row(struct offline *o, const struct event_row *row)
 {
 	struct row_view view;
-	char age[16];
+	char age[16], number[16];
 	uint64_t rank;
 	struct slice key;
 
-	view_of(o, row, &view);
+	view_of(o, row, number, &view);
 	key = row_view_key(&view, o->by, o->wall_us, age, &rank);
 	if (tally_add(&o->tally, key, rank, 1) == 0)
 		return CTL_DONE;
@@ -190,13 +212,32 @@ static void complain_of_rows(const struct offline *o, const struct store_rows *r
 		ctl_complain("%s of %s %s could be read", here, counted, what);
 }
 
+/* Reports what the printed lines lack. */
+static void complain_of_lines(const struct offline *o)
+{
+	char n[32];
+
+	if (o->bare)
+		ctl_complain("%s of what was printed lacks what events share (client_id, ...): that is lost, and "
+		             "`send` refuses them",
+		             text_count(o->bare, n));
+	if (o->nameless && o->lost == STREAMS_ONE_LOST)
+		ctl_complain("%s of what was printed lacks the stream's name: that is lost, and `send` gives them to "
+		             "the default stream",
+		             text_count(o->nameless, n));
+	else if (o->nameless)
+		ctl_complain(
+		        "%s of what was printed has a number instead of the stream's name, such as \"#1\": that is "
+		        "lost, and `send` refuses them until the stream's name is put in its place",
+		        text_count(o->nameless, n));
+}
+
 /* Reports damage, and fails if rows are missing. A file without known damage is judged only if the command has read
  * all rows anyway. */
 static enum ctl_exit judge_whole(struct offline *o)
 {
 	struct store_rows rows;
 	struct err err;
-	char n[32];
 	bool lacks_wal = store_lacks_wal(o->store);
 	int r = 0;
 
@@ -211,11 +252,8 @@ static enum ctl_exit judge_whole(struct offline *o)
 	}
 	if (rows.damaged || !store_rows_whole(&rows))
 		complain_of_rows(o, &rows);
-	if (o->bare)
-		ctl_complain("%s of what was printed lacks what events share (client_id, ...): that is lost, and "
-		             "`send` refuses them",
-		             text_count(o->bare, n));
-	return store_rows_whole(&rows) && o->bare == 0 && !lacks_wal ? CTL_DONE : CTL_REFUSED;
+	complain_of_lines(o);
+	return store_rows_whole(&rows) && o->bare == 0 && o->nameless == 0 && !lacks_wal ? CTL_DONE : CTL_REFUSED;
 }
 
 static enum ctl_exit show_ids(void *arg, const uint64_t *ids, size_t n)

@@ -553,6 +553,17 @@ const char *store_stream_name(const struct store *st, uint32_t sid)
 	return sid > 0 && sid < STORE_STREAMS_MAX && st->streams[sid].name[0] ? st->streams[sid].name : NULL;
 }
 
+bool store_has_one_lost_stream(struct store *st)
+{
+	int64_t last;
+	struct err err;
+
+	for (uint32_t sid = 1; sid < STORE_STREAMS_MAX; sid++)
+		if (st->streams[sid].name[0])
+			return false;
+	return db_exec_int(&st->db, "SELECT coalesce(max(sid), 0) FROM event", &last, &err) == 0 && last <= 1;
+}
+
 enum pause_word store_pause_word(const struct store *st, uint32_t sid)
 {
 	return sid < STORE_STREAMS_MAX ? st->streams[sid].pause : PAUSE_UNSET;

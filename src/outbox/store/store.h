@@ -89,6 +89,8 @@ void store_set_limits(struct store *st, const struct store_config *config);
 int store_stream_id(struct store *st, struct slice name, uint32_t *ret, struct err *err) MUST_CHECK;
 /* Returns NULL if there is none. */
 const char *store_stream_name(const struct store *st, uint32_t sid);
+/* True if the names of all streams were lost, and all events are those of the first. */
+bool store_has_one_lost_stream(struct store *st);
 
 /* Counters that are kept in memory and stored in the outbox, so that a start needs no count(*). */
 struct store_stats {
