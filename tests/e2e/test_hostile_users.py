@@ -194,6 +194,40 @@ def test_a_link_in_a_temporary_file_s_place(make_relay, suffix):
     assert precious.read_text() == "precious"
 
 
+@pytest.mark.skipif(SANITIZED or not shutil.which("strace"), reason="needs strace, without sanitizers")
+@pytest.mark.parametrize("suffix", [".new", ".backup"])
+def test_a_link_planted_while_a_file_is_made(make_relay, suffix):
+    """Between its making and SQLite's opening of it, where others may change names: SQLite does not write through it."""
+    relay = make_relay().allow("outbox")
+    victim, made = relay.dir / "victim", relay.dir / f"outbox.db{suffix}"
+    with contextlib.closing(sqlite3.connect(victim)) as db:
+        db.executescript("CREATE TABLE precious(x); INSERT INTO precious VALUES(1);")
+    before = victim.read_bytes()
+    if suffix == ".backup":
+        relay.start()
+        assert relay.ask(event())["ok"]
+        assert relay.stop() == 0
+    relay.wrapper = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fchmod", "-e", "inject=fchmod:delay_exit=1000000"]
+    relay.write_config()
+    relay.spawn()
+    if suffix == ".backup":
+        relay.wait_ready()
+        asking = subprocess.Popen([BUILD / "ga4relay-ctl", "-s", relay.control, "backup", relay.dir / "copy.db"],
+                                  stderr=subprocess.PIPE)
+    wait_until(made.exists, "the file")
+    made.unlink()
+    made.symlink_to(victim)
+    if suffix == ".backup":
+        assert asking.wait(60) == 1, asking.stderr.read()
+        asking.stderr.close()
+        child = Path(f"/proc/{relay.pid}/task/{relay.pid}/children").read_text().split()[0]
+        os.kill(int(child), signal.SIGTERM)
+        relay.wait_exit()
+    else:
+        assert relay.wait_exit() == 1 and str(made) in relay.log
+    assert victim.read_bytes() == before
+
+
 def test_a_link_in_a_backup_s_place(relay):
     """ctl opens the target, and only one that is not there."""
     precious, target = relay.dir / "precious", relay.dir / "copy.db"

@@ -2,7 +2,10 @@
 #include "outbox/db/db.h"
 
 #include <errno.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "outbox/db/joined_writes.h"
@@ -195,6 +198,27 @@ void db_init_sqlite(void)
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
+/* SQLite refuses links in the directory's path as well, so they are resolved. Those lead where the
+ * configuration says. */
+static bool resolve_directory(char ret[PATH_MAX], const char *path)
+{
+	const char *name = strrchr(path, '/');
+	char copy[PATH_MAX], directory[PATH_MAX];
+
+	name = name ? name + 1 : path;
+	return snprintf(copy, sizeof(copy), "%s", path) < (int)sizeof(copy) && realpath(dirname(copy), directory) &&
+	       snprintf(ret, PATH_MAX, "%s/%s", directory, name) < PATH_MAX;
+}
+
+int db_open_file(sqlite3 **ret, const char *path, int flags, const char *vfs)
+{
+	char resolved[PATH_MAX];
+
+	if (path[0] && !(flags & SQLITE_OPEN_URI) && resolve_directory(resolved, path))
+		return sqlite3_open_v2(resolved, ret, flags | SQLITE_OPEN_NOFOLLOW, vfs);
+	return sqlite3_open_v2(path, ret, flags, vfs);
+}
+
 int db_open(struct db *db, const char *path, int flags, const char *vfs, struct err *err)
 {
 	int rc;
@@ -202,7 +226,7 @@ int db_open(struct db *db, const char *path, int flags, const char *vfs, struct 
 	*db = (struct db){.page_size = 4096};
 	db_init_sqlite();
 	/* Without mutexes, because only one thread at a time uses the connection. */
-	rc = sqlite3_open_v2(path, &db->conn, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
+	rc = db_open_file(&db->conn, path, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
 	if (rc != SQLITE_OK) {
 		note_trouble(db, rc);
 		err_set(err, 0, "%s", db->trouble_text);

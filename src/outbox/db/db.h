@@ -41,6 +41,9 @@ struct db {
 /* Call before SQLite's first use in the process, because its global settings have no effect
  * later. */
 void db_init_sqlite(void);
+/* Opens a file like sqlite3_open_v2(), but not through a link: that may have been put in its
+ * place since it was looked at. */
+int db_open_file(sqlite3 **ret, const char *path, int flags, const char *vfs) MUST_CHECK;
 /* Opens path (or a URI) with the relay's settings; flags are SQLite's. Returns 0, -EIO, -ENOSPC,
  * -E_DAMAGED, … */
 int db_open(struct db *db, const char *path, int flags, const char *vfs, struct err *err) MUST_CHECK;

@@ -45,7 +45,7 @@ static int fill(const char *path, const struct store_config *config, struct err 
 	int r = db_open(&db, path, SQLITE_OPEN_READWRITE, config->vfs, err);
 
 	if (r < 0)
-		return r;
+		return err_prefix(err, r, "outbox: %s", path);
 	/* A single sync at the end is enough, because the file does not count before it is
 	 * renamed. It uses a rollback journal, so that the header with our application id is in
 	 * the file itself before WAL mode starts. */

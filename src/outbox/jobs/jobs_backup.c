@@ -94,8 +94,7 @@ static int begin(struct store *st, struct backup *b, struct err *err)
 
 	if (r < 0)
 		return r;
-	if (sqlite3_open_v2(b->path, &b->conn, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, st->config.vfs) !=
-	    SQLITE_OK)
+	if (db_open_file(&b->conn, b->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, st->config.vfs) != SQLITE_OK)
 		return failed(b, err, "the copy cannot be opened");
 	/* A copy that a crash interrupts is discarded, so it needs neither a journal nor syncs. */
 	if (sqlite3_exec(b->conn,
