@@ -405,3 +405,8 @@ void control_tick(struct control *c)
 {
 	tap_tick(c);
 }
+
+bool control_needs_tick(const struct control *c)
+{
+	return !LIST_EMPTY(&c->taps);
+}

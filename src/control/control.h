@@ -50,6 +50,8 @@ void control_set_streams(struct control *c, const struct streams *streams);
 void control_flush_answers(struct control *c);
 /* Call once a second: reports lines that tap missed, refreshes status watchers. */
 void control_tick(struct control *c);
+/* True while somebody follows the tap. */
+bool control_needs_tick(const struct control *c);
 
 /* Appends what the command status prints, and a LF. 0 or negative errno. */
 int control_write_status(const struct control *c, struct buf *out) MUST_CHECK;

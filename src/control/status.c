@@ -153,14 +153,20 @@ static void write_delivered(struct json_out *j, const struct picture *p)
 	json_out_close(j);
 }
 
-static void write_rates(struct json_out *j, const struct counters *counters)
+/* As of now: a relay without events takes no ticks. */
+static void write_rates(struct json_out *j, const struct counters *counters, int64_t mono_us)
 {
+	struct rate in = counters->in, out = counters->out;
+	double elapsed_s = (double)(mono_us - counters->rates_us) / (double)US_PER_S;
+
+	rate_tick(&in, elapsed_s);
+	rate_tick(&out, elapsed_s);
 	json_out_key(j, "rates");
 	json_out_object(j);
-	json_out_kv_double(j, "in_1m", counters->in.per_s_1m);
-	json_out_kv_double(j, "in_5m", counters->in.per_s_5m);
-	json_out_kv_double(j, "out_1m", counters->out.per_s_1m);
-	json_out_kv_double(j, "out_5m", counters->out.per_s_5m);
+	json_out_kv_double(j, "in_1m", in.per_s_1m);
+	json_out_kv_double(j, "in_5m", in.per_s_5m);
+	json_out_kv_double(j, "out_1m", out.per_s_1m);
+	json_out_kv_double(j, "out_5m", out.per_s_5m);
 	json_out_close(j);
 }
 
@@ -179,7 +185,7 @@ static void write_status(struct json_out *j, const struct control *c, const stru
 	              p->delivery.expiry.first_expiry_us < 0);
 	write_streams(j, c, p, detail);
 	write_dead(j, p);
-	write_rates(j, context->counters);
+	write_rates(j, context->counters, p->now.mono_us);
 	json_out_key(j, "outbox");
 	json_out_object(j);
 	json_out_kv_i64(j, "bytes", (int64_t)store->bytes_used);

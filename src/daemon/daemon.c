@@ -47,6 +47,18 @@ static void check_drained(struct daemon *d)
 		finish(d, EXIT_OK);
 }
 
+/* After each turn of the loop but the last tick's own. */
+static void tick_again(struct daemon *d)
+{
+	uint64_t turn = loop_turn_number(d->loop);
+
+	if (d->ticks || turn == d->ticked_turn)
+		return;
+	d->ticks = true;
+	d->ticked_turn = turn;
+	loop_timer_set(d->tick, US_PER_S);
+}
+
 /* Time budget for reaping completions per turn. A group can complete thousands of jobs, and new input waits until
  * they are done. */
 #define REAP_US (1 * US_PER_MS)
@@ -66,6 +78,7 @@ static void on_tail(void *arg)
 	control_flush_answers(d->control);
 	check_fatal(d);
 	check_drained(d);
+	tick_again(d);
 }
 
 /* After this many seconds without an event in either direction, free memory is returned to the system. */
@@ -96,22 +109,31 @@ static void give_back_when_much(struct daemon *d)
 	d->resident_mark = mark > RESIDENT_MUCH ? mark : RESIDENT_MUCH;
 }
 
+/* An idle relay must not wake up each second: ticks end when nothing has happened since the last one, and nobody
+ * waits for one. */
+static bool must_tick(const struct daemon *d)
+{
+	return loop_turn_number(d->loop) > d->ticked_turn + 1 || d->quiet_ticks < QUIET_TICKS ||
+	       storage_log_needs_tick(&d->storage_log) || control_needs_tick(d->control) ||
+	       (d->door && door_needs_tick(d->door));
+}
+
 static void on_tick(void *arg)
 {
 	struct daemon *d = arg;
 	int64_t mono_us = clock_mono_us();
-	double elapsed_s = (double)(mono_us - d->last_tick_us) / (double)US_PER_S;
 
 	give_back_when_quiet(d);
 	give_back_when_much(d);
-	rate_tick(&d->counters.in, elapsed_s);
-	rate_tick(&d->counters.out, elapsed_s);
-	d->last_tick_us = mono_us;
+	counters_tick(&d->counters, mono_us);
 	storage_log_tick(&d->storage_log, d->writer, mono_us);
 	control_tick(d->control);
 	if (d->door)
 		door_tick(d->door);
-	loop_timer_set(d->tick, US_PER_S);
+	d->ticks = must_tick(d);
+	d->ticked_turn = loop_turn_number(d->loop);
+	if (d->ticks)
+		loop_timer_set(d->tick, US_PER_S);
 }
 
 static void on_watchdog(void *arg)
@@ -244,7 +266,8 @@ static void log_ready(const struct conf *conf)
 static void run(struct daemon *d)
 {
 	loop_set_tail(d->loop, on_tail, d);
-	d->last_tick_us = clock_mono_us();
+	d->counters.rates_us = clock_mono_us();
+	d->ticks = true;
 	loop_timer_set(d->tick, US_PER_S);
 	if (d->watchdog)
 		loop_timer_set(d->watchdog, 0);

@@ -42,10 +42,12 @@ struct daemon {
 	struct storage_log storage_log;
 
 	struct loop_watch *completions; /* the writer's completion descriptor; the tail reaps */
-	struct loop_timer *tick;        /* once a second */
+	struct loop_timer *tick;        /* once a second while something happens */
 	struct loop_timer *watchdog;    /* NULL: systemd expects no keepalives */
 	struct loop_timer *drain;       /* delivery.drain_timeout */
-	int64_t watchdog_us, last_tick_us;
+	int64_t watchdog_us;
+	uint64_t ticked_turn; /* of the loop; a tick that finds no other turn since is the last one */
+	bool ticks;
 	unsigned quiet_ticks; /* seconds since the last event */
 	size_t resident_mark; /* free memory is returned above this many resident bytes */
 	int notify_fd;        /* -1: not started by systemd */

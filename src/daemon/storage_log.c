@@ -68,3 +68,8 @@ void storage_log_tick(struct storage_log *log, struct writer *writer, int64_t mo
 		            (unsigned long long)(stats.store.purged_dead - log->purged_dead));
 	log->purged_dead = stats.store.purged_dead;
 }
+
+bool storage_log_needs_tick(const struct storage_log *log)
+{
+	return log->full;
+}

@@ -17,6 +17,8 @@ struct storage_log {
 	int64_t unread_said_us; /* likewise */
 };
 
+/* True if an episode goes on whose end a tick reports. */
+bool storage_log_needs_tick(const struct storage_log *log);
 /* Call once a second, on the loop thread: logs one line per change of state. */
 void storage_log_tick(struct storage_log *log, struct writer *writer, int64_t mono_us);
 

@@ -396,6 +396,11 @@ void door_tick(struct door *d)
 		page_tick(d->page);
 }
 
+bool door_needs_tick(const struct door *d)
+{
+	return d->page && page_needs_tick(d->page);
+}
+
 void door_set_conf(struct door *d, const struct conf *conf)
 {
 	d->conf = conf;

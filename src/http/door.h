@@ -27,5 +27,7 @@ bool door_drained(const struct door *d);
 void door_set_conf(struct door *d, const struct conf *conf);
 /* Call once a second. */
 void door_tick(struct door *d);
+/* True while a page is open, or a request waits for an event. */
+bool door_needs_tick(const struct door *d);
 
 #endif

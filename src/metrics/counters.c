@@ -25,27 +25,35 @@ void histogram_add(struct histogram *h, double v)
 	h->total++;
 }
 
+/* A tick that is late by less is one of a busy relay. After FADED_S seconds nothing is left of a rate. */
+enum { TICK_MAX_S = 2, FADED_S = 3600 };
+
 void rate_add(struct rate *r, uint64_t n)
 {
 	r->since_tick += n;
 }
 
-/* One step of the decay by backward Euler: close to 1-exp(-t/T) for ticks of one second, and bounded for a late
- * tick. */
+/* One step of the decay by backward Euler: close to 1-exp(-t/T) for steps of one second. */
 static void decay_towards(double *per_s, double now_per_s, double elapsed_s, double period_s)
 {
 	*per_s += (now_per_s - *per_s) * (elapsed_s / (period_s + elapsed_s));
 }
 
+static void step(struct rate *r, double per_s, double elapsed_s)
+{
+	decay_towards(&r->per_s_1m, per_s, elapsed_s, 60);
+	decay_towards(&r->per_s_5m, per_s, elapsed_s, 300);
+}
+
 void rate_tick(struct rate *r, double elapsed_s)
 {
-	double per_s;
+	double last_s = elapsed_s < TICK_MAX_S ? elapsed_s : 1, empty_s = elapsed_s - last_s;
 
 	if (elapsed_s <= 0)
 		return;
-	per_s = (double)r->since_tick / elapsed_s;
-	decay_towards(&r->per_s_1m, per_s, elapsed_s, 60);
-	decay_towards(&r->per_s_5m, per_s, elapsed_s, 300);
+	for (int i = 0; i < FADED_S && empty_s > 0; i++, empty_s--)
+		step(r, 0, empty_s < 1 ? empty_s : 1);
+	step(r, (double)r->since_tick / last_s, last_s);
 	r->since_tick = 0;
 }
 
@@ -77,4 +85,13 @@ void counters_init(struct counters *c)
 	memset(c, 0, sizeof(*c));
 	histogram_init(&c->request_seconds, request_bounds, ARRAY_LEN(request_bounds));
 	histogram_init(&c->batch_events, batch_bounds, ARRAY_LEN(batch_bounds));
+}
+
+void counters_tick(struct counters *c, int64_t mono_us)
+{
+	double elapsed_s = (double)(mono_us - c->rates_us) / (double)US_PER_S;
+
+	rate_tick(&c->in, elapsed_s);
+	rate_tick(&c->out, elapsed_s);
+	c->rates_us = mono_us;
 }

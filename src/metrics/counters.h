@@ -23,7 +23,8 @@ struct histogram {
 void histogram_init(struct histogram *h, const double *bounds, size_t n);
 void histogram_add(struct histogram *h, double v);
 
-/* Exponentially decayed rates over 1 and 5 minutes, in events per second; rate_tick() is called once a second. */
+/* Exponentially decayed rates over 1 and 5 minutes, in events per second. rate_tick() is called once a second while
+ * there are events; of a longer time, all but the last second counts as empty. */
 struct rate {
 	double per_s_1m, per_s_5m;
 	uint64_t since_tick;
@@ -55,8 +56,10 @@ struct counters {
 	uint64_t replies_unsent, rejected_unseen;
 	struct histogram request_seconds, batch_events;
 	struct rate in, out;
+	int64_t rates_us; /* monotonic: of their last tick */
 	struct hour delivered_lately;
 };
 void counters_init(struct counters *c);
+void counters_tick(struct counters *c, int64_t mono_us);
 
 #endif

@@ -1,5 +1,8 @@
-# test_quiet.py - what a busy time needed goes back to the system when it is quiet again
+# test_quiet.py - an idle relay costs nothing: what a busy time needed goes back to the system, and nothing wakes up
+import re
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -7,6 +10,7 @@ from lib.client import event
 from lib.collector import Answer
 from lib.heap import Heap
 from lib.relay import SANITIZED, wait_until
+from lib.tls import free_port
 
 EVENTS = 30000
 AT_ONCE = 24
@@ -64,3 +68,33 @@ def test_what_a_burst_of_requests_needed_is_freed(make_relay, collector):
     relay.wait_empty()
     busy = heap.kib()
     wait_until(lambda: heap.kib() < busy - AT_ONCE * 30, f"30 KiB a request less than {busy}")
+
+
+def wake_ups(relay):
+    """How often a thread of the relay was switched to."""
+    return sum(int(n) for task in Path(f"/proc/{relay.pid}/task").iterdir()
+               for n in re.findall(r"_switches:\s+(\d+)", (task / "status").read_text()))
+
+
+def is_asleep(relay, seconds):
+    before = wake_ups(relay)
+    time.sleep(seconds)
+    return wake_ups(relay) == before
+
+
+def test_an_idle_relay_sleeps(make_relay):
+    """Its doors, a page that nobody has open and a kept connection to the endpoint cost no wake-up; what ticks report is not lost."""
+    door, metrics = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    relay = make_relay(http={"listen": door, "metrics": metrics, "page": True}).start()
+    wait_until(lambda: is_asleep(relay, 5), "a relay that has just started to fall asleep")
+    with relay.client() as c:
+        c.send(*[event() for _ in range(600)])
+        assert all(r["ok"] for r in c.replies(600))
+    relay.wait_empty()
+    wait_until(lambda: is_asleep(relay, 5), "a relay that has delivered to fall asleep", 180)
+    slept = time.monotonic()
+    first = relay.status()["rates"]
+    wait_until(lambda: is_asleep(relay, 5), "a relay that was asked to fall asleep")
+    then = relay.status()["rates"]
+    faded = time.monotonic() - slept
+    assert 0 < then["in_1m"] < first["in_1m"] * (1 - faded / 120), (first, then, faded)

@@ -49,8 +49,13 @@ static void rate_settles_and_decays(void **state)
 		rate_tick(&r, 1);
 	assert_true(r.per_s_1m > 34 && r.per_s_1m < 40); /* 100/e = 36.8 */
 	assert_true(r.per_s_5m > 79 && r.per_s_5m < 84); /* 81.9 */
-	rate_tick(&r, 100000);                           /* a suspended machine */
-	assert_true(r.per_s_1m >= 0 && r.per_s_1m < 1);
+	rate_add(&r, 300);
+	rate_tick(&r, 300.5); /* what came now, after five minutes without a tick, counts in full; what was before has
+	                         faded */
+	assert_true(r.per_s_1m > 4.9 && r.per_s_1m < 5.6);   /* 300/61 + 36.8/e^5 */
+	assert_true(r.per_s_5m > 29.5 && r.per_s_5m < 31.5); /* 300/301 + 81.9/e */
+	rate_tick(&r, 100000);                               /* a suspended machine */
+	assert_true(r.per_s_1m >= 0 && r.per_s_1m < 0.001 && r.per_s_5m < 0.001);
 	rate_add(&r, 5);
 	rate_tick(&r, 0); /* no time: nothing to divide by, nothing lost */
 	assert_int_equal(r.since_tick, 5);

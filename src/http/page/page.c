@@ -27,6 +27,7 @@ struct page {
 	struct tap_follower follower;
 	struct sample samples[SAMPLES];
 	uint64_t n_samples; /* taken; the last SAMPLES are kept */
+	int64_t sampled_us; /* monotonic */
 	struct buf text;
 	bool drains;
 };
@@ -179,11 +180,29 @@ static int put_hello(const struct page *p, struct buf *out)
 	return r == 0 ? buf_append(out, "\n\n", 2) : r;
 }
 
+/* One for each second since the last. Ticks are left out only while nothing changes. */
+static void take_samples(struct page *p)
+{
+	int64_t n = (clock_mono_us() - p->sampled_us) / US_PER_S;
+
+	p->sampled_us += n * US_PER_S;
+	for (n = n < SAMPLES ? n : SAMPLES; n > 0; n--) {
+		struct sample s = n > 1 ? *last_sample(p) : sample_now(p);
+
+		p->samples[p->n_samples++ % SAMPLES] = s;
+	}
+}
+
+bool page_needs_tick(const struct page *p)
+{
+	return readers_count(p->readers) > 0;
+}
+
 void page_tick(struct page *p)
 {
 	if (p->drains)
 		return;
-	p->samples[p->n_samples++ % SAMPLES] = sample_now(p);
+	take_samples(p);
 	buf_clear(&p->text);
 	if (readers_pages(p->readers) > 0 && put_stats(p, &p->text) < 0)
 		buf_clear(&p->text);
@@ -238,6 +257,7 @@ static void on_stream(struct page *p, const struct http_request_info *request)
 		answer_text(x, 400, SLICE_LIT("since is the id of an earlier event\n"));
 		return;
 	}
+	take_samples(p);
 	buf_clear(&p->text);
 	if (put_hello(p, &p->text) < 0 || put_stats(p, &p->text) < 0) {
 		answer_text(x, 503, SLICE_LIT("out of memory\n"));
@@ -360,6 +380,7 @@ int page_open(struct page **ret, const struct page_config *config, struct err *e
 	if (!p)
 		return err_set(err, -ENOMEM, "no memory for the live page");
 	p->config = *config;
+	p->sampled_us = clock_mono_us();
 	buf_init(&p->text, TEXT_MAX);
 	if (journal_init(&p->journal, config->sandbox != NULL, clock_wall_us()) == 0)
 		p->readers = readers_new(config->loop, &p->journal, config->streams);

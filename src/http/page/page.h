@@ -47,6 +47,7 @@ bool page_has_path(struct slice path);
 void page_serve(struct page *p, const struct http_request_info *request);
 /* Call once a second. */
 void page_tick(struct page *p);
+bool page_needs_tick(const struct page *p);
 /* The relay stops: ends what goes on. */
 void page_drain(struct page *p);
 

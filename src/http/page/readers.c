@@ -270,6 +270,11 @@ void readers_end(struct readers *all)
 		reader_end(LIST_FIRST(&all->list));
 }
 
+unsigned readers_count(const struct readers *all)
+{
+	return all->n;
+}
+
 unsigned readers_pages(const struct readers *all)
 {
 	return all->n_pages;

@@ -42,6 +42,8 @@ void readers_tick(struct readers *r, struct slice pages);
 void readers_tell(struct readers *r, struct slice text);
 /* The relay stops: all end. */
 void readers_end(struct readers *r);
+/* Pages and waiting requests. */
+unsigned readers_count(const struct readers *all);
 unsigned readers_pages(const struct readers *r);
 
 #endif

@@ -58,6 +58,12 @@ static void address_of(const struct sockaddr_storage *ss, char address[HTTP_ADDR
 		snprintf(address, HTTP_ADDRESS_MAX, "unknown");
 }
 
+/* Runs while there are connections. */
+static void set_sweep(struct http_server *s)
+{
+	loop_timer_set(s->sweep, s->timeout_us / 4 + 1);
+}
+
 static void take(struct http_server *s, int fd, const struct sockaddr_storage *ss)
 {
 	struct peer peer = {.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
@@ -72,6 +78,8 @@ static void take(struct http_server *s, int fd, const struct sockaddr_storage *s
 	}
 	if (!http_conn_new(s, fd, &peer, address))
 		fd_close(fd);
+	else if (!loop_timer_is_set(s->sweep))
+		set_sweep(s);
 }
 
 static void on_connect(void *arg, int fd, unsigned ready UNUSED)
@@ -128,7 +136,8 @@ static void on_sweep(void *arg)
 		if (!c->exchange && c->since_us < limit && (!c->stream || http_conn_unwritten(c) > 0))
 			http_conn_close(c);
 	}
-	loop_timer_set(s->sweep, s->timeout_us / 4 + 1);
+	if (!TAILQ_EMPTY(&s->conns))
+		set_sweep(s);
 }
 
 static struct http_exchange *take_waiting(struct http_server *s)
@@ -199,7 +208,6 @@ static int start(struct http_server *s, const struct http_server_config *config,
 	s->watch = loop_watch_new(s->loop, s->bound.fd, LOOP_READ, on_connect, s);
 	if (!s->chunk || !s->accept_timer || !s->sweep || !s->resume || !s->serve || !s->read || !s->watch)
 		return err_set(err, -ENOMEM, "no memory for the HTTP server");
-	loop_timer_set(s->sweep, s->timeout_us / 4 + 1);
 	return 0;
 }
 
