@@ -10,6 +10,7 @@
 #include "base/macros.h"
 #include "base/phase.h"
 #include "delivery/delivery.h"
+#include "event/fleet_state.h"
 #include "event/stream_table.h"
 #include "event/tap.h"
 #include "intake/intake.h"
@@ -36,6 +37,7 @@ struct control_context {
 	const char *set_aside; /* name under which a corrupt outbox was set aside; "" if none */
 	/* Same effect as SIGHUP; 0 or negative errno. On success err holds what the reload could not do, or "". */
 	int (*reload)(void *arg, struct err *err);
+	void (*fleet)(void *arg, struct fleet_state *ret);
 	void *arg;
 };
 

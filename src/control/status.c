@@ -170,6 +170,41 @@ static void write_rates(struct json_out *j, const struct counters *counters, int
 	json_out_close(j);
 }
 
+/* Of a relay in a fleet: its connection, and its own part. */
+static void write_fleet(struct json_out *j, const struct control_context *context)
+{
+	struct fleet_state s;
+
+	context->fleet(context->arg, &s);
+	if (!s.role)
+		return;
+	json_out_key(j, "fleet");
+	json_out_object(j);
+	json_out_kv_str(j, "role", s.role);
+	json_out_kv_bool(j, "up", s.up);
+	json_out_kv_str(j, "problem", s.problem[0] ? s.problem : NULL);
+	json_out_kv_str(j, "server", s.server[0] ? s.server : NULL);
+	json_out_kv_i64(j, "for_s", s.for_us / US_PER_S);
+	json_out_kv_bool(j, "synchronous", s.synchronous);
+	json_out_kv_i64(j, "server_version", s.version);
+	if (strcmp(s.role, "edge") == 0) {
+		json_out_kv_i64(j, "in_flight", (int64_t)s.in_flight);
+		json_out_kv_i64(j, "forwarded", (int64_t)s.forwarded);
+		json_out_kv_i64(j, "known", (int64_t)s.known);
+		json_out_kv_i64(j, "copies", (int64_t)s.copies);
+	} else {
+		json_out_kv_i64(j, "leases", s.leases);
+		json_out_kv_i64(j, "held", (int64_t)s.held);
+		json_out_kv_i64(j, "unrecorded", (int64_t)s.unrecorded);
+		json_out_kv_i64(j, "taken", (int64_t)s.taken);
+		json_out_kv_i64(j, "leases_lost", (int64_t)s.leases_lost);
+		json_out_kv_i64(j, "unknown_stream", (int64_t)s.unknown_stream);
+		json_out_kv_double(j, "clock_difference_s", (double)(s.clock_difference_us / US_PER_MS) / 1e3);
+		write_seconds(j, "oldest_age_s", s.oldest_age_us, s.oldest_age_us <= 0);
+	}
+	json_out_close(j);
+}
+
 /* The fields are a public format. Exceptional states add members of their own. */
 static void write_status(struct json_out *j, const struct control *c, const struct picture *p, bool detail)
 {
@@ -194,6 +229,7 @@ static void write_status(struct json_out *j, const struct control *c, const stru
 	json_out_kv_i64(j, "connections", p->intake.connections);
 	json_out_kv_i64(j, "maybe_twice", store->unclean_start ? (int64_t)store->maybe_twice : 0);
 	write_delivered(j, p);
+	write_fleet(j, context);
 	if (store->full)
 		json_out_kv_str(j, "full", store->full_why);
 	if (context->set_aside && context->set_aside[0])

@@ -290,6 +290,7 @@ enum exit_code daemon_run(const struct daemon_options *options)
 	                                     .tap = &d.tap,
 	                                     .phase = &d.phase,
 	                                     .reload = control_reload,
+	                                     .fleet = fleet_get_state,
 	                                     .arg = &d,
 	                                     .set_aside = d.set_aside,
 	                                     .started_mono_us = clock_mono_us(),

@@ -93,6 +93,8 @@ void fleet_abandon(struct daemon *d);
 bool fleet_drained(const struct daemon *d);
 /* Before delivery_free(). */
 void fleet_stop(struct daemon *d);
+/* For the control socket; d is a struct daemon. */
+void fleet_get_state(void *d, struct fleet_state *ret);
 
 /* reload.c: SIGHUP and `ga4relay-ctl reload`. Applies the whole new configuration, or on failure (negative errno)
  * nothing. */

@@ -1,5 +1,6 @@
 /* fleet.c - this relay's part in a fleet: the one file that knows whether ga4relay was built with PostgreSQL */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "daemon/daemon_private.h"
@@ -66,11 +67,12 @@ static void on_copy(void *arg)
 
 static struct hub_config hub_config_of(const struct conf *conf)
 {
-	return (struct hub_config){
-	        .pg = {.conninfo = conf->fleet.conninfo, .role = "hub", .require_sync = conf->fleet.require_sync},
-	        .lease_us = conf->fleet.lease_us,
-	        .keep_keys_us = conf->fleet.keep_keys_us,
-	        .keep_dead_us = conf->outbox.keep_dead_us};
+	return (struct hub_config){.pg = {.conninfo = conf->fleet.conninfo,
+	                                  .role = "ga4relay hub",
+	                                  .require_sync = conf->fleet.require_sync},
+	                           .lease_us = conf->fleet.lease_us,
+	                           .keep_keys_us = conf->fleet.keep_keys_us,
+	                           .keep_dead_us = conf->outbox.keep_dead_us};
 }
 
 int fleet_start_hub(struct daemon *d, struct err *err)
@@ -151,6 +153,69 @@ void fleet_stop(struct daemon *d)
 	d->hub = hub_free(d->hub);
 }
 
+/* ---- what status, doctor and the metrics show ---- */
+
+static void connection_state(const struct pg_status *pg, struct fleet_state *ret)
+{
+	ret->up = pg->state == PG_UP;
+	ret->for_us = clock_mono_us() - pg->since_us;
+	ret->synchronous = ret->up && pg->synchronous;
+	ret->version = pg->version;
+	snprintf(ret->server, sizeof(ret->server), "%s", pg->server);
+	snprintf(ret->problem, sizeof(ret->problem), "%s", ret->up ? "" : pg->why);
+}
+
+static void edge_state(const struct edge *edge, struct fleet_state *ret)
+{
+	struct edge_status s;
+
+	edge_get_status(edge, &s);
+	connection_state(&s.pg, ret);
+	ret->role = "edge";
+	ret->up = s.ready;
+	if (s.problem[0])
+		snprintf(ret->problem, sizeof(ret->problem), "%s", s.problem);
+	ret->in_flight = s.in_flight;
+	ret->forwarded = s.forwarded;
+	ret->known = s.known;
+	ret->copies = s.copies;
+}
+
+static void hub_state(const struct hub *hub, struct fleet_state *ret)
+{
+	struct hub_status s;
+
+	hub_get_status(hub, &s);
+	connection_state(&s.pg, ret);
+	ret->role = "hub";
+	if (ret->up && s.clock_wrong) {
+		ret->up = false;
+		snprintf(ret->problem, sizeof(ret->problem),
+		         "this host's clock is %lld s %s the database's: nothing is taken",
+		         (long long)llabs(s.clock_difference_us / US_PER_S),
+		         s.clock_difference_us < 0 ? "behind" : "ahead of");
+	}
+	ret->leases = s.lanes;
+	ret->held = s.events;
+	ret->unrecorded = s.unrecorded;
+	ret->taken = s.taken;
+	ret->leases_lost = s.leases_lost;
+	ret->unknown_stream = s.unknown_stream;
+	ret->clock_difference_us = s.clock_difference_us;
+	ret->oldest_age_us = s.oldest_age_us;
+}
+
+void fleet_get_state(void *arg, struct fleet_state *ret)
+{
+	const struct daemon *d = arg;
+
+	*ret = (struct fleet_state){.role = NULL};
+	if (d->edge)
+		edge_state(d->edge, ret);
+	else if (d->hub)
+		hub_state(d->hub, ret);
+}
+
 #else
 
 int fleet_check_conf(const struct conf *conf UNUSED, struct err *err UNUSED)
@@ -190,5 +255,10 @@ void fleet_give_up(struct daemon *d UNUSED) {}
 void fleet_abandon(struct daemon *d UNUSED) {}
 
 void fleet_stop(struct daemon *d UNUSED) {}
+
+void fleet_get_state(void *arg UNUSED, struct fleet_state *ret)
+{
+	*ret = (struct fleet_state){.role = NULL};
+}
 
 #endif

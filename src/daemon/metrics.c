@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/statvfs.h>
 
 #include "base/clock.h"
@@ -182,6 +183,57 @@ static void destinations(struct metrics_text *m, const struct figures *f)
 		metric_u64(m, "stream", d->streams[i].name, d->streams[i].in_flight);
 }
 
+static void edge(struct metrics_text *m, const struct fleet_state *s)
+{
+	metric_head(m, "fleet_events_forwarded_total", "counter", "Events that the fleet's database acknowledged.");
+	metric_u64(m, NULL, NULL, s->forwarded);
+	metric_head(m, "fleet_events_known_total", "counter", "Forwarded events that the database had already.");
+	metric_u64(m, NULL, NULL, s->known);
+	metric_head(m, "fleet_events_in_flight", "gauge", "Events in statements that wait for their COMMIT.");
+	metric_u64(m, NULL, NULL, s->in_flight);
+	metric_head(m, "fleet_copies_total", "counter", "Times that this outbox turned out to be a copy.");
+	metric_u64(m, NULL, NULL, s->copies);
+}
+
+static void hub(struct metrics_text *m, const struct fleet_state *s)
+{
+	metric_head(m, "fleet_leases", "gauge", "Lanes that this hub has leased.");
+	metric_u64(m, NULL, NULL, s->leases);
+	metric_head(m, "fleet_events_held", "gauge", "Events of the fleet's database in this hub's memory.");
+	metric_u64(m, NULL, NULL, s->held);
+	metric_head(m, "fleet_outcomes_unrecorded", "gauge", "Outcomes that the database does not have yet.");
+	metric_u64(m, NULL, NULL, s->unrecorded);
+	metric_head(m, "fleet_events_taken_total", "counter", "Events that this hub took from the database.");
+	metric_u64(m, NULL, NULL, s->taken);
+	metric_head(m, "fleet_leases_lost_total", "counter", "Leases that ended before they could be renewed.");
+	metric_u64(m, NULL, NULL, s->leases_lost);
+	metric_head(m, "fleet_unknown_stream_events_total", "counter",
+	            "Events seen of streams that are not configured here.");
+	metric_u64(m, NULL, NULL, s->unknown_stream);
+	metric_head(m, "fleet_clock_difference_seconds", "gauge", "This host's clock less the database's.");
+	metric_double(m, NULL, NULL, (double)s->clock_difference_us / (double)US_PER_S);
+	metric_head(m, "fleet_oldest_event_age_seconds", "gauge",
+	            "Age of the oldest event that is queued in the database, as of the last minute; 0 without any.");
+	metric_double(m, NULL, NULL, age_s(s->oldest_age_us));
+}
+
+static void fleet(struct metrics_text *m, const struct control_context *context)
+{
+	struct fleet_state s;
+
+	context->fleet(context->arg, &s);
+	if (!s.role)
+		return;
+	metric_head(m, "fleet_up", "gauge", "1: this edge forwards, or this hub takes.");
+	metric_u64(m, "role", s.role, s.up);
+	metric_head(m, "fleet_synchronous", "gauge", "1: connected, and the database waits for standbys.");
+	metric_u64(m, NULL, NULL, s.synchronous);
+	if (strcmp(s.role, "edge") == 0)
+		edge(m, &s);
+	else
+		hub(m, &s);
+}
+
 static void process(struct metrics_text *m, const struct figures *f)
 {
 	const struct counters *counters = f->context->counters;
@@ -231,6 +283,7 @@ int metrics_write(const struct control_context *context, const struct now *now, 
 	outbox(&m, f);
 	waiting(&m, f);
 	destinations(&m, f);
+	fleet(&m, context);
 	process(&m, f);
 	free(f);
 	return m.error;

@@ -185,6 +185,7 @@ void hub_get_status(const struct hub *h, struct hub_status *ret)
 	        .unknown_stream = h->unknown_stream,
 	        .clock_difference_us = h->clock_difference_us,
 	        .clock_wrong = h->clock_wrong,
+	        .oldest_age_us = h->oldest_age_us,
 	};
 	pg_get_status(h->pg, &ret->pg);
 }

@@ -56,6 +56,7 @@ struct hub_status {
 	uint64_t unknown_stream;     /* events seen of streams that are not configured here, since the start */
 	int64_t clock_difference_us; /* this host's clock less the server's */
 	bool clock_wrong;            /* … so much that nothing is taken */
+	int64_t oldest_age_us;       /* of what is queued in the engine, as of the last minute; 0: nothing is */
 };
 void hub_get_status(const struct hub *h, struct hub_status *ret);
 

@@ -11,7 +11,8 @@
 enum { FORGET_ROWS = 5000 /* per statement: the engine has other work */ };
 static const int64_t clock_every_us = US_PER_MIN, forget_every_us = US_PER_MIN, clock_wrong_us = 10 * US_PER_MIN;
 
-/* ---- clocks: ages go by the engine's, as long as this host's agrees: one of two that differ is wrong ---- */
+/* ---- clocks, and the oldest event: ages go by the engine's, as long as this host's agrees: one of two that differ
+ * is wrong ---- */
 
 static void log_clock(const struct hub *h, bool wrong)
 {
@@ -38,6 +39,7 @@ static void on_clock(void *arg, const struct pg_answer *answer)
 		return;
 	clock_now(&now);
 	h->clock_difference_us = now.wall_us - pg_i64(answer, 0, 0);
+	h->oldest_age_us = pg_is_null(answer, 0, 1) ? 0 : pg_i64(answer, 0, 0) - pg_i64(answer, 0, 1);
 	wrong = h->clock_difference_us > clock_wrong_us || h->clock_difference_us < -clock_wrong_us;
 	if (wrong != h->clock_wrong || (wrong && !h->clock_known))
 		log_clock(h, wrong);

@@ -106,7 +106,7 @@ struct hub {
 
 	/* hub_maintenance.c */
 	bool clock_asked, clock_known, clock_wrong;
-	int64_t clock_at_us, clock_difference_us;
+	int64_t clock_at_us, clock_difference_us, oldest_age_us;
 	bool forgetting;
 	unsigned forget_turn;
 	int64_t forget_at_us;

@@ -6,10 +6,13 @@
 
 #include "net/postgres/postgres.h"
 
-/* The server's clock. */
+/* The server's clock, and when the oldest of the lanes' first events was accepted; NULL: nothing is queued. One look
+ * into the index per lane, whatever the queue's length. */
 static const struct pg_statement SQL_HUB_CLOCK = {
         .name = "hub_clock",
-        .sql = "SELECT (extract(epoch FROM now()) * 1000000)::bigint",
+        .sql = "SELECT (extract(epoch FROM now()) * 1000000)::bigint, min(first.accepted_us) FROM ga4relay.lane l "
+               "CROSS JOIN LATERAL (SELECT e.accepted_us FROM ga4relay.event e "
+               "WHERE e.lane = l.lane AND e.state = 0 ORDER BY e.seq LIMIT 1) AS first",
 };
 
 /* $1 owner, $2 lease in microseconds, $3 lanes at most. Free lanes with something to send, the longest free first. A

@@ -240,6 +240,50 @@ static void outbox(struct screen *s, const struct json_doc *d)
 	}
 }
 
+/* Of a relay in a fleet: its connection, then its own part. */
+static void fleet(struct screen *s, const struct json_doc *d)
+{
+	static const struct {
+		const char *key, *text;
+	} parts[] = {{"in_flight", "in flight"}, {"forwarded", "forwarded since the start"},
+	             {"held", "held here"},      {"unrecorded", "not recorded yet"},
+	             {"leases", "of 256 lanes"}, {"taken", "taken since the start"}};
+	const struct json_node *o = object_of(d, "fleet");
+	struct slice role = answer_text(d, o, "role"), problem = answer_text(d, o, "problem");
+	struct slice server = answer_text(d, o, "server");
+	bool up = answer_flag(d, o, "up");
+	char span[16], text[80], n[32];
+
+	if (!o || o->type != JSON_OBJECT)
+		return;
+	label(s, "fleet");
+	add(s, "%.*s, ", SLICE_ARG(role));
+	paint(s, up ? COLOR_GREEN : COLOR_RED);
+	add(s, up ? "connected" : "not connected");
+	paint(s, COLOR_PLAIN);
+	add(s, " for %s", text_duration(answer_i64(d, o, "for_s", 0) * US_PER_S, span));
+	if (server.n)
+		add(s, up ? " to %.*s" : "; last tried %.*s", SLICE_ARG(server));
+	if (up)
+		add(s, answer_flag(d, o, "synchronous") ? ", synchronous" : ", not synchronous");
+	add(s, "\n");
+	if (problem.n) {
+		add(s, "%*s", LABEL, "");
+		safe(s, problem);
+		add(s, "\n");
+	}
+	add(s, "%*s", LABEL, "");
+	s->column = LABEL;
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		if (!json_member(d, o, parts[i].key))
+			continue;
+		snprintf(text, sizeof(text), "%s %s", text_count((uint64_t)answer_i64(d, o, parts[i].key, 0), n),
+		         parts[i].text);
+		piece(s, text, COLOR_PLAIN);
+	}
+	end_line(s);
+}
+
 /* 16 on 80 columns, and what a wider terminal has more. */
 static size_t name_width(const struct screen *s)
 {
@@ -352,6 +396,7 @@ static enum ctl_exit print_screen(void *arg, struct slice line)
 	delivered(&s, d);
 	counts(&s, d, "dead", "dead", false);
 	outbox(&s, d);
+	fleet(&s, d);
 	streams(&s, d);
 	if (run->repeat && !run->ctl->tty)
 		add(&s, "\n");
