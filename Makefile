@@ -62,7 +62,7 @@ ALL_LIBS = $(PKG_LIBS) $(LIBS)
 
 MAINS := src/daemon/main.c src/ctl/main.c
 # Rooms that only a build with libpq has
-POSTGRES_SRC := $(wildcard src/net/postgres/*.c src/fleet/*.c)
+POSTGRES_SRC := $(wildcard src/net/postgres/*.c src/fleet/*.c src/ctl/fleet/*.c)
 POSTGRES_UNITS := $(shell grep -ls 'include "\(net/postgres\|fleet\)/' tests/unit/test_*.c)
 LIB_SRC := $(filter-out $(MAINS) $(if $(filter 1,$(POSTGRES)),,$(POSTGRES_SRC)),$(sort $(wildcard src/*/*.c src/*/*/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$B/%.o) $B/made/page_text.o

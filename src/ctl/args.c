@@ -31,7 +31,8 @@ static const struct ctl_option_info options[] = {
         {"relaxed", 0, NULL, OPT_RELAXED, "with --remote: without ENFORCE_RECOMMENDATIONS"},
         {"socket", 0, "SOCKET", OPT_EVENT_SOCKET, "the event socket (default: as the daemon says)"},
         {"property", 0, "ID", OPT_PROPERTY, "the GA4 property's id, a number"},
-        {"conninfo-file", 0, "FILE", OPT_CONNINFO, "PostgreSQL's connection string"},
+        {"fleet", 0, NULL, OPT_FLEET, "the fleet's queue in PostgreSQL instead"},
+        {"conninfo-file", 0, "FILE", OPT_CONNINFO, "with --fleet: its connection string"},
         {"token-file", 0, "FILE", OPT_TOKEN_FILE, "an OAuth access token; - reads standard input"},
         {"quota-project", 0, "PROJECT", OPT_QUOTA_PROJECT, "Cloud project that pays the quota of a user's token"},
         {"wait", 0, "DURATION", OPT_WAIT, "how long to look for the event (default 10m)"},
@@ -169,6 +170,7 @@ static void set_flags(struct ctl_args *args)
 	args->watch = args->given & OPT_WATCH;
 	args->remote = args->given & OPT_REMOTE;
 	args->relaxed = args->given & OPT_RELAXED;
+	args->fleet = args->given & OPTS_FLEET;
 }
 
 /* The parser's position. */

@@ -17,25 +17,27 @@
 
 static const struct ctl_command commands[] = {
         {"status", "", "one screen: queue, rates, destinations, outbox, dead",
-         "With --watch it repeats every second until q or the interrupt key.\n", OPT_WATCH, 0, ctl_status},
+         "With --watch it repeats every second until q or the interrupt key.\n", OPT_WATCH | OPTS_FLEET, 0,
+         ctl_status},
         {"list", "", "events in the order of their ids",
          "Without --state: queued, inflight and held. Rejected lines: --state rejected.\n",
-         OPTS_FILTER | OPT_LIMIT | OPT_REVERSE | OPT_OFFLINE, 0, ctl_list},
-        {"show", "ID…", "one event whole: payload, times, attempts", IDS_FROM_STDIN, OPT_OFFLINE, ANY_NUMBER,
-         ctl_show},
+         OPTS_FILTER | OPT_LIMIT | OPT_REVERSE | OPT_OFFLINE | OPTS_FLEET, 0, ctl_list},
+        {"show", "ID…", "one event whole: payload, times, attempts", IDS_FROM_STDIN, OPT_OFFLINE | OPTS_FLEET,
+         ANY_NUMBER, ctl_show},
         {"count", "", "how many, with list's filters",
          "Without --state: queued, inflight and held. Ages: in doubling buckets.\n",
-         OPTS_FILTER | OPT_BY | OPT_OFFLINE, 0, ctl_count},
+         OPTS_FILTER | OPT_BY | OPT_OFFLINE | OPTS_FLEET, 0, ctl_count},
         {"retry", "ID…", "due now; dead letters go back to the queue, same id",
-         "retry --dead takes all dead letters.\n" ACTS_ON_FILTER, OPTS_FILTER | OPT_DEAD, ANY_NUMBER, ctl_retry},
-        {"hold", "ID…", "keep from being sent", ACTS_ON_FILTER, OPTS_FILTER, ANY_NUMBER, ctl_hold},
-        {"release", "ID…", "let go what was held", ACTS_ON_FILTER, OPTS_FILTER, ANY_NUMBER, ctl_release},
+         "retry --dead takes all dead letters.\n" ACTS_ON_FILTER, OPTS_FILTER | OPT_DEAD | OPTS_FLEET, ANY_NUMBER,
+         ctl_retry},
+        {"hold", "ID…", "keep from being sent", ACTS_ON_FILTER, OPTS_FILTER | OPTS_FLEET, ANY_NUMBER, ctl_hold},
+        {"release", "ID…", "let go what was held", ACTS_ON_FILTER, OPTS_FILTER | OPTS_FLEET, ANY_NUMBER, ctl_release},
         {"drop", "ID…|ALL", "remove for good",
          "Anything but ids needs --yes. ALL takes everything that is not in flight, dead\n"
          "letters included.\n"
          "Without --state a filter takes events of every state: drop --client X\n"
          "--yes erases a person's.\n" ACTS_ON_FILTER,
-         OPTS_FILTER | OPT_DEAD | OPT_YES, ANY_NUMBER, ctl_drop},
+         OPTS_FILTER | OPT_DEAD | OPT_YES | OPTS_FLEET, ANY_NUMBER, ctl_drop},
         {"pause", "[STREAM]", "stop delivering, of one stream or all; intake goes on",
          "Survives a restart, and overrides the file's `paused` until resume.\n", 0, 1, ctl_pause},
         {"resume", "[STREAM]", "deliver again", NULL, 0, 1, ctl_resume},
@@ -50,8 +52,8 @@ static const struct ctl_command commands[] = {
          "By the running daemon's configuration, or by --config FILE without a daemon.\n",
          OPT_CONFIG | OPT_REMOTE | OPT_RELAXED, 1, ctl_validate},
         {"export", "[ID…]", "JSON lines that `send` takes; whole backlog or filtered",
-         "Without --state: queued, inflight and held.\n" IDS_FROM_STDIN, OPTS_FILTER | OPT_OFFLINE, ANY_NUMBER,
-         ctl_export},
+         "Without --state: queued, inflight and held.\n" IDS_FROM_STDIN, OPTS_FILTER | OPT_OFFLINE | OPTS_FLEET,
+         ANY_NUMBER, ctl_export},
         {"backup", "FILE", "a consistent copy of the outbox while the daemon runs",
          "FILE must not exist. The copy is checked before it is reported done.\n", 0, 1, ctl_backup},
         {"check", "", "integrity and counts of the outbox",
@@ -66,7 +68,7 @@ static const struct ctl_command commands[] = {
          "FILE is set aside with all that belongs to it; ids go on above both.\n",
          OPT_OFFLINE, 1, ctl_restore},
         {"fleet-init", "", "make or migrate the fleet's tables in PostgreSQL",
-         "--conninfo-file FILE holds libpq's connection string, as fleet.conninfo_file.\n"
+         "The connection string is that of fleet.conninfo_file, or in FILE.\n"
          "Its user must be allowed to create a schema, and becomes the tables' owner.\n"
          "Harmless when nothing is to be done.\n",
          OPT_CONNINFO, 0, ctl_fleet_init},
@@ -143,7 +145,7 @@ int ctl_main(int argc, char **argv)
 			help_print_all();
 		code = CTL_DONE;
 	} else {
-		code = ctl.args.command->run(&ctl);
+		code = ctl.args.fleet ? ctl_fleet(&ctl) : ctl.args.command->run(&ctl);
 	}
 	args_clear(&ctl.args);
 	return finish(code);

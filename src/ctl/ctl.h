@@ -47,10 +47,12 @@ enum ctl_option {
 	OPT_WAIT = 1u << 22,
 	OPT_API = 1u << 23,
 	OPT_CONNINFO = 1u << 24,
-	OPT_QUOTA_PROJECT = 1u << 25
+	OPT_QUOTA_PROJECT = 1u << 25,
+	OPT_FLEET = 1u << 26
 };
 enum {
 	OPTS_FILTER = OPT_STATE | OPT_STREAM | OPT_CLIENT | OPT_NAME | OPT_REASON | OPT_OLDER,
+	OPTS_FLEET = OPT_FLEET | OPT_CONNINFO,
 	CTL_STATES_MAX = 8,
 	CTL_LIMIT_DEFAULT = 20
 };
@@ -61,7 +63,7 @@ struct ctl_command;
 struct ctl_args {
 	const struct ctl_command *command; /* NULL: --help without a command */
 	uint32_t given;                    /* set of enum ctl_option */
-	bool json, help, reverse, dead, yes, watch, remote, relaxed;
+	bool json, help, reverse, dead, yes, watch, remote, relaxed, fleet;
 	const char *socket, *offline, *config, *event_socket;
 	const char *stream, *client, *name, *reason, *by;
 	const char *property, *token_file, *quota_project, *api, *conninfo_file;
@@ -123,6 +125,6 @@ typedef enum ctl_exit ctl_run_fn(struct ctl *ctl);
 ctl_run_fn ctl_status, ctl_list, ctl_show, ctl_count, ctl_export, ctl_retry, ctl_hold, ctl_release, ctl_drop,
         ctl_pause, ctl_resume, ctl_flush, ctl_tap, ctl_send, ctl_validate, ctl_backup, ctl_check, ctl_metrics,
         ctl_check_config, ctl_reload, ctl_log_level, ctl_version, ctl_doctor, ctl_verify, ctl_remove, ctl_restore,
-        ctl_fleet_init;
+        ctl_fleet_init, ctl_fleet;
 
 #endif

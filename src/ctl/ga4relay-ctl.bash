@@ -69,7 +69,7 @@ _ga4relay_ctl() {
 	case $command in
 	'')
 		mapfile -t words < <(_ga4relay_ctl_commands)
-		_ga4relay_ctl_offer "${words[@]}" --offline --json --help -s
+		_ga4relay_ctl_offer "${words[@]}" --offline --fleet --json --help -s
 		return
 		;;
 	pause | resume) mapfile -t words < <(_ga4relay_ctl_streams) ;;

@@ -68,7 +68,7 @@ function __ga4relay_ctl
 	switch $command
 		case ''
 			__ga4relay_ctl_commands
-			printf '%s\n' --offline --json --help -s
+			printf '%s\n' --offline --fleet --json --help -s
 			return
 		case pause resume
 			__ga4relay_ctl_streams $sockets

@@ -52,7 +52,7 @@ _ga4relay_ctl() {
 
 	case $command in
 	('')
-		compadd -- ${(f)"$(_ga4relay_ctl_commands)"} --offline --json --help -s
+		compadd -- ${(f)"$(_ga4relay_ctl_commands)"} --offline --fleet --json --help -s
 		return
 		;;
 	(pause | resume) compadd -- ${(f)"$(_ga4relay_ctl_streams)"} ;;

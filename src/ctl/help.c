@@ -29,8 +29,8 @@ void help_print_all(void)
 		puts(c[i].help);
 	}
 	puts("\nEvery command has --help and --json. --offline FILE works on the outbox of a\n"
-	     "stopped daemon (list, show, count, export, check, remove, restore). ids piped\n"
-	     "in with - compose:\n"
+	     "stopped daemon (list, show, count, export, check, remove, restore); --fleet on\n"
+	     "the queue that relays share in PostgreSQL. ids piped in with - compose:\n"
 	     "  ga4relay-ctl --json list --state dead | jq .id | ga4relay-ctl retry -\n\n"
 	     "Exit: 0 done; 1 the daemon said no, or an id is unknown; 2 usage; 3 no daemon.\n"
 	     "See ga4relay-ctl(8).");

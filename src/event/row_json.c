@@ -44,6 +44,10 @@ static void write_public(struct json_out *j, const struct row_view *row)
 	kv_number(j, "next_attempt_ms", row->next_attempt_ms, row->next_attempt_ms < 0);
 	json_out_kv_bool(j, "maybe_sent", row->maybe_sent);
 	json_out_kv_i64(j, "bytes", row->bytes);
+	if (row->outbox.n) {
+		kv_slice(j, "outbox", row->outbox);
+		json_out_kv_i64(j, "outbox_id", (int64_t)row->outbox_id);
+	}
 }
 
 /* The line is made by the code that makes it from a submission: a row becomes one for a moment. */

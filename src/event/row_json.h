@@ -22,6 +22,9 @@ struct row_view {
 	int64_t next_attempt_ms; /* negative: null */
 	bool maybe_sent;
 	uint32_t bytes;
+	/* of an event in a fleet's queue; n 0: none of this */
+	struct slice outbox; /* the uuid of the outbox that it comes from, … */
+	uint64_t outbox_id;  /* … and its id there */
 
 	/* of a delivered event that left the outbox and is remembered; 0: none of this */
 	int64_t delivered_us;

@@ -25,6 +25,7 @@ static const char *const steps[] = {
         " settled timestamptz,"
         " PRIMARY KEY (outbox, id));"
         "CREATE INDEX IF NOT EXISTS event_queued ON ga4relay.event(lane, seq) WHERE state = 0;"
+        "CREATE INDEX IF NOT EXISTS event_held ON ga4relay.event(seq) WHERE state = 1;"
         "CREATE INDEX IF NOT EXISTS event_dead ON ga4relay.event(settled) WHERE state = 2;"
         "CREATE INDEX IF NOT EXISTS event_key ON ga4relay.event(settled) WHERE state = 3;"
         /* taken: the highest seq that an owner has read since the lane was last left empty-handed */

@@ -81,18 +81,36 @@ def make_tls(collector):
         n.stop()
 
 
+@pytest.fixture(scope="session")
+def clusters():
+    """Those that no test has at the moment, by their number of nodes."""
+    idle = {}
+    yield idle
+    for c in sum(idle.values(), []):
+        c.remove()
+
+
 @pytest.fixture
-def make_cluster():
-    """make_cluster(...): PostgreSQL with standbys, ended and removed at the end."""
+def make_cluster(clusters):
+    """make_cluster(...): PostgreSQL with standbys, as new. The next test has it again unless too much happened to it."""
     made = []
 
-    def make(**kw):
-        made.append(Cluster(**kw))
+    def make(nodes=3, disks=False):
+        while not disks and clusters.get(nodes):
+            idle = clusters[nodes].pop()
+            if idle.reuse():
+                made.append(idle)
+                return idle
+            idle.remove()
+        made.append(Cluster(nodes, disks))
         return made[-1]
 
     yield make
     for c in made:
-        c.remove()
+        if any(n.disk for n in c.nodes):
+            c.remove()
+        else:
+            clusters.setdefault(len(c.nodes), []).append(c)
 
 
 @pytest.fixture(scope="session")

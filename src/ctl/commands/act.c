@@ -4,14 +4,13 @@
 
 #include "ctl/client.h"
 #include "ctl/ids.h"
-#include "ctl/output/terminal_text.h"
+#include "ctl/output/acted.h"
 
 struct acting {
 	struct ctl *ctl;
 	struct client client;
 	enum query_command command;
-	const char *done; /* for example "dropped" */
-	uint64_t changed, refused, unknown;
+	struct acted acted;
 };
 
 static enum ctl_exit take_answer(struct acting *a, const struct json_doc *end, bool by_ids)
@@ -20,9 +19,9 @@ static enum ctl_exit take_answer(struct acting *a, const struct json_doc *end, b
 	uint64_t in_flight =
 	        answer_complain_each(end, "in_flight", "in flight, left alone; try again when it is settled");
 
-	a->unknown += unknown;
-	a->changed += (uint64_t)answer_i64(end, end->nodes, "changed", 0);
-	a->refused += by_ids ? in_flight : (uint64_t)answer_i64(end, end->nodes, "refused", 0);
+	a->acted.unknown += unknown;
+	a->acted.changed += (uint64_t)answer_i64(end, end->nodes, "changed", 0);
+	a->acted.in_flight += by_ids ? in_flight : (uint64_t)answer_i64(end, end->nodes, "refused", 0);
 	return unknown + in_flight > 0 ? CTL_REFUSED : CTL_DONE;
 }
 
@@ -51,24 +50,9 @@ static enum ctl_exit act_on_filter(struct acting *a, bool all)
 	return code == CTL_DONE ? take_answer(a, end, false) : code;
 }
 
-static void say_result(const struct acting *a)
-{
-	char changed[32], refused[32];
-
-	if (a->ctl->args.json) {
-		printf("{\"changed\":%llu,\"in_flight\":%llu,\"unknown\":%llu}\n", (unsigned long long)a->changed,
-		       (unsigned long long)a->refused, (unsigned long long)a->unknown);
-		return;
-	}
-	printf("%s event%s %s", text_count(a->changed, changed), a->changed == 1 ? "" : "s", a->done);
-	if (a->refused)
-		printf("; %s in flight left alone", text_count(a->refused, refused));
-	putchar('\n');
-}
-
 static enum ctl_exit act(struct ctl *ctl, enum query_command command, const char *done, bool all)
 {
-	struct acting a = {.ctl = ctl, .command = command, .done = done};
+	struct acting a = {.ctl = ctl, .command = command};
 	bool filter = all || ctl->args.dead || (ctl->args.given & OPTS_FILTER);
 	enum ctl_exit code;
 
@@ -84,7 +68,7 @@ static enum ctl_exit act(struct ctl *ctl, enum query_command command, const char
 	code = filter ? act_on_filter(&a, all) : ids_each(ctl, act_on_ids, &a);
 	if (code == CTL_DONE || code == CTL_REFUSED)
 		if (code == CTL_DONE || !filter)
-			say_result(&a);
+			acted_print(ctl, &a.acted, done);
 	client_close(&a.client);
 	return code;
 }

@@ -208,6 +208,7 @@ enum ctl_exit ctl_doctor(struct ctl *ctl)
 	check_intake(&d);
 	doctor_files(&d);
 	check_streams(&d);
+	doctor_fleet(&d);
 	doctor_network(&d);
 	say_what_ga4_cannot(&d);
 	if (!ctl->args.json)

@@ -23,6 +23,7 @@ void doctor_say(struct doctor *d, enum ctl_finding result, const char *what, con
         PRINTF_LIKE(5, 6);
 
 void doctor_files(struct doctor *d);   /* doctor_files.c: sockets, outbox, disk */
+void doctor_fleet(struct doctor *d);   /* doctor_fleet.c: the fleet's database, if there is one */
 void doctor_network(struct doctor *d); /* doctor_network.c: names, TLS, clock */
 
 #endif

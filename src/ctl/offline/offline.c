@@ -11,10 +11,10 @@
 #include "ctl/ids.h"
 #include "ctl/output/rows.h"
 #include "ctl/output/terminal_text.h"
+#include "ctl/selection_args.h"
 #include "event/row_json.h"
 #include "outbox/jobs/jobs.h"
 #include "outbox/store/store.h"
-#include "query/selection.h"
 #include "query/view.h"
 
 enum { OFFLINE_SLICE_EXAMINED = 5000, OFFLINE_SLICE_ROWS = 250, COUNT_ROWS = 5000 };
@@ -45,35 +45,11 @@ static const char *stream_name(const void *arg, uint32_t sid)
 	return store_stream_name(arg, sid);
 }
 
-static int read_request(struct offline *o, const struct request *r, struct err *err)
-{
-	const struct query_streams streams = {stream_name, o->store};
-	int s = selection_read(r, &streams, QUERY_BACKLOG, &o->selection, err);
-
-	return s < 0 ? s : selection_read_by(r, &o->by, err);
-}
-
-/* Reads the request that the daemon would get, so that a filter means the same here. */
 static int read_selection(struct offline *o, struct err *err)
 {
-	struct json_in *in = json_in_new(8);
-	struct json_out *j = json_out_begin(&o->line);
-	struct request request;
-	int r = -ENOMEM;
+	const struct query_streams streams = {stream_name, o->store};
 
-	if (j) {
-		json_out_object(j);
-		client_add_selection(j, &o->ctl->args);
-		r = json_out_end(j);
-	}
-	if (!in || r < 0)
-		r = err_set(err, -ENOMEM, "out of memory");
-	else
-		r = json_in_read(in, buf_slice(&o->line), &request.doc, err);
-	if (r == 0)
-		r = read_request(o, &request, err);
-	json_in_free(in);
-	return r;
+	return selection_of_args(&o->ctl->args, &streams, QUERY_BACKLOG, &o->selection, &o->by, err);
 }
 
 /* ---- rows ---- */

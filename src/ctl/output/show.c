@@ -137,6 +137,11 @@ enum ctl_exit rows_print_whole(void *arg, struct slice line)
 	printf("%s%s%lld%s\n", rows->n++ > 0 ? "\n" : "", text_color_on(color, COLOR_BOLD),
 	       (long long)answer_i64(d, d->nodes, "id", 0), text_color_off(color));
 	state(rows, d);
+	text(rows, "outbox", answer_text(d, d->nodes, "outbox"));
+	if (json_member(d, d->nodes, "outbox_id")) {
+		label(rows, "id there");
+		printf("%lld\n", (long long)answer_i64(d, d->nodes, "outbox_id", 0));
+	}
 	text(rows, "stream", answer_text(d, d->nodes, "stream"));
 	if (json_member(d, d->nodes, "delivered_micros")) {
 		delivered(rows, d);
