@@ -14,7 +14,7 @@ struct faults {
 	atomic_bool wal_only;                         /* writes to the WAL; otherwise to any file */
 	atomic_int writes_before;                     /* so many pass first */
 	bool (*write_passes)(void);                   /* asked when a write would fail; may be NULL */
-	atomic_int n_writes, n_syncs;
+	atomic_int n_reads, n_writes, n_syncs;
 };
 
 struct faulty_file {
@@ -36,6 +36,7 @@ static inline int faulty_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
 {
 	int rc = atomic_load(&faults.read);
 
+	atomic_fetch_add(&faults.n_reads, 1);
 	if (rc != SQLITE_OK && atomic_fetch_sub(&faults.reads_before, 1) <= 0 &&
 	    atomic_fetch_sub(&faults.reads_failing, 1) > 0)
 		return rc;

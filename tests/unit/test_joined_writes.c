@@ -270,6 +270,120 @@ static void without_syncs_each_write_goes_out(void **state)
 	assert_int_equal(size_on_disk(o), 2 * PAGE);
 }
 
+/* ---- a copy's reads of the WAL ---- */
+
+enum { FRAMES = 100, FRAME = FRAME_HEADER + PAGE, WAL_HEADER = 32 };
+
+struct copied {
+	struct opened *wal;
+	struct opened db;
+};
+
+static sqlite3_int64 page_of(int frame)
+{
+	return WAL_HEADER + (sqlite3_int64)frame * FRAME + FRAME_HEADER;
+}
+
+/* A WAL whose pages hold their frames' numbers, in the hands of a checkpoint that only copies. */
+static void begin_copy(struct copied *c, struct opened *wal)
+{
+	c->wal = wal;
+	c->db = (struct opened){.vfs = wal->vfs};
+	snprintf(c->db.path, sizeof(c->db.path), "%s/db", wal->dir);
+	open_file(&c->db, DB);
+	assert_int_equal(put(wal, 0xff, WAL_HEADER, 0), SQLITE_OK);
+	for (int i = 0; i < FRAMES; i++) {
+		assert_int_equal(put(wal, 0xff, FRAME_HEADER, page_of(i) - FRAME_HEADER), SQLITE_OK);
+		assert_int_equal(put(wal, i, PAGE, page_of(i)), SQLITE_OK);
+	}
+	assert_int_equal(sync_file(wal), SQLITE_OK);
+	assert_int_equal(c->db.file->pMethods->xFileControl(c->db.file, JOINED_WRITES_AHEAD, wal->file), SQLITE_OK);
+	(void)c->db.file->pMethods->xFileControl(c->db.file, SQLITE_FCNTL_CKPT_START, NULL);
+	atomic_store(&faults.n_reads, 0);
+}
+
+static void end_copy(struct copied *c)
+{
+	(void)c->db.file->pMethods->xFileControl(c->db.file, SQLITE_FCNTL_CKPT_DONE, NULL);
+	close_file(c->wal); /* before its database, as SQLite does */
+	close_file(&c->db);
+	unlink(c->db.path);
+}
+
+static void read_frame(const struct copied *c, int frame, int byte)
+{
+	unsigned char p[PAGE];
+
+	assert_int_equal(c->wal->file->pMethods->xRead(c->wal->file, p, PAGE, page_of(frame)), SQLITE_OK);
+	for (int i = 0; i < PAGE; i++)
+		assert_int_equal(p[i], byte);
+}
+
+static int reads(void)
+{
+	return atomic_exchange(&faults.n_reads, 0);
+}
+
+static void frames_in_their_order_are_read_together(void **state)
+{
+	struct copied c;
+
+	begin_copy(&c, *state);
+	for (int i = 0; i < FRAMES; i++)
+		read_frame(&c, i, i);
+	assert_in_range(reads(), 6, 9); /* 15 in 64 KiB */
+	for (int i = FRAMES - 1; i >= 0; i -= 2)
+		read_frame(&c, i, i);
+	assert_in_range(reads(), FRAMES / 2 - 15, FRAMES / 2); /* the last run is still there */
+	end_copy(&c);
+}
+
+static void what_is_written_meanwhile_is_read(void **state)
+{
+	struct copied c;
+
+	begin_copy(&c, *state);
+	read_frame(&c, 0, 0);
+	read_frame(&c, 1, 1);
+	put(c.wal, 0xee, PAGE, page_of(2));
+	read_frame(&c, 2, 0xee); /* not yet written */
+	read_frame(&c, 3, 3);
+	read_frame(&c, 4, 4);
+	assert_int_equal(c.wal->file->pMethods->xTruncate(c.wal->file, page_of(4)), SQLITE_OK);
+	put(c.wal, 0xdd, PAGE, page_of(4));
+	assert_int_equal(sync_file(c.wal), SQLITE_OK);
+	read_frame(&c, 4, 0xdd);
+	end_copy(&c);
+}
+
+static void a_run_that_cannot_be_read_is_read_page_by_page(void **state)
+{
+	struct copied c;
+
+	begin_copy(&c, *state);
+	read_frame(&c, 0, 0);
+	for (int i = 1; i < 10; i++) {
+		atomic_store(&faults.reads_before, 0);
+		atomic_store(&faults.reads_failing, 1);
+		atomic_store(&faults.read, SQLITE_IOERR_READ);
+		read_frame(&c, i, i);
+		faults_clear();
+	}
+	end_copy(&c);
+}
+
+static void other_reads_are_as_they_are(void **state)
+{
+	struct copied c;
+
+	begin_copy(&c, *state);
+	(void)c.db.file->pMethods->xFileControl(c.db.file, SQLITE_FCNTL_CKPT_DONE, NULL);
+	for (int i = 0; i < FRAMES; i++)
+		read_frame(&c, i, i);
+	assert_int_equal(reads(), FRAMES);
+	end_copy(&c);
+}
+
 /* But for what was made by others, which has none. */
 static void alone_there_is_no_journal(void **state)
 {
@@ -315,6 +429,10 @@ int main(void)
 	        T(only_what_was_written_is_synced),
 	        T(a_journal_is_left_alone),
 	        T(without_syncs_each_write_goes_out),
+	        T(frames_in_their_order_are_read_together),
+	        T(what_is_written_meanwhile_is_read),
+	        T(a_run_that_cannot_be_read_is_read_page_by_page),
+	        T(other_reads_are_as_they_are),
 	        T(alone_there_is_no_journal),
 	        T(there_is_one_of_each),
 	};

@@ -1,4 +1,4 @@
-/* joined_writes.c - a SQLite VFS that joins writes, splits checkpoints and retries failed reads */
+/* joined_writes.c - a SQLite VFS that joins writes and a copy's reads, splits checkpoints, retries failed reads */
 #include "outbox/db/joined_writes.h"
 
 #include <errno.h>
@@ -14,6 +14,8 @@
 #include "outbox/db/copied_frames.h"
 
 enum { RUN_BYTES = 64 << 10, READ_TRIES = 5 };
+/* Between the pages of two WAL frames (sqlite.org/fileformat2.html, "The WAL File Format"). */
+enum { FRAME_HEADER = 24 };
 
 struct joined_vfs {
 	sqlite3_vfs vfs;
@@ -29,11 +31,14 @@ struct joined_file {
 	struct joined_vfs *vfs;
 	bool joins;    /* false: each write is passed on at once */
 	bool unsynced; /* data written here or by an earlier process may not be on the disk */
-	char *run;     /* bytes not written yet; NULL: not allocated yet */
-	int n;
+	char *run;     /* n bytes not written yet, or n_read that were read ahead; NULL: not allocated yet */
+	int n, n_read; /* never both */
 	sqlite3_int64 at;
 
-	struct joined_file *db; /* in a WAL: its database, once copying ahead was enabled */
+	/* Used in a WAL only: */
+	sqlite3_int64 end;        /* the file has at least this size: as far as it was written here */
+	struct joined_file *db;   /* its database, once copying ahead was enabled */
+	sqlite3_int64 frame_next; /* where the page after the last one that was read begins */
 
 	/* Used in a database only: */
 	struct copied_frames copied;
@@ -62,6 +67,8 @@ static int write_below(struct joined_file *f, const void *p, int n, sqlite3_int6
 
 	errno = 0;
 	rc = f->below->pMethods->xWrite(f->below, p, n, at);
+	if (rc == SQLITE_OK && at + n > f->end)
+		f->end = at + n;
 	return rc == SQLITE_IOERR_WRITE && (errno == EDQUOT || errno == EFBIG) ? SQLITE_FULL : rc;
 }
 
@@ -92,6 +99,7 @@ static int joined_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 
 		copied_frames_overwritten(&f->db->copied, at);
 	if (copied_frames_write(&f->copied))
 		return SQLITE_OK;
+	f->n_read = 0;
 	rc = is_next(f, n, at) ? SQLITE_OK : write_out(f);
 	if (rc != SQLITE_OK)
 		return rc;
@@ -124,12 +132,47 @@ static int read_below(struct joined_file *f, void *p, int n, sqlite3_int64 at)
 	return rc == SQLITE_IOERR_CORRUPTFS ? SQLITE_IOERR_READ : rc;
 }
 
+/* Fills the run with what was written from there on. */
+static bool read_run(struct joined_file *f, sqlite3_int64 at)
+{
+	int n = f->end - at < RUN_BYTES ? (int)(f->end - at) : RUN_BYTES;
+
+	f->n_read = 0;
+	if (f->n > 0 || !f->run || n <= 0 || f->below->pMethods->xRead(f->below, f->run, n, at) != SQLITE_OK)
+		return false;
+	f->at = at;
+	f->n_read = n;
+	return true;
+}
+
+static bool is_read(const struct joined_file *f, int n, sqlite3_int64 at)
+{
+	return at >= f->at && at + n <= f->at + f->n_read;
+}
+
+/* A checkpoint reads the WAL page by page. Where it reads a frame after the one before, which is what large commits
+ * leave, the next ones are read with the same system call. If that fails, the page is read alone. */
+static bool read_ahead(struct joined_file *f, void *p, int n, sqlite3_int64 at)
+{
+	bool is_next_frame = at == f->frame_next;
+
+	if (!f->db || !f->db->copied.checkpoint)
+		return false;
+	f->frame_next = at + n + FRAME_HEADER;
+	if (!is_read(f, n, at) && (!is_next_frame || !read_run(f, at) || !is_read(f, n, at)))
+		return false;
+	memcpy(p, f->run + (at - f->at), (size_t)n);
+	return true;
+}
+
 static int joined_read(sqlite3_file *file, void *p, int n, sqlite3_int64 at)
 {
 	struct joined_file *f = joined(file);
 	int rc;
 
 	if (f->db && copied_frames_read(&f->db->copied, n, at))
+		return SQLITE_OK;
+	if (read_ahead(f, p, n, at))
 		return SQLITE_OK;
 	/* Also if the read starts after the joined bytes, because the file may end there. */
 	rc = f->n > 0 && at + n > f->at ? write_out(f) : SQLITE_OK;
@@ -143,6 +186,8 @@ static int joined_truncate(sqlite3_file *file, sqlite3_int64 size)
 
 	if (f->db)
 		copied_frames_forget(&f->db->copied);
+	f->n_read = 0;
+	f->end = size < f->end ? size : f->end;
 	f->unsynced = true;
 	return rc == SQLITE_OK ? f->below->pMethods->xTruncate(f->below, size) : rc;
 }
