@@ -14,6 +14,13 @@
 /* Most bytes kept in the list of rejected lines for one line that the outbox refused. */
 enum { KEPT_BYTES_MAX = 1024 * 1024 };
 
+/* What only few lines have, so that most need no memory for it. */
+struct texts {
+	struct slice warnings; /* for the reply; empty: none */
+	struct slice line;     /* as it came, for whoever follows the tap; empty: nobody does */
+	char bytes[];
+};
+
 /* The memory block of an accepted line: the job, followed by the submission. Delivery may keep the block long after
  * the job is done. */
 struct put {
@@ -23,9 +30,8 @@ struct put {
 	struct peer peer;     /* its address is a copy */
 	intake_done_fn *done; /* the HTTP door's; NULL for the event socket */
 	void *done_arg;
-	struct buf warnings; /* for the reply; empty: none */
-	struct buf line;     /* as it came, for whoever follows the tap; empty: nobody does */
-	size_t size;         /* size of the block, counted for back-pressure */
+	struct texts *texts; /* owned; NULL: none */
+	size_t size;         /* in memory, counted for back-pressure */
 	_Alignas(max_align_t) char submission[];
 };
 static_assert(sizeof(struct put) == offsetof(struct put, submission), "the submission lies right behind the job");
@@ -40,6 +46,16 @@ static void *alloc_put(void *arg, size_t size)
 		return NULL;
 	(*p)->size = sizeof(**p) + size;
 	return (*p)->submission;
+}
+
+static struct slice warnings_of(const struct put *p)
+{
+	return p->texts ? p->texts->warnings : SLICE_LIT("");
+}
+
+static struct slice line_of(const struct put *p)
+{
+	return p->texts ? p->texts->line : SLICE_LIT("");
 }
 
 static void tap_accepted(const struct tap *tap, struct submission *sub)
@@ -58,11 +74,11 @@ static void tap_accepted(const struct tap *tap, struct submission *sub)
 static void tap_committed(const struct tap *tap, const struct put *p)
 {
 	const struct job_put *job = &p->job;
-	const struct tap_line l = {.line = buf_slice(&p->line),
+	const struct tap_line l = {.line = line_of(p),
 	                           .sub = job->sub,
 	                           .first_id = job->first_id,
 	                           .is_duplicate = job->duplicate,
-	                           .warnings_json = buf_slice(&p->warnings)};
+	                           .warnings_json = warnings_of(p)};
 
 	tap_line(tap, &l);
 	if (!job->duplicate)
@@ -123,7 +139,7 @@ static void keep_refused(struct intake *in, const struct put *p, const struct fi
 /* The warnings will make the reply longer: announces them, or, just before the reply, takes that back. */
 static void expect_warnings(const struct put *p, bool coming)
 {
-	ptrdiff_t n = (ptrdiff_t)p->warnings.len;
+	ptrdiff_t n = (ptrdiff_t)warnings_of(p).n;
 
 	if (n != 0 && p->conn)
 		listener_expect(p->in->listener, p->conn, coming ? n : -n);
@@ -132,7 +148,7 @@ static void expect_warnings(const struct put *p, bool coming)
 static void refused_late(struct intake *in, struct put *p, const struct finding *refusal)
 {
 	in->context.counters->rejected[refusal->code]++;
-	tap_refused(in, buf_slice(&p->line), refusal);
+	tap_refused(in, line_of(p), refusal);
 	keep_refused(in, p, refusal);
 	if (p->done)
 		p->done(p->done_arg, refusal, 0, 0);
@@ -146,8 +162,7 @@ static void release(struct put *p)
 
 	in->pending_events -= p->job.sub->n_events;
 	in->pending_bytes -= p->size;
-	buf_free(&p->warnings);
-	buf_free(&p->line);
+	free(p->texts);
 	free((char *)(uintptr_t)p->peer.address);
 	submission_unref(p->job.sub); /* this frees the block, unless delivery holds a reference */
 }
@@ -169,7 +184,7 @@ static void on_put_done(struct job *job)
 	if (p->done)
 		p->done(p->done_arg, NULL, p->job.first_id, p->job.count);
 	else
-		reply_ok(in, p->conn, p->job.first_id, p->job.count, p->job.duplicate, buf_slice(&p->warnings));
+		reply_ok(in, p->conn, p->job.first_id, p->job.count, p->job.duplicate, warnings_of(p));
 	release(p);
 }
 
@@ -185,23 +200,26 @@ static int keep_origin(struct put *p, const struct put_origin *origin)
 	return p->peer.address ? 0 : -ENOMEM;
 }
 
-static int keep_text(struct put *p, struct buf *b, struct slice text)
-{
-	buf_init(b, text.n);
-	p->size += text.n;
-	return buf_append_slice(b, text);
-}
-
 /* What the line's text is needed for when it is committed. */
 static int keep_texts(struct put *p, const struct intake *in, struct slice line, struct slice warnings)
 {
-	int r = keep_text(p, &p->line, tap_wants_lines(in->context.tap) ? line : SLICE_LIT(""));
+	struct texts *t;
+	size_t n;
 
-	if (r == 0)
-		r = keep_text(p, &p->warnings, warnings);
-	if (r < 0)
-		buf_free(&p->line);
-	return r;
+	if (!tap_wants_lines(in->context.tap))
+		line = SLICE_LIT("");
+	n = line.n + warnings.n;
+	p->texts = NULL;
+	if (n == 0)
+		return 0;
+	t = malloc(sizeof(*t) + n);
+	if (!t)
+		return -ENOMEM;
+	t->warnings = (struct slice){memcpy(t->bytes, warnings.n ? warnings.p : "", warnings.n), warnings.n};
+	t->line = (struct slice){memcpy(t->bytes + warnings.n, line.p, line.n), line.n};
+	p->texts = t;
+	p->size += sizeof(*t) + n;
+	return 0;
 }
 
 static void count_warnings(struct counters *n, const struct line_result *result)
