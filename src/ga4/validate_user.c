@@ -89,7 +89,19 @@ static bool judge_property_member(struct judge *j, const struct json_node *prope
 	                       quoted(name, key), did_you_mean_one_of(hint, known, ARRAY_LEN(known), key));
 }
 
-static bool judge_property(struct judge *j, const struct json_node *node)
+/* Without a value a property says nothing, and what it lacks must not cost the events beside it. */
+static bool leave_out_property(struct judge *j, const struct json_node *properties, const struct json_node *node)
+{
+	const struct json_node *value = json_member(j->doc, node, "value");
+	char name[QUOTED_MAX];
+
+	json_drop(properties, node);
+	return finding(j, TIER_W, CODE_VALUE_INVALID, value ? AT(value) : MISSING(node, "value"),
+	               "the user property %s has no value%s and was left out", quoted(name, json_key(j->doc, node)),
+	               value ? " but null" : "");
+}
+
+static bool judge_property(struct judge *j, const struct json_node *properties, const struct json_node *node)
 {
 	char name[QUOTED_MAX];
 	bool has_value = false;
@@ -106,20 +118,7 @@ static bool judge_property(struct judge *j, const struct json_node *node)
 		if (!judge_property_member(j, node, m, &has_value))
 			return false;
 	}
-	if (has_value)
-		return true;
-	return finding(j, TIER_E, CODE_VALUE_INVALID, MISSING(node, "value"), "the user property %s has no value",
-	               quoted(name, json_key(j->doc, node)));
-}
-
-/* Without a value a property says nothing. */
-static bool leave_out_property(struct judge *j, const struct json_node *properties, const struct json_node *node)
-{
-	char name[QUOTED_MAX];
-
-	json_drop(properties, node);
-	return finding(j, TIER_W, CODE_VALUE_INVALID, AT(json_member(j->doc, node, "value")),
-	               "the user property %s is null and was left out", quoted(name, json_key(j->doc, node)));
+	return has_value || leave_out_property(j, properties, node);
 }
 
 static bool has_null_value(const struct judge *j, const struct json_node *property)
@@ -157,7 +156,7 @@ bool judge_user_properties(struct judge *j, const struct json_node *node)
 	             node->count, LIMIT_USER_PROPERTIES))
 		return false;
 	for (const struct json_node *m = json_first(j->doc, node); m; m = json_next(j->doc, node, m))
-		if (!(has_null_value(j, m) ? leave_out_property(j, node, m) : judge_property(j, m)))
+		if (!(has_null_value(j, m) ? leave_out_property(j, node, m) : judge_property(j, node, m)))
 			return false;
 	return true;
 }

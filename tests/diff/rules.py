@@ -487,9 +487,9 @@ class Judge:
                 self.drop(node, prop)
                 continue
             self.read(prop, ('value', 'timestamp_micros'), path)
-            self.user_property(name, prop, path)
+            self.user_property(node, name, prop, path)
 
-    def user_property(self, name, prop, path):
+    def user_property(self, parent, name, prop, path):
         if name in RESERVED_PROPERTIES or name.startswith(('_', 'firebase_', 'ga_', 'google_')):
             self.say(prop.start, 'W', 'NAME_RESERVED', path)
         elif not NAME.match(name) or len(name) > 24:
@@ -514,7 +514,9 @@ class Judge:
             else:
                 self.say(node.start, 'E', 'VALUE_INVALID', f'{path}.{node.written}')
         if not prop.get('value'):
-            self.say(prop.end, 'E', 'VALUE_INVALID', path + '.value')
+            self.say(prop.end, 'W', 'VALUE_INVALID', path + '.value')
+            if self.drops():
+                self.drop(parent, prop)
 
     def hashed(self, parent, node, path):
         if node.kind == 'string' and re.fullmatch('[0-9a-fA-F]{64}', node.value):

@@ -149,7 +149,11 @@ static const struct rule_case members[] = {
 static const struct rule_case properties[] = {
         {"user_properties", WEB, UP("\"a\":{\"value\":\"x\",\"timestamp_micros\":1}"), "ok"},
         {"user_properties", WEB, UP("\"a\":\"x\""), "VALUE_INVALID:user_properties.a"},
-        {"user_properties", WEB, UP("\"a\":{}"), "VALUE_INVALID:user_properties.a.value"},
+        {"user_properties", WEB, UP("\"a\":{}"), "ok VALUE_INVALID:user_properties.a.value"},
+        {"user_properties", WEB, UP("\"a\":[]"), "ok VALUE_INVALID:user_properties.a.value"},
+        {"user_properties", WEB, UP("\"a\":{\"timestamp_micros\":1}"), "ok VALUE_INVALID:user_properties.a.value"},
+        {"user_properties", STRICT, UP("\"a\":{}"), "VALUE_INVALID:user_properties.a.value"},
+        {"user_properties", WEB, UP("\"a\":{\"valeu\":1}"), "VALUE_INVALID:user_properties.a.valeu"},
         {"user_properties", WEB, UP("\"a\":{\"value\":1,\"x\":1}"), "VALUE_INVALID:user_properties.a.x"},
         {"user_properties", WEB, UP("\"a\":{\"value\":1,\"timestamp_micros\":\"1\"}"), "ok"},
         {"user_properties", WEB, UP("\"a\":{\"value\":1,\"timestamp_micros\":1.5}"),
