@@ -170,17 +170,17 @@ static int floor_of_double(struct slice text, int64_t *ret)
 	return 1;
 }
 
+/* By its text first: to the nearest double 1700000000000000.9 would be whole, and a microsecond later. */
 int micros_read_time(const struct json_doc *d, const struct json_node *node, int64_t *ret)
 {
 	struct slice text = json_value(d, node), whole;
-	bool rest;
+	bool rest, is_number = node->type == JSON_NUMBER;
+	int r;
 
-	if (micros_read(d, node, ret) == 0)
-		return 0;
-	if (node->type != JSON_STRING && node->type != JSON_NUMBER)
-		return -EINVAL;
-	if (!split_fraction(text, &whole, &rest))
-		return node->type == JSON_NUMBER ? floor_of_double(text, ret) : -EINVAL;
-	micros_from_digits(whole, false, ret);
-	return rest;
+	if ((is_number || node->type == JSON_STRING) && split_fraction(text, &whole, &rest)) {
+		r = micros_from_digits(whole, false, ret);
+		return r < 0 ? r : rest;
+	}
+	r = micros_read(d, node, ret);
+	return r == 0 || !is_number ? r : floor_of_double(text, ret);
 }

@@ -247,14 +247,12 @@ def whole_number(node):
 
 def time_number(node):
     """(time, whether a fraction was left off), or None: no time."""
+    match = re.fullmatch(r'([0-9]+)\.([0-9]+)', node.value) if node.kind in ('string', 'number') else None
+    if match:
+        return int(match.group(1)), set(match.group(2)) != {'0'}
     value = whole_number(node)
     if value is not None:
         return value, False
-    if node.kind not in ('string', 'number'):
-        return None
-    match = re.fullmatch(r'([0-9]+)\.([0-9]+)', node.value)
-    if match:
-        return int(match.group(1)), set(match.group(2)) != {'0'}
     if node.kind == 'number' and finite(node.value):
         return math.floor(float(node.value)), True
     return None

@@ -281,6 +281,7 @@ static const struct rule_case times[] = {
         {"timestamp_micros", WEB, TS("1.76e15"), "ok"},
         {"timestamp_micros", WEB, TS("1760000000000000.5"), "ok VALUE_INVALID:timestamp_micros"},
         {"timestamp_micros", STRICT, TS("1760000000000000.5"), "VALUE_INVALID:timestamp_micros"},
+        {"timestamp_micros", STRICT, TS("1760000000000000.9"), "VALUE_INVALID:timestamp_micros"},
         {"timestamp_micros", STRICT, TS("1760000000000000.0"), "ok"},
         {"timestamp_micros", STRICT, TS("\"1760000000000000.0\""), "ok"},
         {"timestamp_micros", WEB, TS("\"1760000000000000.\""), "VALUE_INVALID:timestamp_micros"},
