@@ -130,17 +130,14 @@ static void mark_past(const struct request *r, const struct request_facts *facts
 {
 	struct stream *s = r->stream;
 	struct batch *b = r->batch;
-	bool refusal_taken_back = outcome == OUTCOME_DELIVERED && batch_taken(b);
+	struct batch_taken taken = {0};
+	if (outcome == OUTCOME_DELIVERED)
+		taken = batch_taken(b);
 	if (r->seq < s->destination.first_seq) {
 		b->past = (struct batch_past){0}; /* that was another endpoint */
 		return;
 	}
-	if (refusal_taken_back)
-		destination_took_back_a_refusal(&s->destination, facts->now_us);
-	if (outcome == OUTCOME_DELIVERED && b->past.cut)
-		destination_took_a_part(&s->destination, facts->now_us);
-	if (outcome == OUTCOME_DELIVERED)
-		destination_took_after(&s->destination, b->past.tries, facts->now_us);
+	destination_took(&s->destination, &taken, facts->now_us);
 	if (recent->meaning == MEANS_STALE && a->body_sent)
 		batch_past_add_stale(&b->past);
 	if (recent->meaning == MEANS_DELIVERED || recent->meaning == MEANS_STALE)
@@ -170,6 +167,7 @@ static void finish(struct request *r, const struct attempt *a)
 	        .started_us = r->started_us,
 	        .now_us = d->now.mono_us,
 	        .others_in_flight = s->in_flight,
+	        .more_to_send = queue_has_ready(&s->queue, d->now.mono_us),
 	        .events = b->n,
 	        .bytes = r->body.len,
 	};

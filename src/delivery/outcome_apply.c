@@ -53,21 +53,20 @@ bool batch_let_forgotten_go(struct delivery *d, struct batch *b)
 	return false;
 }
 
-static bool is_fickle(const struct delivery *d, const struct batch *b)
+static bool fails_by_chance(const struct delivery *d, const struct batch *b)
 {
-	return destination_is_fickle(&batch_stream(b)->destination, d->now.mono_us);
+	return destination_fails_by_chance(&batch_stream(b)->destination, d->now.mono_us);
 }
 
 static void park(struct delivery *d, struct batch *b, const struct attempt *a)
 {
-	bool moody = destination_is_moody(&batch_stream(b)->destination, d->now.mono_us);
-	int64_t wait_us = backoff_own_wait_us(&d->backoff, b->past.tries, moody, d->chance());
+	int64_t wait_us = backoff_own_wait_us(&d->backoff, b->past.tries, fails_by_chance(d, b), d->chance());
 	batch_park(b, d->now.mono_us + retry_after_obey(wait_us, outcome_asked_wait_us(a)));
 }
 
 static void bisect(struct delivery *d, struct batch *b, const struct attempt *a, enum outcome outcome)
 {
-	if (b->n < 2 || batch_bisect(b, outcome == OUTCOME_BISECT, is_fickle(d, b)) < 0)
+	if (b->n < 2 || batch_bisect(b, outcome == OUTCOME_BISECT, fails_by_chance(d, b)) < 0)
 		park(d, b, a);
 }
 

@@ -14,14 +14,14 @@ int64_t backoff_wait_us(const struct backoff *b, unsigned n, double chance)
 
 enum {
 	SOON = 3, /* tries before the waits grow */
-	SOON_IF_MOODY = 16,
+	SOON_IF_BY_CHANCE = 16,
 	PART = 4, /* of retry_min that they begin with */
-	PART_IF_MOODY = 16
+	PART_IF_BY_CHANCE = 16
 };
 
-int64_t backoff_own_wait_us(const struct backoff *b, unsigned tries, bool moody, double chance)
+int64_t backoff_own_wait_us(const struct backoff *b, unsigned tries, bool by_chance, double chance)
 {
-	const struct backoff own = {b->min_us / (moody ? PART_IF_MOODY : PART), b->max_us};
-	unsigned soon = moody ? SOON_IF_MOODY : SOON;
+	const struct backoff own = {b->min_us / (by_chance ? PART_IF_BY_CHANCE : PART), b->max_us};
+	unsigned soon = by_chance ? SOON_IF_BY_CHANCE : SOON;
 	return backoff_wait_us(&own, tries <= soon ? 1 : tries - soon + 1, chance);
 }

@@ -13,8 +13,8 @@ struct backoff {
  * is b/2 plus b/2 times chance, which is in [0, 1). Pure. */
 int64_t backoff_wait_us(const struct backoff *b, unsigned n, double chance);
 /* Returns the wait of a batch that failed by itself while others succeed. The destination is well, so it begins with
- * a quarter of retry_min; from the fourth failed try on the wait doubles. Where the destination is moody, which fails
- * events for no reason of theirs, it begins with a sixteenth and doubles from the seventeenth on. Pure. */
-int64_t backoff_own_wait_us(const struct backoff *b, unsigned tries, bool moody, double chance);
+ * a quarter of retry_min; from the fourth failed try on the wait doubles. Where the destination fails
+ * batches by chance, it begins with a sixteenth and doubles from the seventeenth on. Pure. */
+int64_t backoff_own_wait_us(const struct backoff *b, unsigned tries, bool by_chance, double chance);
 
 #endif

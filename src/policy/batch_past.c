@@ -90,10 +90,10 @@ void batch_past_add_stale(struct batch_past *past)
 		past->failures++;
 }
 
-void batch_past_cut(struct batch_past *past, bool by_suspicion, bool fickle)
+void batch_past_cut(struct batch_past *past, bool by_suspicion, bool by_chance)
 {
 	past->accused = false;
 	past->tries = 0;
-	past->failures = by_suspicion && !fickle ? CUT_AT_ONCE : 0;
+	past->failures = by_suspicion && !by_chance ? CUT_AT_ONCE : 0;
 	past->cut |= by_suspicion;
 }

@@ -30,6 +30,14 @@ struct batch_past {
 	struct lone_refusals refusals, denials;
 };
 
+/* What it means that it was taken. */
+struct batch_taken {
+	unsigned tries; /* that failed before, uncut */
+	bool refused;   /* it was, or the whole that it is the last part of */
+	bool part;      /* of what was cut by suspicion */
+	bool innocent;  /* … and the last one: there was no culprit */
+};
+
 /* How one try of it failed. */
 struct batch_failure {
 	enum meaning meaning;
@@ -53,12 +61,11 @@ struct lone_refusals lone_refusals_add(const struct lone_refusals *before, int64
 bool lone_refusals_enough(const struct lone_refusals *before, const struct lone_refusals *with, unsigned n,
                           int64_t spread_us);
 void batch_past_add(struct batch_past *past, const struct batch_failure *f);
-/* The kept connection died after all of the batch was written: mostly chance, but what hangs up on a batch does that.
- */
+/* The kept connection died after all of it was written: mostly chance, but what hangs up on a batch does that. */
 void batch_past_add_stale(struct batch_past *past);
 /* It is cut: what happens to its parts says nothing about the whole. by_suspicion: because of a culprit in it, so
- * that the next failure cuts the parts again, unless fickle: the destination may fail them for no reason of theirs.
+ * that the next failure cuts the parts again, unless the destination fails them by chance.
  */
-void batch_past_cut(struct batch_past *past, bool by_suspicion, bool fickle);
+void batch_past_cut(struct batch_past *past, bool by_suspicion, bool by_chance);
 
 #endif

@@ -9,20 +9,18 @@
 
 enum {
 	FRESH_AFTER_FAILURES = 3,
-	FRESH_AFTER_PROBES = 2,     /* failures, the one that took it down included */
-	FULL_WINDOW_LEAST = 8,      /* answers; … */
-	FULL_WINDOW_IF_PATCHY = 24, /* … where a success often follows so many failures: */
-	PATCH = 4,
+	FRESH_AFTER_PROBES = 2, /* failures, the one that took it down included */
+	FULL_WINDOW_LEAST = 24, /* answers: one bad server of two gives eight failures in a row every few seconds */
+	NO_CONNECTIONS = 8,     /* in a row, while something is in flight */
 	REFUSALS_LEAST = 3,
 	DENIALS_LEAST = 10,
-	FLAKY_TRIES = 2,          /* failed ones, before it took the batch */
-	REFUSES_SEVERAL = 3,      /* batches in a row, without a success */
+	SEVERAL_TRIES = 2,        /* failed ones, before it took the batch */
+	CUT_SEVERAL = 3,          /* batches in a row, without a success */
 	DENIED_TIMES_LONGER = 10, /* the spread of denials, in units of delivery.refuse_after */
 	SLOW_US = 1000 * 1000,
 	LATELY_US = 10 * 1000 * 1000,
-	PATCHY_US = 60 * 1000 * 1000, /* how long that is remembered */
-	SIZES_US = 60 * 1000 * 1000,  /* the period over which the largest body is remembered */
-	FICKLE_US = 600 * 1000 * 1000 /* how long a refusal that was taken back casts doubt on others */
+	SIZE_US = 120 * 1000 * 1000, /* how long the largest body is remembered */
+	TOOK_US = 600 * 1000 * 1000  /* how long what was taken after all casts doubt on failures */
 };
 
 const char *destination_state_name(enum destination_state s)
@@ -43,11 +41,7 @@ void destination_init(struct destination *d, unsigned max_requests)
 	                          .latest_success_us = INT64_MIN,
 	                          .latest_answer_us = INT64_MIN,
 	                          .trouble_us = INT64_MIN,
-	                          .patchy_us = INT64_MIN,
-	                          .fickle_us = INT64_MIN,
-	                          .flaky_us = INT64_MIN,
-	                          .picky_us = INT64_MIN,
-	                          .largest = {.since_us = INT64_MIN / 2}};
+	                          .took_us = {INT64_MIN, INT64_MIN, INT64_MIN}};
 	window_init(&d->window, max_requests);
 }
 
@@ -113,19 +107,33 @@ static bool refuses_several(enum meaning meaning, unsigned events)
 	return (meaning == MEANS_REFUSED || meaning == MEANS_TOO_LARGE) && events > 1;
 }
 
+static bool is_slow(const struct request_facts *f)
+{
+	return f->now_us - f->started_us >= SLOW_US;
+}
+
 /* One that hung, while a request that started after it was taken. A quick failure among others is mostly chance. */
 static bool overtaken(const struct destination *d, const struct request_facts *f)
 {
-	return f->now_us - f->started_us >= SLOW_US && d->latest_success_us >= f->started_us;
+	return is_slow(f) && d->latest_success_us >= f->started_us;
+}
+
+static bool took_lately(const struct destination *d, enum destination_took what, int64_t now_us)
+{
+	return d->took_us[what] > now_us - TOOK_US;
+}
+
+bool destination_fails_by_chance(const struct destination *d, int64_t now_us)
+{
+	return took_lately(d, TOOK_WHAT_IT_REFUSED, now_us) || took_lately(d, TOOK_WHAT_IT_FAILED, now_us);
 }
 
 /* Where events are the reason that batches fail, this one is mostly failed for one of its events, too. */
-static bool is_picky(const struct destination *d, enum meaning meaning, const struct request_facts *f)
+static bool has_culprit(const struct destination *d, enum meaning meaning, const struct request_facts *f)
 {
-	bool failed_quickly =
-	        (meaning == MEANS_BROKEN || meaning == MEANS_NO_ANSWER) && f->now_us - f->started_us < SLOW_US;
-	return failed_quickly && f->events > 1 && d->picky_us > f->now_us - FICKLE_US &&
-	       !destination_is_moody(d, f->now_us);
+	bool failed = meaning == MEANS_BROKEN || meaning == MEANS_NO_ANSWER;
+	return failed && !is_slow(f) && f->events > 1 && took_lately(d, TOOK_A_PART, f->now_us) &&
+	       !destination_fails_by_chance(d, f->now_us);
 }
 
 /* Whether a failure says something about the destination: not that of a batch whose failures are known to be its own,
@@ -139,30 +147,25 @@ static bool counts(const struct destination *d, const struct batch_past *past, e
 		return false;
 	if (meaning == MEANS_NO_CONNECTION)
 		return true;
-	if (refuses_several(meaning, f->events) || is_picky(d, meaning, f))
+	if (refuses_several(meaning, f->events) || has_culprit(d, meaning, f))
 		return false;
 	return !batch_past_is_convicted(past);
 }
 
-bool destination_is_fickle(const struct destination *d, int64_t now_us)
-{
-	return d->fickle_us > now_us - FICKLE_US;
-}
-
 /* Whether a failure that counts is the last one of a full window without a success; or no connection can be made; or
- * nothing but failures came for a while, and nothing in flight may still disprove it. */
+ * nothing but failures came for a while, and nothing may soon disprove it. */
 static bool nothing_passes(const struct destination *d, enum meaning meaning, const struct request_facts *f)
 {
-	unsigned n = d->unbroken + 1;
-	unsigned least = d->patchy_us > f->now_us - PATCHY_US ? FULL_WINDOW_IF_PATCHY : FULL_WINDOW_LEAST;
-	unsigned full = d->window.size > least ? d->window.size : least;
-	if (n >= full)
+	unsigned n = d->run.failures + 1;
+	if (n >= FULL_WINDOW_LEAST && n >= d->window.size)
 		return true;
 	if (meaning == MEANS_NO_CONNECTION && d->latest_answer_us < f->started_us)
-		return !passed_lately(d, f->now_us) || f->others_in_flight == 0 || n >= FULL_WINDOW_LEAST;
+		return !passed_lately(d, f->now_us) || f->others_in_flight == 0 || n >= NO_CONNECTIONS;
 	if (passed_lately(d, f->now_us))
 		return false;
-	return f->others_in_flight == 0 || (d->unbroken > 0 && f->now_us - d->unbroken_since_us >= LATELY_US);
+	if (f->others_in_flight == 0 && (is_slow(f) || !f->more_to_send))
+		return true;
+	return d->run.failures > 0 && f->now_us - d->run.since_us >= LATELY_US;
 }
 
 /* Only the success of a request that started later proves that the destination worked then, because requests in
@@ -179,9 +182,7 @@ static int64_t everyone_asked_us(const struct destination *d, const struct batch
 	return others_succeed(d, past) || batch_past_is_convicted(past) ? 0 : outcome_asked_wait_us(attempt);
 }
 
-/* When a success last showed that refusals are not what everything gets: INT64_MIN if the destination went down
- * since.
- */
+/* When a success last showed that not everything is refused; INT64_MIN if the destination went down since. */
 static int64_t confirmed_us(const struct destination *d, const struct batch_past *past)
 {
 	return d->trouble_us > past->last_failed_us ? INT64_MIN : d->latest_answer_us;
@@ -192,7 +193,7 @@ static bool refused_while_others_pass(const struct destination *d, const struct 
 {
 	if (past->refused && d->latest_answer_us >= past->first_refused_us)
 		return true;
-	return passed_lately(d, now_us) && d->unbroken == 0 && d->several_refused == 0;
+	return passed_lately(d, now_us) && d->run.failures == 0 && d->run.cut == 0;
 }
 
 static bool refused_enough(const struct destination *d, const struct batch_past *past, int64_t now_us,
@@ -201,7 +202,7 @@ static bool refused_enough(const struct destination *d, const struct batch_past 
 	if (refuse_after_us == 0)
 		return refused_while_others_pass(d, past, now_us);
 	struct lone_refusals with = lone_refusals_add(&past->refusals, confirmed_us(d, past), now_us);
-	return !destination_is_fickle(d, now_us) &&
+	return !took_lately(d, TOOK_WHAT_IT_REFUSED, now_us) &&
 	       lone_refusals_enough(&past->refusals, &with, REFUSALS_LEAST, refuse_after_us);
 }
 
@@ -209,35 +210,33 @@ static bool denied_enough(const struct destination *d, const struct batch_past *
                           int64_t refuse_after_us)
 {
 	struct lone_refusals with = lone_refusals_add(&past->denials, confirmed_us(d, past), now_us);
-	if (refuse_after_us > 0 && destination_is_fickle(d, now_us))
+	if (refuse_after_us > 0 && took_lately(d, TOOK_WHAT_IT_REFUSED, now_us))
 		return false;
 	return lone_refusals_enough(&past->denials, &with, DENIALS_LEAST, refuse_after_us * DENIED_TIMES_LONGER);
 }
 
 static bool takes(const struct destination *d, size_t bytes, int64_t now_us)
 {
-	int64_t age_us = now_us - d->largest.since_us;
-	size_t before = age_us < SIZES_US ? d->largest.before : 0;
-	size_t taken = age_us < 2 * SIZES_US ? d->largest.bytes : 0;
-	return bytes <= (taken > before ? taken : before);
+	return bytes <= d->largest.bytes && now_us - d->largest.at_us < SIZE_US;
 }
 
-static void took(struct destination *d, size_t bytes, int64_t now_us)
+static void note_size(struct destination *d, size_t bytes, int64_t now_us)
 {
-	if (now_us - d->largest.since_us >= SIZES_US) {
-		bool recent = now_us - d->largest.since_us < 2 * SIZES_US;
-		d->largest.before = recent ? d->largest.bytes : 0;
-		d->largest.bytes = 0;
-		d->largest.since_us = now_us;
-	}
-	if (bytes > d->largest.bytes)
-		d->largest.bytes = bytes;
+	if (bytes < d->largest.bytes && now_us - d->largest.at_us < SIZE_US)
+		return;
+	d->largest.bytes = bytes;
+	d->largest.at_us = now_us;
 }
 
-static bool is_congestion(enum meaning meaning)
+static bool is_refusal(enum meaning meaning)
 {
-	return meaning == MEANS_NO_CONNECTION || meaning == MEANS_NO_ANSWER || meaning == MEANS_BUSY ||
-	       meaning == MEANS_BROKEN;
+	return meaning == MEANS_DENIED || meaning == MEANS_REFUSED || meaning == MEANS_TOO_LARGE;
+}
+
+/* What an overloaded server does: it says so, or it is slow. */
+static bool is_overload(const struct attempt *attempt, enum meaning meaning, const struct request_facts *f)
+{
+	return meaning == MEANS_BUSY || attempt->status == 503 || (is_slow(f) && !is_refusal(meaning));
 }
 
 /* A failure of a batch that failed before while others succeed says nothing about the number of requests; nor does a
@@ -247,9 +246,9 @@ static bool congests(const struct destination *d, const struct batch_past *past,
 {
 	if (is_late(d, f->seq) || meaning == MEANS_DELIVERED || meaning == MEANS_STALE)
 		return false;
-	if (is_congestion(meaning))
-		return !others_succeed(d, past) && !overtaken(d, f) && !is_picky(d, meaning, f);
-	return destination_is_fickle(d, f->now_us);
+	if (is_refusal(meaning))
+		return took_lately(d, TOOK_WHAT_IT_REFUSED, f->now_us);
+	return !others_succeed(d, past) && !overtaken(d, f) && !has_culprit(d, meaning, f);
 }
 
 struct destination_recent destination_recent(const struct destination *d, const struct batch_past *past,
@@ -262,12 +261,13 @@ struct destination_recent destination_recent(const struct destination *d, const 
 	struct destination_recent recent = {.meaning = meaning, .batch_events = facts->events};
 	recent.others_succeed = others_succeed(d, past) || overtaken(d, facts);
 	recent.congests = congests(d, past, meaning, facts);
+	recent.overload = is_overload(attempt, meaning, facts);
 	recent.asked_wait_us = everyone_asked_us(d, past, attempt);
 	recent.counts = counts(d, past, meaning, facts) && (recent.asked_wait_us > 0 || !overtaken(d, facts));
 	recent.nothing_passes = d->state != DESTINATION_UP || late || recent.asked_wait_us > 0 ||
 	                        (recent.counts && nothing_passes(d, meaning, facts));
-	recent.fickle = destination_is_fickle(d, now_us);
-	recent.picky = is_picky(d, meaning, facts);
+	recent.takes_refused = took_lately(d, TOOK_WHAT_IT_REFUSED, now_us);
+	recent.has_culprit = has_culprit(d, meaning, facts);
 	recent.takes_its_size = takes(d, facts->bytes, now_us);
 	recent.refused_enough = refused_enough(d, past, now_us, refuse_after_us);
 	recent.denied_enough = denied_enough(d, past, now_us, refuse_after_us);
@@ -288,44 +288,30 @@ struct batch_failure destination_failure(const struct destination *d, const stru
 	        .events = facts->events,
 	        .confirmed_us = confirmed_us(d, past),
 	        .now_us = facts->now_us,
-	        .slow = facts->now_us - facts->started_us >= SLOW_US,
+	        .slow = is_slow(facts),
 	};
 }
 
-void destination_took_back_a_refusal(struct destination *d, int64_t now_us)
+void destination_took(struct destination *d, const struct batch_taken *taken, int64_t now_us)
 {
-	d->fickle_us = now_us;
-}
-
-void destination_took_after(struct destination *d, unsigned tries, int64_t now_us)
-{
-	if (tries >= FLAKY_TRIES)
-		d->flaky_us = now_us;
-}
-
-void destination_took_a_part(struct destination *d, int64_t now_us)
-{
-	d->picky_us = now_us;
-}
-
-bool destination_is_moody(const struct destination *d, int64_t now_us)
-{
-	return destination_is_fickle(d, now_us) || d->flaky_us > now_us - FICKLE_US;
+	const bool took[TOOK_COUNT] = {
+	        [TOOK_WHAT_IT_REFUSED] = taken->refused,
+	        [TOOK_WHAT_IT_FAILED] = taken->innocent || taken->tries >= SEVERAL_TRIES,
+	        [TOOK_A_PART] = taken->part && !taken->innocent,
+	};
+	for (size_t i = 0; i < TOOK_COUNT; i++)
+		if (took[i])
+			d->took_us[i] = now_us;
 }
 
 /* ---- what it does to the state ---- */
-
-static bool is_wrong(enum meaning meaning)
-{
-	return meaning == MEANS_DENIED || meaning == MEANS_REFUSED || meaning == MEANS_TOO_LARGE;
-}
 
 static void back_off(struct destination *d, const struct backoff *policy, const struct request_end *end)
 {
 	int64_t wait_us = backoff_wait_us(policy, ++d->failures, end->chance);
 	d->until_us = end->now_us + retry_after_obey(wait_us, end->recent.asked_wait_us);
 	d->trouble_us = end->now_us;
-	d->wrong = is_wrong(end->recent.meaning) || end->outcome == OUTCOME_DESTINATION_WRONG;
+	d->wrong = is_refusal(end->recent.meaning) || end->outcome == OUTCOME_DESTINATION_WRONG;
 	set_state(d, DESTINATION_BACKING_OFF);
 }
 
@@ -334,7 +320,7 @@ static enum destination_change go_down(struct destination *d, const struct backo
 {
 	d->down_seq = d->next_seq;
 	d->down_since_us = end->now_us;
-	d->unbroken = 0;
+	d->run.failures = 0;
 	if (end->recent.asked_wait_us > 0)
 		window_told_to_wait(&d->window, end->recent.asked_wait_us, end->now_us);
 	back_off(d, policy, end);
@@ -354,10 +340,9 @@ static enum destination_change settle_up(struct destination *d, const struct bac
 	if (recent->counts && recent->nothing_passes)
 		return go_down(d, policy, end);
 	if (recent->congests)
-		window_answer(&d->window, end->seq, d->next_seq,
-		              is_congestion(recent->meaning) ? WINDOW_FAILURE : WINDOW_REFUSAL);
-	if (recent->counts && d->unbroken++ == 0)
-		d->unbroken_since_us = end->now_us;
+		window_answer(&d->window, end->seq, d->next_seq, recent->overload ? WINDOW_OVERLOAD : WINDOW_FAILURE);
+	if (recent->counts && d->run.failures++ == 0)
+		d->run.since_us = end->now_us;
 	return CHANGE_NONE;
 }
 
@@ -391,13 +376,10 @@ static enum destination_change settle_probe(struct destination *d, const struct 
 static void note_success(struct destination *d, const struct request_end *end)
 {
 	d->latest_answer_us = end->now_us;
-	if (d->unbroken >= PATCH)
-		d->patchy_us = end->now_us;
-	d->unbroken = 0;
-	d->several_refused = 0;
+	d->run.failures = d->run.cut = 0;
 	if (end->started_us > d->latest_success_us)
 		d->latest_success_us = end->started_us;
-	took(d, end->bytes, end->now_us);
+	note_size(d, end->bytes, end->now_us);
 }
 
 enum destination_change destination_settle(struct destination *d, const struct backoff *policy,
@@ -407,8 +389,8 @@ enum destination_change destination_settle(struct destination *d, const struct b
 		return CHANGE_NONE;
 	if (end->outcome == OUTCOME_DELIVERED)
 		note_success(d, end);
-	if (end->recent.picky || (end->recent.meaning == MEANS_REFUSED && end->recent.batch_events > 1))
-		d->several_refused++;
+	if (end->recent.has_culprit || (end->recent.meaning == MEANS_REFUSED && end->recent.batch_events > 1))
+		d->run.cut++;
 	if (end->recent.meaning != MEANS_STALE)
 		d->transport_failures = end->no_answer ? d->transport_failures + 1 : 0;
 	switch (d->state) {
@@ -441,7 +423,7 @@ int64_t destination_wait_us(const struct destination *d, int64_t now_us)
 bool destination_wants_parts(const struct destination *d)
 {
 	if (d->state == DESTINATION_UP)
-		return d->several_refused >= REFUSES_SEVERAL;
+		return d->run.cut >= CUT_SEVERAL;
 	return d->failures % 2 == d->wrong;
 }
 

@@ -18,6 +18,14 @@
 enum destination_state { DESTINATION_UP, DESTINATION_BACKING_OFF, DESTINATION_PROBING, DESTINATION_PAUSED };
 const char *destination_state_name(enum destination_state s); /* "up", "backing-off", "probing", "paused" */
 
+/* What it took after all. For ten minutes this tells whose fault its failures are. */
+enum destination_took {
+	TOOK_WHAT_IT_REFUSED, /* one bad server of several, or a rate limit: a refusal is no reason to blame events */
+	TOOK_WHAT_IT_FAILED,  /* uncut after several tries, or all parts of it: it fails batches by chance */
+	TOOK_A_PART,          /* of a batch that was cut for a culprit in it, which is there */
+	TOOK_COUNT
+};
+
 struct destination {
 	enum destination_state state; /* never DESTINATION_PAUSED, which the operator sets and the caller keeps */
 	struct window window;
@@ -33,17 +41,16 @@ struct destination {
 	int64_t latest_success_us;   /* start of the latest-started request that got 2xx; INT64_MIN: none */
 	int64_t latest_answer_us;    /* when the latest 2xx arrived */
 	int64_t trouble_us;          /* when it last went down or a probe failed */
-	unsigned unbroken;           /* failures that count, since the latest 2xx */
-	int64_t unbroken_since_us;   /* … the first of them */
-	int64_t patchy_us;           /* when a success last followed several of them; INT64_MIN: never */
-	unsigned several_refused;    /* batches of several events that were cut at once, since the latest 2xx */
-	int64_t fickle_us;           /* when it last took what it had refused; INT64_MIN: never */
-	int64_t flaky_us;            /* when it last took what it had failed several times; INT64_MIN: never */
-	int64_t picky_us;            /* when it last took a part of what it had failed; INT64_MIN: never */
+	struct {                     /* since the latest 2xx */
+		unsigned failures;   /* that count */
+		int64_t since_us;    /* the first of them; valid if there are any */
+		unsigned cut;        /* batches of several events that were cut at once */
+	} run;
+	int64_t took_us[TOOK_COUNT]; /* when it last did; INT64_MIN: never */
 	struct {
-		int64_t since_us;
-		size_t bytes, before; /* largest body that got 2xx since then, and in the period before */
-	} largest;
+		size_t bytes;
+		int64_t at_us;
+	} largest; /* body that got 2xx in the last two minutes */
 };
 
 enum destination_change {
@@ -58,6 +65,7 @@ struct request_facts {
 	uint64_t seq;
 	int64_t started_us, now_us;
 	unsigned others_in_flight;
+	bool more_to_send; /* now, of what never failed */
 	unsigned events;
 	size_t bytes; /* of the body */
 };
@@ -92,17 +100,10 @@ struct batch_failure destination_failure(const struct destination *d, const stru
                                          const struct request_facts *facts);
 enum destination_change destination_settle(struct destination *d, const struct backoff *policy,
                                            const struct request_end *end);
-/* It took what it had refused: one bad server of several, or a rate limit. */
-void destination_took_back_a_refusal(struct destination *d, int64_t now_us);
-/* Whether it did so in the last ten minutes: another refusal may be no reason to blame the events. */
-bool destination_is_fickle(const struct destination *d, int64_t now_us);
-/* It took a batch after so many failed tries. */
-void destination_took_after(struct destination *d, unsigned tries, int64_t now_us);
-/* It took a part of a batch that was cut for a culprit. */
-void destination_took_a_part(struct destination *d, int64_t now_us);
-/* Whether a batch that fails again and again may still have met one bad server of several each time: it refuses or
- * fails events for no reason of theirs. */
-bool destination_is_moody(const struct destination *d, int64_t now_us);
+void destination_took(struct destination *d, const struct batch_taken *taken, int64_t now_us);
+/* Whether it fails or refuses batches for no reason of theirs: one that fails again and again may still have met one
+ * bad server of several each time. */
+bool destination_fails_by_chance(const struct destination *d, int64_t now_us);
 /* Ends the backoff now, for an operator's flush. */
 void destination_flush(struct destination *d, int64_t now_us);
 /* Time until the next try while backing off; otherwise 0. */

@@ -85,12 +85,12 @@ bool outcome_blames_events(const struct attempt *attempt)
 
 int64_t outcome_asked_wait_us(const struct attempt *attempt)
 {
-	bool may = attempt->status == 429 || attempt->status == 503 || attempt->proxy_status;
+	int status = attempt->status;
+	bool may = status == 429 || status == 503 || status == 407 || attempt->proxy_status;
 	return may && attempt->retry_after_us > 0 ? attempt->retry_after_us : 0;
 }
 
-/* After its third failure a batch is cut, so that its neighbours go; not earlier, because most failures are chance.
- */
+/* After its third failure a batch is cut, so that its neighbours go; not earlier: most failures are chance. */
 static bool cut_now(const struct destination_recent *recent)
 {
 	return recent->batch_events > 1 && recent->failures + 1 >= OWN_FAILURES;
@@ -108,7 +108,7 @@ static bool is_too_old_there(const struct attempt *a)
 static enum outcome refused(const struct attempt *attempt, const struct destination_recent *recent)
 {
 	if (recent->batch_events > 1)
-		return recent->fickle && !cut_now(recent) ? OUTCOME_RETRY_BATCH : OUTCOME_BISECT;
+		return recent->takes_refused && !cut_now(recent) ? OUTCOME_RETRY_BATCH : OUTCOME_BISECT;
 	if (recent->nothing_passes)
 		return OUTCOME_DESTINATION_WRONG;
 	if (!recent->refused_enough)
@@ -130,7 +130,7 @@ static enum outcome denied(const struct attempt *attempt, const struct destinati
 	if (recent->nothing_passes)
 		return OUTCOME_DESTINATION_WRONG;
 	if (recent->batch_events > 1)
-		return cut_now(recent) && !recent->fickle ? OUTCOME_BISECT : OUTCOME_RETRY_BATCH;
+		return cut_now(recent) && !recent->takes_refused ? OUTCOME_BISECT : OUTCOME_RETRY_BATCH;
 	return recent->denied_enough && outcome_blames_events(attempt) ? OUTCOME_DEAD_REFUSED : OUTCOME_RETRY_BATCH;
 }
 
@@ -143,7 +143,7 @@ static enum outcome wait_for(const struct destination_recent *recent)
  * the queue, nothing else tells a poisoned batch from an outage. Once parts of others were taken, that is known. */
 static enum outcome failed(const struct destination_recent *recent)
 {
-	return cut_now(recent) || recent->picky ? OUTCOME_BISECT : wait_for(recent);
+	return cut_now(recent) || recent->has_culprit ? OUTCOME_BISECT : wait_for(recent);
 }
 
 /* Whatever a proxy refuses to connect to, it has seen no event. */

@@ -46,22 +46,23 @@ enum meaning {
 enum meaning outcome_meaning(const struct attempt *attempt);
 /* Whether the status may be about this very content: denials of 403 and 404, refusals, 413. */
 bool outcome_blames_events(const struct attempt *attempt);
-/* Retry-After of a 429 or 503, or of a proxy that refuses CONNECT, which is meant for every request; 0: none. */
+/* Retry-After of a 429 or 503, or of a proxy (407, or a refusal of CONNECT), meant for every request; 0: none. */
 int64_t outcome_asked_wait_us(const struct attempt *attempt);
 
 /* What the destination did lately and what the batch went through before; filled in by destination_recent(). */
 struct destination_recent {
 	enum meaning meaning;
 	bool counts;         /* the failure says something about the destination */
-	bool congests;       /* it may be given too many requests */
+	bool congests;       /* it counts for the number of requests in flight: */
+	bool overload;       /* … the server said that it is too busy, or was slow to fail */
 	bool nothing_passes; /* … so that it is down; or it is down already */
 	bool others_succeed; /* a request got 2xx that started after this batch's latest failure, or while it hung */
-	bool fickle; /* it lately took what it had refused: a refusal may be that of one bad server of several */
-	bool picky;  /* it lately took parts of what it failed as it fails this: a culprit is in it */
-	bool takes_its_size;   /* it lately took a body of this size or a larger one */
-	bool refused_enough;   /* this single event was refused often enough, over a time that is long enough */
-	bool denied_enough;    /* likewise denied */
-	bool park_ambiguous;   /* the stream has ambiguous = "park" */
+	bool takes_refused;  /* it lately took what it had refused: it may be that of one bad server of several */
+	bool has_culprit;    /* it lately took parts of what it failed as it fails this */
+	bool takes_its_size; /* it lately took a body of this size or a larger one */
+	bool refused_enough; /* this single event was refused often enough, over a time that is long enough */
+	bool denied_enough;  /* likewise denied */
+	bool park_ambiguous; /* the stream has ambiguous = "park" */
 	int64_t asked_wait_us; /* Retry-After, where it is meant for every request; 0: none */
 	unsigned failures; /* earlier failures of the batch, or of what it was cut from, that may be its own fault */
 	unsigned batch_events;

@@ -2,12 +2,13 @@
 #include "policy/window.h"
 
 enum {
-	COUNTED_LEAST = 10,     /* answers */
-	FAILURES_TOLERATED = 1, /* tenths of the answers */
-	REFUSALS_TOLERATED = 7,
-	HOLD_TIMES = 10,                /* as long as it was asked to wait, … */
+	COUNTED_LEAST = 10,      /* answers */
+	OVERLOADS_TOLERATED = 1, /* tenths of the answers */
+	FAILURES_TOLERATED = 7,
+	HOLD_TIMES = 30,                /* as long as it was asked to wait, … */
 	HOLD_MAX_US = 60 * 1000 * 1000, /* … at most */
-	STEP = 4                        /* a ceiling falls and rises by so many parts of it */
+	STEP = 3,                       /* a ceiling falls and rises by such a part of it */
+	STEADY = 3                      /* windows of successes under it: asking then is not about the size */
 };
 
 void window_init(struct window *w, unsigned max)
@@ -35,6 +36,8 @@ static void grow(struct window *w)
 	w->successes = 0;
 	if (w->size < limit_of(w))
 		w->size++;
+	else
+		w->steady++;
 }
 
 /* By the share of failures above what is tolerated: a server that fails 12 % of the requests whatever their number is
@@ -47,9 +50,9 @@ static unsigned excess_tenths(const struct window *w, unsigned n, unsigned toler
 
 static bool shrink(struct window *w)
 {
+	unsigned overloads = excess_tenths(w, w->overloads, OVERLOADS_TOLERATED);
 	unsigned failures = excess_tenths(w, w->failures, FAILURES_TOLERATED);
-	unsigned refusals = excess_tenths(w, w->refusals, REFUSALS_TOLERATED);
-	unsigned excess = failures > refusals ? failures : refusals;
+	unsigned excess = failures > overloads ? failures : overloads;
 	uint64_t by = (uint64_t)w->size * excess / (10 * w->answers);
 	w->size -= by > w->size / 2 ? w->size / 2 : (unsigned)by;
 	return excess > 0;
@@ -62,13 +65,13 @@ void window_answer(struct window *w, uint64_t seq, uint64_t next_seq, enum windo
 	if (seq < w->cut_before)
 		return;
 	w->answers++;
-	w->failures += answer == WINDOW_FAILURE;
-	w->refusals += answer == WINDOW_REFUSAL;
+	w->failures += answer != WINDOW_SUCCESS;
+	w->overloads += answer == WINDOW_OVERLOAD;
 	if (w->answers < w->size || w->answers < COUNTED_LEAST)
 		return;
 	if (shrink(w))
 		w->cut_before = next_seq;
-	w->answers = w->failures = w->refusals = 0;
+	w->answers = w->failures = w->overloads = 0;
 }
 
 static unsigned step_of(unsigned size)
@@ -76,14 +79,13 @@ static unsigned step_of(unsigned size)
 	return size / STEP > 1 ? size / STEP : 1;
 }
 
-/* The first time it has just grown past what the destination takes; where it is asked again under a ceiling, that is
- * too high. */
 void window_told_to_wait(struct window *w, int64_t asked_us, int64_t now_us)
 {
-	unsigned less = w->ceiling ? step_of(w->size) : 1;
+	unsigned less = w->steady >= STEADY ? 0 : step_of(w->size);
 	w->ceiling = w->size > less ? w->size - less : 1;
 	w->hold_us = asked_us < HOLD_MAX_US / HOLD_TIMES ? asked_us * HOLD_TIMES : HOLD_MAX_US;
 	w->ceiling_until_us = now_us + asked_us + w->hold_us;
+	w->steady = 0;
 }
 
 void window_lift(struct window *w, int64_t now_us)
@@ -91,6 +93,7 @@ void window_lift(struct window *w, int64_t now_us)
 	if (!w->ceiling || now_us < w->ceiling_until_us)
 		return;
 	w->ceiling += step_of(w->ceiling);
+	w->steady = 0;
 	w->ceiling_until_us = now_us + w->hold_us;
 	if (w->ceiling >= w->max)
 		w->ceiling = 0;
@@ -99,5 +102,5 @@ void window_lift(struct window *w, int64_t now_us)
 void window_restart(struct window *w)
 {
 	w->size = 1;
-	w->successes = w->answers = w->failures = w->refusals = 0;
+	w->successes = w->answers = w->failures = w->overloads = 0;
 }

@@ -15,7 +15,7 @@ from lib.relay import SANITIZED, wait_until
 
 EVENTS, CLIENTS = 2000, 400
 ANSWER_S = 0.05
-SLACK_S = 1.5                    # of a busy machine, and the last batch's own waits
+TRIES = 3                        # of a run and the one beside it without failures: a machine that stalls is no defect
 MOST_WAIT = 180 if SANITIZED else 60
 
 
@@ -30,22 +30,35 @@ def send(relay, n=EVENTS, clients=CLIENTS, name=lambda i: "fine"):
             c.send(*[event(name(j), client=f"{j % clients}.1", n=j) for j in block]).replies(len(block))
 
 
-def drain(make_relay, collector, rule=None, **delivery):
-    """Seconds that EVENTS take, of which the endpoint takes ANSWER_S each; and the relay."""
+def drain(make_relay, collector, rule=None, n=EVENTS, clients=CLIENTS, **delivery):
+    """Seconds that n events take, of which the endpoint takes ANSWER_S each; and the relay."""
     relay = make_relay(delivery={"max_requests": 16, "retry_min": "200ms", **delivery}).allow("destination web")
     relay.config["streams"] = [relay.stream(paused=True)]
     relay.start()
-    send(relay)
+    send(relay, n, clients)
     before = collector.count()
     collector.rule = lambda r: (rule(r) if rule else None) or Answer(delay=ANSWER_S)
     began = time.monotonic()
     relay.ctl("resume", "web")
-    wait_until(lambda: collector.count() - before >= EVENTS, "all events", MOST_WAIT)
+    wait_until(lambda: collector.count() - before >= n, "all events", MOST_WAIT)
     took = time.monotonic() - began
     relay.wait_empty()
     assert relay.states() == {}
-    assert collector.count() - before == EVENTS
+    assert collector.count() - before == n
+    relay.stop()
     return took, relay
+
+
+def takes_at_most(times, make_relay, collector, rule, goes_down=False):
+    """As long as the same run without failures just before it."""
+    for _ in range(TRIES):
+        without, _ = drain(make_relay, collector)
+        took, relay = drain(make_relay, collector, rule)
+        print(f"{took:.2f} s against {without:.2f} s")
+        assert goes_down or down_lines(relay) == []
+        if took <= times * without:
+            return
+    pytest.fail(f"{took:.2f} s against {without:.2f} s, at most {times} times as long are allowed")
 
 
 def every(n, answer):
@@ -58,15 +71,10 @@ def every(n, answer):
     return rule
 
 
-@pytest.mark.parametrize("n, times", [(200, 1.5), (100, 1.5), (20, 3), (5, 10)])
+@pytest.mark.parametrize("n, times", [(200, 1.5), (100, 1.5), (20, 3), (5, 5)])
 def test_failures_by_chance_cost_their_share(make_relay, collector, n, times):
     """One of n requests is answered 502 by the balancer."""
-    without, _ = drain(make_relay, collector)
-    took, relay = drain(make_relay, collector, every(n, Answer(status=502, delay=ANSWER_S)))
-    print(f"{took:.2f} s against {without:.2f} s")
-    assert took <= times * without + SLACK_S
-    if n >= 20:
-        assert down_lines(relay) == []
+    takes_at_most(times, make_relay, collector, every(n, Answer(status=502, delay=ANSWER_S)))
 
 
 def at_random(code, share=0.5):
@@ -79,47 +87,57 @@ def at_random(code, share=0.5):
     return rule
 
 
-@pytest.mark.parametrize("code", [400, 403, 404, 413, 421])
+@pytest.mark.parametrize("code", [400, 403, 404, 413, 421, 500])
 def test_one_bad_server_of_two(make_relay, collector, code):
-    """For good: no event dies, at 0.4 of the rate at least."""
-    without, _ = drain(make_relay, collector)
-    took, relay = drain(make_relay, collector, at_random(code))
-    print(f"{took:.2f} s against {without:.2f} s")
-    assert took <= without / 0.4 + SLACK_S
+    """For good: no event dies, and the destination is never down."""
+    takes_at_most(1 / 0.4, make_relay, collector, at_random(code))
 
 
-@pytest.mark.parametrize("code", [400, 403, 413])
+@pytest.mark.parametrize("code", [400, 403, 413, 502])
 def test_one_bad_server_that_is_mended(make_relay, collector, code):
-    """Back to the full rate within two seconds."""
-    without, _ = drain(make_relay, collector)
-    bad, until = at_random(code), [0.0]
+    """Back to the full rate within two seconds: what the third second takes, a run without failures takes no faster.
+    None dies."""
+    for _ in range(TRIES):
+        bad, times = at_random(code), []
 
-    def rule(r):
-        until[0] = until[0] or time.monotonic() + 2
-        return bad(r) if time.monotonic() < until[0] else None
-    took, _ = drain(make_relay, collector, rule)
-    assert took <= 2 + 2 + without + SLACK_S
+        def rule(r):
+            times.append(time.monotonic())
+            return bad(r) if times[-1] < times[0] + 1 else None
+        drain(make_relay, collector, rule, 4 * EVENTS, 4 * CLIENTS)
+        third = sum(1 for t in times if 3 <= t - times[0] < 4)
+        took, _ = drain(make_relay, collector, None, 2 * EVENTS, 2 * CLIENTS)
+        print(f"{third} requests a second against {2 * CLIENTS / took:.0f}")
+        if third >= 0.9 * 2 * CLIENTS / took:
+            return
+    pytest.fail(f"{third} requests in the third second after it was mended, {2 * CLIENTS / took:.0f} without failures")
 
 
 def test_poisoned_clients_hold_up_no_others(make_relay, collector):
     """One client of ten is always answered 500: the innocents go at 0.7 of the rate at least."""
-    without, _ = drain(make_relay, collector)
-    relay = make_relay(delivery={"max_requests": 16}).allow("destination web")
-    relay.config["streams"] = [relay.stream(paused=True)]
-    relay.start()
-    send(relay, EVENTS * 10 // 9, CLIENTS * 10 // 9, lambda i: "poison" if i % (CLIENTS * 10 // 9) % 10 == 0 else "fine")
-    before = collector.count("fine")
-    collector.rule = lambda r: Answer(status=500 if b"poison" in r.raw else 204, delay=ANSWER_S)
-    innocents = sum(1 for i in range(EVENTS * 10 // 9) if i % (CLIENTS * 10 // 9) % 10)
-    began = time.monotonic()
-    relay.ctl("resume", "web")
-    wait_until(lambda: collector.count("fine") - before >= innocents, "the innocents", MOST_WAIT)
-    took = time.monotonic() - began
-    print(f"{took:.2f} s against {without:.2f} s")
-    assert took <= without / 0.7 + SLACK_S
-    assert "dead" not in relay.states()
-    collector.rule = None
-    relay.wait_empty(MOST_WAIT)
+    clients = CLIENTS * 10 // 9
+    poisoned = lambda i: i % clients % 10 == 0
+    innocents = sum(1 for i in range(5 * clients) if not poisoned(i))
+    for _ in range(TRIES):
+        without, _ = drain(make_relay, collector)
+        relay = make_relay(delivery={"max_requests": 16}).allow("destination web")
+        relay.config["streams"] = [relay.stream(paused=True)]
+        relay.start()
+        send(relay, 5 * clients, clients, lambda i: "poison" if poisoned(i) else "fine")
+        before = collector.count("fine")
+        collector.rule = lambda r: Answer(status=500 if b"poison" in r.raw else 204, delay=ANSWER_S)
+        began = time.monotonic()
+        relay.ctl("resume", "web")
+        wait_until(lambda: collector.count("fine") - before >= innocents, "the innocents", MOST_WAIT)
+        rate = innocents / (time.monotonic() - began)
+        print(f"{rate:.0f} events a second against {EVENTS / without:.0f}")
+        assert "dead" not in relay.states()
+        collector.rule = None
+        relay.ctl("flush")
+        relay.wait_empty(MOST_WAIT)
+        relay.stop()
+        if rate >= 0.7 * EVENTS / without:
+            return
+    pytest.fail(f"{rate:.0f} events a second, {EVENTS / without:.0f} without poison")
 
 
 @pytest.mark.parametrize("kind", ["400", "500", "503", "hang-up", "timeout"])

@@ -50,7 +50,7 @@ static void a_batchs_own_wait_is_short_for_three_tries(void **state UNUSED)
 }
 
 static uint64_t seq;
-static enum window_answer kind = WINDOW_FAILURE; /* of what fails */
+static enum window_answer kind = WINDOW_OVERLOAD; /* of what fails */
 
 /* One window of answers to requests that start one after another. */
 static void answers(struct window *w, unsigned n, unsigned failures)
@@ -74,7 +74,7 @@ static void a_window_starts_at_four_and_grows_by_windows(void **state UNUSED)
 	assert_int_equal(w.size, 6);
 }
 
-static void a_tenth_of_failures_does_not_shrink_it(void **state UNUSED)
+static void a_tenth_of_overloads_does_not_shrink_it(void **state UNUSED)
 {
 	struct window w;
 	window_init(&w, 64);
@@ -106,17 +106,17 @@ static void it_shrinks_by_what_exceeds_a_tenth_and_at_most_by_half(void **state 
 	}
 }
 
-static void refusals_count_beyond_seven_tenths(void **state UNUSED)
+static void quick_failures_count_beyond_seven_tenths(void **state UNUSED)
 {
 	struct window w;
-	kind = WINDOW_REFUSAL;
+	kind = WINDOW_FAILURE;
 	window_init(&w, 40);
 	w.size = 40;
 	answers(&w, 40, 28);
 	assert_int_equal(w.size, 40);
 	answers(&w, 40, 36); /* 90 %: by a fifth */
 	assert_int_equal(w.size, 32);
-	kind = WINDOW_FAILURE;
+	kind = WINDOW_OVERLOAD;
 }
 
 static void what_was_in_flight_at_a_cut_is_not_counted(void **state UNUSED)
@@ -125,13 +125,13 @@ static void what_was_in_flight_at_a_cut_is_not_counted(void **state UNUSED)
 	window_init(&w, 20);
 	w.size = 20;
 	for (uint64_t i = 100; i < 120; i++)
-		window_answer(&w, i, 140, WINDOW_FAILURE);
+		window_answer(&w, i, 140, WINDOW_OVERLOAD);
 	assert_int_equal(w.size, 10);
 	for (uint64_t i = 120; i < 140; i++)
-		window_answer(&w, i, 160, WINDOW_FAILURE);
+		window_answer(&w, i, 160, WINDOW_OVERLOAD);
 	assert_int_equal(w.size, 10); /* once a window */
 	for (uint64_t i = 140; i < 150; i++)
-		window_answer(&w, i, 170, WINDOW_FAILURE);
+		window_answer(&w, i, 170, WINDOW_OVERLOAD);
 	assert_int_equal(w.size, 5);
 }
 
@@ -159,24 +159,27 @@ static void a_pause_that_was_asked_for_sets_a_ceiling(void **state UNUSED)
 {
 	struct window w;
 	window_init(&w, 20);
-	unsigned size = w.size = 16;
+	w.size = 16;
 	window_told_to_wait(&w, US_PER_S, 0);
 	window_restart(&w);
 	answers(&w, 200, 0);
-	assert_int_equal(w.size, size - 1);
-	window_told_to_wait(&w, US_PER_S, 0); /* it was still too high: three quarters */
-	unsigned lower = size - 1 - (size - 1) / 4;
+	assert_int_equal(w.size, 11);         /* two thirds */
+	window_told_to_wait(&w, US_PER_S, 0); /* as that was taken for a while, less is no use */
+	window_restart(&w);
+	answers(&w, 66 + 20, 0); /* grows to it again */
+	assert_int_equal(w.size, 11);
+	window_told_to_wait(&w, US_PER_S, 0); /* it was still too high */
 	window_restart(&w);
 	answers(&w, 200, 0);
-	assert_int_equal(w.size, lower);
-	window_lift(&w, 11 * US_PER_S - 1);
+	assert_int_equal(w.size, 8);
+	window_lift(&w, 31 * US_PER_S - 1);
 	answers(&w, 50, 0);
-	assert_int_equal(w.size, lower);
-	window_lift(&w, 11 * US_PER_S);
+	assert_int_equal(w.size, 8);
+	window_lift(&w, 31 * US_PER_S);
 	answers(&w, 200, 0);
-	assert_int_equal(w.size, lower + lower / 4);
+	assert_int_equal(w.size, 10);
 	for (int i = 2; i < 5; i++)
-		window_lift(&w, (i * 10 + 1) * US_PER_S);
+		window_lift(&w, (i * 30 + 1) * US_PER_S);
 	answers(&w, 400, 0);
 	assert_int_equal(w.size, 20);
 }
@@ -210,9 +213,9 @@ int main(void)
 	        cmocka_unit_test(odd_limits_hold),
 	        cmocka_unit_test(a_batchs_own_wait_is_short_for_three_tries),
 	        cmocka_unit_test(a_window_starts_at_four_and_grows_by_windows),
-	        cmocka_unit_test(a_tenth_of_failures_does_not_shrink_it),
+	        cmocka_unit_test(a_tenth_of_overloads_does_not_shrink_it),
 	        cmocka_unit_test(it_shrinks_by_what_exceeds_a_tenth_and_at_most_by_half),
-	        cmocka_unit_test(refusals_count_beyond_seven_tenths),
+	        cmocka_unit_test(quick_failures_count_beyond_seven_tenths),
 	        cmocka_unit_test(what_was_in_flight_at_a_cut_is_not_counted),
 	        cmocka_unit_test(limits_change_and_episodes_end),
 	        cmocka_unit_test(a_pause_that_was_asked_for_sets_a_ceiling),

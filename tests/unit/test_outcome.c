@@ -140,16 +140,16 @@ static void the_third_failure_cuts_a_batch(void **state UNUSED)
 	assert_int_equal(decide(answered(403), again(many, 1)), OUTCOME_RETRY_BATCH);
 	assert_int_equal(decide(answered(403), again(many, 2)), OUTCOME_BISECT);
 	assert_int_equal(decide(answered(403), again(many_down, 2)), OUTCOME_DESTINATION_WRONG);
-	struct destination_recent fickle = {.batch_events = 25, .fickle = true};
-	assert_int_equal(decide(answered(403), again(fickle, 9)), OUTCOME_RETRY_BATCH); /* a rate limit */
+	struct destination_recent takes = {.batch_events = 25, .takes_refused = true};
+	assert_int_equal(decide(answered(403), again(takes, 9)), OUTCOME_RETRY_BATCH); /* a rate limit */
 }
 
-static void retry_after_is_the_destinations_on_429_and_503(void **state UNUSED)
+static void retry_after_is_the_destinations_or_the_proxys(void **state UNUSED)
 {
-	static const int statuses[] = {200, 400, 403, 408, 413, 425, 429, 500, 502, 503, 504};
+	static const int statuses[] = {200, 400, 403, 407, 408, 413, 425, 429, 500, 502, 503, 504};
 	for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
 		struct attempt a = answered(statuses[i]);
-		bool asks = statuses[i] == 429 || statuses[i] == 503;
+		bool asks = statuses[i] == 407 || statuses[i] == 429 || statuses[i] == 503;
 		assert_int_equal(outcome_asked_wait_us(&a), 0);
 		a.retry_after_us = 5000000;
 		assert_int_equal(outcome_asked_wait_us(&a), asks ? 5000000 : 0);
@@ -185,7 +185,7 @@ static void refusals_are_cut_and_kill_only_after_repetition(void **state UNUSED)
 	struct destination_recent enough = {.batch_events = 1, .refused_enough = true};
 	struct destination_recent enough_down = {.batch_events = 1, .refused_enough = true, .nothing_passes = true};
 	struct destination_recent many_enough = {.batch_events = 2, .refused_enough = true};
-	struct destination_recent fickle = {.batch_events = 25, .fickle = true};
+	struct destination_recent takes = {.batch_events = 25, .takes_refused = true};
 	for (int status = 400; status <= 499; status++) {
 		struct attempt a = answered(status);
 		if (!is_about_content(status))
@@ -195,8 +195,8 @@ static void refusals_are_cut_and_kill_only_after_repetition(void **state UNUSED)
 		assert_int_equal(decide(a, many), OUTCOME_BISECT);
 		assert_int_equal(decide(a, many_down), OUTCOME_BISECT);
 		assert_int_equal(decide(a, many_enough), OUTCOME_BISECT);
-		assert_int_equal(decide(a, fickle), OUTCOME_RETRY_BATCH); /* it may be the server's */
-		assert_int_equal(decide(a, again(fickle, 2)), OUTCOME_BISECT);
+		assert_int_equal(decide(a, takes), OUTCOME_RETRY_BATCH); /* it may be the server's */
+		assert_int_equal(decide(a, again(takes, 2)), OUTCOME_BISECT);
 		assert_int_equal(decide(a, alone_down), OUTCOME_DESTINATION_WRONG); /* the safeguard */
 		assert_int_equal(decide(a, enough_down), OUTCOME_DESTINATION_WRONG);
 		assert_int_equal(decide(a, alone), OUTCOME_RETRY_BATCH);
@@ -282,7 +282,7 @@ int main(void)
 	        cmocka_unit_test(ambiguous_ones_are_parked_where_asked_for),
 	        cmocka_unit_test(busy_and_broken_wait),
 	        cmocka_unit_test(the_third_failure_cuts_a_batch),
-	        cmocka_unit_test(retry_after_is_the_destinations_on_429_and_503),
+	        cmocka_unit_test(retry_after_is_the_destinations_or_the_proxys),
 	        cmocka_unit_test(too_large_is_split_down_to_one),
 	        cmocka_unit_test(refusals_are_cut_and_kill_only_after_repetition),
 	        cmocka_unit_test(a_wrong_destination_kills_nothing),

@@ -8,12 +8,13 @@
 /* The parts of a batch that was cut. When all of them are taken, refusing the whole was the server's fault. */
 struct cut {
 	unsigned parts;
-	bool refused;  /* the whole was, which is why it was cut */
-	bool in_doubt; /* one of the parts, or an event of it, left otherwise */
+	bool suspected; /* there seemed to be a culprit in it */
+	bool refused;   /* … because the whole was refused */
+	bool in_doubt;  /* one of the parts, or an event of it, left otherwise */
 };
 
 /* b is going to be two parts; refused: because it was refused. */
-static void cut_join(struct batch *b, bool refused)
+static void cut_join(struct batch *b, bool suspected, bool refused)
 {
 	if (!b->cut) {
 		b->cut = calloc(1, sizeof(*b->cut)); /* without memory it is only not known later */
@@ -21,6 +22,7 @@ static void cut_join(struct batch *b, bool refused)
 			return;
 		b->cut->parts = 1;
 	}
+	b->cut->suspected |= suspected;
 	b->cut->refused |= refused;
 	b->cut->parts++;
 }
@@ -40,14 +42,16 @@ void cut_leave(struct batch *b)
 	cut_part_gone(b);
 }
 
-bool batch_taken(struct batch *b)
+struct batch_taken batch_taken(struct batch *b)
 {
-	bool took_back = b->past.accused;
+	struct batch_taken taken = {.part = b->past.cut, .refused = b->past.accused, .tries = b->past.tries};
 	if (!b->cut)
-		return took_back;
-	took_back |= b->cut->parts == 1 && b->cut->refused && !b->cut->in_doubt;
+		return taken;
+	bool whole = b->cut->parts == 1 && !b->cut->in_doubt;
+	taken.refused |= whole && b->cut->refused;
+	taken.innocent = whole && b->cut->suspected;
 	cut_part_gone(b);
-	return took_back;
+	return taken;
 }
 
 /* Suspects are the first of those whose own backoff is over, of which only a few go at once. */
@@ -59,14 +63,14 @@ static void part_goes_next(struct batch *b)
 		batch_again(b);
 }
 
-int batch_bisect(struct batch *b, bool by_suspicion, bool fickle)
+int batch_bisect(struct batch *b, bool by_suspicion, bool by_chance)
 {
 	struct batch *second = malloc(sizeof(*second));
 	if (!second)
 		return -ENOMEM;
 	batch_unlist(b);
-	cut_join(b, by_suspicion && b->past.accused);
-	batch_past_cut(&b->past, by_suspicion, fickle);
+	cut_join(b, by_suspicion, by_suspicion && b->past.accused);
+	batch_past_cut(&b->past, by_suspicion, by_chance);
 	*second = *b;
 	unsigned half = (b->n + 1) / 2;
 	second->n = b->n - half;
@@ -85,7 +89,7 @@ struct batch *batch_cut(struct batch *b, uint32_t which)
 	struct batch *out = malloc(sizeof(*out));
 	if (!out)
 		return NULL;
-	cut_join(b, b->past.accused);
+	cut_join(b, false, b->past.accused);
 	b->past.accused = false;
 	*out = *b;
 	unsigned n = b->n;

@@ -197,6 +197,8 @@ struct pick_choice {
 };
 /* The next batch, BATCH_IN_FLIGHT and the caller's, or NULL. */
 struct batch *queue_pick(struct stream_queue *q, const struct pick_choice *choice, int64_t mono_us);
+/* Whether something that never failed may go now. */
+bool queue_has_ready(const struct stream_queue *q, int64_t mono_us);
 /* Monotonic time at which something may be ready without any other event; INT64_MAX: none. */
 int64_t queue_next_us(const struct stream_queue *q, int64_t mono_us);
 /* An operator's flush: the backoffs of parked batches end now. */
@@ -208,11 +210,11 @@ void queue_forget_past(struct stream_queue *q);
 void batch_again(struct batch *b);
 /* … waits for its own backoff. */
 void batch_park(struct batch *b, int64_t until_us);
-/* … becomes two halves that go next. by_suspicion, fickle: as batch_past_cut(). -ENOMEM: it stays whole and in
+/* … becomes two halves that go next. by_suspicion, by_chance: as batch_past_cut(). -ENOMEM: it stays whole and in
  * flight. */
-int batch_bisect(struct batch *b, bool by_suspicion, bool fickle) MUST_CHECK;
-/* A batch in flight was taken. True: it, or the whole that it was the last part of, had been refused. */
-bool batch_taken(struct batch *b);
+int batch_bisect(struct batch *b, bool by_suspicion, bool by_chance) MUST_CHECK;
+/* A batch in flight was taken. */
+struct batch_taken batch_taken(struct batch *b);
 /* … gives up the events whose bits are set (not all) to a batch of their own, in flight too. NULL: no memory. */
 struct batch *batch_cut(struct batch *b, uint32_t which) MUST_CHECK;
 /* Its events have left. */

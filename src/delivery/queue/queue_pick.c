@@ -181,6 +181,12 @@ struct batch *queue_pick(struct stream_queue *q, const struct pick_choice *choic
 	return b ? b : pick_parked(q, choice->clean, choice->idle_suspects, mono_us);
 }
 
+bool queue_has_ready(const struct stream_queue *q, int64_t mono_us)
+{
+	const struct envelope_group *oldest = envelope_group_oldest(q);
+	return !TAILQ_EMPTY(&q->full) || (oldest && !q->thin && group_lingered(oldest, mono_us));
+}
+
 int64_t queue_next_us(const struct stream_queue *q, int64_t mono_us)
 {
 	int64_t next = INT64_MAX;
