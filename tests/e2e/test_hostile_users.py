@@ -277,6 +277,10 @@ def test_a_link_planted_while_root_restores(make_relay, precious):
         copy.unlink(missing_ok=True)
         relay.ctl("--offline", relay.db, "restore", backup)
         assert {p.stat().st_uid for p in relay.dir.glob("outbox.db*")} == {65534}
+        # A file of root's, as after somebody ran the relay as root, is for root to give away.
+        os.chown(relay.db, 0, 0)
+        r = relay.ctl_raw("--offline", relay.db, "restore", backup)
+        assert r.returncode == 1 and "the rights of the directory's user" in r.stderr and str(relay.db) in r.stderr, r
         # In root's own directory that a group may write to, nobody can be told to whom it belongs.
         os.chown(relay.dir, 0, 65534)
         relay.dir.chmod(0o770)

@@ -284,6 +284,9 @@ int store_restore(const char *path, const char *backup, int64_t wall_us, struct 
 		(void)unlink(x.copy);
 	if (x.lock.fd >= 0)
 		lockfile_release(&x.lock, path);
+	if (r == -EACCES && root.acts)
+		err_prefix(err, r,
+		           "with the rights of the directory's user, which root has in another user's directory");
 	owner_end(&root);
 	store_close(x.backup);
 	return r;
