@@ -75,9 +75,9 @@ class Lives(Recording):
             for pid in self.w.traced() if end == signal.SIGTERM else []:
                 os.kill(pid, end)
                 self.relay.process.wait(30)
-        except (Killed, *BUSY):
-            if not trouble:
-                raise
+        except (Killed, *BUSY) as e:
+            if not trouble:                     # nothing fails in this life
+                raise AssertionError(f"{self.what()}: {e!r}, exit {self.relay.process.poll()}:\n{self.relay.log}") from e
         self.w.finish_play(None)                # kills what is still there
         self.relay.wrapper = []
         return read_trace(trace)
