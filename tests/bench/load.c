@@ -88,6 +88,14 @@ static void give_up(const char *why)
 	exit(1);
 }
 
+/* Whichever of sending and receiving notices first. */
+static void broke(const char *what)
+{
+	if (errno == EPIPE || errno == ECONNRESET)
+		give_up("a connection was closed with lines unanswered");
+	die(what);
+}
+
 static void fill_pool(struct load *l)
 {
 	struct lines_config config = {.n = l->o.pool,
@@ -152,7 +160,7 @@ static void fill(struct load *l, struct conn *c)
 			return;
 		}
 		if (n < 0)
-			die("send");
+			broke("send");
 		l->moved_us = now_us;
 		note_sent(l, c, (size_t)n, now_us);
 		if (l->o.other->frame == FRAME_SILENT)
@@ -213,10 +221,10 @@ static void read_replies(struct load *l, struct conn *c)
 		finish(l, c);
 		return;
 	}
-	if (n == 0 || (n < 0 && errno == ECONNRESET))
-		give_up("a connection was closed with lines unanswered");
-	if (n < 0)
-		die("recv");
+	if (n == 0)
+		errno = ECONNRESET;
+	if (n <= 0)
+		broke("recv");
 	while (p < end) {
 		const char *lf = memchr(p, '\n', (size_t)(end - p));
 		const char *stop = lf ? lf : end;

@@ -297,30 +297,34 @@ def insert_backlog(path, n):
     db.execute("pragma journal_mode = wal")
     db.close()
 
+def start_and_stop(relay, queued):
+    """The seconds from exec to READY."""
+    relay.write_config()
+    began = time.monotonic()
+    relay.spawn()
+    relay.wait_ready()
+    took = time.monotonic() - began
+    assert relay.states()["queued"] == queued
+    assert relay.rss_kib() < 48 << 10 or SANITIZED
+    assert relay.stop() == 0
+    return took
+
 
 def test_a_large_backlog_is_ready_at_once(make_relay, collector):
     """From exec to READY and to the first ok; no memory that grows with the backlog."""
     relay = make_relay(outbox={"max_events": 20000000})
     relay.config["streams"] = [relay.stream(paused=True)]
     relay.start()
-    began = time.monotonic()
-    relay.restart()
     with relay.client() as c:
         assert c.ask(event())["ok"]
     assert relay.stop() == 0
+    one = [start_and_stop(relay, 1) for _ in range(5)]
     insert_backlog(relay.db, QUEUED)
-    took = []
-    for _ in range(5):
-        relay.write_config()
-        began = time.monotonic()
-        relay.spawn()
-        relay.wait_ready()
-        took.append(time.monotonic() - began)
-        assert relay.states()["queued"] == QUEUED + 1
-        assert relay.rss_kib() < 48 << 10 or SANITIZED
-        assert relay.stop() == 0
-    print(f"ready with {QUEUED} queued: {min(took) * 1e3:.1f} ms at best, {max(took) * 1e3:.1f} at worst")
-    assert min(took) < (1.0 if SANITIZED else 0.1), took
+    took = [start_and_stop(relay, QUEUED + 1) for _ in range(5)]
+    print(f"ready with {QUEUED} queued: {min(took) * 1e3:.1f} ms at best, {max(took) * 1e3:.1f} at worst; "
+          f"with one: {min(one) * 1e3:.1f} at best")
+    # Where the machine is busy with something else, a start with one event takes its time too.
+    assert min(took) < max(1.0 if SANITIZED else 0.1, 2 * min(one)), (took, one)
     # and it is delivered: the backlog is real
     relay.change(streams=[relay.stream()])
     relay.start()
