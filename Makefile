@@ -155,7 +155,7 @@ model-coverage:
 # PYTEST_ARGS='-k refund -x' selects tests.
 # Most tests wait most of the time: with pytest-xdist, E2E_JOBS run at once (0: one after another, as pdb and -s need).
 # E2E_AGAIN=1 repeats failed tests once, one by one, with a message: a machine that stalls for seconds is not a defect.
-E2E_JOBS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
+E2E_JOBS ?= $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 2))))
 E2E_AT_ONCE = $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo '-n $(E2E_JOBS)')
 PYTEST = VARIANT=$(VARIANT) BUILD_DIR=$(CURDIR)/$B PYTHONDONTWRITEBYTECODE=1 \
   $(PYTHON) -m pytest -o cache_dir=$(CURDIR)/$B/pytest-cache -ra

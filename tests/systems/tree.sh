@@ -51,6 +51,10 @@ rc=$?
 if [ $rc -ne 0 ]; then
 	umount -q "$new/proc" 2>/dev/null
 	tail -n 5 "$log" >&2
+	# 126: "Exec format error", of a kernel without 32 bits.
+	if chroot "$new" /bin/true 2>/dev/null; [ $? -eq 126 ]; then
+		echo "tree.sh: this machine's kernel runs no programs for $arch (qemu-user, registered in binfmt_misc, would)" >&2
+	fi
 	echo "tree.sh: $suite $arch could not be made, see $log" >&2
 	exit $rc
 fi
