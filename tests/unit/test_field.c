@@ -276,6 +276,20 @@ static void rate_limits(void **state UNUSED)
 	}
 }
 
+/* What is cut after three failures by chance has no culprit in it. Who believed so would cut everything at once. */
+static void a_rate_limit_is_no_poison(void **state UNUSED)
+{
+	char name[64];
+	for (unsigned i = 0; i < 24; i++) {
+		struct field f = {.name = name, .rate = 100, .status = i % 2 ? 503 : 500, .retry_after_us = -1};
+		f.seed = i;
+		snprintf(name, sizeof(name), "100/s, then %d, seed %u", f.status, i);
+		struct result r = run(&f, CLIENTS / 2);
+		assert_int_equal(r.dead, 0);
+		assert_true(r.took_us <= CLIENTS / 2 / 100 * (f.status == 503 ? 3 : 5) * US_PER_S / 2);
+	}
+}
+
 static void poisoned_clients(void **state UNUSED)
 {
 	static const int kinds[] = {500, 503, 403, POISON_HANGUP, 400};
@@ -386,6 +400,7 @@ int main(void)
 	        cmocka_unit_test(one_bad_server_takes_nothing_down_at_the_start),
 	        cmocka_unit_test(one_bad_server_for_ten_seconds),
 	        cmocka_unit_test(rate_limits),
+	        cmocka_unit_test(a_rate_limit_is_no_poison),
 	        cmocka_unit_test(poisoned_clients),
 	        cmocka_unit_test(poison_that_hangs),
 	        cmocka_unit_test(only_poison_that_hangs),
