@@ -223,15 +223,17 @@ def test_the_reason_stays_whatever_is_delivered_meanwhile(make_relay, collector)
 
 # ---- real balancers ----
 
-def test_nginx_with_one_bad_server_of_two(make_relay, collector, begin):
+@pytest.mark.parametrize("code", [403, 413, 500])
+def test_nginx_with_one_bad_server_of_two(make_relay, collector, begin, code):
     bad = Collector()
-    bad.rule = lambda r: status(403)
+    bad.rule = lambda r: status(code)
     balancer = begin(NginxBalancer, [collector.port, bad.port])
     relay = make_relay(balancer.url).allow("destination web").start()
     send(relay)
     wait_until(lambda: collector.count() == EVENTS, "all events", MOST_WAIT)
     relay.wait_empty()
     assert relay.states() == {} and len(bad.requests) > 10
+    assert down_lines(relay) == []
     bad.down()
 
 

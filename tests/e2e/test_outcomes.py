@@ -391,7 +391,7 @@ def test_all_culprits_die_and_nobody_else(lingering, collector):
     assert relay.status()["dead"]["refused"] == 10
 
 
-@pytest.mark.parametrize("code", [400, 422, 410])
+@pytest.mark.parametrize("code", [400, 422, 410, 413])
 def test_an_endpoint_that_refuses_everything_kills_nothing(make_relay, collector, code):
     """The safeguard, though it was up and well a moment ago."""
     relay = make_relay(delivery={"retry_max": "300ms"}).allow("destination web").start()
