@@ -69,10 +69,14 @@ void session_finish_end(struct session *s, struct json_out *j)
 
 void session_next_id(struct session *s, struct json_out *j)
 {
+	const struct control_context *context = s->control->context;
 	struct writer_stats stats;
+	struct fleet_state fleet;
 
-	writer_get_stats(s->control->context->writer, &stats);
+	writer_get_stats(context->writer, &stats);
+	context->fleet(context->arg, &fleet);
 	json_out_kv_i64(j, "next_id", (int64_t)stats.store.next_id);
+	json_out_kv_bool(j, "forwards", fleet.role && strcmp(fleet.role, "edge") == 0);
 }
 
 void session_end_ok(struct session *s)

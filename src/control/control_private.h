@@ -103,7 +103,7 @@ void session_end_ok(struct session *s);
  * the connection was closed. */
 struct json_out *session_begin_end(struct session *s, bool ok);
 void session_finish_end(struct session *s, struct json_out *j);
-/* Adds the member "next_id": an unknown id below it was given once. */
+/* Adds the members "next_id", below which an unknown id was given once, and "forwards": to a fleet's queue. */
 void session_next_id(struct session *s, struct json_out *j);
 void session_end_error(struct session *s, int code, const struct err *err);
 

@@ -400,6 +400,11 @@ uint64_t answer_complain_unknown(const struct json_doc *d)
 {
 	const struct json_node *list = member(d, d->nodes, "unknown", JSON_ARRAY);
 	int64_t next_id = answer_i64(d, d->nodes, "next_id", 0);
+	const char *left =
+	        answer_flag(d, d->nodes, "forwards")
+	                ? "left the outbox: forwarded to the fleet's queue (ga4relay-ctl --fleet list), or "
+	                  "dropped by an operator"
+	                : "left the outbox: delivered, or dropped by an operator";
 
 	if (!list)
 		return 0;
@@ -408,8 +413,7 @@ uint64_t answer_complain_unknown(const struct json_doc *d)
 		uint64_t id;
 		bool was_given = parse_u64(text, &id) == 0 && id > 0 && id < (uint64_t)next_id;
 
-		ctl_complain("event %.*s: %s", SLICE_ARG(text),
-		             was_given ? "left the outbox: delivered, or dropped by an operator" : "unknown id");
+		ctl_complain("event %.*s: %s", SLICE_ARG(text), was_given ? left : "unknown id");
 	}
 	return list->count;
 }

@@ -155,6 +155,8 @@ def test_an_edge_and_a_hub_show_their_part(trio, collector):
         assert edge.ask(event(n=n))["ok"]
     wait_until(lambda: collector.count() == 50, "the deliveries", LONG)
     wait_until(lambda: edge.status()["fleet"]["forwarded"] == 50, "what was forwarded")
+    for relay, says in ((edge, "forwarded to the fleet's queue"), (hub, "unknown id")):
+        assert says in relay.ctl_raw("show", "1").stderr
     f = edge.status()["fleet"]
     assert (f["role"], f["up"], f["problem"], f["synchronous"], f["in_flight"]) == ("edge", True, None, True, 0)
     assert f["server_version"] >= 150000 and f["server"]
