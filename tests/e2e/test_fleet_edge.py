@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from lib.client import event
-from lib.postgres import DATABASE, PASSWORD, USER
+from lib.postgres import DATABASE, PASSWORD, USER, give
 from lib.relay import BUILD, wait_until
 
 AWAY = (r"fleet: nothing is forwarded: ",)
@@ -94,6 +94,44 @@ def test_over_tcp_by_name(alone, make_edge):
                      require_sync=False).start()
     fill(edge, 10)
     wait_stored(alone, 10)
+
+
+@pytest.fixture
+def with_tls(alone, certs):
+    """with_tls(certificate): the server has that one."""
+    def make(certificate):
+        for path, name in zip(certs.files(certificate), ("server.crt", "server.key")):
+            target = alone.primary.data / name
+            target.write_bytes(path.read_bytes())
+            target.chmod(0o600)
+            give(target)
+        alone.primary.configure({"ssl": "on", "ssl_cert_file": "server.crt", "ssl_key_file": "server.key"})
+        alone.primary.reload()
+        wait_until(lambda: alone.value("SHOW ssl") == "on", "a server with TLS")
+        return (f"host=localhost port={alone.primary.port} user={USER} password={PASSWORD} dbname={DATABASE} "
+                f"sslmode=verify-full sslrootcert={certs.ca}")
+
+    return make
+
+
+def test_over_tls(alone, make_edge, with_tls):
+    edge = make_edge(alone, conninfo=with_tls("good"), require_sync=False).start()
+    fill(edge, 10)
+    wait_stored(alone, 10)
+    assert alone.value("SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'relay'") == "t"
+
+
+@pytest.mark.parametrize("certificate, says", [("unknown", "certificate verify failed"), ("wrong-name", "does not match host name"),
+                                               ("expired", "certificate verify failed")])
+def test_a_server_with_a_wrong_certificate_gets_nothing(alone, make_edge, with_tls, certificate, says):
+    edge = make_edge(alone).allow(*AWAY)
+    (edge.dir / "conninfo").write_text(with_tls(certificate))
+    edge.change(fleet={**edge.config["fleet"], "require_sync": False})
+    edge.start()
+    fill(edge, 3)
+    wait_until(lambda: says in edge.log, "the reason in the log")
+    assert says in edge.status()["fleet"]["problem"] and PASSWORD not in edge.log
+    assert edge.states() == {"queued": 3} and stored(alone) == 0
 
 
 def test_an_edge_that_is_killed_loses_nothing_and_stores_nothing_twice(cluster, make_edge):
