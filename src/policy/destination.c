@@ -10,7 +10,8 @@
 enum {
 	FRESH_AFTER_FAILURES = 3,
 	FRESH_AFTER_PROBES = 2, /* failures, the one that took it down included */
-	FULL_WINDOW_LEAST = 24, /* answers: one bad server of two gives eight failures in a row every few seconds */
+	FULL_WINDOW_LEAST = 8,  /* answers */
+	PATCHY_LEAST = 24,      /* one bad server of two gives eight failures in a row every few seconds */
 	NO_CONNECTIONS = 8,     /* in a row, while something is in flight */
 	REFUSALS_LEAST = 3,
 	DENIALS_LEAST = 10,
@@ -157,7 +158,8 @@ static bool counts(const struct destination *d, const struct batch_past *past, e
 static bool nothing_passes(const struct destination *d, enum meaning meaning, const struct request_facts *f)
 {
 	unsigned n = d->run.failures + 1;
-	if (n >= FULL_WINDOW_LEAST && n >= d->window.size)
+	unsigned least = passed_lately(d, f->now_us) ? PATCHY_LEAST : FULL_WINDOW_LEAST;
+	if (n >= least && n >= d->window.size)
 		return true;
 	if (meaning == MEANS_NO_CONNECTION && d->latest_answer_us < f->started_us)
 		return !passed_lately(d, f->now_us) || f->others_in_flight == 0 || n >= NO_CONNECTIONS;
@@ -327,6 +329,13 @@ static enum destination_change go_down(struct destination *d, const struct backo
 	return CHANGE_DOWN;
 }
 
+static enum window_answer window_answer_of(const struct destination_recent *recent)
+{
+	if (recent->overload)
+		return WINDOW_OVERLOAD;
+	return is_refusal(recent->meaning) ? WINDOW_REFUSAL : WINDOW_FAILURE;
+}
+
 static enum destination_change settle_up(struct destination *d, const struct backoff *policy,
                                          const struct request_end *end)
 {
@@ -340,7 +349,7 @@ static enum destination_change settle_up(struct destination *d, const struct bac
 	if (recent->counts && recent->nothing_passes)
 		return go_down(d, policy, end);
 	if (recent->congests)
-		window_answer(&d->window, end->seq, d->next_seq, recent->overload ? WINDOW_OVERLOAD : WINDOW_FAILURE);
+		window_answer(&d->window, end->seq, d->next_seq, window_answer_of(recent));
 	if (recent->counts && d->run.failures++ == 0)
 		d->run.since_us = end->now_us;
 	return CHANGE_NONE;

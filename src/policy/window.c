@@ -2,9 +2,9 @@
 #include "policy/window.h"
 
 enum {
-	COUNTED_LEAST = 10,      /* answers */
-	OVERLOADS_TOLERATED = 1, /* tenths of the answers */
-	FAILURES_TOLERATED = 7,
+	COUNTED_LEAST = 10, /* answers */
+	TOLERATED = 1,      /* tenths of the answers */
+	TOLERATED_IN_VAIN = 7,
 	HOLD_TIMES = 30,                /* as long as it was asked to wait, … */
 	HOLD_MAX_US = 60 * 1000 * 1000, /* … at most */
 	STEP = 3,                       /* a ceiling falls and rises by such a part of it */
@@ -48,11 +48,24 @@ static unsigned excess_tenths(const struct window *w, unsigned n, unsigned toler
 	return n * 10 > tolerated ? n * 10 - tolerated : 0;
 }
 
+/* Whether fewer requests help: after a cut, a larger share of them succeeds. With one bad server of two it does not.
+ */
+static void learn(struct window *w)
+{
+	unsigned percent = 100 * (w->answers - w->failures) / w->answers;
+	if (w->cut)
+		w->in_vain = 10 * percent <= 13 * w->cut_percent;
+	else if (2 * (100 - percent) < 100 - w->cut_percent)
+		w->in_vain = false;
+	if (!w->in_vain)
+		w->cut_percent = percent;
+}
+
 static bool shrink(struct window *w)
 {
-	unsigned overloads = excess_tenths(w, w->overloads, OVERLOADS_TOLERATED);
-	unsigned failures = excess_tenths(w, w->failures, FAILURES_TOLERATED);
-	unsigned excess = failures > overloads ? failures : overloads;
+	unsigned few = excess_tenths(w, w->in_vain ? w->overloads : w->failures - w->refusals, TOLERATED);
+	unsigned many = excess_tenths(w, w->failures, TOLERATED_IN_VAIN);
+	unsigned excess = few > many ? few : many;
 	uint64_t by = (uint64_t)w->size * excess / (10 * w->answers);
 	w->size -= by > w->size / 2 ? w->size / 2 : (unsigned)by;
 	return excess > 0;
@@ -67,11 +80,14 @@ void window_answer(struct window *w, uint64_t seq, uint64_t next_seq, enum windo
 	w->answers++;
 	w->failures += answer != WINDOW_SUCCESS;
 	w->overloads += answer == WINDOW_OVERLOAD;
+	w->refusals += answer == WINDOW_REFUSAL;
 	if (w->answers < w->size || w->answers < COUNTED_LEAST)
 		return;
-	if (shrink(w))
+	learn(w);
+	w->cut = shrink(w);
+	if (w->cut)
 		w->cut_before = next_seq;
-	w->answers = w->failures = w->overloads = 0;
+	w->answers = w->failures = w->overloads = w->refusals = 0;
 }
 
 static unsigned step_of(unsigned size)
@@ -102,5 +118,5 @@ void window_lift(struct window *w, int64_t now_us)
 void window_restart(struct window *w)
 {
 	w->size = 1;
-	w->successes = w->answers = w->failures = w->overloads = 0;
+	w->successes = w->answers = w->failures = w->overloads = w->refusals = 0;
 }

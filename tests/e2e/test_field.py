@@ -30,8 +30,8 @@ def send(relay, n=EVENTS, clients=CLIENTS, name=lambda i: "fine"):
             c.send(*[event(name(j), client=f"{j % clients}.1", n=j) for j in block]).replies(len(block))
 
 
-def drain(make_relay, collector, rule=None, n=EVENTS, clients=CLIENTS, **delivery):
-    """Seconds that n events take, of which the endpoint takes ANSWER_S each; and the relay."""
+def drain(make_relay, collector, rule=None, n=EVENTS, clients=CLIENTS, share=1, **delivery):
+    """Seconds that a share of n events takes, of which the endpoint takes ANSWER_S each; and the relay."""
     relay = make_relay(delivery={"max_requests": 16, "retry_min": "200ms", **delivery}).allow("destination web")
     relay.config["streams"] = [relay.stream(paused=True)]
     relay.start()
@@ -40,7 +40,7 @@ def drain(make_relay, collector, rule=None, n=EVENTS, clients=CLIENTS, **deliver
     collector.rule = lambda r: (rule(r) if rule else None) or Answer(delay=ANSWER_S)
     began = time.monotonic()
     relay.ctl("resume", "web")
-    wait_until(lambda: collector.count() - before >= n, "all events", MOST_WAIT)
+    wait_until(lambda: collector.count() - before >= share * n, "the events", MOST_WAIT)
     took = time.monotonic() - began
     relay.wait_empty()
     assert relay.states() == {}
@@ -49,13 +49,13 @@ def drain(make_relay, collector, rule=None, n=EVENTS, clients=CLIENTS, **deliver
     return took, relay
 
 
-def takes_at_most(times, make_relay, collector, rule, goes_down=False):
+def takes_at_most(times, make_relay, collector, rule, share=1):
     """As long as the same run without failures just before it."""
     for _ in range(TRIES):
-        without, _ = drain(make_relay, collector)
-        took, relay = drain(make_relay, collector, rule)
+        without, _ = drain(make_relay, collector, share=share)
+        took, relay = drain(make_relay, collector, rule, share=share)
         print(f"{took:.2f} s against {without:.2f} s")
-        assert goes_down or down_lines(relay) == []
+        assert down_lines(relay) == []
         if took <= times * without:
             return
     pytest.fail(f"{took:.2f} s against {without:.2f} s, at most {times} times as long are allowed")
@@ -89,8 +89,9 @@ def at_random(code, share=0.5):
 
 @pytest.mark.parametrize("code", [400, 403, 404, 413, 421, 500])
 def test_one_bad_server_of_two(make_relay, collector, code):
-    """For good: no event dies, and the destination is never down."""
-    takes_at_most(1 / 0.4, make_relay, collector, at_random(code))
+    """For good: no event dies, the destination is never down, and nine tenths go at 0.4 of the rate at least: the last
+    ones wait by themselves when chance sends them to the bad one."""
+    takes_at_most(1 / 0.4, make_relay, collector, at_random(code), share=0.9)
 
 
 @pytest.mark.parametrize("code", [400, 403, 413, 502])

@@ -106,16 +106,35 @@ static void it_shrinks_by_what_exceeds_a_tenth_and_at_most_by_half(void **state 
 	}
 }
 
-static void quick_failures_count_beyond_seven_tenths(void **state UNUSED)
+static void refusals_count_beyond_seven_tenths(void **state UNUSED)
 {
 	struct window w;
-	kind = WINDOW_FAILURE;
+	kind = WINDOW_REFUSAL;
 	window_init(&w, 40);
 	w.size = 40;
 	answers(&w, 40, 28);
 	assert_int_equal(w.size, 40);
 	answers(&w, 40, 36); /* 90 %: by a fifth */
 	assert_int_equal(w.size, 32);
+	kind = WINDOW_OVERLOAD;
+}
+
+static void quick_failures_do_too_after_a_cut_in_vain(void **state UNUSED)
+{
+	struct window w;
+	kind = WINDOW_FAILURE;
+	window_init(&w, 40);
+	w.size = w.max = 40;
+	answers(&w, 40, 20);
+	assert_int_equal(w.size, 24); /* by four tenths */
+	w.max = 24;
+	answers(&w, 24, 12);
+	assert_int_equal(w.size, 24); /* as many of them: in vain */
+	answers(&w, 24, 22);
+	assert_int_equal(w.size, 19); /* by what exceeds seven tenths */
+	w.max = 19;
+	answers(&w, 19, 4);           /* less than half as many: it forgets that */
+	assert_int_equal(w.size, 17); /* by a tenth */
 	kind = WINDOW_OVERLOAD;
 }
 
@@ -215,7 +234,8 @@ int main(void)
 	        cmocka_unit_test(a_window_starts_at_four_and_grows_by_windows),
 	        cmocka_unit_test(a_tenth_of_overloads_does_not_shrink_it),
 	        cmocka_unit_test(it_shrinks_by_what_exceeds_a_tenth_and_at_most_by_half),
-	        cmocka_unit_test(quick_failures_count_beyond_seven_tenths),
+	        cmocka_unit_test(refusals_count_beyond_seven_tenths),
+	        cmocka_unit_test(quick_failures_do_too_after_a_cut_in_vain),
 	        cmocka_unit_test(what_was_in_flight_at_a_cut_is_not_counted),
 	        cmocka_unit_test(limits_change_and_episodes_end),
 	        cmocka_unit_test(a_pause_that_was_asked_for_sets_a_ceiling),

@@ -560,35 +560,68 @@ static void own_failures_do_not_shrink_the_window(void **state UNUSED)
 	assert_in_range(d.window.size, 41, 42);
 }
 
-/* One bad server of two is not helped by fewer requests; one that says so, or is slow, may be. */
-static void signs_of_overload_shrink_the_window(void **state UNUSED)
+/* One of so many fails, n times. */
+static void one_fails_of(int every, struct try t, int n)
+{
+	struct try passes = answered(204);
+	passes.took_us = 2 * US_PER_S; /* started before it */
+	for (int i = 0; i < n * every; i++) {
+		run((i + 1) % every ? passes : t);
+		now += US_PER_MS;
+	}
+}
+
+/* One that says so, or is slow, may be helped by fewer requests again and again; one bad server of two is not. */
+static void the_window_shrinks_until_it_is_in_vain(void **state UNUSED)
 {
 	struct try hangs = no_answer(TRANSPORT_TIMEOUT), slow = answered(502);
 	const struct {
 		struct try t;
-		bool shrinks;
+		bool shrinks_on;
 	} cases[] = {{answered(500), false}, {no_answer(TRANSPORT_RESET), false},
 	             {answered(429), true},  {answered(503), true},
 	             {hangs, true},          {slow, true}};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct try t = cases[i].t;
+		t.took_us = i < 4 ? 0 : US_PER_S;
 		setup(NULL);
 		d.window.size = 40;
-		for (int j = 0; j < 42; j++) {
-			struct try t = cases[i].t, passes = answered(204);
-			t.took_us = i < 4 ? 0 : US_PER_S;
-			passes.took_us = 2 * US_PER_S; /* started before it */
-			run(passes);
-			run(t);
-			now += US_PER_MS;
-		}
-		assert_int_equal(d.window.size < 30, cases[i].shrinks);
+		one_fails_of(2, t, 21);
+		assert_in_range(d.window.size, 20, 29);
+		one_fails_of(2, t, 1000);
+		assert_int_equal(d.window.size < 20, cases[i].shrinks_on);
+		assert_int_equal(d.window.size >= 40, !cases[i].shrinks_on);
+		assert_true(d.state == DESTINATION_UP);
 	}
-	assert_true(d.state == DESTINATION_UP);
 	setup(NULL);
 	run(answered(204));
 	struct try denied = answered(403);
 	denied.took_us = US_PER_S;
 	assert_false(ran(denied).recent.overload);
+}
+
+static void what_was_in_vain_is_tried_again_when_less_fails(void **state UNUSED)
+{
+	d.window.size = 40;
+	one_fails_of(2, answered(500), 100);
+	assert_true(d.window.in_vain);
+	one_fails_of(3, answered(500), 100);
+	assert_true(d.window.in_vain);
+	one_fails_of(20, answered(500), 20);
+	assert_false(d.window.in_vain);
+	d.window.size = 40;
+	one_fails_of(2, answered(500), 40);
+	assert_true(d.window.size < 30);
+}
+
+static void a_cut_that_helped_is_not_in_vain(void **state UNUSED)
+{
+	d.window.size = 40;
+	one_fails_of(2, answered(500), 20);
+	assert_true(d.window.cut && d.window.size < 30);
+	one_fails_of(4, answered(500), 7);
+	assert_false(d.window.in_vain);
+	assert_true(d.window.size < 24);
 }
 
 /* A poisoned event that is left alone in the queue must not keep the destination from what comes later. */
@@ -842,7 +875,9 @@ int main(void)
 	        cmocka_unit_test_setup(what_was_overtaken_may_still_ask_for_a_pause, setup),
 	        cmocka_unit_test_setup(a_pause_that_was_asked_for_leaves_a_ceiling, setup),
 	        cmocka_unit_test_setup(own_failures_do_not_shrink_the_window, setup),
-	        cmocka_unit_test_setup(signs_of_overload_shrink_the_window, setup),
+	        cmocka_unit_test_setup(the_window_shrinks_until_it_is_in_vain, setup),
+	        cmocka_unit_test_setup(what_was_in_vain_is_tried_again_when_less_fails, setup),
+	        cmocka_unit_test_setup(a_cut_that_helped_is_not_in_vain, setup),
 	        cmocka_unit_test_setup(what_is_convicted_takes_nothing_down, setup),
 	        cmocka_unit_test_setup(kept_connections_are_left_after_failures, setup),
 	        cmocka_unit_test_setup(a_flush_ends_the_waiting, setup),
