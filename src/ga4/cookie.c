@@ -178,8 +178,8 @@ int micros_read_time(const struct json_doc *d, const struct json_node *node, int
 	int r;
 
 	if ((is_number || node->type == JSON_STRING) && split_fraction(text, &whole, &rest)) {
-		r = micros_from_digits(whole, false, ret);
-		return r < 0 ? r : rest;
+		(void)micros_from_digits(whole, false, ret); /* they are digits */
+		return rest;
 	}
 	r = micros_read(d, node, ret);
 	return r == 0 || !is_number ? r : floor_of_double(text, ret);
