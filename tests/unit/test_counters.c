@@ -171,6 +171,19 @@ static void last_reference_frees(void **state)
 	assert_null(submission_unref(NULL));
 }
 
+static void a_tick_is_of_the_time_since_the_last_one(void **state UNUSED)
+{
+	struct counters c;
+
+	counters_init(&c);
+	counters_tick(&c, 7 * US_PER_S);
+	rate_add(&c.in, 61);
+	rate_add(&c.out, 122);
+	counters_tick(&c, 8 * US_PER_S);
+	assert_true(c.in.per_s_1m > 0.99 && c.in.per_s_1m < 1.01); /* 61/61 */
+	assert_true(c.out.per_s_1m > 1.99 && c.out.per_s_1m < 2.01);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -182,6 +195,7 @@ int main(void)
 	        cmocka_unit_test(names_of_states_and_reasons),
 	        cmocka_unit_test(codes),
 	        cmocka_unit_test(last_reference_frees),
+	        cmocka_unit_test(a_tick_is_of_the_time_since_the_last_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
