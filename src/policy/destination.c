@@ -11,7 +11,7 @@ enum {
 	FRESH_AFTER_FAILURES = 3,
 	FRESH_AFTER_PROBES = 2, /* failures, the one that took it down included */
 	FULL_WINDOW_LEAST = 8,  /* answers */
-	PATCHY_LEAST = 24,      /* one bad server of two gives eight failures in a row every few seconds */
+	DISPROVABLE_LEAST = 24, /* one bad server of two gives eight failures in a row every few seconds */
 	NO_CONNECTIONS = 8,     /* in a row, while something is in flight */
 	REFUSALS_LEAST = 3,
 	DENIALS_LEAST = 10,
@@ -158,7 +158,8 @@ static bool counts(const struct destination *d, const struct batch_past *past, e
 static bool nothing_passes(const struct destination *d, enum meaning meaning, const struct request_facts *f)
 {
 	unsigned n = d->run.failures + 1;
-	unsigned least = passed_lately(d, f->now_us) ? PATCHY_LEAST : FULL_WINDOW_LEAST;
+	bool disprovable = f->others_in_flight > 0 || f->more_to_send || destination_fails_by_chance(d, f->now_us);
+	unsigned least = disprovable ? DISPROVABLE_LEAST : FULL_WINDOW_LEAST;
 	if (n >= least && n >= d->window.size)
 		return true;
 	if (meaning == MEANS_NO_CONNECTION && d->latest_answer_us < f->started_us)

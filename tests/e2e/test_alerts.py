@@ -11,6 +11,7 @@ import pytest
 
 from lib.client import event
 from lib.collector import Collector, status
+from lib.fleet import Fleet
 from lib.relay import TOP, wait_until
 
 RULES = TOP / "etc/ga4relay.rules.yml"
@@ -113,10 +114,29 @@ def test_dead_letters_are_counted_by_stream(make_relay, collector, how):
     assert samples(relay)[key.replace("ios", "web")] == 0
 
 
+def alerted():
+    """The names of the metrics that alerts ask for."""
+    return set(re.findall(r"ga4relay_[a-z_]+", "".join(x for x in RULES.read_text().splitlines()
+                                                       if "expr" in x or x.startswith("          ") and "ga4relay_" in x)))
+
+
+def missing(relay, names):
+    text = "\n" + relay.ctl_raw("metrics").stdout
+    return {name for name in names if f"\n# TYPE {name} " not in text}
+
+
+def of_a_fleet(names):
+    return {name for name in names if name.startswith("ga4relay_fleet_")}
+
+
 def test_alerts_name_metrics_that_are_there(relay):
-    names = set(re.findall(r"ga4relay_[a-z_]+", "".join(x for x in RULES.read_text().splitlines()
-                                                        if "expr" in x or x.startswith("          ") and "ga4relay_" in x)))
-    assert len(names) >= 6
-    text = relay.ctl_raw("metrics").stdout
-    for name in names:
-        assert f"\n# TYPE {name} " in "\n" + text, name
+    assert len(alerted()) >= 6
+    assert missing(relay, alerted()) == of_a_fleet(alerted())
+
+
+def test_alerts_of_a_fleet_name_metrics_that_are_there(make_cluster, make_relay, collector):
+    fleet = Fleet(make_cluster(nodes=1), make_relay, collector)
+    hub = fleet.hub().allow(".*").start()
+    names = of_a_fleet(alerted())
+    assert len(names) >= 3
+    wait_until(lambda: not missing(hub, names), f"the metrics {names}", 60)

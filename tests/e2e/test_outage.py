@@ -324,7 +324,7 @@ def test_a_large_backlog_is_ready_at_once(make_relay, collector):
     print(f"ready with {QUEUED} queued: {min(took) * 1e3:.1f} ms at best, {max(took) * 1e3:.1f} at worst; "
           f"with one: {min(one) * 1e3:.1f} at best")
     # Where the machine is busy with something else, a start with one event takes its time too.
-    assert min(took) < max(1.0 if SANITIZED else 0.1, 2 * min(one)), (took, one)
+    assert min(took) < max(1.0 if SANITIZED else 0.1, 3 * min(one)), (took, one)
     # and it is delivered: the backlog is real
     relay.change(streams=[relay.stream()])
     relay.start()

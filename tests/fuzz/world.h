@@ -63,6 +63,12 @@ static int world_reload(void *arg, struct err *err)
 	return err_set(err, -EINVAL, "nothing to reload");
 }
 
+static void world_fleet(void *arg, struct fleet_state *ret)
+{
+	(void)arg;
+	memset(ret, 0, sizeof(*ret));
+}
+
 static inline int world_open_storage(struct daemon *d, struct err *err)
 {
 	struct store_config config;
@@ -124,6 +130,7 @@ static inline int world_open_service(struct daemon *d, struct err *err)
 	                                      .phase = &d->phase,
 	                                      .set_aside = "",
 	                                      .reload = world_reload,
+	                                      .fleet = world_fleet,
 	                                      .arg = d};
 	if (r == 0)
 		r = control_open(&d->control, &d->context, d->conf, err);

@@ -151,15 +151,29 @@ static void an_episode(void **state UNUSED)
 static void a_failure_among_successes_is_the_batchs(void **state UNUSED)
 {
 	run(answered(204));
-	for (int i = 0; i < 23; i++) {
+	for (int i = 0; i < 7; i++) {
 		struct try t = ran(answered(502));
 		assert_int_equal(t.change, CHANGE_NONE);
 		assert_int_equal(t.outcome, OUTCOME_RETRY_BATCH);
 	}
 	run(answered(204));
-	for (int i = 0; i < 23; i++)
+	for (int i = 0; i < 7; i++)
 		assert_int_equal(run(answered(502)), CHANGE_NONE);
 	assert_int_equal(run(answered(502)), CHANGE_DOWN);
+}
+
+static void more_failures_are_needed_where_one_of_others_may_pass(void **state UNUSED)
+{
+	for (int others = 0; others < 2; others++) {
+		struct try t = answered(502);
+		setup(NULL);
+		t.more_to_send = !others;
+		t.others = (unsigned)others;
+		run(answered(204));
+		for (int i = 0; i < 23; i++)
+			assert_int_equal(run(t), CHANGE_NONE);
+		assert_int_equal(run(t), CHANGE_DOWN);
+	}
 }
 
 static void a_full_window_is_as_large_as_the_window(void **state UNUSED)
@@ -854,6 +868,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup(an_episode, setup),
 	        cmocka_unit_test_setup(a_failure_among_successes_is_the_batchs, setup),
+	        cmocka_unit_test_setup(more_failures_are_needed_where_one_of_others_may_pass, setup),
 	        cmocka_unit_test_setup(a_full_window_is_as_large_as_the_window, setup),
 	        cmocka_unit_test_setup(what_is_in_flight_may_still_disprove_it, setup),
 	        cmocka_unit_test_setup(what_may_be_sent_may_still_disprove_it, setup),

