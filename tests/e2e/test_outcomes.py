@@ -9,7 +9,7 @@ import pytest
 
 from lib.client import event
 from lib.collector import Answer, Collector, status
-from lib.relay import wait_until
+from lib.relay import SANITIZED, wait_until
 from lib.wire import FullBacklog, RawServer
 
 DOWN = r" (?:warning|error): destination web: "
@@ -598,7 +598,8 @@ def test_another_endpoint_begins_with_no_past(make_relay, collector):
 
 def test_maybe_sent_is_visible(make_relay, collector):
     """In list, show and the log, until it is delivered; an answered failure is not ambiguous."""
-    relay = make_relay(delivery={"retry_min": "500ms"}).allow("destination web").start()
+    wait = "8s" if SANITIZED else "2s"
+    relay = make_relay(delivery={"retry_min": wait, "retry_max": wait}).allow("destination web").start()
     collector.next(Answer(close="after"))
     assert relay.ask(event("doubtful"))["ok"]
     one, = wait_until(lambda: [e for e in relay.list() if e["maybe_sent"]], "its mark")
