@@ -15,7 +15,7 @@
 
 enum tap_what { TAP_ACCEPTED, TAP_SENT, TAP_DELIVERED, TAP_FORWARDED, TAP_DEAD, TAP_FAILED };
 
-/* What an operator did to events that were waiting or dead. */
+/* An operator's change to events that were waiting or dead. */
 enum tap_act { TAP_QUEUED, TAP_HELD, TAP_DROPPED };
 
 /* One step of one event. Valid during the call only. */

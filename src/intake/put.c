@@ -14,7 +14,7 @@
 /* Most bytes kept in the list of rejected lines for one line that the outbox refused. */
 enum { KEPT_BYTES_MAX = 1024 * 1024 };
 
-/* What only few lines have, so that most need no memory for it. */
+/* Texts that only few lines need: the others take no memory for them. */
 struct texts {
 	struct slice warnings; /* for the reply; empty: none */
 	struct slice line;     /* as it came, for whoever follows the tap; empty: nobody does */

@@ -30,7 +30,7 @@ struct batch_past {
 	struct lone_refusals refusals, denials;
 };
 
-/* What it means that it was taken. */
+/* Evidence that a batch gives when it is taken. */
 struct batch_taken {
 	unsigned tries; /* that failed before, uncut */
 	bool refused;   /* it was, or the whole that it is the last part of */

@@ -236,7 +236,7 @@ static bool is_refusal(enum meaning meaning)
 	return meaning == MEANS_DENIED || meaning == MEANS_REFUSED || meaning == MEANS_TOO_LARGE;
 }
 
-/* What an overloaded server does: it says so, or it is slow. */
+/* An overloaded server says so, or is slow. */
 static bool is_overload(const struct attempt *attempt, enum meaning meaning, const struct request_facts *f)
 {
 	return meaning == MEANS_BUSY || attempt->status == 503 || (is_slow(f) && !is_refusal(meaning));

@@ -86,7 +86,7 @@ void journal_free(struct journal *j);
 /* What the tap reports. Out of memory, it goes unseen. */
 void journal_line(struct journal *j, const struct tap_line *l, int64_t wall_us);
 void journal_event(struct journal *j, const struct tap_event *e, int64_t wall_us);
-/* What an operator did to those of these events that have an entry. */
+/* Notes an operator's change in the entries of these events. */
 void journal_act(struct journal *j, enum tap_act what, const uint64_t *ids, size_t n, int64_t wall_us);
 /* The first entry, in the order of changes, that changed after that number; NULL: none. */
 const struct journal_entry *journal_after(const struct journal *j, uint64_t seen);

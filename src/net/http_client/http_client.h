@@ -52,7 +52,8 @@ struct http_request;
 typedef void http_done_fn(void *arg, const struct attempt *attempt, struct slice body);
 int http_post(struct http_client *c, const char *url, struct slice body, bool fresh, size_t answer_max,
               http_done_fn *done, void *arg, struct http_request **ret) MUST_CHECK;
-/* Who asks one of Google's APIs. The caller has checked both for characters that could end a header. */
+/* The rights of a request to one of Google's APIs. The caller has checked both for characters that could end a
+ * header. */
 struct http_authorization {
 	const char *token;        /* a bearer token (RFC 6750) */
 	const char *user_project; /* the Cloud project whose quota is used; "": the token's own */
