@@ -153,14 +153,11 @@ static void write_delivered(struct json_out *j, const struct picture *p)
 	json_out_close(j);
 }
 
-/* As of now: a relay without events takes no ticks. */
 static void write_rates(struct json_out *j, const struct counters *counters, int64_t mono_us)
 {
-	struct rate in = counters->in, out = counters->out;
-	double elapsed_s = (double)(mono_us - counters->rates_us) / (double)US_PER_S;
+	struct rate in, out;
 
-	rate_tick(&in, elapsed_s);
-	rate_tick(&out, elapsed_s);
+	counters_rates(counters, mono_us, &in, &out);
 	json_out_key(j, "rates");
 	json_out_object(j);
 	json_out_kv_double(j, "in_1m", in.per_s_1m);

@@ -87,11 +87,18 @@ void counters_init(struct counters *c)
 	histogram_init(&c->batch_events, batch_bounds, ARRAY_LEN(batch_bounds));
 }
 
-void counters_tick(struct counters *c, int64_t mono_us)
+void counters_rates(const struct counters *c, int64_t mono_us, struct rate *ret_in, struct rate *ret_out)
 {
 	double elapsed_s = (double)(mono_us - c->rates_us) / (double)US_PER_S;
 
-	rate_tick(&c->in, elapsed_s);
-	rate_tick(&c->out, elapsed_s);
+	*ret_in = c->in;
+	*ret_out = c->out;
+	rate_tick(ret_in, elapsed_s);
+	rate_tick(ret_out, elapsed_s);
+}
+
+void counters_tick(struct counters *c, int64_t mono_us)
+{
+	counters_rates(c, mono_us, &c->in, &c->out);
 	c->rates_us = mono_us;
 }

@@ -61,5 +61,7 @@ struct counters {
 };
 void counters_init(struct counters *c);
 void counters_tick(struct counters *c, int64_t mono_us);
+/* The rates as a tick now would leave them: a relay without events takes none. */
+void counters_rates(const struct counters *c, int64_t mono_us, struct rate *ret_in, struct rate *ret_out);
 
 #endif
